@@ -1,0 +1,26 @@
+//! The command line: each command in a file of its own, `run` maps them to exit codes.
+
+use clap::{Parser, Subcommand};
+
+#[derive(Parser)]
+#[command(name = "fourstep", version, about)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {}
+
+/// Parses the arguments and runs the command; 0 on success, 2 on an error, with one line on standard error.
+pub fn run() -> u8 {
+    let cli = Cli::parse();
+    let result: anyhow::Result<()> = match cli.command {};
+    match result {
+        Ok(()) => 0,
+        Err(error) => {
+            eprintln!("fourstep: {error:#}");
+            2
+        }
+    }
+}

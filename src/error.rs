@@ -1,0 +1,100 @@
+//! Everything that can go wrong, each with the name of the thing and what to do about it.
+
+use std::path::PathBuf;
+
+/// The library's result.
+pub type Result<T> = std::result::Result<T, Error>;
+
+/// One clear line for each failure; nothing is replaced by a default in silence.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// A prompt, number or name in a request that cannot be honoured.
+    #[error("{0}")]
+    Request(String),
+    /// The folder or set of files is not a model in the diffusers layout.
+    #[error("{place} is no model in the diffusers layout: {reason}")]
+    NotAModel {
+        /// The folder or address.
+        place: String,
+        /// What is missing or wrong.
+        reason: String,
+    },
+    /// A configuration file with a value that this program does not know.
+    #[error("{file}: {reason}")]
+    Config {
+        /// The file, relative to the model.
+        file: String,
+        /// Key, value, and what is understood.
+        reason: String,
+    },
+    /// A file that is truncated, corrupted, or not of its format.
+    #[error("{file}: {reason}")]
+    BadFile {
+        /// The file.
+        file: String,
+        /// What is wrong with it.
+        reason: String,
+    },
+    /// A weight that the configuration asks for and the file lacks.
+    #[error("{file}: tensor {name} is missing")]
+    MissingTensor {
+        /// The weights file.
+        file: String,
+        /// The checkpoint key.
+        name: String,
+    },
+    /// Weights in the file that the configuration has no place for.
+    #[error("{file}: {} surplus tensor(s), the first is {}", names.len(), names.first().map_or("?", |n| n.as_str()))]
+    SurplusTensors {
+        /// The weights file.
+        file: String,
+        /// The checkpoint keys, sorted.
+        names: Vec<String>,
+    },
+    /// A weight whose shape is not the configuration's.
+    #[error("{file}: tensor {name} has shape {found:?}, the configuration asks for {expected:?}")]
+    MisshapenTensor {
+        /// The weights file.
+        file: String,
+        /// The checkpoint key.
+        name: String,
+        /// By the configuration.
+        expected: Vec<usize>,
+        /// In the file.
+        found: Vec<usize>,
+    },
+    /// Latents that are NaN or infinite.
+    #[error("the latents are not finite after step {step}: the weights or the settings are broken")]
+    NotFinite {
+        /// Zero-based index of the step.
+        step: usize,
+    },
+    /// The handler of an event asked to stop.
+    #[error("stopped after step {step}")]
+    Stopped {
+        /// Zero-based index of the last finished step.
+        step: usize,
+    },
+    /// The device cannot be had or cannot do this.
+    #[error("device: {0}")]
+    Device(String),
+    /// Something of another model family that is not built yet.
+    #[error("not supported: {0}")]
+    Unsupported(String),
+    /// The file system said no.
+    #[error("{path}: {source}")]
+    Io {
+        /// The file or folder.
+        path: PathBuf,
+        /// The system's own words.
+        source: std::io::Error,
+    },
+}
+
+impl Error {
+    /// Wraps a file-system error with the path that it is about.
+    pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
+        let path = path.into();
+        move |source| Self::Io { path, source }
+    }
+}

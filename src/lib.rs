@@ -1,0 +1,27 @@
+//! Fourstep: text to image in four denoising steps, in a browser tab.
+//!
+//! The whole system on one page, in floor order: a module imports only from floors below it.
+
+// 0: errors and random numbers
+pub mod error;
+pub mod random;
+// 1: kernels of our own
+// 2: layers, weights, text
+pub mod nn;
+pub mod text;
+pub mod weights;
+// 3: networks and samplers
+pub mod models;
+pub mod schedulers;
+// 4: the denoising loop
+pub mod pipeline;
+// 5: data, training (native)
+#[cfg(feature = "native")]
+pub mod train;
+// 6: the two front ends
+#[cfg(feature = "native")]
+pub mod cli;
+#[cfg(all(feature = "web", target_arch = "wasm32"))]
+mod web;
+
+pub use error::{Error, Result};

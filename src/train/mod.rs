@@ -1,0 +1,3 @@
+//! Data and training, native only.
+
+pub mod dataset;
