@@ -18,27 +18,24 @@ export const reference = referenceFolder();
 
 /**
  * Declares one test that runs in a Chromium of its own.
- * `options`: `webgpu` (default true: WebGPU, on SwiftShader where there is no GPU; "none": no adapter is found;
- * false: the browser does not know WebGPU at all), `timeout` in ms (default 120,000), `skip` (a reason),
+ * `options`: `webgpu` (default true: WebGPU, on SwiftShader where there is no GPU; "none": a browser that finds no
+ * adapter; false: one that does not know WebGPU at all), `timeout` in ms (default 120,000), `skip` (a reason),
  * `errors` (regular expressions of console errors that the test expects; any other one fails it).
  * `body` gets what `launch` returns, and the test's own context last.
  */
 export function browserTest(name, options, body) {
   const { timeout = 120_000, skip = false, ...rest } = options;
-  test(name, { timeout, skip }, async (context) => {
+  test(name, { skip, timeout: timeout + 60_000 }, async (context) => {
     const session = await launch(rest);
-    let finished = false;
     try {
-      await body(session, context);
-      finished = true;
+      await within(timeout, body(session, context));
     } catch (error) {
-      await session.screenshot(`failed ${name}`).catch(() => {});
-      if (session.problems.length > 0) context.diagnostic(session.problems.join("\n"));
-      throw withProblems(error, session.problems);
+      await within(10_000, session.screenshot(`failed ${name}`)).catch(() => {});
+      throw new Error(described(error, session.problems));
     } finally {
       await session.close();
     }
-    if (finished && session.problems.length > 0) throw new Error(session.problems.join("\n"));
+    if (session.problems.length > 0) throw new Error(described("the page reported errors", session.problems));
   });
 }
 
@@ -54,6 +51,7 @@ export async function launch({ webgpu = true, errors = [], viewport = { width: 1
   const server = await serve(dist, { mounts });
   const browser = await chromium.launch({ executablePath: browserPath(), headless: true, args: flags(webgpu) });
   const page = await browser.newPage({ viewport });
+  if (webgpu === false) await page.addInitScript(hideWebGpu);
   const problems = [];
   watch(page, server.origin, errors, problems);
   return {
@@ -114,8 +112,7 @@ function watch(page, origin, errors, problems) {
 function flags(webgpu) {
   const common = [...FLAGS, ...QUIET];
   if (webgpu === true) return [...common, "--enable-unsafe-webgpu"];
-  if (webgpu === "none") return [...common, "--disable-gpu", "--disable-features=WebGPU"];
-  return [...common, "--disable-blink-features=WebGPU"];
+  return [...common, "--disable-gpu"];
 }
 
 function browserPath() {
@@ -132,7 +129,28 @@ function referenceFolder() {
   return asked ? resolve(asked) : existsSync(copy) ? copy : null;
 }
 
-function withProblems(error, problems) {
-  if (problems.length > 0) error.stack = `${error.stack}\nThe page reported:\n${problems.join("\n")}`;
-  return error;
+/** Rejects when `work` takes longer than `limit` ms; the caller then closes the browser, which ends the work too. */
+function within(limit, work) {
+  let timer;
+  const late = new Promise((_, fail) => {
+    timer = setTimeout(() => fail(new Error(`took longer than ${limit / 1000} s`)), limit);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
+function described(error, problems) {
+  const reported = problems.map((problem) => `\n  the page: ${problem}`).join("");
+  return `${error.stack ?? error}${reported}`;
+}
+
+/** Runs in the page before its scripts: takes WebGPU away there and in the module workers that it starts. */
+function hideWebGpu() {
+  delete Navigator.prototype.gpu;
+  const hide = "data:text/javascript,delete WorkerNavigator.prototype.gpu";
+  window.Worker = class extends Worker {
+    constructor(script, options) {
+      const source = `import ${JSON.stringify(hide)}; import ${JSON.stringify(new URL(script, location.href).href)};`;
+      super(URL.createObjectURL(new Blob([source], { type: "text/javascript" })), options);
+    }
+  };
 }

@@ -39,8 +39,8 @@ async function report(events) {
       console.log(`ok: ${data.name} (${seconds})`);
     } else {
       counts.failed += 1;
-      const error = data.details.error;
-      console.log(`FAILED: ${data.name} (${seconds})\n${error?.cause?.stack ?? error?.cause ?? error?.stack ?? error}`);
+      const error = data.details.error?.cause ?? data.details.error;
+      console.log(`FAILED: ${data.name} (${seconds})\n${error?.message ?? error}`);
     }
   }
   return counts;
