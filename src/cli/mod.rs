@@ -1,5 +1,9 @@
 //! The command line: each command in a file of its own, `run` maps them to exit codes.
 
+mod device;
+mod generate;
+mod manifest;
+mod png;
 mod tokenizer;
 
 use clap::{Parser, Subcommand};
@@ -13,6 +17,8 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Generate(generate::Generate),
+    Manifest(manifest::ManifestArgs),
     Tokenizer(tokenizer::Tokenizer),
 }
 
@@ -20,6 +26,8 @@ enum Command {
 pub fn run() -> u8 {
     let cli = Cli::parse();
     let result: anyhow::Result<()> = match cli.command {
+        Command::Generate(args) => generate::run(&args),
+        Command::Manifest(args) => manifest::run(&args),
         Command::Tokenizer(args) => tokenizer::run(&args),
     };
     match result {
