@@ -10,19 +10,24 @@
 
 /** A model file or list that is missing, damaged or unreadable; the message names it. */
 export class ModelFileError extends Error {
-  name = 'ModelFileError';
+  name = "ModelFileError";
 }
 
 /** Finds a model in `models/index.json` (the first one when `id` is absent) and reads its manifest.
  *  @param {URL} index @returns {Promise<{id: string, base: URL, manifest: Manifest}>} */
 export async function findModel(index, id) {
-  const { models } = await readJson(index, 'models/index.json');
+  const { models } = await readJson(index, "models/index.json");
   const entry = id === undefined ? models?.[0] : models?.find((model) => model.id === id);
-  if (!entry) throw new ModelFileError(id === undefined ? 'models/index.json lists no model.' : `There is no model called “${id}” here.`);
+  if (!entry)
+    throw new ModelFileError(
+      id === undefined ? "models/index.json lists no model." : `There is no model called “${id}” here.`,
+    );
   const base = new URL(entry.path, index);
-  const manifest = await readJson(new URL('fourstep.json', base), `models/${entry.path}fourstep.json`);
+  const manifest = await readJson(new URL("fourstep.json", base), `models/${entry.path}fourstep.json`);
   if (!Array.isArray(manifest.files) || !manifest.defaults) {
-    throw new ModelFileError(`models/${entry.path}fourstep.json is no model manifest: “files” or “defaults” is missing.`);
+    throw new ModelFileError(
+      `models/${entry.path}fourstep.json is no model manifest: “files” or “defaults” is missing.`,
+    );
   }
   return { id: entry.id, base, manifest };
 }
@@ -48,14 +53,16 @@ export async function isCached(model) {
  */
 export async function loadFiles(model, { signal, onProgress }) {
   if (!globalThis.crypto?.subtle) {
-    throw new ModelFileError('The model cannot be checked here: browsers allow that only over https or on localhost.');
+    throw new ModelFileError("The model cannot be checked here: browsers allow that only over https or on localhost.");
   }
   const cache = await openCache(model.id);
   const stop = new AbortController();
-  signal?.addEventListener('abort', () => stop.abort(signal.reason), { once: true });
+  signal?.addEventListener("abort", () => stop.abort(signal.reason), { once: true });
   const total = totalBytes(model.manifest);
   let loaded = 0;
-  const warnings = new Set(cache ? [] : ['This browser keeps no files for this page: the model is fetched again at every visit.']);
+  const warnings = new Set(
+    cache ? [] : ["This browser keeps no files for this page: the model is fetched again at every visit."],
+  );
   const job = { model, cache, warnings, signal: stop.signal, advance: (bytes) => onProgress((loaded += bytes), total) };
   try {
     const files = await Promise.all(model.manifest.files.map((file) => loadFile(job, file)));
@@ -73,12 +80,14 @@ async function loadFile(job, file) {
   const bytes = await download(job, file);
   const hash = await sha256(bytes);
   if (hash !== file.sha256) {
-    throw new ModelFileError(`The model file “${file.path}” is damaged or altered: its checksum is not the one in the manifest.`);
+    throw new ModelFileError(
+      `The model file “${file.path}” is damaged or altered: its checksum is not the one in the manifest.`,
+    );
   }
   try {
     await job.cache?.put(cacheKey(job.model, file), new Response(bytes));
   } catch {
-    job.warnings.add('There is no room to keep the model: it will be fetched again at the next visit.');
+    job.warnings.add("There is no room to keep the model: it will be fetched again at the next visit.");
   }
   return { path: file.path, bytes };
 }
@@ -96,25 +105,33 @@ async function fromCache(job, file) {
 }
 
 async function download(job, file) {
-  const response = await fetchFile(new URL(file.path, job.model.base), file.path, { signal: job.signal, cache: 'no-store' });
+  const response = await fetchFile(new URL(file.path, job.model.base), file.path, {
+    signal: job.signal,
+    cache: "no-store",
+  });
   const bytes = new Uint8Array(file.size);
   let filled = 0;
   const reader = response.body.getReader();
   for (;;) {
     const { done, value } = await reader.read().catch((error) => {
       if (job.signal.aborted) throw error;
-      throw new ModelFileError(`The connection broke while fetching “${file.path}”, after ${filled} of ${file.size} bytes.`);
+      throw new ModelFileError(
+        `The connection broke while fetching “${file.path}”, after ${filled} of ${file.size} bytes.`,
+      );
     });
     if (done) break;
     if (filled + value.length > file.size) {
       await reader.cancel();
-      throw new ModelFileError(`The model file “${file.path}” is altered: it is longer than the ${file.size} bytes in the manifest.`);
+      throw new ModelFileError(
+        `The model file “${file.path}” is altered: it is longer than the ${file.size} bytes in the manifest.`,
+      );
     }
     bytes.set(value, filled);
     filled += value.length;
     job.advance(value.length);
   }
-  if (filled < file.size) throw new ModelFileError(`The model file “${file.path}” is cut short: ${filled} of ${file.size} bytes.`);
+  if (filled < file.size)
+    throw new ModelFileError(`The model file “${file.path}” is cut short: ${filled} of ${file.size} bytes.`);
   return bytes;
 }
 
@@ -131,7 +148,7 @@ async function fetchFile(url, name, options) {
 }
 
 async function readJson(url, name) {
-  const response = await fetchFile(url, name, { cache: 'no-cache' });
+  const response = await fetchFile(url, name, { cache: "no-cache" });
   try {
     return await response.json();
   } catch {
@@ -140,8 +157,8 @@ async function readJson(url, name) {
 }
 
 async function sha256(bytes) {
-  const digest = new Uint8Array(await crypto.subtle.digest('SHA-256', bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, '0')).join('');
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
 }
 
 /** The model's cache, or null where the browser gives none (private windows, storage denied). */

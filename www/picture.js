@@ -17,7 +17,7 @@ export class Picture {
     this.#strip = strip;
     this.#caption = caption;
     new ResizeObserver(() => this.#paint()).observe(canvas);
-    strip.addEventListener('keydown', (event) => this.#onKey(event));
+    strip.addEventListener("keydown", (event) => this.#onKey(event));
   }
 
   /** Whether there is a finished picture. */
@@ -33,7 +33,7 @@ export class Picture {
   /** Shows `count` empty slots while there are no steps. */
   slots(count) {
     if (this.#steps.length) return;
-    const slots = Array.from({ length: Math.min(count, 1000) }, () => document.createElement('li'));
+    const slots = Array.from({ length: Math.min(count, 1000) }, () => document.createElement("li"));
     this.#strip.replaceChildren(...slots);
   }
 
@@ -41,15 +41,15 @@ export class Picture {
   addStep({ index, preview }, caption) {
     if (this.#awaiting) this.#clear();
     const source = toSource(preview);
-    const button = document.createElement('button');
-    button.type = 'button';
-    button.className = 'thumb';
+    const button = document.createElement("button");
+    button.type = "button";
+    button.className = "thumb";
     button.tabIndex = -1;
     button.title = caption;
-    button.setAttribute('aria-label', caption);
+    button.setAttribute("aria-label", caption);
     button.append(source);
     const entry = { source, caption, button };
-    button.addEventListener('click', () => this.#select(entry));
+    button.addEventListener("click", () => this.#select(entry));
     this.#steps[index] = entry;
     this.#strip.children[index]?.replaceChildren(button);
     if (this.#following) this.#show(entry, true);
@@ -62,7 +62,7 @@ export class Picture {
     last.button.replaceChildren(copyOf(this.#final));
     Object.assign(last, { source: this.#final, caption });
     last.button.title = caption;
-    last.button.setAttribute('aria-label', caption);
+    last.button.setAttribute("aria-label", caption);
     this.#show(last, true);
     this.#following = false;
   }
@@ -70,7 +70,10 @@ export class Picture {
   /** The finished picture as a PNG of the model's own size. @returns {Promise<Blob>} */
   png() {
     return new Promise((resolve, reject) => {
-      this.#final.toBlob((blob) => (blob ? resolve(blob) : reject(new Error('The browser could not write the PNG.'))), 'image/png');
+      this.#final.toBlob(
+        (blob) => (blob ? resolve(blob) : reject(new Error("The browser could not write the PNG."))),
+        "image/png",
+      );
     });
   }
 
@@ -104,12 +107,13 @@ export class Picture {
 
   #show(entry, scroll) {
     for (const step of this.#steps) {
-      step?.button.removeAttribute('aria-current');
+      step?.button.removeAttribute("aria-current");
       if (step) step.button.tabIndex = -1;
     }
-    entry.button.setAttribute('aria-current', 'step');
+    entry.button.setAttribute("aria-current", "step");
     entry.button.tabIndex = 0;
-    if (scroll) this.#strip.scrollLeft = entry.button.offsetLeft + entry.button.offsetWidth - this.#strip.clientWidth + 8;
+    if (scroll)
+      this.#strip.scrollLeft = entry.button.offsetLeft + entry.button.offsetWidth - this.#strip.clientWidth + 8;
     this.#shown = entry.source;
     this.#paint();
   }
@@ -122,26 +126,32 @@ export class Picture {
     const side = Math.max(1, Math.round(canvas.clientWidth * devicePixelRatio));
     if (canvas.width !== side) canvas.width = canvas.height = side;
     const scale = side / Math.max(width, height);
-    const context = canvas.getContext('2d');
+    const context = canvas.getContext("2d");
     context.imageSmoothingEnabled = true;
-    context.imageSmoothingQuality = 'high';
+    context.imageSmoothingQuality = "high";
     context.clearRect(0, 0, side, side);
-    context.drawImage(this.#shown, (side - width * scale) / 2, (side - height * scale) / 2, width * scale, height * scale);
+    context.drawImage(
+      this.#shown,
+      (side - width * scale) / 2,
+      (side - height * scale) / 2,
+      width * scale,
+      height * scale,
+    );
   }
 }
 
 function toSource({ width, height, rgba }) {
-  const canvas = document.createElement('canvas');
+  const canvas = document.createElement("canvas");
   canvas.width = width;
   canvas.height = height;
-  canvas.getContext('2d').putImageData(new ImageData(rgba, width, height), 0, 0);
+  canvas.getContext("2d").putImageData(new ImageData(rgba, width, height), 0, 0);
   return canvas;
 }
 
 function copyOf(source) {
-  const canvas = document.createElement('canvas');
+  const canvas = document.createElement("canvas");
   canvas.width = source.width;
   canvas.height = source.height;
-  canvas.getContext('2d').drawImage(source, 0, 0);
+  canvas.getContext("2d").drawImage(source, 0, 0);
   return canvas;
 }

@@ -13,8 +13,8 @@ export class Status {
   }
 
   /** Nothing is going on; `line` is the resting text. */
-  rest(line, note = '') {
-    this.#state('rest');
+  rest(line, note = "") {
+    this.#state("rest");
     this.#parts.line.textContent = line;
     this.#parts.note.textContent = note;
   }
@@ -27,41 +27,41 @@ export class Status {
   /** The model is on its way: `event` of Tell.LOADING. */
   loading({ phase, loaded = 0, total = 0 }) {
     const { loadTitle, loadBar, loadLine, line, note } = this.#parts;
-    const first = this.#state('loading');
-    line.textContent = note.textContent = '';
-    const fetching = phase === 'files' && total > 0;
-    loadTitle.textContent = fetching ? 'Fetching the model' : 'Preparing the model';
-    loadLine.textContent = fetching ? `${megabytes(loaded)} of ${megabytes(total)} MB` : 'A few seconds, once a visit';
+    const first = this.#state("loading");
+    line.textContent = note.textContent = "";
+    const fetching = phase === "files" && total > 0;
+    loadTitle.textContent = fetching ? "Fetching the model" : "Preparing the model";
+    loadLine.textContent = fetching ? `${megabytes(loaded)} of ${megabytes(total)} MB` : "A few seconds, once a visit";
     if (fetching) {
       loadBar.max = total;
       loadBar.value = loaded;
-    } else loadBar.removeAttribute('value');
+    } else loadBar.removeAttribute("value");
     this.#speak(fetching ? `${loadTitle.textContent}, ${loadLine.textContent}` : loadTitle.textContent, first);
   }
 
   /** Steps done of all, and their times so far in milliseconds. */
   drawing(done, steps, times) {
-    const first = this.#state('drawing');
+    const first = this.#state("drawing");
     this.#parts.bar.max = steps;
     this.#parts.bar.value = done;
-    this.#parts.note.textContent = '';
+    this.#parts.note.textContent = "";
     const left = timeLeft(steps - done, times);
     const words = done === 0 ? `Step 1 of ${steps}` : `Step ${done} of ${steps} · ${duration(times.at(-1))}${left}`;
     this.#parts.line.textContent = words;
-    this.#speak(first ? 'Drawing' : `Step ${done} of ${steps}`, first);
+    this.#speak(first ? "Drawing" : `Step ${done} of ${steps}`, first);
   }
 
   /** The end of a request, well or stopped. */
-  done(line, note = '') {
+  done(line, note = "") {
     this.rest(line, note);
     this.#speak(`${line} ${note}`, true);
   }
 
   /** Something went wrong: what, how it looks inside (may be ''), and whether trying again can help. */
-  trouble(message, { detail = '', retry = false } = {}) {
-    this.#state('rest');
+  trouble(message, { detail = "", retry = false } = {}) {
+    this.#state("rest");
     const { trouble, troubleText, troubleDetail, retry: button, line, note } = this.#parts;
-    line.textContent = note.textContent = '';
+    line.textContent = note.textContent = "";
     troubleText.textContent = message;
     troubleDetail.textContent = detail;
     button.hidden = !retry;
@@ -71,13 +71,13 @@ export class Status {
   /** Takes the trouble away. */
   clearTrouble() {
     this.#parts.trouble.hidden = true;
-    this.#parts.troubleText.textContent = '';
+    this.#parts.troubleText.textContent = "";
   }
 
   #state(name) {
     const changed = this.#parts.frame.dataset.state !== name;
     this.#parts.frame.dataset.state = name;
-    if (name !== 'rest') this.clearTrouble();
+    if (name !== "rest") this.clearTrouble();
     return changed;
   }
 
@@ -102,7 +102,7 @@ export function duration(milliseconds) {
 }
 
 function timeLeft(steps, times) {
-  if (times.length < 2 || steps === 0) return '';
+  if (times.length < 2 || steps === 0) return "";
   const rest = (times.reduce((sum, time) => sum + time, 0) / times.length) * steps;
-  return rest < 4000 ? '' : ` · about ${duration(Math.round(rest / 1000) * 1000).replace('.0', '')} left`;
+  return rest < 4000 ? "" : ` · about ${duration(Math.round(rest / 1000) * 1000).replace(".0", "")} left`;
 }

@@ -1,15 +1,15 @@
 // All model work happens here, off the page's thread: bring the files, build the pipeline, draw.
 // Moves messages (www/messages.js) between the page and the wasm module; does no arithmetic itself.
 
-import { Ask, Tell } from './messages.js';
-import { probe } from './device.js';
-import { findModel, isCached, loadFiles, totalBytes } from './modelfiles.js';
+import { Ask, Tell } from "./messages.js";
+import { probe } from "./device.js";
+import { findModel, isCached, loadFiles, totalBytes } from "./modelfiles.js";
 
-const MODELS = new URL('../models/index.json', import.meta.url);
+const MODELS = new URL("../models/index.json", import.meta.url);
 const running = new Map(); // request id -> AbortController
 let engine; // promise of the wasm module's exports
 let pipeline;
-let lastPanic = '';
+let lastPanic = "";
 
 const handlers = {
   [Ask.PROBE]: () => probe(navigator.gpu),
@@ -29,7 +29,7 @@ self.onmessage = async ({ data: message }) => {
   } catch (error) {
     if (error instanceof WebAssembly.RuntimeError) fatal(error);
     else if (stop.signal.aborted) postMessage({ id, kind: Tell.REPLY, value: { cancelled: true } });
-    else postMessage({ id, kind: Tell.ERROR, name: error?.name ?? 'Error', message: words(error) });
+    else postMessage({ id, kind: Tell.ERROR, name: error?.name ?? "Error", message: words(error) });
   } finally {
     running.delete(id);
   }
@@ -38,18 +38,26 @@ self.onmessage = async ({ data: message }) => {
 async function describe({ model: wanted }) {
   const model = await findModel(MODELS, wanted);
   const { name, licence, defaults, examples } = model.manifest;
-  return { id: model.id, name, licence, defaults, examples, bytes: totalBytes(model.manifest), cached: await isCached(model) };
+  return {
+    id: model.id,
+    name,
+    licence,
+    defaults,
+    examples,
+    bytes: totalBytes(model.manifest),
+    cached: await isCached(model),
+  };
 }
 
 async function load({ id, model: wanted, device }, signal) {
   pipeline?.free();
   pipeline = undefined;
   const model = await findModel(MODELS, wanted);
-  const onProgress = (loaded, total) => postMessage({ id, kind: Tell.LOADING, phase: 'files', loaded, total });
+  const onProgress = (loaded, total) => postMessage({ id, kind: Tell.LOADING, phase: "files", loaded, total });
   const starting = startEngine();
   starting.catch(() => {}); // reported by the await below, after the files
   const { files, warnings } = await loadFiles(model, { signal, onProgress });
-  postMessage({ id, kind: Tell.LOADING, phase: 'model' });
+  postMessage({ id, kind: Tell.LOADING, phase: "model" });
   const { Files, Pipeline } = await starting;
   signal.throwIfAborted();
   const store = new Files();
@@ -59,7 +67,7 @@ async function load({ id, model: wanted, device }, signal) {
 }
 
 async function generate({ id, request }, signal) {
-  if (!pipeline) throw new Error('No model is loaded.');
+  if (!pipeline) throw new Error("No model is loaded.");
   const picture = await pipeline.generate(request, async (event) => {
     postMessage({ ...event, id, kind: Tell.STEP }, [event.preview.rgba.buffer]);
     await macrotask(); // lets a cancel message in
@@ -79,7 +87,7 @@ function startEngine() {
 
 async function importEngine() {
   try {
-    const module = await import('../pkg/fourstep.js');
+    const module = await import("../pkg/fourstep.js");
     await module.default();
     return module;
   } catch (error) {
@@ -92,7 +100,7 @@ function macrotask() {
 }
 
 function words(error) {
-  return typeof error === 'string' ? error : (error?.message ?? String(error));
+  return typeof error === "string" ? error : (error?.message ?? String(error));
 }
 
 // A trap ends the wasm instance; its promise then never settles, so the page must hear of it from here.
@@ -100,11 +108,11 @@ function fatal(error) {
   postMessage({ kind: Tell.FATAL, message: lastPanic || words(error) });
 }
 
-self.addEventListener('error', (event) => {
+self.addEventListener("error", (event) => {
   event.preventDefault();
   fatal(event.error ?? event.message);
 });
-self.addEventListener('unhandledrejection', (event) => {
+self.addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
   fatal(event.reason);
 });
@@ -113,6 +121,6 @@ self.addEventListener('unhandledrejection', (event) => {
 const printError = console.error;
 console.error = (...parts) => {
   const text = String(parts[0]);
-  if (/panicked at/.test(text)) lastPanic = text.split('\n\nStack')[0];
+  if (/panicked at/.test(text)) lastPanic = text.split("\n\nStack")[0];
   printError.apply(console, parts);
 };
