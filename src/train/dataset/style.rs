@@ -9,7 +9,7 @@ pub fn recoloured(glyph: &Glyph, colour: [u8; 3]) -> Layer {
     let (mean, anchor) = (mean_luma(glyph), luma(colour));
     let chroma = colour.iter().fold(0.0f32, |m, c| m.max(*c)) - colour.iter().fold(1.0f32, |m, c| m.min(*c));
     // Black and grey would spread over all greys and stop being what they are called.
-    let spread = if chroma < 0.1 { 0.4 } else { 0.8 };
+    let spread = if chroma < 0.1 { 0.6 } else { 0.8 };
     glyph.layer(|pixel| {
         let lightness = (anchor + spread * (luma(pixel) - mean)).clamp(0.0, 1.0);
         if lightness <= anchor {

@@ -13,7 +13,7 @@ pub fn with_article_for(phrase: &str, name: &str) -> String {
     let lower = phrase.to_lowercase();
     let vowel = lower.starts_with(['a', 'e', 'i', 'o', 'u']);
     let sounds_consonant = ["uni", "uk", "eu", "one-", "ute", "use"].iter().any(|start| lower.starts_with(start));
-    let sounds_vowel = ["hourglass", "x-ray", "honest"].iter().any(|start| lower.starts_with(start));
+    let sounds_vowel = ["hourglass", "x-ray", "honest", "8"].iter().any(|start| lower.starts_with(start));
     let article = if (vowel && !sounds_consonant) || sounds_vowel { "an" } else { "a" };
     format!("{article} {phrase}")
 }
