@@ -1,5 +1,6 @@
 //! The command line: each command in a file of its own, `run` maps them to exit codes.
 
+mod dataset;
 mod device;
 mod generate;
 mod manifest;
@@ -17,6 +18,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Dataset(dataset::Dataset),
     Generate(generate::Generate),
     Manifest(manifest::ManifestArgs),
     Tokenizer(tokenizer::Tokenizer),
@@ -26,6 +28,7 @@ enum Command {
 pub fn run() -> u8 {
     let cli = Cli::parse();
     let result: anyhow::Result<()> = match cli.command {
+        Command::Dataset(args) => dataset::run(args),
         Command::Generate(args) => generate::run(&args),
         Command::Manifest(args) => manifest::run(&args),
         Command::Tokenizer(args) => tokenizer::run(&args),
