@@ -13,7 +13,7 @@ const BROWSERS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/go
 const FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"];
 const QUIET = ["--disable-component-update", "--disable-sync"];
 
-/** The goldens: `FOURSTEP_REFERENCE`, or the copy in tests/reference; null where neither is there. */
+/** The goldens: `FOURSTEP_REFERENCE`, or the copy in tests/golden/reference; null where neither is there. */
 export const reference = referenceFolder();
 
 /**
@@ -125,7 +125,7 @@ function browserPath() {
 function referenceFolder() {
   const asked = process.env.FOURSTEP_REFERENCE;
   if (asked && !existsSync(asked)) throw new Error(`FOURSTEP_REFERENCE=${asked}: no such folder`);
-  const copy = join(root, "tests", "reference");
+  const copy = join(root, "tests", "golden", "reference");
   return asked ? resolve(asked) : existsSync(copy) ? copy : null;
 }
 
