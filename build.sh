@@ -14,9 +14,10 @@ usage() {
 ./build.sh                  install what is missing, build dist/, serve it at http://localhost:8080 (PORT=... for another)
 ./build.sh build            the same without serving
 ./build.sh serve            serve dist/ as it is
-./build.sh test             every test: native, then the page in a headless Chromium
+./build.sh test             every test: native (goldens on the CPU and on wgpu), then the page in a headless Chromium
 ./build.sh test native      cargo test --release (arguments after it are passed on)
-./build.sh test reference   the goldens alone; FOURSTEP_REFERENCE=FOLDER takes another set (arguments are passed on)
+./build.sh test reference   the goldens alone (arguments are passed on: --device cpu|wgpu, names of cases);
+                            FOURSTEP_REFERENCE=FOLDER takes another set
 ./build.sh test browser     the browser tests alone (arguments: parts of their files' names)
 ./build.sh lint             rustfmt and clippy
 TEXT
@@ -129,7 +130,7 @@ run_tests() {
       return $failed
       ;;
     native) test_native "$@" ;;
-    reference) test_native --test reference -- --nocapture "$@" ;;
+    reference) cargo test --release --test reference -- "$@" ;;
     browser) test_browser "$@" ;;
     *) fail "unknown part of the tests: $part (native, reference or browser)" ;;
   esac
@@ -138,8 +139,13 @@ run_tests() {
 test_native() {
   need_data
   need_vulkan
+  local failed=0
   say "Testing natively"
-  cargo test --release --no-fail-fast "$@"
+  cargo test --release --no-fail-fast "$@" || failed=1
+  [ $# -eq 0 ] || return $failed
+  say "Testing the goldens on wgpu"
+  cargo test --release --test reference -- --device wgpu || failed=1
+  return $failed
 }
 
 test_browser() {
