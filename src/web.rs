@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::pipeline::{Image, Pipeline, Request, StepEvent};
-use crate::schedulers;
+use crate::schedulers::{self, SchedulerConfig};
 use crate::weights::MemoryFiles;
 use crate::{Error, Result};
 
@@ -121,6 +121,8 @@ struct Settings {
     steps: Option<f64>,
     guidance_scale: Option<f32>,
     scheduler: Option<String>,
+    /// The text of a whole scheduler_config.json instead of a name.
+    scheduler_config: Option<String>,
     width: Option<usize>,
     height: Option<usize>,
     #[serde(default)]
@@ -154,7 +156,11 @@ impl Settings {
         if steps < 0.0 || steps.fract() != 0.0 {
             return Err(Error::Request(format!("steps = {steps}: use a whole number from 1")));
         }
-        let named = |name: &String| schedulers::named(name, pipeline.scheduler());
+        let scheduler = match (&self.scheduler_config, &self.scheduler) {
+            (Some(text), _) => Some(SchedulerConfig::parse("scheduler_config", text)?),
+            (None, Some(name)) => Some(schedulers::named(name, pipeline.scheduler())?),
+            (None, None) => None,
+        };
         Ok(Request {
             prompt: self.prompt.clone(),
             negative_prompt: self.negative_prompt.clone(),
@@ -167,7 +173,7 @@ impl Settings {
             num_images_per_prompt: 1,
             clip_skip: None,
             eta: 0.0,
-            scheduler: self.scheduler.as_ref().map(named).transpose()?,
+            scheduler,
         })
     }
 }

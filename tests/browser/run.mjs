@@ -5,6 +5,7 @@ import { run } from "node:test";
 import { fileURLToPath } from "node:url";
 
 const FILE_LIMIT_MS = 20 * 60_000;
+const SUMMARY = /^(tests|suites|pass|fail|cancelled|skipped|todo|duration_ms) [\d.]+$/; // node's own count
 
 const here = dirname(fileURLToPath(import.meta.url));
 const wanted = process.argv.slice(2);
@@ -28,6 +29,7 @@ async function report(events) {
   const counts = { passed: 0, failed: 0, skipped: 0 };
   for await (const { type, data } of events) {
     if (type === "test:stdout" || type === "test:stderr") process.stdout.write(data.message);
+    if (type === "test:diagnostic" && !SUMMARY.test(data.message)) console.log(`  ${data.message}`);
     if (type !== "test:pass" && type !== "test:fail") continue;
     if (files.includes(data.name) && type === "test:pass") continue;
     const seconds = `${(data.details.duration_ms / 1000).toFixed(1)} s`;
