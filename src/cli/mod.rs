@@ -1,6 +1,11 @@
 //! The command line: each command in a file of its own, `run` maps them to exit codes.
 
 mod dataset;
+mod device;
+mod generate;
+mod manifest;
+mod png;
+mod tokenizer;
 
 use clap::{Parser, Subcommand};
 
@@ -14,6 +19,9 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Dataset(dataset::Dataset),
+    Generate(generate::Generate),
+    Manifest(manifest::ManifestArgs),
+    Tokenizer(tokenizer::Tokenizer),
 }
 
 /// Parses the arguments and runs the command; 0 on success, 2 on an error, with one line on standard error.
@@ -21,6 +29,9 @@ pub fn run() -> u8 {
     let cli = Cli::parse();
     let result: anyhow::Result<()> = match cli.command {
         Command::Dataset(args) => dataset::run(args),
+        Command::Generate(args) => generate::run(&args),
+        Command::Manifest(args) => manifest::run(&args),
+        Command::Tokenizer(args) => tokenizer::run(&args),
     };
     match result {
         Ok(()) => 0,

@@ -1,1 +1,15 @@
-//! TODO
+//! The networks, configured by the `config.json` files of the diffusers layout.
+
+mod autoencoder_kl;
+mod autoencoder_tiny;
+mod clip;
+mod config;
+mod unet;
+mod vae;
+
+pub use autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
+pub use autoencoder_tiny::{AutoencoderTiny, AutoencoderTinyConfig};
+pub use clip::{ClipTextConfig, ClipTextModel, ClipTextOutput};
+pub use config::{PerBlock, parse};
+pub use unet::{AddedConditions, UNet2DConditionConfig, UNet2DConditionModel};
+pub use vae::Vae;

@@ -1,1 +1,40 @@
-//! TODO
+//! Layers, with fields named as in the checkpoints, so that weights load by name.
+//!
+//! A layer is made without values ([`parameter`]); [`crate::weights`] fills them in, and a parameter that nobody
+//! filled is zero only where training starts from zero on purpose.
+
+mod activation;
+mod attention;
+mod conv;
+mod embeddings;
+mod linear;
+mod norm;
+mod resnet;
+mod sampling;
+mod transformer;
+
+pub use activation::Activation;
+pub use attention::{Attention, AttentionConfig};
+pub(crate) use attention::{join_heads, split_heads};
+pub use conv::Conv2d;
+pub use embeddings::{TimestepEmbedding, timestep_embedding};
+pub use linear::Linear;
+pub use norm::{GroupNorm, LayerNorm};
+pub use resnet::{ResnetBlock2D, ResnetConfig};
+pub(crate) use sampling::nearest;
+pub use sampling::{Downsample2D, Upsample2D};
+pub use transformer::{Transformer2DConfig, Transformer2DModel};
+
+use burn::module::{Param, ParamId};
+use burn::tensor::{Device, Shape, Tensor};
+
+/// A weight whose values come later: no memory is taken until it is loaded, initialised or first used (then zero).
+pub fn parameter<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
+    Param::uninitialized(
+        ParamId::new(),
+        move |device, require_grad| Tensor::zeros(shape, device).set_require_grad(require_grad),
+        device.clone(),
+        true,
+        Shape::from(shape),
+    )
+}

@@ -1,1 +1,188 @@
-//! TODO
+//! From a request to a picture: the only denoising loop of the project, and what goes before and after it.
+
+mod denoise;
+mod guidance;
+mod image;
+mod load;
+mod manifest;
+mod request;
+
+use std::ops::ControlFlow;
+
+use burn::tensor::{Device, Tensor};
+
+pub use denoise::{Denoiser, StepEvent, denoise};
+pub use guidance::{Guidance, rescale_noise_cfg};
+pub use image::Image;
+pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};
+pub use request::{MAX_SIZE, Request};
+
+use crate::Result;
+use crate::models::{AddedConditions, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, Vae};
+use crate::nn::timestep_embedding;
+use crate::random::{Generator, Mt19937};
+use crate::schedulers::{self, Noise, SchedulerConfig, StepOptions};
+use crate::text::Tokenizer;
+
+/// A text-to-image model, ready on a device: diffusers' `StableDiffusionPipeline` and
+/// `LatentConsistencyModelPipeline`.
+pub struct Pipeline {
+    tokenizer: Tokenizer,
+    text_encoder: ClipTextModel,
+    unet: UNet2DConditionModel,
+    unet_config: UNet2DConditionConfig,
+    vae: Vae,
+    scheduler: SchedulerConfig,
+    defaults: Defaults,
+    device: Device,
+}
+
+/// What a run leaves behind.
+pub struct Output {
+    /// The last latents `[n, c, h, w]`.
+    pub latents: Tensor<4>,
+    /// The decoder's output `[n, 3, height, width]`, about in [-1, 1], not clamped.
+    pub decoded: Tensor<4>,
+    /// Things the user should know, in plain words: a truncated prompt, for instance.
+    pub warnings: Vec<String>,
+}
+
+/// The text as the UNet takes it.
+pub struct EncodedPrompt {
+    /// `[2n, tokens, features]` with guidance, negative half first; `[n, ...]` without.
+    pub encoder_hidden_states: Tensor<3>,
+    /// Padded ids of the prompt.
+    pub token_ids: Vec<i64>,
+    /// Padded ids of the negative prompt.
+    pub negative_token_ids: Vec<i64>,
+    /// What was cut off, in words.
+    pub warnings: Vec<String>,
+}
+
+impl Pipeline {
+    /// Draws `request`, with its random numbers from torch's CPU generator seeded with `request.seed`: the same picture
+    /// on every device, up to rounding.
+    ///
+    /// # Errors
+    /// Those of [`Self::run`].
+    pub async fn generate(
+        &self,
+        request: &Request,
+        on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<(Vec<Image>, Vec<String>)> {
+        let mut generator = Mt19937::new(request.seed);
+        let device = self.device.clone();
+        let mut noise = move |shape: [usize; 4]| {
+            let values = generator.randn(shape.iter().product());
+            Tensor::from_data(burn::tensor::TensorData::new(values, shape), &device)
+        };
+        let output = self.run(request, &mut noise, on_step).await?;
+        Ok((Image::from_tensor(output.decoded).await?, output.warnings))
+    }
+
+    /// Draws `request` with random numbers from `noise`, which is asked first for the latents to start from, then by the
+    /// sampler in its own order.
+    ///
+    /// # Errors
+    /// [`crate::Error::Request`] for settings out of range, [`crate::Error::NotFinite`] for latents that are NaN or
+    /// infinite, [`crate::Error::Stopped`] when the handler asks to stop.
+    pub async fn run(
+        &self,
+        request: &Request,
+        noise: &mut Noise<'_>,
+        on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<Output> {
+        request.check(self.vae.scale())?;
+        let config = request.scheduler.as_ref().unwrap_or(&self.scheduler);
+        let mut scheduler = schedulers::from_config(config)?;
+        scheduler.set_timesteps(request.num_inference_steps)?;
+        let prompt = self.encode_prompt(request)?;
+        let model = Guidance {
+            unet: &self.unet,
+            context: prompt.encoder_hidden_states,
+            guidance_scale: self.classifier_free(request).then_some(request.guidance_scale),
+            guidance_rescale: request.guidance_rescale,
+            conditions: self.conditions(request),
+        };
+        let (f, n) = (self.vae.scale(), request.num_images_per_prompt);
+        let unit = noise([n, self.unet_config.in_channels, request.height / f, request.width / f]);
+        let start = unit * scheduler.init_noise_sigma();
+        let options = StepOptions { eta: request.eta };
+        let latents = denoise(&model, scheduler.as_mut(), start, &options, noise, on_step).await?;
+        let decoded = self.vae.decode(latents.clone());
+        Ok(Output { latents, decoded, warnings: prompt.warnings })
+    }
+
+    /// Tokens and text encoder.
+    ///
+    /// # Errors
+    /// [`crate::Error::Request`] for a clip skip that leaves no layer.
+    pub fn encode_prompt(&self, request: &Request) -> Result<EncodedPrompt> {
+        let n = request.num_images_per_prompt;
+        let positive = self.tokenizer.encode_padded(&request.prompt)?;
+        let negative = self.tokenizer.encode_padded(&request.negative_prompt)?;
+        let mut texts = vec![(self.encode_ids(&positive.ids, request.clip_skip)?, "prompt", &positive.truncated)];
+        if self.classifier_free(request) {
+            texts.insert(0, (self.encode_ids(&negative.ids, None)?, "negative prompt", &negative.truncated));
+        }
+        let cut = texts.iter().filter_map(|(_, name, cut)| cut.as_ref().map(|cut| truncation(name, cut, &self.tokenizer)));
+        let warnings = cut.collect();
+        let states = texts.into_iter().map(|(states, ..)| states.repeat_dim(0, n)).collect();
+        Ok(EncodedPrompt {
+            encoder_hidden_states: Tensor::cat(states, 0),
+            token_ids: positive.ids,
+            negative_token_ids: negative.ids,
+            warnings,
+        })
+    }
+
+    /// Latents to a picture, for previews.
+    pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
+        self.vae.decode(latents)
+    }
+
+    /// Steps, guidance, size and the like that suit the model.
+    pub fn defaults(&self) -> &Defaults {
+        &self.defaults
+    }
+
+    /// The model's own sampler.
+    pub fn scheduler(&self) -> &SchedulerConfig {
+        &self.scheduler
+    }
+
+    /// Pixels a latent stands for, along one side: sizes must be multiples of it.
+    pub fn scale(&self) -> usize {
+        self.vae.scale()
+    }
+
+    /// Guided by a second, negative pass (Ho & Salimans, 2022); a model that takes the scale as an input needs none.
+    fn classifier_free(&self, request: &Request) -> bool {
+        request.guidance_scale > 1.0 && self.unet_config.time_cond_proj_dim.is_none()
+    }
+
+    fn conditions(&self, request: &Request) -> AddedConditions {
+        let embed = |dim| {
+            let scales = vec![(request.guidance_scale - 1.0) * 1000.0; request.num_images_per_prompt];
+            timestep_embedding(&scales, dim, false, 1.0, &self.device)
+        };
+        AddedConditions { timestep_cond: self.unet_config.time_cond_proj_dim.map(embed), text_time: None }
+    }
+
+    fn encode_ids(&self, ids: &[i64], clip_skip: Option<usize>) -> Result<Tensor<3>> {
+        let output = self.text_encoder.forward(&[ids.to_vec()], &self.device);
+        let Some(skip) = clip_skip else { return Ok(output.last_hidden_state) };
+        let mut states = output.hidden_states;
+        if skip + 1 >= states.len() {
+            let reason = format!("clip skip {skip} leaves no layer of the text encoder, which has {}", states.len() - 1);
+            return Err(crate::Error::Request(reason));
+        }
+        let state = states.swap_remove(states.len() - 1 - skip);
+        Ok(self.text_encoder.final_layer_norm(state))
+    }
+}
+
+fn truncation(name: &str, cut: &str, tokenizer: &Tokenizer) -> String {
+    let limit = tokenizer.model_max_length() - 2;
+    format!("the {name} is longer than this model reads ({limit} tokens); left out: “{cut}”")
+}

@@ -1,0 +1,77 @@
+//! What all configuration files share: strict reading, and values that may be one number or one for each block.
+
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::{Error, Result};
+
+/// Reads a `config.json`.
+///
+/// # Errors
+/// [`Error::Config`] with the file, the place in it and what was expected there.
+pub fn parse<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T> {
+    serde_json::from_slice(bytes).map_err(|error| invalid(file, error.to_string()))
+}
+
+/// A value for all blocks, or one for each.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum PerBlock {
+    /// The same everywhere.
+    One(usize),
+    /// From the highest resolution down.
+    Each(Vec<usize>),
+}
+
+impl PerBlock {
+    /// The value of block `i`, counted from the highest resolution down.
+    pub fn get(&self, i: usize) -> usize {
+        match self {
+            Self::One(value) => *value,
+            Self::Each(values) => values[i],
+        }
+    }
+
+    /// Whether a list has an entry for each of `blocks` blocks.
+    pub fn fits(&self, blocks: usize) -> bool {
+        matches!(self, Self::One(_)) || matches!(self, Self::Each(values) if values.len() == blocks)
+    }
+}
+
+/// An error about a value of a configuration file.
+pub(crate) fn invalid(file: &str, reason: impl Into<String>) -> Error {
+    Error::Config { file: file.to_string(), reason: reason.into() }
+}
+
+/// Refuses settings that would change the arithmetic in a way that is not built: every key that the reader has no
+/// field for must hold its neutral value (from `neutral`), start with `_`, or be in `ignored`.
+pub(crate) fn check_rest(
+    file: &str,
+    rest: &Map<String, Value>,
+    neutral: &[(&str, &[Value])],
+    ignored: &[&str],
+) -> Result<()> {
+    for (key, value) in rest {
+        if key.starts_with('_') || ignored.contains(&key.as_str()) {
+            continue;
+        }
+        match neutral.iter().find(|(name, _)| name == key) {
+            Some((_, values)) if values.contains(value) => {}
+            Some((_, values)) => {
+                let known: Vec<String> = values.iter().map(Value::to_string).collect();
+                return Err(invalid(file, format!("{key} = {value} is not supported, only {}", known.join(" or "))));
+            }
+            None => return Err(invalid(file, format!("the key {key} (= {value}) is not known"))),
+        }
+    }
+    Ok(())
+}
+
+/// Refuses group norms whose groups do not divide the channels.
+pub(crate) fn check_groups(file: &str, groups: usize, channels: &[usize]) -> Result<()> {
+    match channels.iter().find(|channels| groups == 0 || !channels.is_multiple_of(groups)) {
+        Some(channels) => Err(invalid(file, format!("norm_num_groups = {groups} does not divide {channels} channels"))),
+        None => Ok(()),
+    }
+}

@@ -1,0 +1,183 @@
+//! `unet/config.json`.
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::Result;
+use crate::models::config::{PerBlock, check_groups, check_rest, invalid};
+
+/// The settings of diffusers' `UNet2DConditionModel` that the Stable Diffusion families use. Keys without a field here
+/// must hold the value that leaves the arithmetic alone.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct UNet2DConditionConfig {
+    /// Latent height and width that the model was trained at (a list of two in a few checkpoints).
+    #[serde(default)]
+    pub sample_size: Option<Value>,
+    /// Channels of the latents.
+    pub in_channels: usize,
+    /// Channels of the prediction.
+    pub out_channels: usize,
+    /// From the highest resolution down.
+    pub down_block_types: Vec<String>,
+    /// From the lowest resolution up.
+    pub up_block_types: Vec<String>,
+    /// From the highest resolution down.
+    pub block_out_channels: Vec<usize>,
+    /// Residual blocks a level (one more on the way up).
+    #[serde(default = "two")]
+    pub layers_per_block: usize,
+    /// Features of the text's tokens.
+    pub cross_attention_dim: usize,
+    /// The number of heads, despite its name, unless `num_attention_heads` is there.
+    #[serde(default = "eight")]
+    pub attention_head_dim: PerBlock,
+    /// The number of heads.
+    #[serde(default)]
+    pub num_attention_heads: Option<PerBlock>,
+    /// Transformer blocks a level.
+    #[serde(default = "one")]
+    pub transformer_layers_per_block: PerBlock,
+    /// Linear instead of convolutional projections around them.
+    #[serde(default)]
+    pub use_linear_projection: bool,
+    /// Groups of all norms.
+    #[serde(default = "thirty_two")]
+    pub norm_num_groups: usize,
+    /// Epsilon of the norms outside the transformer blocks.
+    #[serde(default = "norm_eps")]
+    pub norm_eps: f64,
+    /// Cosines first.
+    #[serde(default = "yes")]
+    pub flip_sin_to_cos: bool,
+    /// Of the sinusoids.
+    #[serde(default)]
+    pub freq_shift: f64,
+    /// Width of the guidance scale's embedding.
+    #[serde(default)]
+    pub time_cond_proj_dim: Option<usize>,
+    /// `text_time` in Stable Diffusion XL.
+    #[serde(default)]
+    pub addition_embed_type: Option<String>,
+    /// Width of each of its six numbers' embeddings.
+    #[serde(default)]
+    pub addition_time_embed_dim: Option<usize>,
+    /// Width of pooled text and number embeddings together.
+    #[serde(default)]
+    pub projection_class_embeddings_input_dim: Option<usize>,
+    /// Everything else.
+    #[serde(flatten)]
+    pub rest: Map<String, Value>,
+}
+
+impl UNet2DConditionConfig {
+    /// Heads of level `i`, counted from the highest resolution down.
+    pub fn heads(&self, i: usize) -> usize {
+        self.num_attention_heads.as_ref().unwrap_or(&self.attention_head_dim).get(i)
+    }
+
+    /// `sample_size` where it is one number.
+    pub fn sample_size(&self) -> Option<usize> {
+        self.sample_size.as_ref().and_then(Value::as_u64).map(|size| size as usize)
+    }
+
+    /// Refuses what cannot be built.
+    ///
+    /// # Errors
+    /// [`crate::Error::Config`] names `file`, the key, its value and what is understood.
+    pub fn check(&self, file: &str) -> Result<()> {
+        let levels = self.block_out_channels.len();
+        let lengths = [("down_block_types", self.down_block_types.len()), ("up_block_types", self.up_block_types.len())];
+        for (key, len) in lengths {
+            if len != levels || levels == 0 {
+                return Err(invalid(file, format!("{key} has {len} entries, block_out_channels has {levels}")));
+            }
+        }
+        for (key, values) in [("attention_head_dim", Some(&self.attention_head_dim)), ("num_attention_heads", self.num_attention_heads.as_ref()), ("transformer_layers_per_block", Some(&self.transformer_layers_per_block))] {
+            if values.is_some_and(|values| !values.fits(levels)) {
+                return Err(invalid(file, format!("{key} needs one entry or {levels}")));
+            }
+        }
+        for level in 0..levels {
+            let (heads, channels) = (self.heads(level), self.block_out_channels[level]);
+            if heads == 0 || !channels.is_multiple_of(heads) {
+                return Err(invalid(file, format!("{heads} attention heads do not divide {channels} channels")));
+            }
+        }
+        check_groups(file, self.norm_num_groups, &self.block_out_channels)?;
+        self.check_block_types(file)?;
+        match self.addition_embed_type.as_deref() {
+            None | Some("text_time") => {}
+            Some(other) => return Err(invalid(file, format!("addition_embed_type = {other:?} is not supported"))),
+        }
+        check_rest(file, &self.rest, &neutral_values(), &["sample_size", "addition_embed_type_num_heads"])
+    }
+
+    fn check_block_types(&self, file: &str) -> Result<()> {
+        const KNOWN: [&str; 4] = ["CrossAttnDownBlock2D", "DownBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"];
+        let types = self.down_block_types.iter().chain(&self.up_block_types);
+        match types.into_iter().find(|name| !KNOWN.contains(&name.as_str())) {
+            Some(name) => Err(invalid(file, format!("block type {name:?} is not known, only {}", KNOWN.join(", ")))),
+            None => Ok(()),
+        }
+    }
+}
+
+fn neutral_values() -> Vec<(&'static str, &'static [Value])> {
+    const NULL: &[Value] = &[Value::Null];
+    const FALSE: &[Value] = &[Value::Bool(false)];
+    const NULL_OR_FALSE: &[Value] = &[Value::Null, Value::Bool(false)];
+    let numbers = |values: Vec<Value>| -> &'static [Value] { Box::leak(values.into_boxed_slice()) };
+    vec![
+        ("act_fn", numbers(vec![json!("silu"), json!("swish")])),
+        ("attention_type", numbers(vec![json!("default")])),
+        ("center_input_sample", FALSE),
+        ("class_embed_type", NULL),
+        ("class_embeddings_concat", FALSE),
+        ("conv_in_kernel", numbers(vec![json!(3)])),
+        ("conv_out_kernel", numbers(vec![json!(3)])),
+        ("cross_attention_norm", NULL),
+        ("downsample_padding", numbers(vec![json!(1)])),
+        ("dropout", numbers(vec![json!(0.0), json!(0)])),
+        ("dual_cross_attention", FALSE),
+        ("encoder_hid_dim", NULL),
+        ("encoder_hid_dim_type", NULL),
+        ("mid_block_only_cross_attention", NULL_OR_FALSE),
+        ("mid_block_scale_factor", numbers(vec![json!(1), json!(1.0)])),
+        ("mid_block_type", numbers(vec![json!("UNetMidBlock2DCrossAttn")])),
+        ("num_class_embeds", NULL),
+        ("only_cross_attention", FALSE),
+        ("resnet_out_scale_factor", numbers(vec![json!(1.0), json!(1)])),
+        ("resnet_skip_time_act", FALSE),
+        ("resnet_time_scale_shift", numbers(vec![json!("default")])),
+        ("reverse_transformer_layers_per_block", NULL),
+        ("time_embedding_act_fn", NULL),
+        ("time_embedding_dim", NULL),
+        ("time_embedding_type", numbers(vec![json!("positional")])),
+        ("timestep_post_act", NULL),
+        ("upcast_attention", numbers(vec![json!(false), json!(true), Value::Null])),
+    ]
+}
+
+fn two() -> usize {
+    2
+}
+
+fn eight() -> PerBlock {
+    PerBlock::One(8)
+}
+
+fn one() -> PerBlock {
+    PerBlock::One(1)
+}
+
+fn thirty_two() -> usize {
+    32
+}
+
+fn norm_eps() -> f64 {
+    1e-5
+}
+
+fn yes() -> bool {
+    true
+}

@@ -1,0 +1,128 @@
+//! The denoising network: diffusers' `UNet2DConditionModel` (Rombach et al., 2022).
+
+mod blocks;
+mod config;
+
+use burn::module::Module;
+use burn::tensor::{Device, Tensor};
+
+pub use blocks::{DownBlock, MidBlock, UpBlock};
+pub use config::UNet2DConditionConfig;
+
+use crate::Result;
+use crate::nn::{Activation, Conv2d, GroupNorm, TimestepEmbedding, timestep_embedding};
+
+/// Conditions beyond timestep and text.
+#[derive(Clone, Default)]
+pub struct AddedConditions {
+    /// Embedding of the guidance scale `[batch, time_cond_proj_dim]` (Meng et al., 2022).
+    pub timestep_cond: Option<Tensor<2>>,
+    /// Pooled text `[batch, p]` and six numbers for each picture (Podell et al., 2023).
+    pub text_time: Option<(Tensor<2>, Vec<[f32; 6]>)>,
+}
+
+/// (noisy latents, timestep, text) to a prediction of the noise, the velocity or the sample.
+#[derive(Module, Debug)]
+pub struct UNet2DConditionModel {
+    /// `in_channels` to the first level.
+    pub conv_in: Conv2d,
+    /// Sinusoids to `temb`.
+    pub time_embedding: TimestepEmbedding,
+    /// `text_time` conditions to the same width.
+    pub add_embedding: Option<TimestepEmbedding>,
+    /// From the highest resolution down.
+    pub down_blocks: Vec<DownBlock>,
+    /// Lowest resolution.
+    pub mid_block: MidBlock,
+    /// From the lowest resolution up.
+    pub up_blocks: Vec<UpBlock>,
+    /// Before `conv_out`.
+    pub conv_norm_out: GroupNorm,
+    /// To `out_channels`.
+    pub conv_out: Conv2d,
+    #[module(skip)]
+    sinusoids: Sinusoids,
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Sinusoids {
+    dim: usize,
+    flip_sin_to_cos: bool,
+    freq_shift: f64,
+    addition_dim: usize,
+}
+
+impl UNet2DConditionModel {
+    /// Without values. `file` names the configuration in errors.
+    ///
+    /// # Errors
+    /// [`crate::Error::Config`] for settings that are not understood.
+    pub fn new(config: &UNet2DConditionConfig, file: &str, device: &Device) -> Result<Self> {
+        config.check(file)?;
+        let channels = &config.block_out_channels;
+        let temb = 4 * channels[0];
+        let addition = match (&config.addition_embed_type, config.projection_class_embeddings_input_dim) {
+            (Some(_), Some(dim)) => Some(TimestepEmbedding::new(dim, temb, None, device)),
+            (Some(_), None) => {
+                let reason = "addition_embed_type = \"text_time\" needs projection_class_embeddings_input_dim";
+                return Err(crate::models::config::invalid(file, reason));
+            }
+            (None, _) => None,
+        };
+        Ok(Self {
+            conv_in: Conv2d::new(config.in_channels, channels[0], 3, device),
+            time_embedding: TimestepEmbedding::new(channels[0], temb, config.time_cond_proj_dim, device),
+            add_embedding: addition,
+            down_blocks: (0..channels.len()).map(|i| DownBlock::new(config, i, device)).collect(),
+            mid_block: MidBlock::new(config, device),
+            up_blocks: (0..channels.len()).map(|j| UpBlock::new(config, j, device)).collect(),
+            conv_norm_out: GroupNorm::new(config.norm_num_groups, channels[0], config.norm_eps, device),
+            conv_out: Conv2d::new(channels[0], config.out_channels, 3, device),
+            sinusoids: Sinusoids {
+                dim: channels[0],
+                flip_sin_to_cos: config.flip_sin_to_cos,
+                freq_shift: config.freq_shift,
+                addition_dim: config.addition_time_embed_dim.unwrap_or_default(),
+            },
+        })
+    }
+
+    /// `sample` `[batch, in_channels, h, w]`, `timesteps` one or one for each of the batch,
+    /// `encoder_hidden_states` `[batch, tokens, cross_attention_dim]` to `[batch, out_channels, h, w]`.
+    pub fn forward(
+        &self,
+        sample: Tensor<4>,
+        timesteps: &[f32],
+        encoder_hidden_states: Tensor<3>,
+        conditions: &AddedConditions,
+    ) -> Tensor<4> {
+        let batch = sample.dims()[0];
+        let temb = self.embed_time(batch, timesteps, conditions, &sample.device());
+        let mut x = self.conv_in.forward(sample);
+        let mut skips = vec![x.clone()];
+        for block in &self.down_blocks {
+            x = block.forward(x, &temb, &encoder_hidden_states, &mut skips);
+        }
+        x = self.mid_block.forward(x, &temb, &encoder_hidden_states);
+        for block in &self.up_blocks {
+            x = block.forward(x, &temb, &encoder_hidden_states, &mut skips);
+        }
+        self.conv_out.forward(Activation::Silu.forward(self.conv_norm_out.forward(x)))
+    }
+
+    fn embed_time(&self, batch: usize, timesteps: &[f32], conditions: &AddedConditions, device: &Device) -> Tensor<2> {
+        let Sinusoids { dim, flip_sin_to_cos, freq_shift, addition_dim } = self.sinusoids;
+        let values = match timesteps {
+            [one] => vec![*one; batch],
+            each => each.to_vec(),
+        };
+        let sinusoids = timestep_embedding(&values, dim, flip_sin_to_cos, freq_shift, device);
+        let mut temb = self.time_embedding.forward(sinusoids, conditions.timestep_cond.clone());
+        if let (Some(embedding), Some((text, ids))) = (&self.add_embedding, &conditions.text_time) {
+            let numbers = timestep_embedding(ids.as_flattened(), addition_dim, flip_sin_to_cos, freq_shift, device);
+            let numbers = numbers.reshape([ids.len(), 6 * addition_dim]);
+            temb = temb + embedding.forward(Tensor::cat(vec![text.clone(), numbers], 1), None);
+        }
+        temb
+    }
+}

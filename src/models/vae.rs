@@ -1,0 +1,74 @@
+//! Either autoencoder behind one face, speaking latents as the UNet sees them.
+
+use burn::tensor::{Device, Tensor};
+use serde_json::Value;
+
+use super::config::{invalid, parse};
+use super::{AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig};
+use crate::Result;
+use crate::weights::{self, Checkpoint};
+
+/// `AutoencoderKL` or `AutoencoderTiny`, by the configuration's `_class_name`.
+#[derive(Debug)]
+#[allow(clippy::large_enum_variant)]
+pub enum Vae {
+    /// Scaled latents.
+    Kl(AutoencoderKl, AutoencoderKlConfig),
+    /// Latents as they are.
+    Tiny(AutoencoderTiny, AutoencoderTinyConfig),
+}
+
+impl Vae {
+    /// Builds and fills the autoencoder that `config` (the bytes of `file`) describes.
+    ///
+    /// # Errors
+    /// [`crate::Error::Config`] for another class or unknown settings; the loader's for the weights.
+    pub fn load(file: &str, config: &[u8], checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+        let value: Value = parse(file, config)?;
+        match value["_class_name"].as_str() {
+            Some("AutoencoderKL") => {
+                let config: AutoencoderKlConfig = parse(file, config)?;
+                Ok(Self::Kl(weights::load(AutoencoderKl::new(&config, file, device)?, checkpoint)?, config))
+            }
+            Some("AutoencoderTiny") => {
+                let config: AutoencoderTinyConfig = parse(file, config)?;
+                Ok(Self::Tiny(weights::load(AutoencoderTiny::new(&config, file, device)?, checkpoint)?, config))
+            }
+            other => Err(invalid(file, format!("_class_name = {other:?}, expected AutoencoderKL or AutoencoderTiny"))),
+        }
+    }
+
+    /// Pixels a latent stands for, along one side.
+    pub fn scale(&self) -> usize {
+        let levels = match self {
+            Self::Kl(_, config) => config.block_out_channels.len(),
+            Self::Tiny(_, config) => config.decoder_block_out_channels.len(),
+        };
+        1 << (levels - 1)
+    }
+
+    /// Channels of the latents.
+    pub fn latent_channels(&self) -> usize {
+        match self {
+            Self::Kl(_, config) => config.latent_channels,
+            Self::Tiny(_, config) => config.latent_channels,
+        }
+    }
+
+    /// What the latents are divided by before the decoder proper.
+    pub fn scaling_factor(&self) -> f64 {
+        match self {
+            Self::Kl(_, config) => config.scaling_factor,
+            Self::Tiny(_, config) => config.scaling_factor,
+        }
+    }
+
+    /// The UNet's latents `[batch, c, h, w]` to pictures `[batch, 3, h·f, w·f]`, about in [-1, 1], not clamped.
+    pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
+        let latents = latents / self.scaling_factor();
+        match self {
+            Self::Kl(vae, _) => vae.decode(latents),
+            Self::Tiny(vae, _) => vae.decode(latents),
+        }
+    }
+}

@@ -1,0 +1,90 @@
+//! Multi-head attention (Vaswani et al., 2017), as `diffusers.models.attention_processor.Attention`.
+
+use burn::module::Module;
+use burn::tensor::ops::AttentionModuleOptions;
+use burn::tensor::{Device, Tensor, module};
+
+use super::{GroupNorm, Linear};
+
+/// Sizes of an [`Attention`].
+#[derive(Clone, Debug)]
+pub struct AttentionConfig {
+    /// Features of the queries and of the output.
+    pub query_dim: usize,
+    /// Features of the context; the query's for self-attention.
+    pub context_dim: usize,
+    /// Number of heads; divides `query_dim`.
+    pub heads: usize,
+    /// Whether the query, key and value projections have biases.
+    pub bias: bool,
+    /// Groups and epsilon of a norm before the projections (the autoencoder's attention).
+    pub group_norm: Option<(usize, f64)>,
+}
+
+/// softmax(q kᵀ / √d) v over `heads` slices of the features.
+#[derive(Module, Debug)]
+pub struct Attention {
+    /// Of the autoencoder's attention.
+    pub group_norm: Option<GroupNorm>,
+    /// Queries.
+    pub to_q: Linear,
+    /// Keys.
+    pub to_k: Linear,
+    /// Values.
+    pub to_v: Linear,
+    /// Output projection; a list of one, after the checkpoint's `to_out.0`.
+    pub to_out: Vec<Linear>,
+    heads: usize,
+}
+
+impl Attention {
+    /// Without values.
+    pub fn new(config: &AttentionConfig, device: &Device) -> Self {
+        let dim = config.query_dim;
+        let linear = |from, to| match config.bias {
+            true => Linear::new(from, to, device),
+            false => Linear::without_bias(from, to, device),
+        };
+        Self {
+            group_norm: config.group_norm.map(|(groups, eps)| GroupNorm::new(groups, dim, eps, device)),
+            to_q: linear(dim, dim),
+            to_k: linear(config.context_dim, dim),
+            to_v: linear(config.context_dim, dim),
+            to_out: vec![Linear::new(dim, dim, device)],
+            heads: config.heads,
+        }
+    }
+
+    /// `x` `[batch, tokens, query_dim]`; `context` `[batch, tokens', context_dim]`, `x` itself for self-attention.
+    pub fn forward(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
+        let q = split_heads(self.to_q.forward(x), self.heads);
+        let k = split_heads(self.to_k.forward(context.clone()), self.heads);
+        let v = split_heads(self.to_v.forward(context), self.heads);
+        let attended = module::attention(q, k, v, None, None, AttentionModuleOptions::default());
+        self.to_out[0].forward(join_heads(attended))
+    }
+
+    /// Self-attention over the places of a picture `[batch, channels, h, w]`, normalised first, added to it.
+    pub fn forward_spatial(&self, x: Tensor<4>) -> Tensor<4> {
+        let [batch, channels, height, width] = x.dims();
+        let normal = match &self.group_norm {
+            Some(norm) => norm.forward(x.clone()),
+            None => x.clone(),
+        };
+        let tokens = normal.reshape([batch, channels, height * width]).swap_dims(1, 2);
+        let attended = self.forward(tokens.clone(), tokens);
+        x + attended.swap_dims(1, 2).reshape([batch, channels, height, width])
+    }
+}
+
+/// `[batch, tokens, heads · d]` to `[batch, heads, tokens, d]`.
+pub(crate) fn split_heads(x: Tensor<3>, heads: usize) -> Tensor<4> {
+    let [batch, tokens, features] = x.dims();
+    x.reshape([batch, tokens, heads, features / heads]).swap_dims(1, 2)
+}
+
+/// `[batch, heads, tokens, d]` to `[batch, tokens, heads · d]`.
+pub(crate) fn join_heads(x: Tensor<4>) -> Tensor<3> {
+    let [batch, heads, tokens, d] = x.dims();
+    x.swap_dims(1, 2).reshape([batch, tokens, heads * d])
+}

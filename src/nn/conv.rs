@@ -1,0 +1,52 @@
+//! Two-dimensional convolution.
+
+use burn::module::{Module, Param};
+use burn::tensor::ops::ConvOptions;
+use burn::tensor::{Device, Tensor, module};
+
+/// Convolution over `[batch, channels, height, width]`.
+#[derive(Module, Debug)]
+pub struct Conv2d {
+    /// `[channels_out, channels_in, kernel, kernel]`.
+    pub weight: Param<Tensor<4>>,
+    /// `[channels_out]`.
+    pub bias: Option<Param<Tensor<1>>>,
+    stride: usize,
+    padding_begin: usize,
+    padding_end: usize,
+}
+
+impl Conv2d {
+    /// An odd `kernel` with a bias, stride 1 and as much padding as keeps the size.
+    pub fn new(channels_in: usize, channels_out: usize, kernel: usize, device: &Device) -> Self {
+        Self {
+            weight: super::parameter([channels_out, channels_in, kernel, kernel], device),
+            bias: Some(super::parameter([channels_out], device)),
+            stride: 1,
+            padding_begin: kernel / 2,
+            padding_end: kernel / 2,
+        }
+    }
+
+    /// The same convolution at every `stride`-th place.
+    pub fn with_stride(self, stride: usize) -> Self {
+        Self { stride, ..self }
+    }
+
+    /// The same convolution with `begin` zeros above and to the left, `end` below and to the right.
+    pub fn with_padding(self, begin: usize, end: usize) -> Self {
+        Self { padding_begin: begin, padding_end: end, ..self }
+    }
+
+    /// The same convolution without a bias.
+    pub fn without_bias(self) -> Self {
+        Self { bias: None, ..self }
+    }
+
+    /// `[batch, channels_in, h, w]` to `[batch, channels_out, h', w']`.
+    pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
+        let padding = (self.padding_begin, self.padding_end);
+        let options = ConvOptions::new_with_padding([self.stride; 2], [padding; 2], [1, 1], 1);
+        module::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), options)
+    }
+}

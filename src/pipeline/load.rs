@@ -1,0 +1,106 @@
+//! From a folder in the diffusers layout to a [`Pipeline`].
+
+use burn::tensor::Device;
+use serde_json::Value;
+
+use super::{Defaults, MANIFEST, Manifest, Pipeline};
+use crate::models::{ClipTextConfig, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, Vae, parse};
+use crate::schedulers::SchedulerConfig;
+use crate::text::Tokenizer;
+use crate::weights::{self, Checkpoint, Files};
+use crate::{Error, Result};
+
+const UNET: &str = "unet/config.json";
+const VAE: &str = "vae/config.json";
+const TEXT_ENCODER: &str = "text_encoder/config.json";
+const SCHEDULER: &str = "scheduler/scheduler_config.json";
+const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
+
+impl Pipeline {
+    /// Reads `model_index.json`, the configurations and the weights.
+    ///
+    /// # Errors
+    /// [`Error::NotAModel`] names the missing file, [`Error::Unsupported`] another family,
+    /// [`Error::Config`] an unknown value, and the loader's own for the weights.
+    pub fn load(files: &impl Files, device: &Device) -> Result<Self> {
+        check_index(files)?;
+        let unet_config: UNet2DConditionConfig = parse(UNET, &files.read(UNET)?)?;
+        let text_config: ClipTextConfig = parse(TEXT_ENCODER, &files.read(TEXT_ENCODER)?)?;
+        let tokenizer = load_tokenizer(files, "tokenizer")?;
+        check_widths(&unet_config, &text_config, &tokenizer)?;
+        let text_encoder = ClipTextModel::new(&text_config, TEXT_ENCODER, device)?;
+        let text_encoder = load_weights(text_encoder, files, "text_encoder/model.safetensors")?;
+        let unet = UNet2DConditionModel::new(&unet_config, UNET, device)?;
+        let unet = load_weights(unet, files, &format!("unet/{WEIGHTS}"))?;
+        let vae = load_vae(files, "vae", device)?;
+        let defaults = defaults(files, &unet_config, &vae)?;
+        let scheduler = SchedulerConfig::parse(SCHEDULER, &files.read_text(SCHEDULER)?)?;
+        let device = device.clone();
+        Ok(Self { tokenizer, text_encoder, unet, unet_config, vae, scheduler, defaults, device })
+    }
+
+    /// The same model with another autoencoder, from a folder of its own.
+    ///
+    /// # Errors
+    /// As [`Self::load`].
+    pub fn with_vae(mut self, files: &impl Files) -> Result<Self> {
+        let config = files.read("config.json")?;
+        let bytes = files.read(WEIGHTS)?;
+        self.vae = Vae::load("config.json", &config, &Checkpoint::parse(WEIGHTS, &bytes)?, &self.device)?;
+        Ok(self)
+    }
+}
+
+fn check_index(files: &impl Files) -> Result<()> {
+    let index: Value = parse("model_index.json", &files.read("model_index.json")?)?;
+    match index["_class_name"].as_str() {
+        Some("StableDiffusionPipeline" | "LatentConsistencyModelPipeline") => Ok(()),
+        Some(other) => Err(Error::Unsupported(format!("{}: pipelines of class {other}", files.place()))),
+        None => Err(Error::NotAModel { place: files.place(), reason: "model_index.json has no _class_name".into() }),
+    }
+}
+
+fn check_widths(unet: &UNet2DConditionConfig, text: &ClipTextConfig, tokenizer: &Tokenizer) -> Result<()> {
+    let problem = |reason: String| Err(Error::Config { file: UNET.into(), reason });
+    if unet.cross_attention_dim != text.hidden_size {
+        let (a, b) = (unet.cross_attention_dim, text.hidden_size);
+        return problem(format!("cross_attention_dim = {a}, but the text encoder's hidden_size is {b}"));
+    }
+    if tokenizer.model_max_length() > text.max_position_embeddings {
+        let (a, b) = (tokenizer.model_max_length(), text.max_position_embeddings);
+        return problem(format!("the tokenizer's model_max_length is {a}, the text encoder reads {b} tokens"));
+    }
+    Ok(())
+}
+
+fn load_tokenizer(files: &impl Files, folder: &str) -> Result<Tokenizer> {
+    let path = |name: &str| format!("{folder}/{name}");
+    let special = files.get(&path("special_tokens_map.json"))?;
+    Tokenizer::from_files(
+        &files.read(&path("vocab.json"))?,
+        &files.read(&path("merges.txt"))?,
+        &files.read(&path("tokenizer_config.json"))?,
+        special.as_deref(),
+    )
+}
+
+fn load_weights<M: burn::module::Module>(module: M, files: &impl Files, path: &str) -> Result<M> {
+    let bytes = files.read(path)?;
+    weights::load(module, &Checkpoint::parse(path, &bytes)?)
+}
+
+fn load_vae(files: &impl Files, folder: &str, device: &Device) -> Result<Vae> {
+    let path = format!("{folder}/{WEIGHTS}");
+    let bytes = files.read(&path)?;
+    Vae::load(VAE, &files.read(VAE)?, &Checkpoint::parse(&path, &bytes)?, device)
+}
+
+/// The manifest's, or diffusers' own where there is no manifest.
+fn defaults(files: &impl Files, unet: &UNet2DConditionConfig, vae: &Vae) -> Result<Defaults> {
+    if let Some(bytes) = files.get(MANIFEST)? {
+        let manifest: Manifest = parse(MANIFEST, &bytes)?;
+        return Ok(manifest.defaults);
+    }
+    let size = unet.sample_size().unwrap_or(64) * vae.scale();
+    Ok(Defaults { steps: 50, guidance_scale: 7.5, width: size, height: size })
+}

@@ -1,0 +1,43 @@
+//! `fourstep.json`, beside a model: what there is to download, and the settings that suit the model.
+
+use serde::{Deserialize, Serialize};
+
+/// The manifest's name in a model's folder.
+pub const MANIFEST: &str = "fourstep.json";
+
+/// The whole manifest.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Manifest {
+    /// For people.
+    pub name: String,
+    /// Of the weights and of what they were made from.
+    pub licence: String,
+    /// Everything that a reader of the model needs.
+    pub files: Vec<FileEntry>,
+    /// What to draw with.
+    pub defaults: Defaults,
+}
+
+/// One file of a model.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct FileEntry {
+    /// Relative to the manifest, with `/`.
+    pub path: String,
+    /// Bytes.
+    pub size: u64,
+    /// Hexadecimal.
+    pub sha256: String,
+}
+
+/// Settings that suit a model.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Defaults {
+    /// Steps.
+    pub steps: usize,
+    /// Guidance scale.
+    pub guidance_scale: f32,
+    /// Pixels.
+    pub width: usize,
+    /// Pixels.
+    pub height: usize,
+}

@@ -1,0 +1,103 @@
+//! Fills a module's parameters from a checkpoint, by the path of each.
+
+use std::collections::BTreeSet;
+
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::tensor::Tensor;
+
+use super::{Checkpoint, KeyPath};
+use crate::{Error, Result};
+
+/// Every parameter of `module` gets the tensor of its name, widened to f32, on the module's device.
+///
+/// # Errors
+/// [`Error::MissingTensor`], [`Error::MisshapenTensor`], [`Error::SurplusTensors`], [`Error::BadFile`] for values
+/// that are not finite; each names the tensor and the file.
+pub fn load<M: Module>(module: M, checkpoint: &Checkpoint) -> Result<M> {
+    let mut loader = Loader { checkpoint, path: KeyPath::default(), used: BTreeSet::new(), error: None };
+    let module = module.map(&mut loader);
+    if let Some(error) = loader.error {
+        return Err(error);
+    }
+    let surplus = checkpoint.keys().filter(|key| !loader.used.contains(*key));
+    let names: Vec<String> = surplus.map(str::to_string).collect();
+    if !names.is_empty() {
+        return Err(Error::SurplusTensors { file: checkpoint.file().to_string(), names });
+    }
+    Ok(module)
+}
+
+/// The checkpoint key and shape of every parameter of a module, in the module's order.
+pub fn paths<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
+    let mut visitor = Paths { path: KeyPath::default(), found: Vec::new() };
+    module.visit(&mut visitor);
+    visitor.found
+}
+
+struct Loader<'a> {
+    checkpoint: &'a Checkpoint<'a>,
+    path: KeyPath,
+    used: BTreeSet<String>,
+    error: Option<Error>,
+}
+
+impl Loader<'_> {
+    fn tensor<const D: usize>(&mut self, param: &Param<Tensor<D>>) -> Result<Tensor<D>> {
+        let (name, file) = (self.path.key(), self.checkpoint.file().to_string());
+        let expected = param.lazy_shape().to_vec();
+        if let Some(found) = self.checkpoint.shape(&name).filter(|found| *found != expected) {
+            return Err(Error::MisshapenTensor { file, name, expected, found: found.to_vec() });
+        }
+        let data = self.checkpoint.f32(&name)?;
+        if !data.as_slice::<f32>().expect("widened to f32").iter().all(|value| value.is_finite()) {
+            return Err(Error::BadFile { file, reason: format!("tensor {name} holds values that are not finite") });
+        }
+        self.used.insert(name);
+        Ok(Tensor::from_data(data, &param.lazy_device()))
+    }
+}
+
+impl ModuleMapper for Loader<'_> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        if self.error.is_some() {
+            return param;
+        }
+        match self.tensor(&param) {
+            Ok(tensor) => {
+                let id = param.id;
+                param.transform_for_load(tensor, id)
+            }
+            Err(error) => {
+                self.error = Some(error);
+                param
+            }
+        }
+    }
+}
+
+struct Paths {
+    path: KeyPath,
+    found: Vec<(String, Vec<usize>)>,
+}
+
+impl ModuleVisitor for Paths {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
+        self.found.push((self.path.key(), param.lazy_shape().to_vec()));
+    }
+}
