@@ -6,21 +6,25 @@ use super::raster::{Glyph, Layer};
 /// mean of the result is `colour` (sRGB, 0..255) and darker or lighter parts are shades and tints of it.
 pub fn recoloured(glyph: &Glyph, colour: [u8; 3]) -> Layer {
     let colour = colour.map(|c| f32::from(c) / 255.0);
-    let (mean, anchor) = (mean_luma(glyph), luma(colour));
+    let mean = mean_luma(glyph);
+    glyph.layer(|pixel| tone(colour, luma(pixel) - mean))
+}
+
+/// A shade (`lighter` < 0) or tint (`lighter` > 0) of a colour; `lighter` is a difference of luma, all in 0..1.
+pub fn tone(colour: [f32; 3], lighter: f32) -> [f32; 3] {
+    let anchor = luma(colour);
     let chroma = colour.iter().fold(0.0f32, |m, c| m.max(*c)) - colour.iter().fold(1.0f32, |m, c| m.min(*c));
     // Black and grey would spread over all greys and stop being what they are called.
     let spread = if chroma < 0.1 { 0.6 } else { 0.8 };
-    glyph.layer(|pixel| {
-        let lightness = (anchor + spread * (luma(pixel) - mean)).clamp(0.0, 1.0);
-        if lightness <= anchor {
-            let shade = if anchor > 0.0 { lightness / anchor } else { 1.0 };
-            // Not quite to black: the darkest parts still show the hue.
-            colour.map(|c| c * (0.15 + 0.85 * shade))
-        } else {
-            let tint = 0.7 * (lightness - anchor) / (1.0 - anchor);
-            colour.map(|c| c + tint * (1.0 - c))
-        }
-    })
+    let lightness = (anchor + spread * lighter).clamp(0.0, 1.0);
+    if lightness <= anchor {
+        let shade = if anchor > 0.0 { lightness / anchor } else { 1.0 };
+        // Not quite to black: the darkest parts still show the hue.
+        colour.map(|c| c * (0.15 + 0.85 * shade))
+    } else {
+        let tint = 0.7 * (lightness - anchor) / (1.0 - anchor);
+        colour.map(|c| c + tint * (1.0 - c))
+    }
 }
 
 /// Greys of the same luma.
@@ -99,4 +103,35 @@ fn sobel(at: impl Fn(isize, isize) -> f32) -> f32 {
     let horizontal = at(1, -1) + 2.0 * at(1, 0) + at(1, 1) - at(-1, -1) - 2.0 * at(-1, 0) - at(-1, 1);
     let vertical = at(-1, 1) + 2.0 * at(0, 1) + at(1, 1) - at(-1, -1) - 2.0 * at(0, -1) - at(1, -1);
     horizontal.hypot(vertical)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Pack, testing};
+    use super::*;
+
+    #[test]
+    fn recolouring_centres_on_the_colour_and_keeps_the_shading() {
+        let pack = Pack::from_bytes(&testing::pack_bytes(), "t").unwrap();
+        let colour = [50, 165, 55];
+        for glyph in &pack.glyphs {
+            let layer = recoloured(glyph, colour);
+            let inside = layer.pixels.iter().filter(|p| p[3] > 0.99).collect::<Vec<_>>();
+            for channel in 0..3 {
+                let mean = inside.iter().map(|p| p[channel]).sum::<f32>() / inside.len() as f32;
+                assert!((mean * 255.0 - f32::from(colour[channel])).abs() < 12.0, "channel {channel}: {mean}");
+            }
+            let at = |y: usize| layer.pixels[y * layer.width + layer.width / 2];
+            assert!(at(40)[1] > at(100)[1], "the darker half stays the darker");
+        }
+    }
+
+    #[test]
+    fn tones_run_from_shade_to_tint() {
+        let red = [0.8, 0.1, 0.1];
+        assert_eq!(tone(red, 0.0), red);
+        let (dark, light) = (tone(red, -0.9), tone(red, 0.9));
+        assert!(luma(dark) < 0.1 && dark[0] > 3.0 * dark[1], "still red: {dark:?}");
+        assert!(luma(light) > 0.7 && light[0] > light[1] + 0.1, "still reddish: {light:?}");
+    }
 }
