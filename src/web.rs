@@ -144,7 +144,7 @@ impl Settings {
     }
 
     fn request(&self, pipeline: &Pipeline) -> Result<Request> {
-        let defaults = pipeline.defaults();
+        let own = pipeline.request(&self.prompt);
         let seed = match &self.seed {
             Seed::Number(seed) => *seed,
             Seed::Text(text) => {
@@ -152,7 +152,7 @@ impl Settings {
                 text.parse().map_err(refuse)?
             }
         };
-        let steps = self.steps.unwrap_or(defaults.steps as f64);
+        let steps = self.steps.unwrap_or(own.num_inference_steps as f64);
         if steps < 0.0 || steps.fract() != 0.0 {
             return Err(Error::Request(format!("steps = {steps}: use a whole number from 1")));
         }
@@ -162,18 +162,14 @@ impl Settings {
             (None, None) => None,
         };
         Ok(Request {
-            prompt: self.prompt.clone(),
             negative_prompt: self.negative_prompt.clone(),
             seed,
             num_inference_steps: steps as usize,
-            guidance_scale: self.guidance_scale.unwrap_or(defaults.guidance_scale),
-            guidance_rescale: 0.0,
-            width: self.width.unwrap_or(defaults.width),
-            height: self.height.unwrap_or(defaults.height),
-            num_images_per_prompt: 1,
-            clip_skip: None,
-            eta: 0.0,
+            guidance_scale: self.guidance_scale.unwrap_or(own.guidance_scale),
+            width: self.width.unwrap_or(own.width),
+            height: self.height.unwrap_or(own.height),
             scheduler,
+            ..own
         })
     }
 }
