@@ -1,5 +1,6 @@
 //! The command line: each command in a file of its own, `run` maps them to exit codes.
 
+mod dataset;
 mod tokenizer;
 
 use clap::{Parser, Subcommand};
@@ -13,6 +14,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Dataset(dataset::Dataset),
     Tokenizer(tokenizer::Tokenizer),
 }
 
@@ -20,6 +22,7 @@ enum Command {
 pub fn run() -> u8 {
     let cli = Cli::parse();
     let result: anyhow::Result<()> = match cli.command {
+        Command::Dataset(args) => dataset::run(args),
         Command::Tokenizer(args) => tokenizer::run(&args),
     };
     match result {

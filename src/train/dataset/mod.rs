@@ -1,1 +1,27 @@
-//! TODO
+//! Captioned stickers: the glyphs of an emoji font, multiplied by programs into pictures whose captions are true.
+//!
+//! [`pack`] gathers glyphs and names into one file; a [`Recipe`] says what to make of them; [`Stickers`] puts both
+//! together: `sample(seed, split, i)` draws a [`Scene`], `render(&scene, size)` draws its picture, and [`caption`] says
+//! it. All three are pure, so the trainer composes samples on the fly with what `fourstep dataset render` writes.
+
+mod caption;
+pub mod pack;
+mod raster;
+mod recipe;
+mod render;
+mod sample;
+mod scene;
+pub mod sources;
+mod style;
+#[cfg(test)]
+mod testing;
+mod words;
+mod write;
+
+pub use caption::caption;
+pub use pack::{Concept, Pack};
+pub use raster::Glyph;
+pub use recipe::{Choice, Colour, Recipe};
+pub use sample::{Split, Stickers};
+pub use scene::{Kind, Place, Scene, Size, Style, Turn};
+pub use write::{Record, write_split};

@@ -1,0 +1,129 @@
+//! `fourstep dataset pack|render|sheet`: from an emoji font to captioned pictures.
+
+use std::io::Write;
+use std::path::PathBuf;
+
+use anyhow::Context;
+use clap::{Args, Subcommand, ValueEnum};
+
+use crate::train::dataset::{Pack, Recipe, Split, Stickers, pack, sources, write_split};
+
+/// Make captioned pictures from the glyphs of an emoji font.
+#[derive(Args)]
+pub struct Dataset {
+    #[command(subcommand)]
+    step: Step,
+}
+
+#[derive(Subcommand)]
+enum Step {
+    /// Gather every glyph with its name in one file, which is all that later steps need
+    Pack(PackArgs),
+    /// Render a split of a recipe into a folder: images.safetensors and captions.jsonl
+    Render {
+        #[command(flatten)]
+        what: What,
+        /// Folder to write to
+        #[arg(long)]
+        out: PathBuf,
+    },
+}
+
+#[derive(Args)]
+struct PackArgs {
+    /// Font with colour bitmaps (Debian: fonts-noto-color-emoji)
+    #[arg(long, default_value = sources::FONT)]
+    font: PathBuf,
+    /// Unicode's emoji-test.txt (Debian: unicode-data)
+    #[arg(long, default_value = sources::EMOJI_TEST)]
+    emoji_test: PathBuf,
+    /// CLDR's English annotations (Debian: unicode-cldr-core)
+    #[arg(long, default_value = sources::ANNOTATIONS)]
+    annotations: PathBuf,
+    /// File to write
+    #[arg(long, default_value = "stickers.pack")]
+    out: PathBuf,
+}
+
+/// Which pictures.
+#[derive(Args)]
+struct What {
+    /// File that `fourstep dataset pack` wrote
+    #[arg(long, default_value = "stickers.pack")]
+    pack: PathBuf,
+    /// Recipe: concepts, mixture, colours
+    #[arg(long, default_value = "recipes/stickers-v0.json")]
+    recipe: PathBuf,
+    /// How many pictures; `--split glyphs` has one for each concept
+    #[arg(long)]
+    count: Option<usize>,
+    /// Seed of every draw
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Side of the pictures in pixels, instead of the recipe's
+    #[arg(long)]
+    size: Option<usize>,
+    /// Which combinations
+    #[arg(long, value_enum, default_value = "train")]
+    split: SplitName,
+    /// With `--split glyphs`: the recipe's concepts only, not every glyph of the pack
+    #[arg(long)]
+    recipe_concepts: bool,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum SplitName {
+    Train,
+    HeldOut,
+    Glyphs,
+}
+
+/// Runs one of the subcommands.
+pub fn run(dataset: Dataset) -> anyhow::Result<()> {
+    match dataset.step {
+        Step::Pack(args) => run_pack(&args),
+        Step::Render { what, out } => {
+            let (stickers, split, count, size) = what.open()?;
+            let started = std::time::Instant::now();
+            write_split(&stickers, (what.seed, split), (count, size), &out, |done| {
+                if done % 1000 == 0 || done == count {
+                    eprint!("\r{done} of {count} pictures, {:.0} s", started.elapsed().as_secs_f32());
+                    let _ = std::io::stderr().flush();
+                }
+            })?;
+            eprintln!();
+            Ok(())
+        }
+    }
+}
+
+fn run_pack(args: &PackArgs) -> anyhow::Result<()> {
+    let (bytes, concepts) = pack::build(&args.font, &args.emoji_test, &args.annotations)?;
+    std::fs::write(&args.out, &bytes).with_context(|| args.out.display().to_string())?;
+    println!("{}: {} concepts, {:.1} MB", args.out.display(), concepts.len(), bytes.len() as f64 / 1e6);
+    Ok(())
+}
+
+impl What {
+    /// The stickers, the split, how many, and at what size.
+    fn open(&self) -> anyhow::Result<(Stickers, Split, usize, usize)> {
+        let mut recipe = Recipe::read(&self.recipe)?;
+        let pack = Pack::read(&self.pack)?;
+        if self.split == SplitName::Glyphs && !self.recipe_concepts {
+            recipe.concepts = pack.everything();
+        }
+        let size = self.size.unwrap_or(recipe.size);
+        anyhow::ensure!((8..=1024).contains(&size), "--size {size}: must be 8 to 1024");
+        let stickers = Stickers::new(pack, recipe)?;
+        let (split, count) = match self.split {
+            SplitName::Train => (Split::Train, self.count.context("--count is needed for this split")?),
+            SplitName::HeldOut => (Split::HeldOut, self.count.context("--count is needed for this split")?),
+            SplitName::Glyphs => {
+                let all = stickers.names.len();
+                (Split::Glyphs, self.count.unwrap_or(all).min(all))
+            }
+        };
+        anyhow::ensure!(count > 0, "--count 0: nothing to render");
+        Ok((stickers, split, count, size))
+    }
+}

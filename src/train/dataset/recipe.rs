@@ -1,0 +1,199 @@
+//! The recipe: which concepts, which kinds in what mixture, which colours, what is held out. One JSON file.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+
+use super::pack::{Concept, Pack};
+use super::scene::Kind;
+use crate::error::{Error, Result};
+
+/// What `fourstep dataset` is asked to make; see `recipes/stickers-v0.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Side of the square pictures in pixels.
+    pub size: usize,
+    /// Which of the pack's concepts.
+    pub concepts: Choice,
+    /// Relative weight of each kind; they need not sum to 1. A kind that is not listed is not drawn.
+    pub mixture: BTreeMap<Kind, f32>,
+    /// Probability that a count, pair, size, rotation or style also gets a coloured background.
+    pub extra_background: f32,
+    /// Share of (concept, colour), (concept, background) and (concept, concept) combinations kept out of training.
+    pub held_out: f32,
+    /// The colours.
+    pub palette: Vec<Colour>,
+}
+
+/// Which concepts: whole subgroups of emoji-test.txt and single names, minus some.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Choice {
+    /// Group -> its subgroups; an empty list means all of them.
+    pub groups: BTreeMap<String, Vec<String>>,
+    /// Single emoji from elsewhere, by their emoji-test.txt names.
+    pub also: Vec<String>,
+    /// Emoji of the groups that are left out.
+    pub exclude: Vec<String>,
+    /// emoji-test.txt name -> the name that captions use.
+    pub names: BTreeMap<String, String>,
+}
+
+/// A named colour, 8-bit sRGB. At least one of the two uses is there.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Colour {
+    /// The word in captions.
+    pub name: String,
+    /// Mean colour of a recoloured glyph; null when the colour serves as background alone.
+    pub glyph: Option<[u8; 3]>,
+    /// The background's colour; null when the colour is not used for backgrounds.
+    pub background: Option<[u8; 3]>,
+}
+
+impl Recipe {
+    /// Reads a recipe.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Config`] naming the file and the key.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        Self::from_json(&text, &path.display().to_string())
+    }
+
+    /// As [`Recipe::read`], from memory; `file` is for messages.
+    pub fn from_json(text: &str, file: &str) -> Result<Self> {
+        let config = |reason: String| Error::Config { file: file.to_owned(), reason };
+        let recipe: Self = serde_json::from_str(text).map_err(|e| config(e.to_string()))?;
+        recipe.check().map_err(config)?;
+        Ok(recipe)
+    }
+
+    /// The chosen concepts in the pack's order: caption name and index into the pack.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming a group, subgroup or emoji that the pack lacks, or a caption name that occurs twice.
+    pub fn select(&self, pack: &Pack) -> Result<Vec<(String, usize)>> {
+        let config = |reason: String| Error::Config { file: "recipe".into(), reason };
+        self.check_names(&pack.concepts).map_err(config)?;
+        let mut seen = HashSet::new();
+        let mut chosen = Vec::new();
+        for (index, concept) in pack.concepts.iter().enumerate() {
+            if self.concepts.takes(concept) {
+                let name = self.concepts.names.get(&concept.name).unwrap_or(&concept.name);
+                if !seen.insert(name.clone()) {
+                    return Err(config(format!("concepts.names: two concepts are called '{name}'")));
+                }
+                chosen.push((name.clone(), index));
+            }
+        }
+        if chosen.is_empty() {
+            return Err(config("concepts: none chosen".into()));
+        }
+        Ok(chosen)
+    }
+
+    /// The palette's entry.
+    ///
+    /// # Errors
+    /// [`Error::Request`] when the palette has no such name.
+    pub fn colour(&self, name: &str) -> Result<&Colour> {
+        let known = || self.palette.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
+        let found = self.palette.iter().find(|c| c.name == name);
+        found.ok_or_else(|| Error::Request(format!("no colour '{name}' in the palette, which has {}", known())))
+    }
+
+    fn check(&self) -> std::result::Result<(), String> {
+        let share = |key: &str, value: f32| match (0.0..1.0).contains(&value) {
+            true => Ok(()),
+            false => Err(format!("{key} = {value}: must be at least 0 and below 1")),
+        };
+        share("held_out", self.held_out)?;
+        share("extra_background", self.extra_background)?;
+        if !(8..=1024).contains(&self.size) {
+            return Err(format!("size = {}: must be 8 to 1024", self.size));
+        }
+        let sum: f32 = self.mixture.values().sum();
+        if !sum.is_finite() || sum <= 0.0 || self.mixture.values().any(|w| *w < 0.0) {
+            return Err("mixture: weights must be at least 0, with a positive sum".into());
+        }
+        let names = self.palette.iter().map(|c| c.name.as_str()).collect::<HashSet<_>>();
+        if names.len() != self.palette.len() {
+            return Err("palette: a name occurs twice".into());
+        }
+        for (used, what) in [
+            (self.palette.iter().filter(|c| c.glyph.is_some()).count(), "glyph"),
+            (self.palette.iter().filter(|c| c.background.is_some()).count(), "background"),
+        ] {
+            if used < 2 {
+                return Err(format!("palette: at least two colours need '{what}'"));
+            }
+        }
+        Ok(())
+    }
+
+    fn check_names(&self, concepts: &[Concept]) -> std::result::Result<(), String> {
+        let mut groups: HashMap<&str, HashSet<&str>> = HashMap::new();
+        for concept in concepts {
+            groups.entry(&concept.group).or_default().insert(&concept.subgroup);
+        }
+        for (group, subgroups) in &self.concepts.groups {
+            let known = groups.get(group.as_str()).ok_or(format!("concepts.groups: no group '{group}' in the pack"))?;
+            if let Some(unknown) = subgroups.iter().find(|s| !known.contains(s.as_str())) {
+                return Err(format!("concepts.groups: '{group}' has no subgroup '{unknown}' in the pack"));
+            }
+        }
+        let names = concepts.iter().map(|c| c.name.as_str()).collect::<HashSet<_>>();
+        let listed = [("also", &self.concepts.also), ("exclude", &self.concepts.exclude)];
+        let renamed = self.concepts.names.keys().map(|n| ("names", n));
+        for (key, name) in listed.into_iter().flat_map(|(key, list)| list.iter().map(move |n| (key, n))).chain(renamed) {
+            if !names.contains(name.as_str()) {
+                return Err(format!("concepts.{key}: no emoji '{name}' in the pack"));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Choice {
+    fn takes(&self, concept: &Concept) -> bool {
+        let listed = |list: &[String], name: &String| list.contains(name);
+        let grouped = self.groups.get(&concept.group);
+        let in_group = grouped.is_some_and(|subgroups| subgroups.is_empty() || listed(subgroups, &concept.subgroup));
+        (in_group || listed(&self.also, &concept.name)) && !listed(&self.exclude, &concept.name)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::*;
+
+    fn refused(from: &str, to: &str) -> String {
+        let text = testing::RECIPE.replacen(from, to, 1);
+        assert_ne!(text, testing::RECIPE);
+        let pack = Pack::from_bytes(&testing::pack_bytes(), "t").unwrap();
+        let selected = Recipe::from_json(&text, "r.json").and_then(|recipe| recipe.select(&pack));
+        selected.unwrap_err().to_string()
+    }
+
+    #[test]
+    fn mistakes_are_named() {
+        assert!(refused("\"held_out\"", "\"heldout\"").contains("heldout"));
+        assert!(refused("\"held_out\": 0.3", "\"held_out\": 1.5").contains("held_out = 1.5"));
+        assert!(refused("animal-mammal", "animal-mammoth").contains("animal-mammoth"));
+        assert!(refused("\"also\": []", "\"also\": [\"foxx\"]").contains("no emoji 'foxx'"));
+        assert!(refused("\"names\": {}", "\"names\": {\"pizza\": \"fox\"}").contains("two concepts are called 'fox'"));
+        assert!(refused("\"plain\": 1", "\"plain\": -1").contains("mixture"));
+        assert!(refused("\"plain\"", "\"plane\"").contains("plane"));
+    }
+
+    #[test]
+    fn the_repository_recipe_is_valid() {
+        let recipe = Recipe::from_json(include_str!("../../../recipes/stickers-v0.json"), "stickers-v0.json").unwrap();
+        assert_eq!(recipe.colour("green").unwrap().name, "green");
+        assert!(recipe.colour("mauve").unwrap_err().to_string().contains("teal"));
+    }
+}

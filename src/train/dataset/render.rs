@@ -1,0 +1,108 @@
+//! Scene -> picture. Pure: the same scene at the same size is the same picture, bit for bit.
+
+use super::super::picture::Picture;
+use super::raster::{Glyph, Layer};
+use super::sample::Stickers;
+use super::scene::{Place, Scene, Size, Style, Turn};
+use super::style;
+use crate::error::{Error, Result};
+
+impl Stickers {
+    /// The scene as a square picture of `size` pixels a side.
+    ///
+    /// # Errors
+    /// [`Error::Request`] naming a concept or colour that the recipe lacks, a count outside 1..=4, or a size of 0.
+    pub fn render(&self, scene: &Scene, size: usize) -> Result<Picture> {
+        if size == 0 {
+            return Err(Error::Request("a picture of 0 pixels".into()));
+        }
+        let background = match &scene.background {
+            Some(name) => self.recipe.colour(name)?.background.ok_or_else(|| unused(name, "background"))?,
+            None => [255; 3],
+        };
+        let mut picture = Picture::filled(size, size, background);
+        for (name, spot) in spots(scene)? {
+            let glyph = &self.pack.glyphs[self.concept(name)?];
+            let side = ((spot.side * size as f32).round() as usize).max(1);
+            let layer = self.layer(glyph, scene, side)?;
+            let corner = |centre: f32| (centre * size as f32 - side as f32 / 2.0).round() as isize;
+            layer.over(&mut picture, corner(spot.x), corner(spot.y));
+        }
+        Ok(picture)
+    }
+
+    /// The concept's glyph, plain on white, `size` pixels a side.
+    ///
+    /// # Errors
+    /// As [`Stickers::render`].
+    pub fn glyph(&self, name: &str, size: usize) -> Result<Picture> {
+        self.render(&Scene::plain(name), size)
+    }
+
+    /// One glyph with the scene's colour, style and turn, `side` pixels a side.
+    fn layer(&self, glyph: &Glyph, scene: &Scene, side: usize) -> Result<Layer> {
+        let mut layer = match (&scene.colour, scene.style) {
+            (_, Some(Style::Silhouette)) => style::silhouette(glyph),
+            (_, Some(Style::Outline)) => style::outline(glyph),
+            (_, Some(Style::BlackAndWhite)) => style::black_and_white(glyph),
+            (_, Some(Style::Sepia)) => style::sepia(glyph),
+            (Some(name), _) => {
+                let colour = self.recipe.colour(name)?.glyph.ok_or_else(|| unused(name, "glyph"))?;
+                style::recoloured(glyph, colour)
+            }
+            (None, _) => glyph.layer(|c| c),
+        };
+        match scene.turn {
+            Some(Turn::UpsideDown) => layer.pixels.reverse(),
+            Some(Turn::Tilted) => layer = layer.turned(30.0),
+            None => {}
+        }
+        Ok(match scene.style {
+            Some(Style::PixelArt) => style::pixelated(&layer, 16, side),
+            _ => layer.resized(side, side),
+        })
+    }
+}
+
+/// Centre and side of a glyph, in units of the picture's side.
+struct Spot {
+    x: f32,
+    y: f32,
+    side: f32,
+}
+
+/// What goes where; spots of one scene never overlap.
+fn spots(scene: &Scene) -> Result<Vec<(&str, Spot)>> {
+    let spot = |x, y, side| Spot { x, y, side };
+    let first = scene.concepts.first().ok_or_else(|| Error::Request("a scene without a concept".into()))?.as_str();
+    if let Some(second) = scene.concepts.get(1) {
+        let (low, high) = (0.255, 0.745);
+        let (one, two) = match scene.place {
+            Some(Place::NextTo | Place::LeftOf) => ((low, 0.5), (high, 0.5)),
+            Some(Place::RightOf) => ((high, 0.5), (low, 0.5)),
+            Some(Place::Above) => ((0.5, low), (0.5, high)),
+            Some(Place::Below) => ((0.5, high), (0.5, low)),
+            None => return Err(Error::Request("two concepts without a place".into())),
+        };
+        return Ok(vec![(first, spot(one.0, one.1, 0.48)), (second.as_str(), spot(two.0, two.1, 0.48))]);
+    }
+    let side = match (scene.size, scene.turn) {
+        (Some(Size::Small), _) => 0.55,
+        (Some(Size::Tiny), _) => 0.3,
+        (Some(Size::Huge), _) => 1.35,
+        (None, Some(Turn::Tilted)) => 0.9,
+        (None, _) => 1.0,
+    };
+    let places: &[(f32, f32)] = match scene.count {
+        1 => return Ok(vec![(first, spot(0.5, 0.5, side))]),
+        2 => &[(0.255, 0.5), (0.745, 0.5)],
+        3 => &[(0.5, 0.255), (0.255, 0.745), (0.745, 0.745)],
+        4 => &[(0.255, 0.255), (0.745, 0.255), (0.255, 0.745), (0.745, 0.745)],
+        other => return Err(Error::Request(format!("{other} of a concept: 1 to 4 are drawn"))),
+    };
+    Ok(places.iter().map(|&(x, y)| (first, spot(x, y, 0.48))).collect())
+}
+
+fn unused(name: &str, what: &str) -> Error {
+    Error::Request(format!("colour '{name}' of the palette has no '{what}'"))
+}

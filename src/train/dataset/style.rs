@@ -1,0 +1,102 @@
+//! Recolouring and styles: what happens to one glyph before it is placed.
+
+use super::raster::{Glyph, Layer};
+
+/// The glyph in another colour: its shading is kept around its own mean lightness, its hue is replaced, so that the
+/// mean of the result is `colour` (sRGB, 0..255) and darker or lighter parts are shades and tints of it.
+pub fn recoloured(glyph: &Glyph, colour: [u8; 3]) -> Layer {
+    let colour = colour.map(|c| f32::from(c) / 255.0);
+    let (mean, anchor) = (mean_luma(glyph), luma(colour));
+    let chroma = colour.iter().fold(0.0f32, |m, c| m.max(*c)) - colour.iter().fold(1.0f32, |m, c| m.min(*c));
+    // Black and grey would spread over all greys and stop being what they are called.
+    let spread = if chroma < 0.1 { 0.6 } else { 0.8 };
+    glyph.layer(|pixel| {
+        let lightness = (anchor + spread * (luma(pixel) - mean)).clamp(0.0, 1.0);
+        if lightness <= anchor {
+            let shade = if anchor > 0.0 { lightness / anchor } else { 1.0 };
+            // Not quite to black: the darkest parts still show the hue.
+            colour.map(|c| c * (0.15 + 0.85 * shade))
+        } else {
+            let tint = 0.7 * (lightness - anchor) / (1.0 - anchor);
+            colour.map(|c| c + tint * (1.0 - c))
+        }
+    })
+}
+
+/// Greys of the same luma.
+pub fn black_and_white(glyph: &Glyph) -> Layer {
+    glyph.layer(|pixel| [luma(pixel); 3])
+}
+
+/// Browns of the same luma.
+pub fn sepia(glyph: &Glyph) -> Layer {
+    glyph.layer(|pixel| {
+        let grey = luma(pixel);
+        [0.22 + 0.78 * grey, 0.13 + 0.77 * grey, 0.04 + 0.66 * grey]
+    })
+}
+
+/// The shape alone, nearly black.
+pub fn silhouette(glyph: &Glyph) -> Layer {
+    glyph.layer(|_| [0.1, 0.1, 0.12])
+}
+
+/// Dark lines where the shape ends and where its lightness changes quickly (Sobel's operator), clear elsewhere.
+pub fn outline(glyph: &Glyph) -> Layer {
+    // A slight blur first: lines of shapes rather than of texture.
+    let full = glyph.layer(|c| c);
+    let side = full.width;
+    let soft = full.resized(side / 2, side / 2).resized(side, side);
+    let at = |x: isize, y: isize| {
+        let inside = x >= 0 && y >= 0 && x < side as isize && y < side as isize;
+        let p = if inside { soft.pixels[y as usize * side + x as usize] } else { [0.0; 4] };
+        [p[3], luma([p[0], p[1], p[2]]) + (1.0 - p[3])]
+    };
+    let mut lines = Layer::clear(side, side);
+    for y in 0..side as isize {
+        for x in 0..side as isize {
+            let strength = (0..2).map(|channel| sobel(|dx, dy| at(x + dx, y + dy)[channel])).fold(0.0, f32::max);
+            let ink = ((strength - 0.35) / 0.6).clamp(0.0, 1.0);
+            lines.pixels[y as usize * side + x as usize] = [0.1 * ink, 0.1 * ink, 0.12 * ink, ink];
+        }
+    }
+    lines
+}
+
+/// The layer on a grid of `cells` x `cells` hard squares, without half-transparent ones, at `side` pixels.
+pub fn pixelated(layer: &Layer, cells: usize, side: usize) -> Layer {
+    let coarse = layer.resized(cells, cells);
+    let mut done = Layer::clear(side, side);
+    for y in 0..side {
+        for x in 0..side {
+            let [r, g, b, a] = coarse.pixels[(y * cells / side) * cells + x * cells / side];
+            if a >= 0.5 {
+                // Five levels a channel, as on an old display.
+                let level = |c: f32| ((c / a) * 5.0).round() / 5.0;
+                done.pixels[y * side + x] = [level(r), level(g), level(b), 1.0];
+            }
+        }
+    }
+    done
+}
+
+/// Rec. 601 luma of sRGB values in 0..1.
+pub fn luma([r, g, b]: [f32; 3]) -> f32 {
+    0.299 * r + 0.587 * g + 0.114 * b
+}
+
+fn mean_luma(glyph: &Glyph) -> f32 {
+    let (mut sum, mut weight) = (0.0, 1e-6);
+    for [r, g, b, a] in &glyph.rgba {
+        let a = f32::from(*a);
+        sum += a * luma([*r, *g, *b].map(|c| f32::from(c) / 255.0));
+        weight += a;
+    }
+    sum / weight
+}
+
+fn sobel(at: impl Fn(isize, isize) -> f32) -> f32 {
+    let horizontal = at(1, -1) + 2.0 * at(1, 0) + at(1, 1) - at(-1, -1) - 2.0 * at(-1, 0) - at(-1, 1);
+    let vertical = at(-1, 1) + 2.0 * at(0, 1) + at(1, 1) - at(-1, -1) - 2.0 * at(0, -1) - at(1, -1);
+    horizontal.hypot(vertical)
+}
