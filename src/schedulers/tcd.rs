@@ -1,0 +1,76 @@
+//! TCD: Zheng 2024, "Trajectory Consistency Distillation", algorithm 4 (strategic stochastic sampling).
+
+use burn::tensor::Tensor;
+
+use super::betas::NoiseSchedule;
+use super::config::SchedulerConfig;
+use super::linear::{combine, entry};
+use super::prediction::Rates;
+use super::timesteps::distilled;
+use super::{Noise, Scheduler, StepOptions, StepOutput};
+use crate::error::{Error, Result};
+
+/// `eta` is the paper's gamma: 0 deterministic, 1 as random as LCM. Draws noise in each step but the last.
+pub struct Tcd {
+    config: SchedulerConfig,
+    schedule: NoiseSchedule,
+    steps: Vec<usize>,
+    timesteps: Vec<f32>,
+}
+
+impl Tcd {
+    pub fn new(config: SchedulerConfig) -> Result<Self> {
+        let schedule = NoiseSchedule::new(&config)?;
+        Ok(Self { config, schedule, steps: Vec::new(), timesteps: Vec::new() })
+    }
+}
+
+impl Scheduler for Tcd {
+    fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
+        self.steps = distilled(&self.config, num_inference_steps)?;
+        self.timesteps = self.steps.iter().map(|t| *t as f32).collect();
+        Ok(())
+    }
+
+    fn timesteps(&self) -> &[f32] {
+        &self.timesteps
+    }
+
+    fn step(
+        &mut self,
+        model_output: Tensor<4>,
+        index: usize,
+        sample: Tensor<4>,
+        options: &StepOptions,
+        noise: &mut Noise,
+    ) -> Result<StepOutput> {
+        let timestep = *entry(&self.steps, index, "step")?;
+        let eta = options.eta;
+        if !(0.0..=1.0).contains(&eta) {
+            return Err(Error::Request(format!("eta is {eta}, TCD takes 0 to 1")));
+        }
+        let previous = self.steps.get(index + 1).copied();
+        let table = self.schedule.alphas_cumprod();
+        // float32, as the reference rounds
+        let s = ((1.0 - eta) as f32 * previous.unwrap_or(0) as f32).floor() as usize;
+        let (now, middle) = (Rates::of_alpha_cumprod(table[timestep]), Rates::of_alpha_cumprod(table[s]));
+        let kind = self.config.prediction_type();
+        let x0 = now.x0(kind, &sample, &model_output)?;
+        let eps = now.epsilon(kind, &sample, &model_output);
+        let prev_sample = match previous.filter(|_| eta > 0.0) {
+            Some(previous) => {
+                let ratio = f64::from(table[previous]) / f64::from(table[s]);
+                let (signal, fresh) = (ratio.sqrt(), (1.0 - ratio).max(0.0).sqrt());
+                combine(&[(signal * middle.alpha, &x0), (signal * middle.sigma, &eps), (fresh, &noise(sample.dims()))])
+            }
+            None => combine(&[(middle.alpha, &x0), (middle.sigma, &eps)]),
+        };
+        Ok(StepOutput { prev_sample, pred_original_sample: x0 })
+    }
+
+    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, indices: &[usize]) -> Result<Tensor<4>> {
+        let timesteps: Vec<usize> =
+            indices.iter().map(|i| entry(&self.steps, *i, "step").copied()).collect::<Result<_>>()?;
+        self.schedule.add_noise(original, noise, &timesteps)
+    }
+}
