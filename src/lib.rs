@@ -14,7 +14,7 @@ pub mod weights;
 pub mod models;
 pub mod schedulers;
 // 4: the denoising loop
-//pub mod pipeline;
+pub mod pipeline;
 // 5: data, training (native)
 #[cfg(feature = "native")]
 pub mod train;

@@ -1,6 +1,10 @@
 //! The command line: each command in a file of its own, `run` maps them to exit codes.
 
 mod dataset;
+mod device;
+mod generate;
+mod manifest;
+mod png;
 mod tokenizer;
 
 use clap::{Parser, Subcommand};
@@ -15,6 +19,8 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Dataset(dataset::Dataset),
+    Generate(generate::Generate),
+    Manifest(manifest::ManifestArgs),
     Tokenizer(tokenizer::Tokenizer),
 }
 
@@ -23,6 +29,8 @@ pub fn run() -> u8 {
     let cli = Cli::parse();
     let result: anyhow::Result<()> = match cli.command {
         Command::Dataset(args) => dataset::run(args),
+        Command::Generate(args) => generate::run(&args),
+        Command::Manifest(args) => manifest::run(&args),
         Command::Tokenizer(args) => tokenizer::run(&args),
     };
     match result {

@@ -34,7 +34,7 @@ impl Pipeline {
         let unet = load_weights(unet, files, &format!("unet/{WEIGHTS}"))?;
         let vae = load_vae(files, "vae", device)?;
         let defaults = defaults(files, &unet_config, &vae)?;
-        let scheduler = SchedulerConfig::parse(SCHEDULER, &files.read(SCHEDULER)?)?;
+        let scheduler = SchedulerConfig::parse(SCHEDULER, &files.read_text(SCHEDULER)?)?;
         let device = device.clone();
         Ok(Self { tokenizer, text_encoder, unet, unet_config, vae, scheduler, defaults, device })
     }

@@ -4,8 +4,6 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use serde::de::DeserializeOwned;
-
 use crate::{Error, Result};
 
 /// A model folder in the diffusers layout, wherever it lives. Paths are relative and use `/`.
@@ -28,16 +26,13 @@ pub trait Files {
         self.get(path)?.ok_or_else(missing)
     }
 
-    /// A JSON file that must be there.
+    /// A text file that must be there.
     ///
     /// # Errors
-    /// [`Error::Config`] with the place in the file and what was expected there.
-    fn read_json<T: DeserializeOwned>(&self, path: &str) -> Result<T>
-    where
-        Self: Sized,
-    {
-        serde_json::from_slice(&self.read(path)?)
-            .map_err(|error| Error::Config { file: path.to_string(), reason: error.to_string() })
+    /// [`Error::NotAModel`] names the missing file, [`Error::BadFile`] one that is not UTF-8.
+    fn read_text(&self, path: &str) -> Result<String> {
+        String::from_utf8(self.read(path)?.into_owned())
+            .map_err(|error| Error::BadFile { file: path.to_string(), reason: error.to_string() })
     }
 }
 

@@ -1,0 +1,31 @@
+//! `--device`: where a command computes.
+
+use anyhow::Result;
+use burn::tensor::Device;
+
+use crate::Error;
+
+/// A device by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+pub enum DeviceName {
+    /// The processor (burn's flex)
+    Cpu,
+    /// A graphics card, or Mesa's software one, through wgpu
+    Wgpu,
+}
+
+impl DeviceName {
+    /// Makes the device ready.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if there is no adapter.
+    pub fn open(self) -> Result<Device> {
+        match self {
+            Self::Cpu => Ok(Device::flex()),
+            Self::Wgpu => {
+                let device = pollster::block_on(Device::wgpu_options().init_async());
+                Ok(device.map_err(|error| Error::Device(format!("no wgpu adapter: {error}")))?)
+            }
+        }
+    }
+}

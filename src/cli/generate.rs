@@ -1,0 +1,91 @@
+//! `fourstep generate`: a prompt becomes a PNG, the same picture as the page draws for the same settings.
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+
+use anyhow::{Context, Result};
+
+use super::device::DeviceName;
+use crate::pipeline::{Pipeline, Request, StepEvent};
+use crate::schedulers;
+use crate::weights::DirFiles;
+
+/// Draws a picture of what a prompt says
+#[derive(clap::Args)]
+pub struct Generate {
+    /// What to draw
+    prompt: String,
+    /// A model in the diffusers folder layout
+    #[arg(long, value_name = "DIR", default_value = "models/stickers")]
+    model: PathBuf,
+    /// What to keep away from
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    negative: String,
+    /// Of the random numbers: the same seed gives the same picture
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+    /// Denoising steps [default: the model's]
+    #[arg(long)]
+    steps: Option<usize>,
+    /// How strongly the picture follows the prompt; 1 and below: no guidance [default: the model's]
+    #[arg(long)]
+    guidance: Option<f32>,
+    /// ddim, euler, euler_a, lms, ... [default: the model's]
+    #[arg(long)]
+    scheduler: Option<String>,
+    /// Pixels [default: the model's]
+    #[arg(long)]
+    width: Option<usize>,
+    /// Pixels [default: the model's]
+    #[arg(long)]
+    height: Option<usize>,
+    /// Where to draw: the processor, or a graphics card through wgpu
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
+    /// The picture
+    #[arg(long, value_name = "FILE.png")]
+    out: PathBuf,
+}
+
+/// Runs the command.
+pub fn run(args: &Generate) -> Result<()> {
+    let device = args.device.open()?;
+    let pipeline = Pipeline::load(&DirFiles::new(&args.model), &device)?;
+    let request = args.request(&pipeline)?;
+    let started = std::time::Instant::now();
+    let mut on_step = async |event: StepEvent<'_>| {
+        eprint!("\rstep {} of {} ({:.1} s)", event.index + 1, event.steps, started.elapsed().as_secs_f32());
+        ControlFlow::Continue(())
+    };
+    let (images, warnings) = pollster::block_on(pipeline.generate(&request, &mut on_step))?;
+    eprintln!();
+    for warning in warnings {
+        eprintln!("note: {warning}");
+    }
+    super::png::write_rgb(&args.out, images[0].width, images[0].height, &images[0].rgb)
+        .with_context(|| args.out.display().to_string())?;
+    writeln!(std::io::stdout(), "{}", args.out.display())?;
+    Ok(())
+}
+
+impl Generate {
+    fn request(&self, pipeline: &Pipeline) -> Result<Request> {
+        let defaults = pipeline.defaults();
+        let named = |name: &String| schedulers::named(name, pipeline.scheduler());
+        Ok(Request {
+            prompt: self.prompt.clone(),
+            negative_prompt: self.negative.clone(),
+            seed: self.seed,
+            num_inference_steps: self.steps.unwrap_or(defaults.steps),
+            guidance_scale: self.guidance.unwrap_or(defaults.guidance_scale),
+            guidance_rescale: 0.0,
+            width: self.width.unwrap_or(defaults.width),
+            height: self.height.unwrap_or(defaults.height),
+            num_images_per_prompt: 1,
+            clip_skip: None,
+            eta: 0.0,
+            scheduler: self.scheduler.as_ref().map(named).transpose()?,
+        })
+    }
+}

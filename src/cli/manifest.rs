@@ -1,0 +1,68 @@
+//! `fourstep manifest`: writes `fourstep.json` beside a model, so that a page can fetch and check its files.
+
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, bail};
+use sha2::{Digest, Sha256};
+
+use crate::pipeline::{Defaults, FileEntry, MANIFEST, Manifest, Pipeline};
+use crate::weights::DirFiles;
+
+/// Writes fourstep.json beside a model: its files with sizes and SHA-256, its licence and its settings
+#[derive(clap::Args)]
+pub struct ManifestArgs {
+    /// A model in the diffusers folder layout
+    dir: PathBuf,
+    /// For people
+    #[arg(long)]
+    name: String,
+    /// Of the weights and of what they were made from
+    #[arg(long)]
+    licence: String,
+    /// Denoising steps that suit it
+    #[arg(long)]
+    steps: usize,
+    /// Guidance scale that suits it
+    #[arg(long)]
+    guidance: f32,
+    /// Width and height that suit it, in pixels
+    #[arg(long)]
+    size: usize,
+}
+
+/// Runs the command. The model is loaded once, so that a manifest only ever describes a whole one.
+pub fn run(args: &ManifestArgs) -> Result<()> {
+    Pipeline::load(&DirFiles::new(&args.dir), &burn::tensor::Device::flex())?;
+    let mut files = Vec::new();
+    collect(&args.dir, "", &mut files)?;
+    files.sort_by(|a: &FileEntry, b| a.path.cmp(&b.path));
+    let defaults =
+        Defaults { steps: args.steps, guidance_scale: args.guidance, width: args.size, height: args.size };
+    let manifest = Manifest { name: args.name.clone(), licence: args.licence.clone(), files, defaults };
+    let path = args.dir.join(MANIFEST);
+    let text = serde_json::to_string_pretty(&manifest)? + "\n";
+    std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+    let bytes: u64 = manifest.files.iter().map(|file| file.size).sum();
+    println!("{}: {} files, {:.1} MB", path.display(), manifest.files.len(), bytes as f64 / 1e6);
+    Ok(())
+}
+
+/// Every file that a reader of the model needs: configurations, vocabularies, weights.
+fn collect(dir: &Path, prefix: &str, files: &mut Vec<FileEntry>) -> Result<()> {
+    for entry in std::fs::read_dir(dir).with_context(|| dir.display().to_string())? {
+        let entry = entry?;
+        let name = entry.file_name().into_string().ok().context("a file name that is not UTF-8")?;
+        let path = format!("{prefix}{name}");
+        if entry.file_type()?.is_dir() {
+            collect(&entry.path(), &format!("{path}/"), files)?;
+        } else if name != MANIFEST && [".json", ".txt", ".safetensors"].iter().any(|end| name.ends_with(end)) {
+            let bytes = std::fs::read(entry.path()).with_context(|| path.clone())?;
+            let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+            files.push(FileEntry { path, size: bytes.len() as u64, sha256 });
+        }
+    }
+    match files.is_empty() {
+        true => bail!("{} holds no files of a model", dir.display()),
+        false => Ok(()),
+    }
+}

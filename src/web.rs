@@ -1,0 +1,202 @@
+//! Everything that the page's worker can call.
+
+use std::ops::ControlFlow;
+
+use burn::tensor::{Device, Tensor};
+use js_sys::{Array, Float32Array, Function, Object, Promise, Reflect, Uint8ClampedArray};
+use serde::Deserialize;
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use crate::pipeline::{Image, Pipeline, Request, StepEvent};
+use crate::schedulers;
+use crate::weights::MemoryFiles;
+use crate::{Error, Result};
+
+/// Runs once when the module is instantiated: panics are shown in the console with their message.
+#[wasm_bindgen(start)]
+pub fn start() {
+    console_error_panic_hook::set_once();
+}
+
+/// A model's files, as the page fetched them.
+#[wasm_bindgen(js_name = Files)]
+#[derive(Default)]
+pub struct JsFiles(MemoryFiles);
+
+#[wasm_bindgen(js_class = Files)]
+impl JsFiles {
+    /// Without files.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a file under its path in the model's folder.
+    pub fn insert(&mut self, path: String, bytes: Vec<u8>) {
+        self.0.insert(path, bytes);
+    }
+}
+
+/// A model, ready to draw.
+#[wasm_bindgen(js_name = Pipeline)]
+pub struct JsPipeline(Pipeline);
+
+#[wasm_bindgen(js_class = Pipeline)]
+impl JsPipeline {
+    /// Loads a model on `device`: "wgpu" or "cpu". Throws an `Error` that names what is wrong.
+    pub async fn load(files: JsFiles, device: String) -> std::result::Result<JsPipeline, JsError> {
+        let device = match device.as_str() {
+            "cpu" => Device::flex(),
+            "wgpu" => {
+                let device = Device::wgpu_options().init_async().await;
+                device.map_err(|error| Error::Device(format!("no WebGPU device: {error}")))?
+            }
+            other => return Err(Error::Request(format!("device = {other}: use wgpu or cpu")).into()),
+        };
+        Ok(Self(Pipeline::load(&files.0, &device)?))
+    }
+
+    /// `{ steps, guidance_scale, width, height, scheduler, schedulers: [[name, label], …], size_multiple }`.
+    pub fn defaults(&self) -> std::result::Result<Object, JsError> {
+        let defaults = self.0.defaults();
+        let names = schedulers::NAMES.iter().map(|(name, label)| Array::of2(&(*name).into(), &(*label).into()));
+        Ok(object(&[
+            ("steps", (defaults.steps as u32).into()),
+            ("guidance_scale", f64::from(defaults.guidance_scale).into()),
+            ("width", (defaults.width as u32).into()),
+            ("height", (defaults.height as u32).into()),
+            ("scheduler", schedulers::name_of(self.0.scheduler())?.into()),
+            ("schedulers", names.collect::<Array>().into()),
+            ("size_multiple", (self.0.scale() as u32).into()),
+        ])?)
+    }
+
+    /// Draws. `on_step` gets each step's event and answers whether to go on (a promise of it lets messages in);
+    /// resolves to `{ width, height, rgba, warnings }`. With `latents: true` in the request, each event carries the
+    /// latents after the step as a `Float32Array`.
+    pub async fn generate(&self, request: JsValue, on_step: Function) -> std::result::Result<Object, JsError> {
+        let settings = Settings::parse(&request)?;
+        let request = settings.request(&self.0)?;
+        let mut watch = async |event: StepEvent<'_>| match self.report(&event, settings.latents, &on_step).await {
+            Ok(true) => ControlFlow::Continue(()),
+            _ => ControlFlow::Break(()),
+        };
+        let (images, warnings) = self.0.generate(&request, &mut watch).await?;
+        let warnings = warnings.iter().map(|warning| JsValue::from_str(warning)).collect::<Array>();
+        let result = picture(&images[0])?;
+        set(&result, "warnings", &warnings)?;
+        Ok(result)
+    }
+}
+
+impl JsPipeline {
+    async fn report(&self, event: &StepEvent<'_>, latents: bool, on_step: &Function) -> Result<bool> {
+        let preview = self.0.decode(event.pred_original_sample.clone());
+        let preview = Image::from_tensor(preview).await?.swap_remove(0);
+        let message = object(&[
+            ("index", (event.index as u32).into()),
+            ("steps", (event.steps as u32).into()),
+            ("timestep", event.timestep.into()),
+            ("sigma", event.sigma.map_or(JsValue::UNDEFINED, Into::into)),
+            ("preview", picture(&preview)?.into()),
+        ])?;
+        if latents {
+            set(&message, "latents", &floats(event.latents).await?)?;
+        }
+        let answer = on_step.call1(&JsValue::NULL, &message).map_err(|error| thrown(&error))?;
+        let answer = JsFuture::from(Promise::resolve(&answer)).await.map_err(|error| thrown(&error))?;
+        Ok(answer.is_truthy())
+    }
+}
+
+/// A request as the page sends it; settings that are left out are the model's.
+#[derive(Deserialize)]
+struct Settings {
+    #[serde(default)]
+    prompt: String,
+    #[serde(default)]
+    negative_prompt: String,
+    seed: Seed,
+    steps: Option<f64>,
+    guidance_scale: Option<f32>,
+    scheduler: Option<String>,
+    width: Option<usize>,
+    height: Option<usize>,
+    #[serde(default)]
+    latents: bool,
+}
+
+/// A number, or decimal digits for those beyond 2^53.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Seed {
+    Number(u64),
+    Text(String),
+}
+
+impl Settings {
+    fn parse(request: &JsValue) -> Result<Self> {
+        let text = js_sys::JSON::stringify(request).map_err(|error| thrown(&error))?;
+        serde_json::from_str(&String::from(text)).map_err(|error| Error::Request(format!("the request: {error}")))
+    }
+
+    fn request(&self, pipeline: &Pipeline) -> Result<Request> {
+        let defaults = pipeline.defaults();
+        let seed = match &self.seed {
+            Seed::Number(seed) => *seed,
+            Seed::Text(text) => {
+                let refuse = |_| Error::Request(format!("seed = {text}: use a whole number from 0 to 2^64 - 1"));
+                text.parse().map_err(refuse)?
+            }
+        };
+        let steps = self.steps.unwrap_or(defaults.steps as f64);
+        if steps < 0.0 || steps.fract() != 0.0 {
+            return Err(Error::Request(format!("steps = {steps}: use a whole number from 1")));
+        }
+        let named = |name: &String| schedulers::named(name, pipeline.scheduler());
+        Ok(Request {
+            prompt: self.prompt.clone(),
+            negative_prompt: self.negative_prompt.clone(),
+            seed,
+            num_inference_steps: steps as usize,
+            guidance_scale: self.guidance_scale.unwrap_or(defaults.guidance_scale),
+            guidance_rescale: 0.0,
+            width: self.width.unwrap_or(defaults.width),
+            height: self.height.unwrap_or(defaults.height),
+            num_images_per_prompt: 1,
+            clip_skip: None,
+            eta: 0.0,
+            scheduler: self.scheduler.as_ref().map(named).transpose()?,
+        })
+    }
+}
+
+fn picture(image: &Image) -> Result<Object> {
+    object(&[
+        ("width", (image.width as u32).into()),
+        ("height", (image.height as u32).into()),
+        ("rgba", Uint8ClampedArray::from(image.rgba().as_slice()).into()),
+    ])
+}
+
+async fn floats(tensor: &Tensor<4>) -> Result<JsValue> {
+    let data = tensor.clone().into_data_async().await.map_err(|error| Error::Device(format!("{error:?}")))?;
+    Ok(Float32Array::from(data.iter::<f32>().collect::<Vec<f32>>().as_slice()).into())
+}
+
+fn object(entries: &[(&str, JsValue)]) -> Result<Object> {
+    let object = Object::new();
+    for (key, value) in entries {
+        set(&object, key, value)?;
+    }
+    Ok(object)
+}
+
+fn set(object: &Object, key: &str, value: &JsValue) -> Result<()> {
+    Reflect::set(object, &key.into(), value).map(|_| ()).map_err(|error| thrown(&error))
+}
+
+fn thrown(error: &JsValue) -> Error {
+    Error::Request(format!("the page's code threw {error:?}"))
+}
