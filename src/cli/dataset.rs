@@ -1,12 +1,13 @@
 //! `fourstep dataset pack|render|sheet`: from an emoji font to captioned pictures.
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 
 use crate::train::dataset::{Pack, Recipe, Split, Stickers, pack, sources, write_split};
+use crate::train::sheet::sheet;
 
 /// Make captioned pictures from the glyphs of an emoji font.
 #[derive(Args)]
@@ -24,6 +25,20 @@ enum Step {
         #[command(flatten)]
         what: What,
         /// Folder to write to
+        #[arg(long)]
+        out: PathBuf,
+    },
+    /// Draw pictures with their captions on one PNG, to look at
+    Sheet {
+        #[command(flatten)]
+        what: What,
+        /// Pictures in a row
+        #[arg(long, default_value_t = 12)]
+        columns: usize,
+        /// Draw each pixel as a square of so many pixels a side
+        #[arg(long, default_value_t = 1)]
+        zoom: usize,
+        /// File to write
         #[arg(long)]
         out: PathBuf,
     },
@@ -82,19 +97,35 @@ enum SplitName {
 pub fn run(dataset: Dataset) -> anyhow::Result<()> {
     match dataset.step {
         Step::Pack(args) => run_pack(&args),
-        Step::Render { what, out } => {
-            let (stickers, split, count, size) = what.open()?;
-            let started = std::time::Instant::now();
-            write_split(&stickers, (what.seed, split), (count, size), &out, |done| {
-                if done % 1000 == 0 || done == count {
-                    eprint!("\r{done} of {count} pictures, {:.0} s", started.elapsed().as_secs_f32());
-                    let _ = std::io::stderr().flush();
-                }
-            })?;
-            eprintln!();
-            Ok(())
-        }
+        Step::Render { what, out } => run_render(&what, &out),
+        Step::Sheet { what, columns, zoom, out } => run_sheet(&what, (columns, zoom), &out),
     }
+}
+
+fn run_render(what: &What, out: &Path) -> anyhow::Result<()> {
+    let (stickers, split, count, size) = what.open()?;
+    let started = std::time::Instant::now();
+    write_split(&stickers, (what.seed, split), (count, size), out, |done| {
+        if done % 1000 == 0 || done == count {
+            eprint!("\r{done} of {count} pictures, {:.0} s", started.elapsed().as_secs_f32());
+            let _ = std::io::stderr().flush();
+        }
+    })?;
+    eprintln!();
+    Ok(())
+}
+
+fn run_sheet(what: &What, (columns, zoom): (usize, usize), out: &Path) -> anyhow::Result<()> {
+    let (stickers, split, count, size) = what.open()?;
+    anyhow::ensure!((1..=100).contains(&columns), "--columns {columns}: must be 1 to 100");
+    anyhow::ensure!((1..=8).contains(&zoom), "--zoom {zoom}: must be 1 to 8");
+    anyhow::ensure!(count <= 4096, "--count {count}: a sheet holds at most 4096 pictures");
+    let mut cells = Vec::with_capacity(count);
+    for i in 0..count {
+        let record = stickers.record(what.seed, split, i as u64)?;
+        cells.push((stickers.render(&record.scene, size)?.enlarged(zoom), record.caption));
+    }
+    Ok(sheet(&cells, columns).write_png(out)?)
 }
 
 fn run_pack(args: &PackArgs) -> anyhow::Result<()> {

@@ -42,6 +42,17 @@ impl Picture {
         }
     }
 
+    /// Each pixel as a square of `times` x `times`.
+    pub fn enlarged(&self, times: usize) -> Self {
+        let mut large = Self::filled(self.width * times, self.height * times, [0; 3]);
+        for y in 0..large.height {
+            for x in 0..large.width {
+                large.set(x, y, self.pixel(x / times, y / times));
+            }
+        }
+        large
+    }
+
     /// Writes a PNG file.
     ///
     /// # Errors

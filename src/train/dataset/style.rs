@@ -6,21 +6,25 @@ use super::raster::{Glyph, Layer};
 /// mean of the result is `colour` (sRGB, 0..255) and darker or lighter parts are shades and tints of it.
 pub fn recoloured(glyph: &Glyph, colour: [u8; 3]) -> Layer {
     let colour = colour.map(|c| f32::from(c) / 255.0);
-    let (mean, anchor) = (mean_luma(glyph), luma(colour));
+    let mean = mean_luma(glyph);
+    glyph.layer(|pixel| tone(colour, luma(pixel) - mean))
+}
+
+/// A shade (`lighter` < 0) or tint (`lighter` > 0) of a colour; `lighter` is a difference of luma, all in 0..1.
+pub fn tone(colour: [f32; 3], lighter: f32) -> [f32; 3] {
+    let anchor = luma(colour);
     let chroma = colour.iter().fold(0.0f32, |m, c| m.max(*c)) - colour.iter().fold(1.0f32, |m, c| m.min(*c));
     // Black and grey would spread over all greys and stop being what they are called.
     let spread = if chroma < 0.1 { 0.6 } else { 0.8 };
-    glyph.layer(|pixel| {
-        let lightness = (anchor + spread * (luma(pixel) - mean)).clamp(0.0, 1.0);
-        if lightness <= anchor {
-            let shade = if anchor > 0.0 { lightness / anchor } else { 1.0 };
-            // Not quite to black: the darkest parts still show the hue.
-            colour.map(|c| c * (0.15 + 0.85 * shade))
-        } else {
-            let tint = 0.7 * (lightness - anchor) / (1.0 - anchor);
-            colour.map(|c| c + tint * (1.0 - c))
-        }
-    })
+    let lightness = (anchor + spread * lighter).clamp(0.0, 1.0);
+    if lightness <= anchor {
+        let shade = if anchor > 0.0 { lightness / anchor } else { 1.0 };
+        // Not quite to black: the darkest parts still show the hue.
+        colour.map(|c| c * (0.15 + 0.85 * shade))
+    } else {
+        let tint = 0.7 * (lightness - anchor) / (1.0 - anchor);
+        colour.map(|c| c + tint * (1.0 - c))
+    }
 }
 
 /// Greys of the same luma.

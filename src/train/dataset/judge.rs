@@ -1,0 +1,217 @@
+//! Counting by program whether a picture has the colour, or the background, that was asked for.
+//!
+//! Colours are compared in Oklab (Ottosson 2020, "A perceptual color space for image processing"), where equal distances look alike.
+
+use super::super::picture::Picture;
+use super::recipe::Recipe;
+use super::style::tone;
+use crate::error::{Error, Result};
+
+/// The palette of a recipe, prepared for looking at pictures.
+pub struct ColourJudge {
+    glyphs: Vec<Hue>,
+    backgrounds: Vec<(String, Lab)>,
+}
+
+impl ColourJudge {
+    /// Takes over the recipe's palette.
+    pub fn new(recipe: &Recipe) -> Self {
+        let glyphs = recipe.palette.iter().filter_map(|c| Some(Hue::new(&c.name, c.glyph?))).collect();
+        let backgrounds = recipe.palette.iter().filter_map(|c| Some((c.name.clone(), oklab(c.background?)))).collect();
+        Self { glyphs, backgrounds }
+    }
+
+    /// Whether what is drawn has the named colour: its mean colour is nearer to it than to any other of the palette,
+    /// and at least [`SHARE_NEEDED`] of it are shades of the colour.
+    ///
+    /// # Errors
+    /// [`Error::Request`] when the palette has no such glyph colour.
+    pub fn shows_colour(&self, picture: &Picture, name: &str) -> Result<bool> {
+        let share = self.colour_share(picture, &foreground(picture), name)?;
+        Ok(share >= SHARE_NEEDED && self.colour_of(picture) == Some(name))
+    }
+
+    /// Share of the pixels in `mask` (as [`foreground`] gives it) that are shades or tints of the named colour; 0 for
+    /// an empty mask.
+    ///
+    /// # Errors
+    /// As [`ColourJudge::shows_colour`].
+    pub fn colour_share(&self, picture: &Picture, mask: &[bool], name: &str) -> Result<f32> {
+        let hue = self.glyphs.iter().find(|h| h.name == name);
+        let hue = hue.ok_or_else(|| Error::Request(format!("no glyph colour '{name}' in the palette")))?;
+        let inside = masked(picture, mask);
+        let hits = inside.iter().filter(|lab| hue.fits(**lab)).count();
+        Ok(hits as f32 / inside.len().max(1) as f32)
+    }
+
+    /// The palette's glyph colour nearest to the mean of what is drawn; none when nothing is.
+    pub fn colour_of(&self, picture: &Picture) -> Option<&str> {
+        let inside = masked(picture, &foreground(picture));
+        if inside.is_empty() {
+            return None;
+        }
+        let mut mean = [0.0; 3];
+        for lab in &inside {
+            (0..3).for_each(|c| mean[c] += lab[c] / inside.len() as f32);
+        }
+        let nearest = self.glyphs.iter().min_by(|a, b| distance(a.colour, mean).total_cmp(&distance(b.colour, mean)));
+        nearest.map(|h| h.name.as_str())
+    }
+
+    /// Whether the picture's border is mostly of the named background colour.
+    ///
+    /// # Errors
+    /// [`Error::Request`] when the palette has no such background.
+    pub fn shows_background(&self, picture: &Picture, name: &str) -> Result<bool> {
+        if !self.backgrounds.iter().any(|(n, _)| n == name) {
+            return Err(Error::Request(format!("no background '{name}' in the palette")));
+        }
+        let border = border(picture);
+        let named = border.iter().filter(|pixel| self.background_name(oklab(**pixel)) == Some(name)).count();
+        Ok(2 * named > border.len())
+    }
+
+    /// The palette's background that the colour is, or none when it is far from all.
+    fn background_name(&self, colour: Lab) -> Option<&str> {
+        let near = self.backgrounds.iter().map(|(name, lab)| (name.as_str(), distance(*lab, colour)));
+        near.min_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, d)| *d < BACKGROUND_TOLERANCE).map(|(name, _)| name)
+    }
+}
+
+/// Which pixels are drawn: those that differ from the border's median colour. Row-major, like the picture.
+pub fn foreground(picture: &Picture) -> Vec<bool> {
+    let mut border = border(picture);
+    let behind = [0, 1, 2].map(|c| {
+        border.sort_unstable_by_key(|p| p[c]);
+        border[border.len() / 2][c]
+    });
+    let behind = oklab(behind);
+    picture.rgb.chunks_exact(3).map(|p| distance(oklab([p[0], p[1], p[2]]), behind) > FOREGROUND_DISTANCE).collect()
+}
+
+/// Least share of shades of the asked colour; the rest may be eyes, windows, labels and soft edges.
+///
+/// With this and the tolerances below, all 374 glyphs of stickers-v0 in all 11 colours at 64 pixels: the asked colour
+/// is seen in 99 % of them and another one in fewer than 1 %; of the glyphs as they are, 2 % of (glyph, colour) count
+/// as shown (a lemon is yellow). Backgrounds: 100 % and 0 %.
+pub const SHARE_NEEDED: f32 = 0.75;
+const FOREGROUND_DISTANCE: f32 = 0.06;
+const RAMP_TOLERANCE: f32 = 0.05;
+const BACKGROUND_TOLERANCE: f32 = 0.1;
+
+/// Lightness, green-red, blue-yellow.
+type Lab = [f32; 3];
+
+/// A glyph colour with the shades and tints that recolouring makes of it.
+struct Hue {
+    name: String,
+    colour: Lab,
+    ramp: Vec<Lab>,
+}
+
+impl Hue {
+    fn new(name: &str, rgb: [u8; 3]) -> Self {
+        let unit = rgb.map(|c| f32::from(c) / 255.0);
+        let ramp = (0..=32).map(|i| oklab_unit(tone(unit, i as f32 / 16.0 - 1.0))).collect();
+        Self { name: name.to_owned(), colour: oklab(rgb), ramp }
+    }
+
+    fn fits(&self, lab: Lab) -> bool {
+        self.ramp.iter().any(|shade| distance(*shade, lab) < RAMP_TOLERANCE)
+    }
+}
+
+fn masked(picture: &Picture, mask: &[bool]) -> Vec<Lab> {
+    let pixels = picture.rgb.chunks_exact(3).map(|p| oklab([p[0], p[1], p[2]]));
+    pixels.zip(mask).filter_map(|(lab, inside)| inside.then_some(lab)).collect()
+}
+
+/// The two outermost rings of pixels.
+fn border(picture: &Picture) -> Vec<[u8; 3]> {
+    let (width, height) = (picture.width, picture.height);
+    let ring = |x: usize, y: usize| x < 2 || y < 2 || x + 2 >= width || y + 2 >= height;
+    let places = (0..height).flat_map(|y| (0..width).map(move |x| (x, y)));
+    places.filter(|(x, y)| ring(*x, *y)).map(|(x, y)| picture.pixel(x, y)).collect()
+}
+
+fn distance(a: Lab, b: Lab) -> f32 {
+    a.iter().zip(b).map(|(x, y)| (x - y).powi(2)).sum::<f32>().sqrt()
+}
+
+fn oklab(rgb: [u8; 3]) -> Lab {
+    oklab_unit(rgb.map(|c| f32::from(c) / 255.0))
+}
+
+/// sRGB in 0..1 -> Oklab.
+fn oklab_unit(rgb: [f32; 3]) -> Lab {
+    let [r, g, b] = rgb.map(|c| if c <= 0.04045 { c / 12.92 } else { ((c + 0.055) / 1.055).powf(2.4) });
+    let l = (0.412_221_47 * r + 0.536_332_54 * g + 0.051_445_995 * b).cbrt();
+    let m = (0.211_903_5 * r + 0.680_699_5 * g + 0.107_396_96 * b).cbrt();
+    let s = (0.088_302_46 * r + 0.281_718_85 * g + 0.629_978_7 * b).cbrt();
+    [
+        0.210_454_26 * l + 0.793_617_8 * m - 0.004_072_047 * s,
+        1.977_998_5 * l - 2.428_592_2 * m + 0.450_593_7 * s,
+        0.025_904_037 * l + 0.782_771_77 * m - 0.808_675_77 * s,
+    ]
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::scene::Scene;
+    use super::super::{Stickers, testing};
+    use super::*;
+
+    /// The test glyphs under the shipped palette.
+    fn shipped() -> (Stickers, ColourJudge) {
+        let mut stickers = testing::stickers();
+        let text = include_str!("../../../recipes/stickers-v0.json");
+        stickers.recipe.palette = Recipe::from_json(text, "stickers-v0.json").unwrap().palette;
+        let judge = ColourJudge::new(&stickers.recipe);
+        (stickers, judge)
+    }
+
+    #[test]
+    fn recoloured_glyphs_show_their_colour_and_no_other() {
+        let (stickers, judge) = shipped();
+        let asked = stickers.recipe.palette.iter().filter(|c| c.glyph.is_some()).collect::<Vec<_>>();
+        for name in &stickers.names {
+            for (colour, behind) in asked.iter().zip(asked.iter().cycle().skip(3)) {
+                let background = Some(behind.name.clone());
+                for background in [None, background] {
+                    let scene = Scene { colour: Some(colour.name.clone()), background, ..Scene::plain(name) };
+                    let picture = stickers.render(&scene, 32).unwrap();
+                    let shown = asked.iter().filter(|c| judge.shows_colour(&picture, &c.name).unwrap());
+                    assert_eq!(shown.map(|c| &c.name).collect::<Vec<_>>(), [&colour.name], "{scene:?}");
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn a_glyph_of_two_colours_shows_neither() {
+        let (_, judge) = shipped();
+        let mut picture = Picture::filled(32, 32, [255; 3]);
+        picture.paste(&Picture::filled(20, 10, [222, 40, 42]), 6, 6);
+        picture.paste(&Picture::filled(20, 10, [45, 100, 225]), 6, 16);
+        assert!(!judge.shows_colour(&picture, "red").unwrap() && !judge.shows_colour(&picture, "blue").unwrap());
+        let share = judge.colour_share(&picture, &foreground(&picture), "red").unwrap();
+        assert!((share - 0.5).abs() < 0.01, "{share}");
+        assert_eq!(foreground(&picture).iter().filter(|inside| **inside).count(), 400);
+    }
+
+    #[test]
+    fn backgrounds_are_told_apart_and_nothing_drawn_has_no_colour() {
+        let (stickers, judge) = shipped();
+        for asked in &stickers.recipe.palette {
+            let scene = Scene { background: Some(asked.name.clone()), ..Scene::plain("fox") };
+            let picture = stickers.render(&scene, 32).unwrap();
+            for other in &stickers.recipe.palette {
+                assert_eq!(judge.shows_background(&picture, &other.name).unwrap(), other == asked);
+            }
+        }
+        let empty = Picture::filled(16, 16, [255; 3]);
+        assert_eq!(judge.colour_of(&empty), None);
+        assert!(!judge.shows_colour(&empty, "grey").unwrap());
+        assert!(judge.shows_colour(&empty, "mauve").is_err() && judge.shows_background(&empty, "mauve").is_err());
+    }
+}

@@ -1,0 +1,111 @@
+// The one list of messages between the page and its worker, and the bridge that carries them.
+//
+// Every message is a plain object with `id`, the number of the request it belongs to, and `kind`.
+// A request gets any number of events and then exactly one reply or error. A worker that dies
+// (a trap in the wasm, a lost graphics device) sends `fatal` or nothing at all; the bridge then
+// rejects what was pending with `WorkerDied`, and the next request starts a fresh worker.
+
+/** Page to worker. */
+export const Ask = Object.freeze({
+  /** {} -> {@link Probe} of www/device.js: what graphics this browser has. */
+  PROBE: "probe",
+  /** {model?: id} -> {id, name, licence?, bytes, cached, defaults, examples?}: the model, before anything large is fetched. */
+  DESCRIBE: "describe",
+  /** {model?: id, device: 'wgpu'|'cpu'}, events {@link Tell.LOADING} -> {defaults, device, warnings: string[]}. */
+  LOAD: "load",
+  /** {request} as Pipeline.generate takes it, events {@link Tell.STEP}
+   *  -> {width, height, rgba, warnings: string[]} or {cancelled: true}. */
+  GENERATE: "generate",
+  /** {} with the id of the running request: stop it at the next step or file. No reply of its own. */
+  CANCEL: "cancel",
+});
+
+/** Worker to page. */
+export const Tell = Object.freeze({
+  /** {value}: the request is done. */
+  REPLY: "reply",
+  /** {message, name}: the request failed; the worker goes on and takes the next one. */
+  ERROR: "error",
+  /** {message}: the worker cannot go on. `id` is absent. */
+  FATAL: "fatal",
+  /** {phase: 'files', loaded, total} in bytes, or {phase: 'model'} while the network is built. */
+  LOADING: "loading",
+  /** {index, steps, timestep, sigma?, milliseconds, preview: {width, height, rgba}}. */
+  STEP: "step",
+});
+
+/** The worker ended in the middle of a request. `message` is what it said last, or ''; `started`: whether it ever ran. */
+export class WorkerDied extends Error {
+  name = "WorkerDied";
+
+  constructor(message, started) {
+    super(message);
+    this.started = started;
+  }
+}
+
+/** The page's end: turns messages into promises, and replaces the worker when it dies. */
+export class Bridge {
+  #url;
+  #worker;
+  #spoke = false;
+  #pending = new Map();
+  #nextId = 1;
+  #onDeath;
+
+  /** @param {URL} url the module worker; @param {(reason: string) => void} onDeath called after each death or restart. */
+  constructor(url, onDeath = () => {}) {
+    this.#url = url;
+    this.#onDeath = onDeath;
+  }
+
+  /**
+   * @param {string} kind one of Ask
+   * @param {object} body what that message carries
+   * @param {{onEvent?: (event: object) => void, signal?: AbortSignal}} options `signal` sends a cancel message
+   */
+  request(kind, body = {}, { onEvent = () => {}, signal } = {}) {
+    const id = this.#nextId++;
+    return new Promise((resolve, reject) => {
+      this.#pending.set(id, { resolve, reject, onEvent });
+      this.#worker ??= this.#start();
+      this.#worker.postMessage({ ...body, id, kind });
+      const cancel = () => this.#pending.has(id) && this.#worker.postMessage({ id, kind: Ask.CANCEL });
+      if (signal?.aborted) cancel();
+      signal?.addEventListener("abort", cancel, { once: true });
+    });
+  }
+
+  /** Ends the worker, whatever it is doing; the next request meets a new one that has loaded nothing. */
+  restart(reason = "") {
+    this.#worker?.terminate();
+    this.#worker = undefined;
+    const pending = [...this.#pending.values()];
+    this.#pending.clear();
+    this.#onDeath(reason);
+    for (const { reject } of pending) reject(new WorkerDied(reason, this.#spoke));
+  }
+
+  #start() {
+    this.#spoke = false;
+    const worker = new Worker(this.#url, { type: "module", name: "fourstep" });
+    worker.onmessage = ({ data }) => this.#receive(data);
+    worker.onerror = (event) => {
+      event.preventDefault();
+      if (worker === this.#worker) this.restart(event.message ?? "");
+    };
+    return worker;
+  }
+
+  #receive(message) {
+    this.#spoke = true;
+    if (message.kind === Tell.FATAL) return this.restart(message.message);
+    const request = this.#pending.get(message.id);
+    if (!request) return;
+    if (message.kind === Tell.REPLY || message.kind === Tell.ERROR) this.#pending.delete(message.id);
+    if (message.kind === Tell.REPLY) request.resolve(message.value);
+    else if (message.kind === Tell.ERROR)
+      request.reject(Object.assign(new Error(message.message), { name: message.name }));
+    else request.onEvent(message);
+  }
+}

@@ -1,0 +1,108 @@
+// What the page says while it works: loading in bytes, the step and its time, the end, and trouble
+// in calm words. Also told to screen readers, but not more often than they can speak.
+
+const SPEAK_EVERY_MS = 5000;
+
+export class Status {
+  #parts;
+  #spokeAt = 0;
+
+  /** @param {Record<'frame'|'bar'|'line'|'note'|'loadTitle'|'loadBar'|'loadLine'|'trouble'|'troubleText'|'troubleDetail'|'retry'|'spoken', HTMLElement>} parts */
+  constructor(parts) {
+    this.#parts = parts;
+  }
+
+  /** Nothing is going on; `line` is the resting text. */
+  rest(line, note = "") {
+    this.#state("rest");
+    this.#parts.line.textContent = line;
+    this.#parts.note.textContent = note;
+  }
+
+  /** A quiet word on the same line, without a change of state. */
+  say(line) {
+    this.#parts.line.textContent = line;
+  }
+
+  /** The model is on its way: `event` of Tell.LOADING. */
+  loading({ phase, loaded = 0, total = 0 }) {
+    const { loadTitle, loadBar, loadLine, line, note } = this.#parts;
+    const first = this.#state("loading");
+    line.textContent = note.textContent = "";
+    const fetching = phase === "files" && total > 0;
+    loadTitle.textContent = fetching ? "Fetching the model" : "Preparing the model";
+    loadLine.textContent = fetching ? `${megabytes(loaded)} of ${megabytes(total)} MB` : "A few seconds, once a visit";
+    if (fetching) {
+      loadBar.max = total;
+      loadBar.value = loaded;
+    } else loadBar.removeAttribute("value");
+    this.#speak(fetching ? `${loadTitle.textContent}, ${loadLine.textContent}` : loadTitle.textContent, first);
+  }
+
+  /** Steps done of all, and their times so far in milliseconds. */
+  drawing(done, steps, times) {
+    const first = this.#state("drawing");
+    this.#parts.bar.max = steps;
+    this.#parts.bar.value = done;
+    this.#parts.note.textContent = "";
+    const left = timeLeft(steps - done, times);
+    const words = done === 0 ? `Step 1 of ${steps}` : `Step ${done} of ${steps} · ${duration(times.at(-1))}${left}`;
+    this.#parts.line.textContent = words;
+    this.#speak(first ? "Drawing" : `Step ${done} of ${steps}`, first);
+  }
+
+  /** The end of a request, well or stopped. */
+  done(line, note = "") {
+    this.rest(line, note);
+    this.#speak(`${line} ${note}`, true);
+  }
+
+  /** Something went wrong: what, how it looks inside (may be ''), and whether trying again can help. */
+  trouble(message, { detail = "", retry = false } = {}) {
+    this.#state("rest");
+    const { trouble, troubleText, troubleDetail, retry: button, line, note } = this.#parts;
+    line.textContent = note.textContent = "";
+    troubleText.textContent = message;
+    troubleDetail.textContent = detail;
+    button.hidden = !retry;
+    trouble.hidden = false;
+  }
+
+  /** Takes the trouble away. */
+  clearTrouble() {
+    this.#parts.trouble.hidden = true;
+    this.#parts.troubleText.textContent = "";
+  }
+
+  #state(name) {
+    const changed = this.#parts.frame.dataset.state !== name;
+    this.#parts.frame.dataset.state = name;
+    if (name !== "rest") this.clearTrouble();
+    return changed;
+  }
+
+  #speak(text, now) {
+    const time = performance.now();
+    if (!now && time - this.#spokeAt < SPEAK_EVERY_MS) return;
+    this.#spokeAt = time;
+    this.#parts.spoken.textContent = text;
+  }
+}
+
+/** Bytes as megabytes with one decimal. */
+export function megabytes(bytes) {
+  return (bytes / 1e6).toFixed(1);
+}
+
+/** Milliseconds as people say them. */
+export function duration(milliseconds) {
+  if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
+  const seconds = milliseconds / 1000;
+  return seconds < 100 ? `${seconds.toFixed(1)} s` : `${Math.round(seconds / 60)} min`;
+}
+
+function timeLeft(steps, times) {
+  if (times.length < 2 || steps === 0) return "";
+  const rest = (times.reduce((sum, time) => sum + time, 0) / times.length) * steps;
+  return rest < 4000 ? "" : ` · about ${duration(Math.round(rest / 1000) * 1000).replace(".0", "")} left`;
+}

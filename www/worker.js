@@ -1,0 +1,126 @@
+// All model work happens here, off the page's thread: bring the files, build the pipeline, draw.
+// Moves messages (www/messages.js) between the page and the wasm module; does no arithmetic itself.
+
+import { Ask, Tell } from "./messages.js";
+import { probe } from "./device.js";
+import { findModel, isCached, loadFiles, totalBytes } from "./modelfiles.js";
+
+const MODELS = new URL("../models/index.json", import.meta.url);
+const running = new Map(); // request id -> AbortController
+let engine; // promise of the wasm module's exports
+let pipeline;
+let lastPanic = "";
+
+const handlers = {
+  [Ask.PROBE]: () => probe(navigator.gpu),
+  [Ask.DESCRIBE]: describe,
+  [Ask.LOAD]: load,
+  [Ask.GENERATE]: generate,
+};
+
+self.onmessage = async ({ data: message }) => {
+  const { id, kind } = message;
+  if (kind === Ask.CANCEL) return running.get(id)?.abort();
+  const stop = new AbortController();
+  running.set(id, stop);
+  try {
+    const value = await handlers[kind](message, stop.signal);
+    postMessage({ id, kind: Tell.REPLY, value }, value.rgba ? [value.rgba.buffer] : []);
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError) fatal(error);
+    else if (stop.signal.aborted) postMessage({ id, kind: Tell.REPLY, value: { cancelled: true } });
+    else postMessage({ id, kind: Tell.ERROR, name: error?.name ?? "Error", message: words(error) });
+  } finally {
+    running.delete(id);
+  }
+};
+
+async function describe({ model: wanted }) {
+  const model = await findModel(MODELS, wanted);
+  const { name, licence, defaults, examples } = model.manifest;
+  return {
+    id: model.id,
+    name,
+    licence,
+    defaults,
+    examples,
+    bytes: totalBytes(model.manifest),
+    cached: await isCached(model),
+  };
+}
+
+async function load({ id, model: wanted, device }, signal) {
+  pipeline?.free();
+  pipeline = undefined;
+  const model = await findModel(MODELS, wanted);
+  const onProgress = (loaded, total) => postMessage({ id, kind: Tell.LOADING, phase: "files", loaded, total });
+  const starting = startEngine();
+  starting.catch(() => {}); // reported by the await below, after the files
+  const { files, warnings } = await loadFiles(model, { signal, onProgress });
+  postMessage({ id, kind: Tell.LOADING, phase: "model" });
+  const { Files, Pipeline } = await starting;
+  signal.throwIfAborted();
+  const store = new Files();
+  for (const { path, bytes } of files) store.insert(path, bytes);
+  pipeline = await Pipeline.load(store, device);
+  return { device, warnings, defaults: pipeline.defaults() };
+}
+
+async function generate({ id, request }, signal) {
+  if (!pipeline) throw new Error("No model is loaded.");
+  const picture = await pipeline.generate(request, async (event) => {
+    postMessage({ ...event, id, kind: Tell.STEP }, [event.preview.rgba.buffer]);
+    await macrotask(); // lets a cancel message in
+    return !signal.aborted;
+  });
+  return signal.aborted ? { cancelled: true } : picture;
+}
+
+/** Imports and starts the wasm module once; after a failure the next call tries again. */
+function startEngine() {
+  engine ??= importEngine().catch((error) => {
+    engine = undefined;
+    throw error;
+  });
+  return engine;
+}
+
+async function importEngine() {
+  try {
+    const module = await import("../pkg/fourstep.js");
+    await module.default();
+    return module;
+  } catch (error) {
+    throw new Error(`The drawing program could not be started: ${words(error)}`);
+  }
+}
+
+function macrotask() {
+  return new Promise((resolve) => setTimeout(resolve));
+}
+
+function words(error) {
+  return typeof error === "string" ? error : (error?.message ?? String(error));
+}
+
+// A trap ends the wasm instance; its promise then never settles, so the page must hear of it from here.
+function fatal(error) {
+  postMessage({ kind: Tell.FATAL, message: lastPanic || words(error) });
+}
+
+self.addEventListener("error", (event) => {
+  event.preventDefault();
+  fatal(event.error ?? event.message);
+});
+self.addEventListener("unhandledrejection", (event) => {
+  event.preventDefault();
+  fatal(event.reason);
+});
+
+// console_error_panic_hook prints the panic's words just before the trap, whose own message is only "unreachable".
+const printError = console.error;
+console.error = (...parts) => {
+  const text = String(parts[0]);
+  if (/panicked at/.test(text)) lastPanic = text.split("\n\nStack")[0];
+  printError.apply(console, parts);
+};
