@@ -70,7 +70,7 @@ pub enum Error {
         step: usize,
     },
     /// A training run that left the numbers behind.
-    #[error("the loss is not finite before step {step}: try a lower learning rate or more warm-up; the last checkpoint is sound")]
+    #[error("the loss is not finite before step {step}: lower the learning rate; the last checkpoint is sound")]
     Diverged {
         /// Steps taken.
         step: u64,

@@ -30,7 +30,7 @@ pub fn train(config: &AutoencoderConfig, settings: &Settings) -> Result<Outcome>
     let (vae_config, device) = (vae_config(config)?, settings.device.clone().autodiff());
     let structure = AutoencoderTiny::new(&vae_config, "vae", &device)?;
     let training = &config.training;
-    let mut state = match checkpoint::position(&settings.folder)? {
+    let state = match checkpoint::position(&settings.folder)? {
         Some(position) => {
             let structure = if position.stage == 0 { structure } else { freeze_encoder(structure) };
             checkpoint::load(&settings.folder, structure, &training.optimizer)?
@@ -40,31 +40,42 @@ pub fn train(config: &AutoencoderConfig, settings: &Settings) -> Result<Outcome>
             TrainState::start(model, &training.optimizer, Position { step: 0, stage: 0, stage_step: 0 })
         }
     };
-    let stage = |steps, title| Stage { training, steps, all_steps: training.steps + config.decoder_steps, title };
-    let stickers = data::stickers(&config.pictures)?;
+    let (state, outcome) = stages(config, &vae_config, &device, settings, state)?;
+    export::component(&settings.folder.join("vae"), &config.vae, export::MODEL, &state.average)?;
+    Ok(outcome)
+}
+
+type State = TrainState<AutoencoderTiny>;
+
+fn stages(
+    config: &AutoencoderConfig,
+    vae: &AutoencoderTinyConfig,
+    device: &Device,
+    settings: &Settings,
+    mut state: State,
+) -> Result<(State, Outcome)> {
+    let training = &config.training;
+    let run = |state: State, steps, noise, title| {
+        let task = AutoencoderTask::new(config, vae, device, noise)?;
+        let mut batches = batches(config, vae, state.position.step, settings.workers)?;
+        let stage = Stage { training, steps, all_steps: training.steps + config.decoder_steps, title };
+        run_stage(state, &task, &mut batches, &stage, settings)
+    };
     if state.position.stage == 0 {
-        let task = AutoencoderTask::new(config, &vae_config, &device, config.latent_noise)?;
-        let mut batches = batches(config, &vae_config, state.position.step, settings.workers)?;
         let outcome;
-        (state, outcome) = run_stage(state, &task, &mut batches, &stage(training.steps, "autoencoder"), settings)?;
+        (state, outcome) = run(state, training.steps, config.latent_noise, "autoencoder")?;
         if outcome != Outcome::Finished {
-            return Ok(outcome);
+            return Ok((state, outcome));
         }
+        let stickers = data::stickers(&config.pictures)?;
         let standard = standardize(state.average, &stickers, config, &settings.device)?;
         let position = Position { step: state.position.step, stage: 1, stage_step: 0 };
         state = TrainState::start(freeze_encoder(standard.train()), &training.optimizer, position);
     }
-    if config.decoder_steps > 0 {
-        let task = AutoencoderTask::new(config, &vae_config, &device, config.decoder_latent_noise)?;
-        let mut batches = batches(config, &vae_config, state.position.step, settings.workers)?;
-        let outcome;
-        (state, outcome) = run_stage(state, &task, &mut batches, &stage(config.decoder_steps, "decoder"), settings)?;
-        if outcome != Outcome::Finished {
-            return Ok(outcome);
-        }
+    match config.decoder_steps {
+        0 => Ok((state, Outcome::Finished)),
+        steps => run(state, steps, config.decoder_latent_noise, "decoder"),
     }
-    export::component(&settings.folder.join("vae"), &config.vae, export::MODEL, &state.average)?;
-    Ok(Outcome::Finished)
 }
 
 /// The loss of a batch: see [`AutoencoderLoss`]. `pictures` `[n, 3, h, w]` in [-1, 1], `noise` of the latents' shape.
@@ -270,9 +281,7 @@ mod tests {
     fn standard_latents_cost_nothing() {
         let values: Vec<f32> = [1.0f32, -1.0].repeat(32);
         let scale = (63.0f32 / 64.0).sqrt();
-        let tensor = |values: Vec<f32>| {
-            Tensor::<4>::from_data(TensorData::new(values, [4, 1, 4, 4]), &Device::flex())
-        };
+        let tensor = |values: Vec<f32>| Tensor::<4>::from_data(TensorData::new(values, [4, 1, 4, 4]), &Device::flex());
         let cost = |t: Tensor<4>| statistics_penalty(t).into_scalar::<f32>();
         assert!(cost(tensor(values.iter().map(|v| v * scale).collect())) < 1e-9);
         // Mean 2 and deviation 3: 2² + (3 - 1)².

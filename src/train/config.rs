@@ -107,6 +107,9 @@ pub struct DiffusionConfig {
     pub caption_dropout: f32,
     /// γ of min-SNR weighting (Hang et al., 2023); null for equal weights, which zero terminal SNR needs.
     pub min_snr_gamma: Option<f64>,
+    /// A model in the diffusers layout whose UNet and text encoder to start from; null to start from random weights.
+    /// `tokenizer` must then be its tokenizer.
+    pub start_from: Option<PathBuf>,
     /// Folder of the trained autoencoder: `config.json` and weights.
     pub vae: PathBuf,
     /// Where the vocabulary comes from.

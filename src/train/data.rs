@@ -180,11 +180,7 @@ pub struct Prefetch<B> {
 
 impl<B: Send + 'static> Prefetch<B> {
     /// Starts at batch `first`. The threads end when this is dropped, or after an error.
-    pub fn start(
-        first: u64,
-        workers: usize,
-        make: impl Fn(u64) -> Result<B> + Send + Sync + 'static,
-    ) -> Result<Self> {
+    pub fn start(first: u64, workers: usize, make: impl Fn(u64) -> Result<B> + Send + Sync + 'static) -> Result<Self> {
         let make = Arc::new(make);
         let workers = workers.max(1);
         let mut queues = Vec::with_capacity(workers);

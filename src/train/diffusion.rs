@@ -1,6 +1,7 @@
 //! Training of a UNet with its text encoder to predict what noise, velocity or sample there is in noisy latents
 //! (Ho et al., 2020; Salimans & Ho, 2022; Rombach et al., 2022).
 
+use std::path::Path;
 use std::sync::Arc;
 
 use burn::module::Module;
@@ -18,7 +19,7 @@ use super::samples::{Frozen, Samples};
 use super::{export, init, vocabulary};
 use crate::models::{
     AddedConditions, AutoencoderTiny, AutoencoderTinyConfig, ClipTextConfig, ClipTextModel, UNet2DConditionConfig,
-    UNet2DConditionModel,
+    UNet2DConditionModel, parse,
 };
 use crate::schedulers::{NoiseSchedule, PredictionType, SchedulerConfig};
 use crate::weights::{self, Checkpoint, DirFiles, Files};
@@ -60,7 +61,7 @@ pub fn train(config: &DiffusionConfig, settings: &Settings) -> Result<Outcome> {
     let state = match checkpoint::position(&settings.folder)? {
         Some(_) => checkpoint::load(&settings.folder, structure, &training.optimizer)?,
         None => {
-            let model = init::initialize(structure, training.seed);
+            let model = first_weights(config, structure)?;
             TrainState::start(model, &training.optimizer, Position { step: 0, stage: 0, stage_step: 0 })
         }
     };
@@ -72,6 +73,21 @@ pub fn train(config: &DiffusionConfig, settings: &Settings) -> Result<Outcome> {
     let (state, outcome) = run_stage(state, &task, &mut batches, &stage, settings)?;
     task.parts.export(config, settings, &state.average)?;
     Ok(outcome)
+}
+
+fn first_weights(config: &DiffusionConfig, structure: DiffusionModel) -> Result<DiffusionModel> {
+    let Some(folder) = &config.start_from else { return Ok(init::initialize(structure, config.training.seed)) };
+    let text_encoder = folder.join("text_encoder").join(export::TEXT_MODEL);
+    let unet = folder.join("unet").join(export::MODEL);
+    Ok(DiffusionModel {
+        text_encoder: weights_of(structure.text_encoder, &text_encoder)?,
+        unet: weights_of(structure.unet, &unet)?,
+    })
+}
+
+fn weights_of<M: Module>(module: M, path: &Path) -> Result<M> {
+    let bytes = std::fs::read(path).map_err(Error::io(path))?;
+    weights::load(module, &Checkpoint::parse(&path.display().to_string(), &bytes)?)
 }
 
 impl Objective {
@@ -144,12 +160,10 @@ struct Parts {
 impl Parts {
     fn new(config: &DiffusionConfig, stickers: &Stickers, settings: &Settings) -> Result<Self> {
         let files = DirFiles::new(&config.vae);
-        let vae_json: Map<String, Value> = files.read_json("config.json")?;
+        let vae_json: Map<String, Value> = parse("vae/config.json", &files.read("config.json")?)?;
         let vae_config: AutoencoderTinyConfig = typed("vae/config.json", &vae_json)?;
         let structure = AutoencoderTiny::new(&vae_config, "vae/config.json", &settings.device)?;
-        let bytes = files.read(export::MODEL)?;
-        let file = config.vae.join(export::MODEL).display().to_string();
-        let vae = weights::load(structure, &Checkpoint::parse(&file, &bytes)?)?;
+        let vae = weights_of(structure, &config.vae.join(export::MODEL))?;
 
         let tokenizer = vocabulary::open(config, stickers, &settings.folder.join("tokenizer"))?;
         let text_json = vocabulary::complete(&config.text_encoder, &tokenizer)?;

@@ -36,11 +36,9 @@ mod tests {
     use super::*;
     use crate::nn::LayerNorm;
 
-    fn filled(norm: LayerNorm, weight: [f32; 2]) -> LayerNorm {
-        let LayerNorm { weight: ref old, .. } = norm;
-        let id = old.id;
-        let value = Tensor::from_data(TensorData::from(weight), &Device::flex());
-        LayerNorm { weight: Param::initialized(id, value), ..norm }
+    fn filled(mut norm: LayerNorm, weight: [f32; 2]) -> LayerNorm {
+        norm.weight = Param::initialized(norm.weight.id, Tensor::from_data(TensorData::from(weight), &Device::flex()));
+        norm
     }
 
     #[test]

@@ -77,8 +77,7 @@ mod tests {
     use crate::nn::{ResnetBlock2D, ResnetConfig};
 
     fn block(seed: u64) -> ResnetBlock2D {
-        let sizes =
-            ResnetConfig { in_channels: 8, out_channels: 16, temb_channels: Some(32), groups: 4, eps: 1e-5 };
+        let sizes = ResnetConfig { in_channels: 8, out_channels: 16, temb_channels: Some(32), groups: 4, eps: 1e-5 };
         initialize(ResnetBlock2D::new(sizes, &Device::flex()), seed)
     }
 

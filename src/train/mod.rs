@@ -18,6 +18,8 @@ pub mod picture;
 pub mod run;
 pub mod samples;
 pub mod sheet;
+#[cfg(test)]
+mod testing;
 pub mod values;
 pub mod vocabulary;
 

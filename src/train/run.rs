@@ -64,7 +64,7 @@ pub enum Outcome {
 /// What is trained.
 pub trait Task<M> {
     /// What one step learns from.
-    type Batch;
+    type Batch: Send + 'static;
 
     /// The loss of a batch, `[1]`.
     ///
@@ -122,7 +122,7 @@ pub fn run_stage<M: Module, T: Task<M>>(
         if due(stage.training.sheet_every) {
             session.write_sheet(step, &task.sheet(&state.average)?)?;
         }
-        if stop && state.position.stage_step < stage.steps {
+        if stop && step < stage.all_steps {
             return Ok((state, Outcome::Stopped(step)));
         }
     }
