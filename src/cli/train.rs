@@ -113,11 +113,12 @@ fn train(config: &RunConfig, folder: &Path, how: &How, started: Instant) -> Resu
         on_report: &print,
     };
     let outcome = match config {
-        RunConfig::Autoencoder(config) => autoencoder::train(config, &settings)?,
-        RunConfig::Diffusion(config) => diffusion::train(config, &settings)?,
+        RunConfig::Autoencoder(config) => autoencoder::train(config, &settings),
+        RunConfig::Diffusion(config) => diffusion::train(config, &settings),
     };
+    // After the progress line, whatever comes.
     eprintln!();
-    match outcome {
+    match outcome? {
         Outcome::Finished => println!("finished: {}", folder.display()),
         Outcome::Stopped(step) => {
             println!("stopped and saved after step {step}: `fourstep train --resume {}` goes on", folder.display());

@@ -207,7 +207,7 @@ impl<B: Send + 'static> Prefetch<B> {
     ///
     /// # Errors
     /// Those of making it.
-    pub fn next(&mut self) -> Result<B> {
+    pub fn next_batch(&mut self) -> Result<B> {
         let queue = self.next;
         self.next = (queue + 1) % self.queues.len();
         let ended = |_| Error::Request("the thread that makes batches has ended".into());
@@ -236,7 +236,7 @@ mod tests {
     fn batches_come_in_order_from_any_number_of_workers() {
         for workers in [1, 3] {
             let mut batches = Prefetch::start(7, workers, Ok).unwrap();
-            let got: Vec<u64> = (0..10).map(|_| batches.next().unwrap()).collect();
+            let got: Vec<u64> = (0..10).map(|_| batches.next_batch().unwrap()).collect();
             assert_eq!(got, (7..17).collect::<Vec<_>>());
         }
     }
@@ -245,8 +245,8 @@ mod tests {
     fn an_error_reaches_the_reader() {
         let make = |n| if n == 2 { Err(Error::Request("no batch 2".into())) } else { Ok(n) };
         let mut batches = Prefetch::start(0, 2, make).unwrap();
-        assert!(batches.next().is_ok() && batches.next().is_ok());
-        assert_eq!(batches.next().unwrap_err().to_string(), "no batch 2");
+        assert!(batches.next_batch().is_ok() && batches.next_batch().is_ok());
+        assert_eq!(batches.next_batch().unwrap_err().to_string(), "no batch 2");
     }
 
     #[test]

@@ -239,7 +239,7 @@ impl Parts {
         let each = self.latent.iter().product();
         let mut values = Vec::with_capacity(count * each);
         while values.len() < count * each {
-            let latents = self.encode(pictures.next()?, size, &settings.device);
+            let latents = self.encode(pictures.next_batch()?, size, &settings.device);
             values.extend(latents.into_data().iter::<f32>());
         }
         Ok(LatentStore { values, each })

@@ -104,7 +104,7 @@ pub fn run_stage<M: Module, T: Task<M>>(
 ) -> Result<(TrainState<M>, Outcome)> {
     let mut session = Session::open(stage, settings, state.position.step)?;
     while state.position.stage_step < stage.steps {
-        let batch = batches.next()?;
+        let batch = batches.next_batch()?;
         let rate = stage.training.optimizer.rate(state.position.stage_step, stage.steps);
         let loss = task.loss(&state.model, &batch)?;
         session.pending.push(update(&mut state, loss, rate, stage.training.ema_decay));
