@@ -6,6 +6,7 @@ mod generate;
 mod manifest;
 mod png;
 mod tokenizer;
+mod train;
 
 use clap::{Parser, Subcommand};
 
@@ -22,6 +23,7 @@ enum Command {
     Generate(generate::Generate),
     Manifest(manifest::ManifestArgs),
     Tokenizer(tokenizer::Tokenizer),
+    Train(train::Train),
 }
 
 /// Parses the arguments and runs the command; 0 on success, 2 on an error, with one line on standard error.
@@ -32,6 +34,7 @@ pub fn run() -> u8 {
         Command::Generate(args) => generate::run(&args),
         Command::Manifest(args) => manifest::run(&args),
         Command::Tokenizer(args) => tokenizer::run(&args),
+        Command::Train(args) => train::run(&args),
     };
     match result {
         Ok(()) => 0,

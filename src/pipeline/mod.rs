@@ -14,6 +14,7 @@ use burn::tensor::{Device, Tensor};
 pub use denoise::{Denoiser, StepEvent, denoise};
 pub use guidance::{Guidance, rescale_noise_cfg};
 pub use image::Image;
+pub use load::Components;
 pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};
 pub use request::{MAX_SIZE, Request};
 
