@@ -171,7 +171,7 @@ impl TextEmbeddings {
         let (batch, tokens) = (ids.len(), ids[0].len());
         let flat: Vec<i64> = ids.iter().flatten().copied().collect();
         let ids = Tensor::<2, Int>::from_data(TensorData::new(flat, [batch, tokens]), device);
-        let places = self.position_embedding.weight.val().slice([0..tokens]);
+        let places = self.position_embedding.weight.val().narrow(0, 0, tokens);
         module::embedding(self.token_embedding.weight.val(), ids) + places.unsqueeze()
     }
 }

@@ -144,7 +144,8 @@ impl Pipeline {
         if self.classifier_free(request) {
             texts.insert(0, (self.encode_ids(&negative.ids, None)?, "negative prompt", &negative.truncated));
         }
-        let cut = texts.iter().filter_map(|(_, name, cut)| cut.as_ref().map(|cut| truncation(name, cut, &self.tokenizer)));
+        let cut =
+            texts.iter().filter_map(|(_, name, cut)| cut.as_ref().map(|cut| truncation(name, cut, &self.tokenizer)));
         let warnings = cut.collect();
         let states = texts.into_iter().map(|(states, ..)| states.repeat_dim(0, n)).collect();
         Ok(EncodedPrompt {
@@ -193,7 +194,8 @@ impl Pipeline {
         let Some(skip) = clip_skip else { return Ok(output.last_hidden_state) };
         let mut states = output.hidden_states;
         if skip + 1 >= states.len() {
-            let reason = format!("clip skip {skip} leaves no layer of the text encoder, which has {}", states.len() - 1);
+            let reason =
+                format!("clip skip {skip} leaves no layer of the text encoder, which has {}", states.len() - 1);
             return Err(crate::Error::Request(reason));
         }
         let state = states.swap_remove(states.len() - 1 - skip);

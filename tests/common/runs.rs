@@ -36,7 +36,8 @@ fn not_built(manifest: &Value) -> Option<String> {
 }
 
 fn compare(suite: &Suite, manifest: &Value, golden: &Golden, worst: &mut Worst) -> fourstep::Result<()> {
-    let mut pipeline = Pipeline::load(&suite.pipeline(manifest["pipeline"].as_str().expect("a pipeline")), &suite.device)?;
+    let mut pipeline =
+        Pipeline::load(&suite.pipeline(manifest["pipeline"].as_str().expect("a pipeline")), &suite.device)?;
     if let Some(vae) = manifest["vae"].as_str() {
         pipeline = pipeline.with_vae(&DirFiles::new(suite.reference.join("pipelines").join(vae)))?;
     }
