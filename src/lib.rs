@@ -15,7 +15,9 @@ pub mod models;
 pub mod schedulers;
 // 4: the denoising loop
 pub mod pipeline;
-// 5: data, training (native)
+// 5: data, training, evaluation (native)
+#[cfg(feature = "native")]
+pub mod eval;
 #[cfg(feature = "native")]
 pub mod train;
 // 6: the two front ends

@@ -7,6 +7,7 @@ use std::path::PathBuf;
 use anyhow::{Context, Result};
 
 use super::device::DeviceName;
+use super::progress::Progress;
 use crate::pipeline::{Pipeline, Request, StepEvent};
 use crate::schedulers;
 use crate::weights::DirFiles;
@@ -53,13 +54,15 @@ pub fn run(args: &Generate) -> Result<()> {
     let device = args.device.open()?;
     let pipeline = Pipeline::load(&DirFiles::new(&args.model), &device)?;
     let request = args.request(&pipeline)?;
-    let started = std::time::Instant::now();
+    super::png::check_writable(&args.out).with_context(|| args.out.display().to_string())?;
+    let mut progress = Progress::new();
     let mut on_step = async |event: StepEvent<'_>| {
-        eprint!("\rstep {} of {} ({:.1} s)", event.index + 1, event.steps, started.elapsed().as_secs_f32());
+        progress.say("steps", event.index + 1, event.steps);
         ControlFlow::Continue(())
     };
-    let (images, warnings) = pollster::block_on(pipeline.generate(&request, &mut on_step))?;
-    eprintln!();
+    let drawn = pollster::block_on(pipeline.generate(&request, &mut on_step));
+    progress.end();
+    let (images, warnings) = drawn?;
     for warning in warnings {
         eprintln!("note: {warning}");
     }

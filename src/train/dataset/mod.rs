@@ -15,7 +15,7 @@ mod scene;
 pub mod sources;
 mod style;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 mod words;
 mod write;
 

@@ -39,6 +39,21 @@ impl Stickers {
         self.render(&Scene::plain(name), size)
     }
 
+    /// Every glyph of the pack in the pack's order, plain on white as [`Stickers::glyph`] draws it, under its caption
+    /// name where it is one of the recipe's and under its Unicode name elsewhere.
+    pub fn all_glyphs(&self, size: usize) -> Vec<(String, Picture)> {
+        let mut names = self.pack.concepts.iter().map(|concept| concept.name.clone()).collect::<Vec<_>>();
+        for (name, &at) in &self.index {
+            names[at].clone_from(name);
+        }
+        let drawn = self.pack.glyphs.iter().map(|glyph| {
+            let mut picture = Picture::filled(size, size, [255; 3]);
+            glyph.layer(|colour| colour).resized(size, size).over(&mut picture, 0, 0);
+            picture
+        });
+        names.into_iter().zip(drawn).collect()
+    }
+
     /// One glyph with the scene's colour, style and turn, `side` pixels a side.
     fn layer(&self, glyph: &Glyph, scene: &Scene, side: usize) -> Result<Layer> {
         let mut layer = match (&scene.colour, scene.style) {
