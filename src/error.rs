@@ -82,12 +82,12 @@ pub enum Error {
     #[error("not supported: {0}")]
     Unsupported(String),
     /// The file system said no.
-    #[error("{path}: {source}")]
+    #[error("{path}: {reason}")]
     Io {
         /// The file or folder.
         path: PathBuf,
         /// The system's own words.
-        source: std::io::Error,
+        reason: std::io::Error,
     },
 }
 
@@ -95,6 +95,6 @@ impl Error {
     /// Wraps a file-system error with the path that it is about.
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
-        move |source| Self::Io { path, source }
+        move |reason| Self::Io { path, reason }
     }
 }

@@ -9,7 +9,7 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::pipeline::{Image, Pipeline, Request, StepEvent};
-use crate::schedulers;
+use crate::schedulers::{self, SchedulerConfig};
 use crate::weights::MemoryFiles;
 use crate::{Error, Result};
 
@@ -121,6 +121,8 @@ struct Settings {
     steps: Option<f64>,
     guidance_scale: Option<f32>,
     scheduler: Option<String>,
+    /// The text of a whole scheduler_config.json instead of a name.
+    scheduler_config: Option<String>,
     width: Option<usize>,
     height: Option<usize>,
     #[serde(default)]
@@ -142,7 +144,7 @@ impl Settings {
     }
 
     fn request(&self, pipeline: &Pipeline) -> Result<Request> {
-        let defaults = pipeline.defaults();
+        let own = pipeline.request(&self.prompt);
         let seed = match &self.seed {
             Seed::Number(seed) => *seed,
             Seed::Text(text) => {
@@ -150,24 +152,24 @@ impl Settings {
                 text.parse().map_err(refuse)?
             }
         };
-        let steps = self.steps.unwrap_or(defaults.steps as f64);
+        let steps = self.steps.unwrap_or(own.num_inference_steps as f64);
         if steps < 0.0 || steps.fract() != 0.0 {
             return Err(Error::Request(format!("steps = {steps}: use a whole number from 1")));
         }
-        let named = |name: &String| schedulers::named(name, pipeline.scheduler());
+        let scheduler = match (&self.scheduler_config, &self.scheduler) {
+            (Some(text), _) => Some(SchedulerConfig::parse("scheduler_config", text)?),
+            (None, Some(name)) => Some(schedulers::named(name, pipeline.scheduler())?),
+            (None, None) => None,
+        };
         Ok(Request {
-            prompt: self.prompt.clone(),
             negative_prompt: self.negative_prompt.clone(),
             seed,
             num_inference_steps: steps as usize,
-            guidance_scale: self.guidance_scale.unwrap_or(defaults.guidance_scale),
-            guidance_rescale: 0.0,
-            width: self.width.unwrap_or(defaults.width),
-            height: self.height.unwrap_or(defaults.height),
-            num_images_per_prompt: 1,
-            clip_skip: None,
-            eta: 0.0,
-            scheduler: self.scheduler.as_ref().map(named).transpose()?,
+            guidance_scale: self.guidance_scale.unwrap_or(own.guidance_scale),
+            width: self.width.unwrap_or(own.width),
+            height: self.height.unwrap_or(own.height),
+            scheduler,
+            ..own
         })
     }
 }

@@ -74,21 +74,17 @@ pub fn run(args: &Generate) -> Result<()> {
 
 impl Generate {
     fn request(&self, pipeline: &Pipeline) -> Result<Request> {
-        let defaults = pipeline.defaults();
+        let own = pipeline.request(&self.prompt);
         let named = |name: &String| schedulers::named(name, pipeline.scheduler());
         Ok(Request {
-            prompt: self.prompt.clone(),
             negative_prompt: self.negative.clone(),
             seed: self.seed,
-            num_inference_steps: self.steps.unwrap_or(defaults.steps),
-            guidance_scale: self.guidance.unwrap_or(defaults.guidance_scale),
-            guidance_rescale: 0.0,
-            width: self.width.unwrap_or(defaults.width),
-            height: self.height.unwrap_or(defaults.height),
-            num_images_per_prompt: 1,
-            clip_skip: None,
-            eta: 0.0,
+            num_inference_steps: self.steps.unwrap_or(own.num_inference_steps),
+            guidance_scale: self.guidance.unwrap_or(own.guidance_scale),
+            width: self.width.unwrap_or(own.width),
+            height: self.height.unwrap_or(own.height),
             scheduler: self.scheduler.as_ref().map(named).transpose()?,
+            ..own
         })
     }
 }

@@ -28,6 +28,9 @@ pub struct ManifestArgs {
     /// Width and height that suit it, in pixels
     #[arg(long)]
     size: usize,
+    /// A prompt that shows what it can do; may be given several times
+    #[arg(long = "example", value_name = "PROMPT")]
+    examples: Vec<String>,
 }
 
 /// Runs the command. The model is loaded once, so that a manifest only ever describes a whole one.
@@ -38,7 +41,7 @@ pub fn run(args: &ManifestArgs) -> Result<()> {
     files.sort_by(|a: &FileEntry, b| a.path.cmp(&b.path));
     let defaults =
         Defaults { steps: args.steps, guidance_scale: args.guidance, width: args.size, height: args.size };
-    let manifest = Manifest { name: args.name.clone(), licence: args.licence.clone(), files, defaults };
+    let manifest = Manifest { name: args.name.clone(), licence: args.licence.clone(), files, defaults, examples: args.examples.clone() };
     let path = args.dir.join(MANIFEST);
     let text = serde_json::to_string_pretty(&manifest)? + "\n";
     std::fs::write(&path, text).with_context(|| path.display().to_string())?;

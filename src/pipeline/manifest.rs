@@ -16,6 +16,9 @@ pub struct Manifest {
     pub files: Vec<FileEntry>,
     /// What to draw with.
     pub defaults: Defaults,
+    /// Prompts that show what the model can do.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub examples: Vec<String>,
 }
 
 /// One file of a model.

@@ -60,6 +60,24 @@ pub struct EncodedPrompt {
 }
 
 impl Pipeline {
+    /// A request for `prompt` with the settings that suit the model, and seed 0.
+    pub fn request(&self, prompt: impl Into<String>) -> Request {
+        Request {
+            prompt: prompt.into(),
+            negative_prompt: String::new(),
+            seed: 0,
+            num_inference_steps: self.defaults.steps,
+            guidance_scale: self.defaults.guidance_scale,
+            guidance_rescale: 0.0,
+            width: self.defaults.width,
+            height: self.defaults.height,
+            num_images_per_prompt: 1,
+            clip_skip: None,
+            eta: 0.0,
+            scheduler: None,
+        }
+    }
+
     /// Draws `request`, with its random numbers from torch's CPU generator seeded with `request.seed`: the same picture
     /// on every device, up to rounding.
     ///

@@ -28,7 +28,7 @@ use burn::tensor::Tensor;
 
 pub use betas::NoiseSchedule;
 pub use config::{PredictionType, SchedulerClass, SchedulerConfig};
-pub use names::{NAMES, named};
+pub use names::{NAMES, name_of, named};
 
 use crate::error::Result;
 

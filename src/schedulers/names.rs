@@ -42,6 +42,18 @@ pub fn named(name: &str, base: &SchedulerConfig) -> Result<SchedulerConfig> {
     Ok(config)
 }
 
+/// The short name of a configuration's sampler: what [`named`] turns back into the same sampler.
+///
+/// # Errors
+/// [`Error::Config`] without a class; [`Error::Unsupported`] for a sampler that has no short name.
+pub fn name_of(config: &SchedulerConfig) -> Result<&'static str> {
+    let class = config.class()?;
+    let karras = config.use_karras_sigmas.unwrap_or(false);
+    let fits = |preset: &&Preset| preset.class == class && preset.karras.is_none_or(|on| on == karras);
+    let preset = PRESETS.iter().find(fits);
+    preset.map(|preset| preset.name).ok_or_else(|| Error::Unsupported(format!("a short name for {class:?}")))
+}
+
 struct Preset {
     name: &'static str,
     label: &'static str,
@@ -134,6 +146,13 @@ mod tests {
         assert_eq!(euler.timestep_spacing(), TimestepSpacing::Linspace);
         assert_eq!(pndm().timestep_spacing(), TimestepSpacing::Leading);
         assert_eq!(named("ddim", &pndm()).unwrap().clip_range(), None);
+    }
+
+    #[test]
+    fn the_name_of_a_named_sampler_is_its_name() {
+        for name in ["ddim", "euler", "euler_karras", "lms", "dpmpp_2m", "dpmpp_2m_karras", "unipc"] {
+            assert_eq!(name_of(&named(name, &pndm()).unwrap()).unwrap(), name);
+        }
     }
 
     #[test]

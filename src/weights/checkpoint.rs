@@ -108,3 +108,69 @@ impl<'a> Checkpoint<'a> {
         Error::BadFile { file: self.file.clone(), reason: format!("tensor {name}: {reason}") }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::random::stream;
+
+    fn file() -> Vec<u8> {
+        let half: Vec<u8> = [1.0f32, -2.5, 65504.0].iter().flat_map(|x| f16::from_f32(*x).to_le_bytes()).collect();
+        let single: Vec<u8> = [0.1f32, 3.0].iter().flat_map(|x| x.to_le_bytes()).collect();
+        let views = [
+            ("a.weight", TensorView::new(Dtype::F16, vec![3], &half).unwrap()),
+            ("b.bias", TensorView::new(Dtype::F32, vec![1, 2], &single).unwrap()),
+        ];
+        safetensors::serialize(views, None).unwrap()
+    }
+
+    #[test]
+    fn halves_and_singles_are_widened() {
+        let bytes = file();
+        let checkpoint = Checkpoint::parse("x.safetensors", &bytes).unwrap();
+        assert_eq!(checkpoint.keys().collect::<Vec<_>>(), ["a.weight", "b.bias"]);
+        assert_eq!(checkpoint.f32("a.weight").unwrap().iter::<f32>().collect::<Vec<_>>(), [1.0, -2.5, 65504.0]);
+        assert_eq!(checkpoint.shape("b.bias"), Some(&[1, 2][..]));
+    }
+
+    #[test]
+    fn a_missing_tensor_is_named_with_its_file() {
+        let bytes = file();
+        let error = Checkpoint::parse("x.safetensors", &bytes).unwrap().f32("c.weight").unwrap_err();
+        assert_eq!(error.to_string(), "x.safetensors: tensor c.weight is missing");
+    }
+
+    #[test]
+    fn every_truncation_is_an_error() {
+        let bytes = file();
+        for len in 0..bytes.len() {
+            let error = Checkpoint::parse("x.safetensors", &bytes[..len]).err().expect("a truncated file");
+            assert!(error.to_string().starts_with("x.safetensors: "), "{error}");
+        }
+    }
+
+    /// Whatever a flipped, inserted or removed byte makes of a file, reading it ends with values or an error.
+    #[test]
+    fn altered_bytes_never_panic() {
+        let whole = file();
+        for seed in 0..3000 {
+            let mut random = stream(seed, "altered safetensors", 0);
+            let mut bytes = whole.clone();
+            for _ in 0..=random.next_u32() % 3 {
+                let place = random.next_u32() as usize % bytes.len();
+                match random.next_u32() % 3 {
+                    0 => bytes[place] = random.next_u32() as u8,
+                    1 => bytes.insert(place, random.next_u32() as u8),
+                    _ => drop(bytes.remove(place)),
+                }
+            }
+            let read = std::panic::catch_unwind(|| {
+                if let Ok(checkpoint) = Checkpoint::parse("x.safetensors", &bytes) {
+                    let names: Vec<String> = checkpoint.keys().map(str::to_string).collect();
+                    names.iter().for_each(|name| drop(checkpoint.f32(name)));
+                }
+            });
+            assert!(read.is_ok(), "seed {seed} panics");
+        }
+    }
+}

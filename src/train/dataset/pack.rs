@@ -58,7 +58,8 @@ impl Pack {
             let name = &concept.codepoints;
             let missing = |_| Error::MissingTensor { file: file.to_owned(), name: name.clone() };
             let png = tensors.tensor(name).map_err(missing)?;
-            let glyph = Glyph::from_png(png.data()).map_err(|e| bad(format!("glyph {name} ({}): {e}", concept.name)))?;
+            let glyph =
+                Glyph::from_png(png.data()).map_err(|e| bad(format!("glyph {name} ({}): {e}", concept.name)))?;
             glyphs.push(glyph);
         }
         Ok(Self { concepts, glyphs })

@@ -142,7 +142,8 @@ impl Layer {
     fn between(&self, x: f32, y: f32) -> [f32; 4] {
         let (left, top) = (x.floor(), y.floor());
         let (fx, fy) = (x - left, y - top);
-        let corners = [(0, 0, (1.0 - fx) * (1.0 - fy)), (1, 0, fx * (1.0 - fy)), (0, 1, (1.0 - fx) * fy), (1, 1, fx * fy)];
+        let corners =
+            [(0, 0, (1.0 - fx) * (1.0 - fy)), (1, 0, fx * (1.0 - fy)), (0, 1, (1.0 - fx) * fy), (1, 1, fx * fy)];
         weighted(corners.into_iter().map(|(dx, dy, weight)| {
             let (x, y) = (left as isize + dx, top as isize + dy);
             let inside = x >= 0 && y >= 0 && x < self.width as isize && y < self.height as isize;

@@ -148,7 +148,8 @@ impl Recipe {
         let names = concepts.iter().map(|c| c.name.as_str()).collect::<HashSet<_>>();
         let listed = [("also", &self.concepts.also), ("exclude", &self.concepts.exclude)];
         let renamed = self.concepts.names.keys().map(|n| ("names", n));
-        for (key, name) in listed.into_iter().flat_map(|(key, list)| list.iter().map(move |n| (key, n))).chain(renamed) {
+        for (key, name) in listed.into_iter().flat_map(|(key, list)| list.iter().map(move |n| (key, n))).chain(renamed)
+        {
             if !names.contains(name.as_str()) {
                 return Err(format!("concepts.{key}: no emoji '{name}' in the pack"));
             }

@@ -121,3 +121,87 @@ fn spots(scene: &Scene) -> Result<Vec<(&str, Spot)>> {
 fn unused(name: &str, what: &str) -> Error {
     Error::Request(format!("colour '{name}' of the palette has no '{what}'"))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing;
+    use super::*;
+
+    /// Centre of gravity and number of pixels near a colour.
+    fn find(picture: &Picture, colour: [u8; 4]) -> (f32, f32, usize) {
+        let near = |p: [u8; 3]| (0..3).all(|c| p[c].abs_diff(colour[c]) < 12);
+        let places = (0..picture.width * picture.height).map(|i| (i % picture.width, i / picture.width));
+        let hits = places.filter(|&(x, y)| near(picture.pixel(x, y))).collect::<Vec<_>>();
+        let mean = |of: fn(&(usize, usize)) -> usize| hits.iter().map(of).sum::<usize>() as f32 / hits.len() as f32;
+        (mean(|h| h.0) / picture.width as f32, mean(|h| h.1) / picture.height as f32, hits.len())
+    }
+
+    #[test]
+    fn a_pair_stands_as_its_caption_says() {
+        let stickers = testing::stickers();
+        for place in Place::ALL {
+            let concepts = vec!["fox".to_owned(), "grapes".to_owned()];
+            let scene = Scene { concepts, place: Some(place), ..Scene::plain("fox") };
+            let picture = stickers.render(&scene, 64).unwrap();
+            let (fox, grapes) = (find(&picture, testing::GLYPH_COLOURS[0]), find(&picture, testing::GLYPH_COLOURS[4]));
+            let (right, down) = (grapes.0 - fox.0, grapes.1 - fox.1);
+            let expected = match place {
+                Place::NextTo | Place::LeftOf => (0.5, 0.0),
+                Place::RightOf => (-0.5, 0.0),
+                Place::Above => (0.0, 0.5),
+                Place::Below => (0.0, -0.5),
+            };
+            assert!((right - expected.0).abs() < 0.05 && (down - expected.1).abs() < 0.05, "{place:?} {right} {down}");
+        }
+    }
+
+    #[test]
+    fn as_many_as_asked_of_equal_size_without_overlap() {
+        let stickers = testing::stickers();
+        let inked = |count| {
+            let scene = Scene { count, ..Scene::plain("bat") };
+            let picture = stickers.render(&scene, 64).unwrap();
+            picture.rgb.chunks_exact(3).filter(|p| p[0] < 128).count() as f32
+        };
+        for count in [3, 4] {
+            assert!((inked(count) / inked(2) - count as f32 / 2.0).abs() < 0.02, "{count}");
+        }
+        let five = stickers.render(&Scene { count: 5, ..Scene::plain("bat") }, 64);
+        assert!(five.unwrap_err().to_string().contains("1 to 4"));
+    }
+
+    #[test]
+    fn sizes_turns_and_styles_do_what_they_say() {
+        let stickers = testing::stickers();
+        let fox = |change: fn(&mut Scene)| {
+            let mut scene = Scene::plain("fox");
+            change(&mut scene);
+            stickers.render(&scene, 64).unwrap()
+        };
+        let inked = |p: &Picture| p.rgb.chunks_exact(3).filter(|p| p[2] < 200).count();
+        let (plain, small) = (fox(|_| ()), fox(|s| s.size = Some(Size::Small)));
+        let (tiny, huge) = (fox(|s| s.size = Some(Size::Tiny)), fox(|s| s.size = Some(Size::Huge)));
+        assert!(inked(&tiny) * 2 < inked(&small) && inked(&small) * 2 < inked(&plain) && inked(&plain) < inked(&huge));
+        // The test glyph is darker below; upside-down it is darker above.
+        assert!(plain.pixel(32, 12)[0] > plain.pixel(32, 52)[0]);
+        let turned = fox(|s| s.turn = Some(Turn::UpsideDown));
+        assert!(turned.pixel(32, 12)[0] < turned.pixel(32, 52)[0]);
+        let grey = fox(|s| s.style = Some(Style::BlackAndWhite));
+        assert!(grey.rgb.chunks_exact(3).all(|p| p[0] == p[1] && p[1] == p[2]));
+        let shape = fox(|s| s.style = Some(Style::Silhouette));
+        assert!(shape.pixel(32, 32)[0] < 40 && inked(&shape).abs_diff(inked(&plain)) < 60);
+        let lines = fox(|s| s.style = Some(Style::Outline));
+        assert!(lines.pixel(32, 20) == [255; 3] && inked(&lines) > 100 && inked(&lines) < inked(&plain) / 2);
+        let coarse = fox(|s| s.style = Some(Style::PixelArt));
+        assert!((0..4096).all(|i| coarse.pixel(i % 64, i / 64) == coarse.pixel(i % 64 / 4 * 4, i / 64 / 4 * 4)));
+    }
+
+    #[test]
+    fn what_the_recipe_lacks_is_an_error_that_names_it() {
+        let stickers = testing::stickers();
+        let refused = |scene: Scene| stickers.render(&scene, 16).unwrap_err().to_string();
+        assert!(refused(Scene::plain("yeti")).contains("'yeti'"));
+        assert!(refused(Scene { colour: Some("mauve".into()), ..Scene::plain("fox") }).contains("'mauve'"));
+        assert!(refused(Scene { colour: Some("white".into()), ..Scene::plain("fox") }).contains("'white'"));
+    }
+}

@@ -141,6 +141,5 @@ impl Turn {
 
 impl Style {
     /// All of them.
-    pub const ALL: [Self; 5] =
-        [Self::PixelArt, Self::BlackAndWhite, Self::Sepia, Self::Silhouette, Self::Outline];
+    pub const ALL: [Self; 5] = [Self::PixelArt, Self::BlackAndWhite, Self::Sepia, Self::Silhouette, Self::Outline];
 }

@@ -111,7 +111,8 @@ mod tests {
 
     #[test]
     fn only_single_fully_qualified_emoji_are_concepts() {
-        let xml = "\t<annotation cp=\"🦊\">face | fox</annotation>\n<annotation cp=\"🦊\" type=\"tts\">fox</annotation>";
+        let xml =
+            "\t<annotation cp=\"🦊\">face | fox</annotation>\n<annotation cp=\"🦊\" type=\"tts\">fox</annotation>";
         let found = concepts(TEST, Path::new("t"), &keywords(xml)).unwrap();
         assert_eq!(found.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["fox", "chipmunk"]);
         assert_eq!(found[0].keywords, ["face", "fox"]);

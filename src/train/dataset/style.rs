@@ -104,3 +104,34 @@ fn sobel(at: impl Fn(isize, isize) -> f32) -> f32 {
     let vertical = at(-1, 1) + 2.0 * at(0, 1) + at(1, 1) - at(-1, -1) - 2.0 * at(0, -1) - at(1, -1);
     horizontal.hypot(vertical)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::{Pack, testing};
+    use super::*;
+
+    #[test]
+    fn recolouring_centres_on_the_colour_and_keeps_the_shading() {
+        let pack = Pack::from_bytes(&testing::pack_bytes(), "t").unwrap();
+        let colour = [50, 165, 55];
+        for glyph in &pack.glyphs {
+            let layer = recoloured(glyph, colour);
+            let inside = layer.pixels.iter().filter(|p| p[3] > 0.99).collect::<Vec<_>>();
+            for channel in 0..3 {
+                let mean = inside.iter().map(|p| p[channel]).sum::<f32>() / inside.len() as f32;
+                assert!((mean * 255.0 - f32::from(colour[channel])).abs() < 12.0, "channel {channel}: {mean}");
+            }
+            let at = |y: usize| layer.pixels[y * layer.width + layer.width / 2];
+            assert!(at(40)[1] > at(100)[1], "the darker half stays the darker");
+        }
+    }
+
+    #[test]
+    fn tones_run_from_shade_to_tint() {
+        let red = [0.8, 0.1, 0.1];
+        assert_eq!(tone(red, 0.0), red);
+        let (dark, light) = (tone(red, -0.9), tone(red, 0.9));
+        assert!(luma(dark) < 0.1 && dark[0] > 3.0 * dark[1], "still red: {dark:?}");
+        assert!(luma(light) > 0.7 && light[0] > light[1] + 0.1, "still reddish: {light:?}");
+    }
+}

@@ -67,8 +67,8 @@ fn plural_word(word: &str) -> String {
     if word.ends_with('y') && !after_vowel {
         return format!("{}ies", &word[..word.len() - 1]);
     }
-    if word.ends_with("man") {
-        return format!("{}men", &word[..word.len() - 3]);
+    if let Some(stem) = word.strip_suffix("man") {
+        return format!("{stem}men");
     }
     if ["s", "x", "z", "ch", "sh"].iter().any(|end| word.ends_with(end)) || IN_OES.contains(&word) {
         return format!("{word}es");
@@ -77,26 +77,84 @@ fn plural_word(word: &str) -> String {
 }
 
 const PLURALS: &[&str] = &[
-    "ballet shoes", "beans", "blueberries", "books", "briefs", "cherries", "chopsticks", "crossed swords",
-    "clinking beer mugs", "clinking glasses", "french fries", "glasses", "gloves", "goggles", "grapes",
-    "hammer and pick", "headphones", "houses", "jeans", "maracas", "pancakes", "paw prints", "peanuts", "scissors",
-    "shopping bags", "shorts", "skis", "socks", "sparkles", "sunglasses", "fork and knife",
+    "ballet shoes",
+    "beans",
+    "blueberries",
+    "books",
+    "briefs",
+    "cherries",
+    "chopsticks",
+    "crossed swords",
+    "clinking beer mugs",
+    "clinking glasses",
+    "french fries",
+    "glasses",
+    "gloves",
+    "goggles",
+    "grapes",
+    "hammer and pick",
+    "headphones",
+    "houses",
+    "jeans",
+    "maracas",
+    "pancakes",
+    "paw prints",
+    "peanuts",
+    "scissors",
+    "shopping bags",
+    "shorts",
+    "skis",
+    "socks",
+    "sparkles",
+    "sunglasses",
+    "fork and knife",
 ];
 
 const MASS: &[&str] = &[
-    "bacon", "bread", "broccoli", "butter", "canned food", "cooked rice", "coral", "curry rice", "custard", "falafel",
-    "fire", "garlic", "ginger root", "ice", "mate", "oden", "popcorn", "salt", "shaved ice", "soap", "spaghetti", "sushi",
-    "wood", "yarn", "thread", "soft serve",
+    "bacon",
+    "bread",
+    "broccoli",
+    "butter",
+    "canned food",
+    "cooked rice",
+    "coral",
+    "curry rice",
+    "custard",
+    "falafel",
+    "fire",
+    "garlic",
+    "ginger root",
+    "ice",
+    "mate",
+    "oden",
+    "popcorn",
+    "salt",
+    "shaved ice",
+    "soap",
+    "spaghetti",
+    "sushi",
+    "wood",
+    "yarn",
+    "thread",
+    "soft serve",
 ];
 
-const UNCHANGED: &[&str] = &["fish", "sheep", "deer", "bison", "moose", "shrimp", "squid", "seal of approval"];
+const UNCHANGED: &[&str] = &["fish", "sheep", "deer", "bison", "moose", "shrimp", "squid"];
 
 const IN_OES: &[&str] = &["potato", "tomato", "mango", "volcano", "buffalo", "tornado", "mosquito"];
 
 const IRREGULAR: &[(&str, &str)] = &[
-    ("mouse", "mice"), ("goose", "geese"), ("ox", "oxen"), ("wolf", "wolves"), ("leaf", "leaves"), ("knife", "knives"),
-    ("scarf", "scarves"), ("loaf", "loaves"), ("cactus", "cacti"), ("tooth", "teeth"), ("foot", "feet"),
-    ("jack-o-lantern", "jack-o-lanterns"),
+    ("mouse", "mice"),
+    ("goose", "geese"),
+    ("ox", "oxen"),
+    ("wolf", "wolves"),
+    ("leaf", "leaves"),
+    ("knife", "knives"),
+    ("scarf", "scarves"),
+    ("loaf", "loaves"),
+    ("cactus", "cacti"),
+    ("tooth", "teeth"),
+    ("foot", "feet"),
 ];
 
 #[cfg(test)]
@@ -114,9 +172,18 @@ mod tests {
     #[test]
     fn plurals() {
         let pairs = [
-            ("pizza", "pizzas"), ("fox", "foxes"), ("butterfly", "butterflies"), ("monkey", "monkeys"), ("mouse", "mice"),
-            ("tropical fish", "tropical fish"), ("pot of food", "pots of food"), ("maple leaf", "maple leaves"),
-            ("octopus", "octopuses"), ("peach", "peaches"), ("tomato", "tomatoes"), ("flamingo", "flamingos"),
+            ("pizza", "pizzas"),
+            ("fox", "foxes"),
+            ("butterfly", "butterflies"),
+            ("monkey", "monkeys"),
+            ("mouse", "mice"),
+            ("tropical fish", "tropical fish"),
+            ("pot of food", "pots of food"),
+            ("maple leaf", "maple leaves"),
+            ("octopus", "octopuses"),
+            ("peach", "peaches"),
+            ("tomato", "tomatoes"),
+            ("flamingo", "flamingos"),
             ("nest with eggs", "nests with eggs"),
         ];
         for (one, many) in pairs {

@@ -1,0 +1,251 @@
+#!/usr/bin/env bash
+# Installs what is missing, builds dist/ and serves it; `./build.sh help` lists the commands.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")"
+
+PORT=${PORT:-8080}
+TARGET=wasm32-unknown-unknown
+TARGET_DIR=${CARGO_TARGET_DIR:-target}
+BINDGEN_DIR=$TARGET_DIR/bindgen
+TOOLS=$PWD/.tools
+
+usage() {
+  cat <<'TEXT'
+./build.sh                  install what is missing, build dist/, serve it at http://localhost:8080 (PORT=... for another)
+./build.sh build            the same without serving
+./build.sh serve            serve dist/ as it is
+./build.sh test             every test: native (goldens on the CPU and on wgpu), then the page in a headless Chromium
+./build.sh test native      cargo test --release (arguments after it are passed on)
+./build.sh test reference   the goldens alone (arguments are passed on: --device cpu|wgpu, names of cases);
+                            FOURSTEP_REFERENCE=FOLDER takes another set
+./build.sh test browser     the browser tests alone (arguments: parts of their files' names)
+./build.sh lint             rustfmt and clippy
+TEXT
+}
+
+main() {
+  local command=${1:-all}
+  [ $# -eq 0 ] || shift
+  case $command in
+    all)
+      build
+      serve
+      ;;
+    build) build ;;
+    serve) serve ;;
+    test) run_tests "$@" ;;
+    lint) lint ;;
+    help | -h | --help) usage ;;
+    *) usage >&2; fail "unknown command: $command" ;;
+  esac
+}
+
+say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
+fail() { printf 'build.sh: %s\n' "$*" >&2; exit 1; }
+have() { command -v "$1" >/dev/null 2>&1; }
+
+# ---- The page --------------------------------------------------------------------------------------------------------
+
+build() {
+  compile_wasm
+  bind_wasm
+  assemble_dist
+  say "dist/ is built ($(du -sh dist | cut -f1))"
+}
+
+compile_wasm() {
+  have cargo || fail "Rust is missing: install it from https://rustup.rs and run this again"
+  local flags=(--no-default-features --features web --lib --profile web --target "$TARGET")
+  if has_wasm_target || add_wasm_target; then
+    say "Compiling the wasm (the first time takes 10 to 20 minutes on two cores)"
+    cargo build "${flags[@]}"
+  else
+    need_debian_rust
+    say "Compiling the wasm and Rust's std with Debian's Rust (the first time takes 10 to 20 minutes on two cores)"
+    local linker; linker=$(wasm_linker)
+    RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$linker \
+      /usr/bin/cargo build -Zbuild-std=std,panic_abort "${flags[@]}"
+  fi
+}
+
+# The JavaScript around the wasm, remade only when the wasm is newer.
+bind_wasm() {
+  local wasm=$TARGET_DIR/$TARGET/web/fourstep.wasm
+  need_wasm_bindgen
+  if [ -e "$BINDGEN_DIR/done" ] && [ ! "$wasm" -nt "$BINDGEN_DIR/done" ]; then return; fi
+  say "Running wasm-bindgen"
+  rm -rf "$BINDGEN_DIR"
+  "$TOOLS/bin/wasm-bindgen" --target web --no-typescript --out-dir "$BINDGEN_DIR/pkg" "$wasm"
+  touch -r "$wasm" "$BINDGEN_DIR/done"
+}
+
+# dist/ is put together beside the old one and then takes its place, so that a half-built page is never served.
+assemble_dist() {
+  rm -rf dist.tmp dist.old
+  mkdir dist.tmp
+  cp index.html NOTICE dist.tmp/
+  cp -R www "$BINDGEN_DIR/pkg" dist.tmp/
+  copy_models dist.tmp/models
+  if [ -e dist ]; then mv dist dist.old; fi
+  mv dist.tmp dist
+  rm -rf dist.old
+}
+
+# Of models/ only what a page loads: configurations, tokenizers, weights and licences.
+copy_models() {
+  mkdir -p "$1"
+  local file
+  find models -type f \( -name '*.json' -o -name '*.txt' -o -name '*.safetensors' -o -name 'LICENSE*' \) |
+    while IFS= read -r file; do
+      mkdir -p "$1/$(dirname "${file#models/}")"
+      cp "$file" "$1/${file#models/}"
+    done
+}
+
+serve() {
+  [ -e dist/index.html ] || fail "dist/ is not built: run ./build.sh"
+  need_node_packages
+  local opener; opener=$(page_opener)
+  if [ -n "$opener" ]; then (sleep 1; "$opener" "http://localhost:$PORT" >/dev/null 2>&1) & fi
+  exec node tools/serve.mjs dist "$PORT"
+}
+
+# The command that opens an address on this machine; nothing where there is no screen.
+page_opener() {
+  if [ "$(uname)" = Darwin ]; then echo open
+  elif [ -n "${DISPLAY:-}${WAYLAND_DISPLAY:-}" ] && have xdg-open; then echo xdg-open
+  fi
+}
+
+# ---- Tests -----------------------------------------------------------------------------------------------------------
+
+# All parts run even if an earlier one fails; the last line is the browser tests' count.
+run_tests() {
+  local part=${1:-all} failed=0
+  [ $# -eq 0 ] || shift
+  case $part in
+    all)
+      ./build.sh test native || failed=1
+      ./build.sh test browser || failed=1
+      return $failed
+      ;;
+    native) test_native "$@" ;;
+    reference) cargo test --release --test reference -- "$@" ;;
+    browser) test_browser "$@" ;;
+    *) fail "unknown part of the tests: $part (native, reference or browser)" ;;
+  esac
+}
+
+test_native() {
+  need_data
+  need_vulkan
+  local failed=0
+  say "Testing natively"
+  cargo test --release --no-fail-fast "$@" || failed=1
+  [ $# -eq 0 ] || return $failed
+  say "Testing the goldens on wgpu"
+  cargo test --release --test reference -- --device wgpu || failed=1
+  return $failed
+}
+
+test_browser() {
+  build
+  need_node_packages
+  need_chromium
+  say "Testing the page in Chromium"
+  node tests/browser/run.mjs "$@"
+}
+
+lint() {
+  cargo fmt --check
+  cargo clippy --release --all-targets -- -D warnings
+}
+
+# ---- What has to be installed ----------------------------------------------------------------------------------------
+
+has_wasm_target() {
+  local libraries
+  libraries=$(rustc --print target-libdir --target "$TARGET" 2>/dev/null) && [ -d "$libraries" ]
+}
+
+add_wasm_target() {
+  have rustup || return 1
+  say "Adding the target $TARGET"
+  rustup target add "$TARGET" && has_wasm_target
+}
+
+# Debian's compiler for the web, with the sources of std, where rustup cannot reach its server.
+need_debian_rust() {
+  [ -x /usr/bin/rustc ] && [ -x /usr/bin/cargo ] && [ -d /usr/lib/rustlib/src/rust/library ] && return
+  install_packages "Rust for $TARGET (rustup target add $TARGET)" rustc-web cargo-web rust-web-src
+}
+
+# rustup's own lld, or the newest wasm-ld of the system.
+wasm_linker() {
+  local found
+  found=$(find "$(rustc --print sysroot)/lib/rustlib" -name rust-lld -type f 2>/dev/null | head -n 1)
+  [ -n "$found" ] || found=$(compgen -c wasm-ld | grep -E '^wasm-ld(-[0-9]+)?$' | sort -t- -k3 -n | tail -n 1)
+  if [ -z "$found" ]; then
+    install_packages "a linker for wasm (lld)" lld-22 >&2
+    found=wasm-ld-22
+  fi
+  echo "$found"
+}
+
+# wasm-bindgen's command must have exactly the version of the crate.
+need_wasm_bindgen() {
+  local version
+  version=$(sed -n '/^name = "wasm-bindgen"$/{n;s/version = "\(.*\)"/\1/p;}' Cargo.lock)
+  [ "$("$TOOLS/bin/wasm-bindgen" --version 2>/dev/null)" = "wasm-bindgen $version" ] && return
+  say "Installing wasm-bindgen $version into .tools/"
+  local install=(cargo install --quiet --version "$version" --root "$TOOLS" wasm-bindgen-cli)
+  "${install[@]}" --locked || {
+    say "Its locked dependencies are not to be had here; trying again with the newest compatible ones"
+    "${install[@]}"
+  }
+}
+
+need_node_packages() {
+  have node && have npm || fail "Node.js is missing: install version 20 or newer and run this again"
+  [ node_modules/.package-lock.json -nt package-lock.json ] && return
+  say "Installing the npm packages of package-lock.json"
+  npm ci --no-fund --no-audit
+}
+
+need_chromium() {
+  if [ -n "${CHROMIUM:-}" ] || have chromium || have chromium-browser || have google-chrome; then return; fi
+  install_packages "Chromium (or name a browser: CHROMIUM=/path/to/chrome)" chromium
+}
+
+# A Vulkan driver for the tests on wgpu; Mesa's lavapipe serves where there is no GPU.
+need_vulkan() {
+  [ "$(uname)" = Linux ] || return 0
+  compgen -G '/usr/share/vulkan/icd.d/*.json' >/dev/null || compgen -G '/etc/vulkan/icd.d/*.json' >/dev/null ||
+    install_packages "a Vulkan driver" mesa-vulkan-drivers libvulkan1
+}
+
+# The glyphs and their names, from which the training pictures are made.
+need_data() {
+  [ -e /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf ] && [ -e /usr/share/unicode/emoji/emoji-test.txt ] &&
+    [ -d /usr/share/unicode/cldr/common/annotations ] && return
+  install_packages "Noto Color Emoji and Unicode's names of emoji" fonts-noto-color-emoji unicode-data unicode-cldr-core
+}
+
+# install_packages WHAT PACKAGE...: by apt where that is possible, else says what to install.
+install_packages() {
+  local what=$1 as_root=()
+  shift
+  have apt-get || fail "missing: $what. Install it with your system's packages (Debian's names: $*) and run this again"
+  if [ "$(id -u)" != 0 ]; then
+    have sudo && sudo -n true 2>/dev/null || fail "missing: $what. Run: sudo apt-get install $*"
+    as_root=(sudo)
+  fi
+  say "Installing $*"
+  local apt=("${as_root[@]}" env DEBIAN_FRONTEND=noninteractive apt-get)
+  { "${apt[@]}" update -q && "${apt[@]}" install -y -q --no-install-recommends "$@"; } >"$(apt_log)" 2>&1 ||
+    { tail -n 20 "$(apt_log)" >&2; fail "apt-get could not install $* (needed for: $what)"; }
+}
+
+apt_log() { mkdir -p "$TARGET_DIR" && echo "$TARGET_DIR/apt.log"; }
+
+main "$@"

@@ -1,0 +1,156 @@
+// What every browser test needs: the built page on a local server and a Chromium of its own, both closed at the end.
+import { existsSync, mkdirSync } from "node:fs";
+import { dirname, join, resolve } from "node:path";
+import test from "node:test";
+import { fileURLToPath } from "node:url";
+import { chromium } from "playwright-core";
+import { serve } from "../../tools/serve.mjs";
+
+const here = dirname(fileURLToPath(import.meta.url));
+const root = resolve(here, "../..");
+const screenshots = join(root, "target", "screenshots");
+const BROWSERS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
+const FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"];
+const QUIET = ["--disable-component-update", "--disable-sync"];
+
+/** The goldens: `FOURSTEP_REFERENCE`, or the copy in tests/golden/reference; null where neither is there. */
+export const reference = referenceFolder();
+
+/**
+ * Declares one test that runs in a Chromium of its own.
+ * `options`: `webgpu` (default true: WebGPU, on SwiftShader where there is no GPU; "none": a browser that finds no
+ * adapter; false: one that does not know WebGPU at all), `timeout` in ms (default 120,000), `skip` (a reason),
+ * `errors` (regular expressions of console errors that the test expects; any other one fails it).
+ * `body` gets what `launch` returns, and the test's own context last.
+ */
+export function browserTest(name, options, body) {
+  const { timeout = 120_000, skip = false, ...rest } = options;
+  test(name, { skip, timeout: timeout + 60_000 }, async (context) => {
+    const session = await launch(rest);
+    try {
+      await within(timeout, body(session, context));
+    } catch (error) {
+      await within(10_000, session.screenshot(`failed ${name}`)).catch(() => {});
+      throw new Error(described(error, session.problems));
+    } finally {
+      await session.close();
+    }
+    if (session.problems.length > 0) throw new Error(described("the page reported errors", session.problems));
+  });
+}
+
+/**
+ * Starts the server and a browser with one empty page. `/` is dist/, `/reference/` the goldens, `/tests/` tests/browser.
+ * Returns `{page, origin, problems, screenshot(name), inWorker(script, message), close()}`. `problems` collects console
+ * errors, uncaught exceptions (also of workers) and every request that leaves the origin.
+ */
+export async function launch({ webgpu = true, errors = [], viewport = { width: 1280, height: 900 } } = {}) {
+  const dist = join(root, "dist");
+  if (!existsSync(join(dist, "pkg"))) throw new Error("dist/ is not built: run ./build.sh build first");
+  const mounts = { "/tests/": here, ...(reference ? { "/reference/": reference } : {}) };
+  const server = await serve(dist, { mounts });
+  const browser = await chromium.launch({ executablePath: browserPath(), headless: true, args: flags(webgpu) });
+  const page = await browser.newPage({ viewport });
+  if (webgpu === false) await page.addInitScript(hideWebGpu);
+  const problems = [];
+  watch(page, server.origin, errors, problems);
+  return {
+    page,
+    origin: server.origin,
+    problems,
+    screenshot: (name) => screenshot(page, name),
+    inWorker: (script, message) => inWorker(page, server.origin, script, message),
+    close: async () => {
+      await browser.close();
+      await server.close();
+    },
+  };
+}
+
+/** Saves the page as target/screenshots/NAME.png and returns the path. */
+async function screenshot(page, name) {
+  mkdirSync(screenshots, { recursive: true });
+  const path = join(screenshots, `${name.replace(/[^\w.-]+/g, "-")}.png`);
+  await page.screenshot({ path, fullPage: true });
+  return path;
+}
+
+/**
+ * Runs tests/browser/SCRIPT as a dedicated module worker, posts `message` to it and resolves to its first answer.
+ * An answer `{error}` or an uncaught exception in the worker rejects.
+ */
+async function inWorker(page, origin, script, message) {
+  const address = `${origin}/tests/${script}`;
+  if (!page.url().startsWith(origin)) await page.goto(`${origin}/tests/blank.html`);
+  return page.evaluate(
+    ([address, message]) =>
+      new Promise((done, fail) => {
+        const worker = new Worker(address, { type: "module" });
+        worker.onmessage = ({ data }) => (data?.error ? fail(new Error(data.error)) : done(data));
+        worker.onerror = (event) => fail(new Error(event.message ?? `${address} could not be loaded`));
+        worker.postMessage(message);
+      }),
+    [address, message],
+  );
+}
+
+function watch(page, origin, errors, problems) {
+  const note = (text) => {
+    if (!errors.some((pattern) => pattern.test(text))) problems.push(text);
+  };
+  page.on("console", (message) => {
+    if (message.type() === "error") note(`console error: ${message.text()} (${message.location().url})`);
+  });
+  page.on("pageerror", (error) => note(`uncaught: ${error.stack ?? error}`));
+  page.on("crash", () => note("the page crashed"));
+  page.context().on("request", (request) => {
+    const { protocol, origin: target } = new URL(request.url());
+    if (/^https?:$|^wss?:$/.test(protocol) && target !== origin) note(`request to another host: ${request.url()}`);
+  });
+}
+
+function flags(webgpu) {
+  const common = [...FLAGS, ...QUIET];
+  if (webgpu === true) return [...common, "--enable-unsafe-webgpu"];
+  return [...common, "--disable-gpu"];
+}
+
+function browserPath() {
+  if (process.env.CHROMIUM) return process.env.CHROMIUM;
+  const found = BROWSERS.find((path) => existsSync(path));
+  if (!found) throw new Error("no Chromium found: install it, or name it in the environment variable CHROMIUM");
+  return found;
+}
+
+function referenceFolder() {
+  const asked = process.env.FOURSTEP_REFERENCE;
+  if (asked && !existsSync(asked)) throw new Error(`FOURSTEP_REFERENCE=${asked}: no such folder`);
+  const copy = join(root, "tests", "golden", "reference");
+  return asked ? resolve(asked) : existsSync(copy) ? copy : null;
+}
+
+/** Rejects when `work` takes longer than `limit` ms; the caller then closes the browser, which ends the work too. */
+function within(limit, work) {
+  let timer;
+  const late = new Promise((_, fail) => {
+    timer = setTimeout(() => fail(new Error(`took longer than ${limit / 1000} s`)), limit);
+  });
+  return Promise.race([work, late]).finally(() => clearTimeout(timer));
+}
+
+function described(error, problems) {
+  const reported = problems.map((problem) => `\n  the page: ${problem}`).join("");
+  return `${error.stack ?? error}${reported}`;
+}
+
+/** Runs in the page before its scripts: takes WebGPU away there and in the module workers that it starts. */
+function hideWebGpu() {
+  delete Navigator.prototype.gpu;
+  const hide = "data:text/javascript,delete WorkerNavigator.prototype.gpu";
+  window.Worker = class extends Worker {
+    constructor(script, options) {
+      const source = `import ${JSON.stringify(hide)}; import ${JSON.stringify(new URL(script, location.href).href)};`;
+      super(URL.createObjectURL(new Blob([source], { type: "text/javascript" })), options);
+    }
+  };
+}

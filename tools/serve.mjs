@@ -1,0 +1,40 @@
+// Serves folders as a plain static host would: `node tools/serve.mjs [folder] [port]`, and for the tests `serve()`.
+import { createServer } from "node:http";
+import { resolve } from "node:path";
+import { pathToFileURL } from "node:url";
+import sirv from "sirv";
+
+/**
+ * Serves `folder` at `/`, and each of `mounts` (`{"/name/": folder}`) in front of it. Files are read anew for every
+ * request and never cached, so a rebuilt page is seen at the next reload. Port 0 takes a free one.
+ * Returns `{origin, close}`.
+ */
+export async function serve(folder, { port = 0, mounts = {} } = {}) {
+  const handlers = Object.entries(mounts).map(([prefix, place]) => [prefix, sirv(place, { dev: true })]);
+  const root = sirv(folder, { dev: true });
+  const server = createServer((request, response) => {
+    const found = handlers.find(([prefix]) => request.url.startsWith(prefix));
+    if (!found) return root(request, response);
+    request.url = request.url.slice(found[0].length - 1);
+    return found[1](request, response);
+  });
+  await new Promise((done, fail) => server.once("error", fail).listen(port, "localhost", done));
+  const close = () => {
+    server.closeAllConnections();
+    return new Promise((done) => server.close(done));
+  };
+  return { origin: `http://localhost:${server.address().port}`, close };
+}
+
+async function main([folder = "dist", port = "8080"]) {
+  try {
+    const { origin } = await serve(resolve(folder), { port: Number(port) });
+    console.log(`Serving ${folder} at ${origin} (stop with Ctrl-C)`);
+  } catch (error) {
+    if (error.code !== "EADDRINUSE") throw error;
+    console.error(`Port ${port} is in use. Choose another one: PORT=8081 ./build.sh serve`);
+    process.exit(1);
+  }
+}
+
+if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) await main(process.argv.slice(2));
