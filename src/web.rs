@@ -8,7 +8,8 @@ use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use crate::pipeline::{Image, Pipeline, Request, StepEvent};
+use crate::picture::Picture;
+use crate::pipeline::{Pipeline, Request, StepEvent};
 use crate::schedulers::{self, SchedulerConfig};
 use crate::weights::MemoryFiles;
 use crate::{Error, Result};
@@ -112,7 +113,7 @@ impl JsPipeline {
         on_step: &Function,
     ) -> Result<bool> {
         let preview = self.0.decode(event.pred_original_sample.clone());
-        let preview = Image::from_tensor(preview).await?.swap_remove(0);
+        let preview = Picture::from_tensor(preview).await?.swap_remove(0);
         let message = object(&[
             ("index", (event.index as u32).into()),
             ("steps", (event.steps as u32).into()),
@@ -199,7 +200,7 @@ fn now() -> f64 {
     js_sys::Date::now()
 }
 
-fn picture(image: &Image) -> Result<Object> {
+fn picture(image: &Picture) -> Result<Object> {
     object(&[
         ("width", (image.width as u32).into()),
         ("height", (image.height as u32).into()),

@@ -17,6 +17,15 @@ pub enum DeviceName {
     Vulkan,
 }
 
+impl std::fmt::Display for DeviceName {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(match self {
+            Self::Cpu => "cpu",
+            Self::Wgpu => "wgpu",
+        })
+    }
+}
+
 impl DeviceName {
     /// Makes the device ready.
     ///

@@ -2,9 +2,10 @@
 
 mod dataset;
 mod device;
+mod eval;
 mod generate;
 mod manifest;
-mod png;
+mod progress;
 mod tokenizer;
 mod train;
 
@@ -20,6 +21,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Dataset(dataset::Dataset),
+    Eval(eval::Eval),
     Generate(generate::Generate),
     Manifest(manifest::ManifestArgs),
     Tokenizer(tokenizer::Tokenizer),
@@ -31,6 +33,7 @@ pub fn run() -> u8 {
     let cli = Cli::parse();
     let result: anyhow::Result<()> = match cli.command {
         Command::Dataset(args) => dataset::run(args),
+        Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Manifest(args) => manifest::run(&args),
         Command::Tokenizer(args) => tokenizer::run(&args),

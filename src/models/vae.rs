@@ -63,6 +63,16 @@ impl Vae {
         }
     }
 
+    /// Pictures `[batch, 3, h, w]` in [-1, 1], h and w multiples of [`Self::scale`], to the UNet's latents
+    /// `[batch, c, h/f, w/f]`: the most likely ones (the mean) times the scaling factor.
+    pub fn encode(&self, pictures: Tensor<4>) -> Tensor<4> {
+        let latents = match self {
+            Self::Kl(vae, _) => vae.encode(pictures).mean,
+            Self::Tiny(vae, _) => vae.encode(pictures),
+        };
+        latents * self.scaling_factor()
+    }
+
     /// The UNet's latents `[batch, c, h, w]` to pictures `[batch, 3, h·f, w·f]`, about in [-1, 1], not clamped.
     pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
         let latents = latents / self.scaling_factor();

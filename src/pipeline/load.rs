@@ -58,6 +58,7 @@ impl Pipeline {
         let unet = UNet2DConditionModel::new(&unet_config, UNET, device)?;
         let unet = load_weights(unet, files, &format!("unet/{WEIGHTS}"))?;
         let vae = load_vae(files, "vae", device)?;
+        check_channels(&unet_config, &vae)?;
         let defaults = defaults(files, &unet_config, &vae)?;
         let scheduler = SchedulerConfig::parse(SCHEDULER, &files.read_text(SCHEDULER)?)?;
         let device = device.clone();
@@ -72,6 +73,7 @@ impl Pipeline {
         let config = files.read("config.json")?;
         let bytes = files.read(WEIGHTS)?;
         self.vae = Vae::load("config.json", &config, &Checkpoint::parse(WEIGHTS, &bytes)?, &self.device)?;
+        check_channels(&self.unet_config, &self.vae)?;
         Ok(self)
     }
 }
@@ -86,16 +88,35 @@ fn check_index(files: &impl Files) -> Result<()> {
 }
 
 fn check_widths(unet: &UNet2DConditionConfig, text: &ClipTextConfig, tokenizer: &Tokenizer) -> Result<()> {
-    let problem = |reason: String| Err(Error::Config { file: UNET.into(), reason });
+    let problem = |file: &str, reason: String| Err(Error::Config { file: file.into(), reason });
     if unet.cross_attention_dim != text.hidden_size {
         let (a, b) = (unet.cross_attention_dim, text.hidden_size);
-        return problem(format!("cross_attention_dim = {a}, but the text encoder's hidden_size is {b}"));
+        return problem(UNET, format!("cross_attention_dim = {a}, but the text encoder's hidden_size is {b}"));
     }
     if tokenizer.model_max_length() > text.max_position_embeddings {
         let (a, b) = (tokenizer.model_max_length(), text.max_position_embeddings);
-        return problem(format!("the tokenizer's model_max_length is {a}, the text encoder reads {b} tokens"));
+        return problem(
+            TEXT_ENCODER,
+            format!("the tokenizer's model_max_length is {a}, the text encoder reads {b} tokens"),
+        );
+    }
+    if tokenizer.vocab_size() > text.vocab_size {
+        let (a, b) = (tokenizer.vocab_size(), text.vocab_size);
+        return problem(TEXT_ENCODER, format!("the tokenizer has {a} tokens, the text encoder's vocab_size is {b}"));
     }
     Ok(())
+}
+
+fn check_channels(unet: &UNet2DConditionConfig, vae: &Vae) -> Result<()> {
+    let (read, made, latent) = (unet.in_channels, unet.out_channels, vae.latent_channels());
+    match (read, made) == (latent, latent) {
+        true => Ok(()),
+        false => {
+            let reason =
+                format!("in_channels = {read}, out_channels = {made}, but the autoencoder's latents have {latent}");
+            Err(Error::Config { file: UNET.into(), reason })
+        }
+    }
 }
 
 fn load_tokenizer(files: &impl Files, folder: &str) -> Result<Tokenizer> {

@@ -2,7 +2,6 @@
 
 mod denoise;
 mod guidance;
-mod image;
 mod load;
 mod manifest;
 mod request;
@@ -13,17 +12,17 @@ use burn::tensor::{Device, Tensor};
 
 pub use denoise::{Denoiser, StepEvent, denoise};
 pub use guidance::{Guidance, rescale_noise_cfg};
-pub use image::Image;
 pub use load::Components;
 pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};
 pub use request::{MAX_SIZE, Request};
 
-use crate::Result;
 use crate::models::{AddedConditions, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, Vae};
 use crate::nn::timestep_embedding;
+use crate::picture::Picture;
 use crate::random::{Generator, Mt19937};
 use crate::schedulers::{self, Noise, SchedulerConfig, StepOptions};
 use crate::text::Tokenizer;
+use crate::{Error, Result};
 
 /// A text-to-image model, ready on a device: diffusers' `StableDiffusionPipeline` and
 /// `LatentConsistencyModelPipeline`.
@@ -88,54 +87,86 @@ impl Pipeline {
         &self,
         request: &Request,
         on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
-    ) -> Result<(Vec<Image>, Vec<String>)> {
-        let mut generator = Mt19937::new(request.seed);
+    ) -> Result<(Vec<Picture>, Vec<String>)> {
+        self.generate_batch(std::slice::from_ref(request), on_step).await
+    }
+
+    /// Draws several prompts at once, each as [`Self::generate`] would draw it alone, up to rounding. The pictures and
+    /// warnings are in the order of the requests.
+    ///
+    /// # Errors
+    /// Those of [`Self::run_batch`].
+    pub async fn generate_batch(
+        &self,
+        requests: &[Request],
+        on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<(Vec<Picture>, Vec<String>)> {
+        let mut generators: Vec<Mt19937> = requests.iter().map(|request| Mt19937::new(request.seed)).collect();
         let device = self.device.clone();
         let mut noise = move |shape: [usize; 4]| {
-            let values = generator.randn(shape.iter().product());
+            let each = shape.iter().product::<usize>() / generators.len();
+            let values: Vec<f32> = generators.iter_mut().flat_map(|generator| generator.randn(each)).collect();
             Tensor::from_data(burn::tensor::TensorData::new(values, shape), &device)
         };
-        let output = self.run(request, &mut noise, on_step).await?;
-        Ok((Image::from_tensor(output.decoded).await?, output.warnings))
+        let output = self.run_batch(requests, &mut noise, on_step).await?;
+        Ok((Picture::from_tensor(output.decoded).await?, output.warnings))
     }
 
     /// Draws `request` with random numbers from `noise`, which is asked first for the latents to start from, then by the
     /// sampler in its own order.
     ///
     /// # Errors
-    /// [`crate::Error::Request`] for settings out of range, [`crate::Error::NotFinite`] for latents that are NaN or
-    /// infinite, [`crate::Error::Stopped`] when the handler asks to stop.
+    /// [`Error::Request`] for settings out of range, [`Error::NotFinite`] for latents that are NaN or infinite,
+    /// [`Error::Stopped`] when the handler asks to stop.
     pub async fn run(
         &self,
         request: &Request,
         noise: &mut Noise<'_>,
         on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Output> {
+        self.run_batch(std::slice::from_ref(request), noise, on_step).await
+    }
+
+    /// As [`Self::run`], for requests that differ in prompt, negative prompt and seed alone; `noise` is asked for all of
+    /// them together.
+    ///
+    /// # Errors
+    /// As [`Self::run`]; [`Error::Request`] for other differences.
+    pub async fn run_batch(
+        &self,
+        requests: &[Request],
+        noise: &mut Noise<'_>,
+        on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<Output> {
+        let request = Request::common(requests)?;
         request.check(self.vae.scale())?;
         let config = request.scheduler.as_ref().unwrap_or(&self.scheduler);
         let mut scheduler = schedulers::from_config(config)?;
         scheduler.set_timesteps(request.num_inference_steps)?;
-        let prompt = self.encode_prompt(request)?;
+        let prompts = requests.iter().map(|request| self.encode_prompt(request)).collect::<Result<Vec<_>>>()?;
+        let warnings = prompts.iter().flat_map(|prompt| prompt.warnings.clone()).collect();
+        let guided = self.classifier_free(request);
+        let n = requests.len() * request.num_images_per_prompt;
         let model = Guidance {
             unet: &self.unet,
-            context: prompt.encoder_hidden_states,
-            guidance_scale: self.classifier_free(request).then_some(request.guidance_scale),
+            context: join(prompts, if guided { 2 } else { 1 }),
+            guidance_scale: guided.then_some(request.guidance_scale),
             guidance_rescale: request.guidance_rescale,
-            conditions: self.conditions(request),
+            conditions: self.conditions(request, n),
         };
-        let (f, n) = (self.vae.scale(), request.num_images_per_prompt);
+        let f = self.vae.scale();
         let unit = noise([n, self.unet_config.in_channels, request.height / f, request.width / f]);
         let start = unit * scheduler.init_noise_sigma();
         let options = StepOptions { eta: request.eta };
         let latents = denoise(&model, scheduler.as_mut(), start, &options, noise, on_step).await?;
         let decoded = self.vae.decode(latents.clone());
-        Ok(Output { latents, decoded, warnings: prompt.warnings })
+        Ok(Output { latents, decoded, warnings })
     }
 
     /// Tokens and text encoder.
     ///
     /// # Errors
-    /// [`crate::Error::Request`] for a clip skip that leaves no layer.
+    /// [`Error::Request`] for a clip skip that leaves no layer.
     pub fn encode_prompt(&self, request: &Request) -> Result<EncodedPrompt> {
         let n = request.num_images_per_prompt;
         let positive = self.tokenizer.encode_padded(&request.prompt)?;
@@ -156,6 +187,11 @@ impl Pipeline {
         })
     }
 
+    /// Pictures `[n, 3, height, width]` in [-1, 1] to the latents that [`Self::decode`] takes.
+    pub fn encode(&self, pictures: Tensor<4>) -> Tensor<4> {
+        self.vae.encode(pictures)
+    }
+
     /// Latents to a picture, for previews.
     pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
         self.vae.decode(latents)
@@ -164,6 +200,11 @@ impl Pipeline {
     /// Steps, guidance, size and the like that suit the model.
     pub fn defaults(&self) -> &Defaults {
         &self.defaults
+    }
+
+    /// Where it computes; [`Self::encode`] and [`Self::decode`] take tensors there.
+    pub fn device(&self) -> &Device {
+        &self.device
     }
 
     /// The model's own sampler.
@@ -181,9 +222,10 @@ impl Pipeline {
         request.guidance_scale > 1.0 && self.unet_config.time_cond_proj_dim.is_none()
     }
 
-    fn conditions(&self, request: &Request) -> AddedConditions {
+    /// For `n` pictures.
+    fn conditions(&self, request: &Request, n: usize) -> AddedConditions {
         let embed = |dim| {
-            let scales = vec![(request.guidance_scale - 1.0) * 1000.0; request.num_images_per_prompt];
+            let scales = vec![(request.guidance_scale - 1.0) * 1000.0; n];
             timestep_embedding(&scales, dim, false, 1.0, &self.device)
         };
         AddedConditions { timestep_cond: self.unet_config.time_cond_proj_dim.map(embed), text_time: None }
@@ -196,14 +238,29 @@ impl Pipeline {
         if skip + 1 >= states.len() {
             let reason =
                 format!("clip skip {skip} leaves no layer of the text encoder, which has {}", states.len() - 1);
-            return Err(crate::Error::Request(reason));
+            return Err(Error::Request(reason));
         }
         let state = states.swap_remove(states.len() - 1 - skip);
         Ok(self.text_encoder.final_layer_norm(state))
     }
 }
 
+/// The contexts of several prompts as one batch: all of the first part (the negative ones, with two), then the next.
+fn join(prompts: Vec<EncodedPrompt>, parts: usize) -> Tensor<3> {
+    let mut joined = vec![Vec::new(); parts];
+    for prompt in prompts {
+        for (part, states) in joined.iter_mut().zip(prompt.encoder_hidden_states.chunk(parts, 0)) {
+            part.push(states);
+        }
+    }
+    Tensor::cat(joined.concat(), 0)
+}
+
 fn truncation(name: &str, cut: &str, tokenizer: &Tokenizer) -> String {
+    const SHOWN: usize = 60;
     let limit = tokenizer.model_max_length() - 2;
-    format!("the {name} is longer than this model reads ({limit} tokens); left out: “{cut}”")
+    let words = cut.split_whitespace().collect::<Vec<_>>().join(" ");
+    let start: String = words.chars().take(SHOWN).collect();
+    let more = if start.len() < words.len() { "…" } else { "" };
+    format!("the {name} is longer than this model reads ({limit} tokens); left out: “{start}{more}”")
 }

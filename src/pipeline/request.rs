@@ -7,7 +7,7 @@ use crate::{Error, Result};
 pub const MAX_SIZE: usize = 2048;
 
 /// A picture to draw; the fields have diffusers' names.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Request {
     /// What to draw; may be empty.
     pub prompt: String,
@@ -36,6 +36,26 @@ pub struct Request {
 }
 
 impl Request {
+    /// The settings that all requests of a batch share: those of the first.
+    ///
+    /// # Errors
+    /// [`Error::Request`] when there is none, or when they differ in more than prompt, negative prompt and seed.
+    pub fn common(batch: &[Self]) -> Result<&Self> {
+        let Some((first, others)) = batch.split_first() else {
+            return Err(Error::Request("no prompt to draw".into()));
+        };
+        let like_first = |other: &Self| Self {
+            prompt: first.prompt.clone(),
+            negative_prompt: first.negative_prompt.clone(),
+            seed: first.seed,
+            ..other.clone()
+        };
+        match others.iter().all(|other| like_first(other) == *first) {
+            true => Ok(first),
+            false => Err(Error::Request("the prompts of one batch need the same settings".into())),
+        }
+    }
+
     /// Refuses what cannot be drawn. `scale` is the number of pixels a latent stands for.
     ///
     /// # Errors

@@ -15,11 +15,10 @@ use super::data::{self, PictureBatch, PictureSource, Prefetch, push_planes};
 use super::dataset::{Split, Stickers};
 use super::export;
 use super::init;
-use super::picture::Picture;
 use super::run::{Outcome, Settings, Stage, Task, run_stage};
 use super::sheet::sheet;
 use crate::models::{AutoencoderTiny, AutoencoderTinyConfig, AutoencoderTinyLayer};
-use crate::pipeline::Image;
+use crate::picture::Picture;
 use crate::{Error, Result};
 
 /// Trains, or goes on training, in `settings.folder`; leaves `vae/` there.
@@ -249,8 +248,7 @@ impl Task<AutoencoderTiny> for AutoencoderTask {
             let mut planes = Vec::new();
             push_planes(picture, &mut planes);
             let input = Tensor::from_data(TensorData::new(planes, [1, 3, self.size, self.size]), &device);
-            let decoded = pollster::block_on(Image::from_tensor(average.decode(average.encode(input))))?.remove(0);
-            let decoded = Picture { width: decoded.width, height: decoded.height, rgb: decoded.rgb };
+            let decoded = pollster::block_on(Picture::from_tensor(average.decode(average.encode(input))))?.remove(0);
             let text = format!("{:.1} dB", psnr(picture, &decoded));
             cells.extend([(picture.clone(), name.clone()), (decoded, text)]);
         }

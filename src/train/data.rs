@@ -6,7 +6,7 @@ use std::sync::mpsc::{Receiver, sync_channel};
 
 use super::config::Pictures;
 use super::dataset::{Pack, Recipe, Split, Stickers};
-use super::picture::Picture;
+use crate::picture::Picture;
 use crate::random::{self, Generator, Mt19937};
 use crate::text::Tokenizer;
 use crate::{Error, Result};

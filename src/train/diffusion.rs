@@ -13,7 +13,6 @@ use super::checkpoint::{self, Position, TrainState};
 use super::config::{DiffusionConfig, Latents};
 use super::data::{self, CaptionedBatch, CaptionedSource, Content, LatentStore, Prefetch, push_planes};
 use super::dataset::{Split, Stickers};
-use super::picture::Picture;
 use super::run::{Outcome, Settings, Stage, Task, run_stage};
 use super::samples::{Frozen, Samples};
 use super::{export, init, vocabulary};
@@ -21,6 +20,7 @@ use crate::models::{
     AddedConditions, AutoencoderTiny, AutoencoderTinyConfig, ClipTextConfig, ClipTextModel, UNet2DConditionConfig,
     UNet2DConditionModel, parse,
 };
+use crate::picture::Picture;
 use crate::schedulers::{NoiseSchedule, PredictionType, SchedulerConfig};
 use crate::weights::{self, Checkpoint, DirFiles, Files};
 use crate::{Error, Result};

@@ -14,7 +14,6 @@ pub mod export;
 pub mod font;
 pub mod init;
 pub mod optim;
-pub mod picture;
 pub mod run;
 pub mod samples;
 pub mod sheet;
@@ -22,5 +21,3 @@ pub mod sheet;
 mod testing;
 pub mod values;
 pub mod vocabulary;
-
-pub use picture::Picture;

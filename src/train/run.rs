@@ -14,7 +14,7 @@ use super::config::Training;
 use super::curves::{Curves, Row};
 use super::data::Prefetch;
 use super::ema;
-use super::picture::Picture;
+use crate::picture::Picture;
 use crate::{Error, Result};
 
 /// Where a run computes, where it writes and when it stops.

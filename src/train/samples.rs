@@ -9,11 +9,11 @@ use burn::tensor::Device;
 use super::config::SheetConfig;
 use super::dataset::{Split, Stickers};
 use super::diffusion::DiffusionModel;
-use super::picture::Picture;
 use super::sheet::sheet;
 use super::vocabulary;
 use crate::Result;
 use crate::models::{AutoencoderTiny, AutoencoderTinyConfig, UNet2DConditionConfig, Vae};
+use crate::picture::Picture;
 use crate::pipeline::{Components, Defaults, Pipeline, Request, StepEvent};
 use crate::schedulers::SchedulerConfig;
 
@@ -63,8 +63,7 @@ impl Samples {
             let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
             let request = self.request(&record.caption, i);
             let (mut images, _) = pollster::block_on(pipeline.generate(&request, &mut on_step))?;
-            let image = images.remove(0);
-            let drawn = Picture { width: image.width, height: image.height, rgb: image.rgb };
+            let drawn = images.remove(0);
             let said = if held_out { format!("{} (held out)", record.caption) } else { record.caption };
             cells.extend([(truth, said), (drawn, String::new())]);
         }

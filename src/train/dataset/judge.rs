@@ -2,10 +2,10 @@
 //!
 //! Colours are compared in Oklab (Ottosson 2020, "A perceptual color space for image processing"), where equal distances look alike.
 
-use super::super::picture::Picture;
 use super::recipe::Recipe;
 use super::style::tone;
 use crate::error::{Error, Result};
+use crate::picture::Picture;
 
 /// The palette of a recipe, prepared for looking at pictures.
 pub struct ColourJudge {
@@ -66,9 +66,15 @@ impl ColourJudge {
         if !self.backgrounds.iter().any(|(n, _)| n == name) {
             return Err(Error::Request(format!("no background '{name}' in the palette")));
         }
+        Ok(self.background_of(picture) == Some(name))
+    }
+
+    /// The palette's background that most of the picture's border is; none when no one colour is.
+    pub fn background_of(&self, picture: &Picture) -> Option<&str> {
         let border = border(picture);
-        let named = border.iter().filter(|pixel| self.background_name(oklab(**pixel)) == Some(name)).count();
-        Ok(2 * named > border.len())
+        let names = border.iter().map(|pixel| self.background_name(oklab(*pixel))).collect::<Vec<_>>();
+        let most = |name: &&str| 2 * names.iter().filter(|n| **n == Some(*name)).count() > border.len();
+        self.backgrounds.iter().map(|(name, _)| name.as_str()).find(most)
     }
 
     /// The palette's background that the colour is, or none when it is far from all.

@@ -1,11 +1,11 @@
 //! Scene -> picture. Pure: the same scene at the same size is the same picture, bit for bit.
 
-use super::super::picture::Picture;
 use super::raster::{Glyph, Layer};
 use super::sample::Stickers;
 use super::scene::{Place, Scene, Size, Style, Turn};
 use super::style;
 use crate::error::{Error, Result};
+use crate::picture::Picture;
 
 impl Stickers {
     /// The scene as a square picture of `size` pixels a side.
@@ -37,6 +37,21 @@ impl Stickers {
     /// As [`Stickers::render`].
     pub fn glyph(&self, name: &str, size: usize) -> Result<Picture> {
         self.render(&Scene::plain(name), size)
+    }
+
+    /// Every glyph of the pack in the pack's order, plain on white as [`Stickers::glyph`] draws it, under its caption
+    /// name where it is one of the recipe's and under its Unicode name elsewhere.
+    pub fn all_glyphs(&self, size: usize) -> Vec<(String, Picture)> {
+        let mut names = self.pack.concepts.iter().map(|concept| concept.name.clone()).collect::<Vec<_>>();
+        for (name, &at) in &self.index {
+            names[at].clone_from(name);
+        }
+        let drawn = self.pack.glyphs.iter().map(|glyph| {
+            let mut picture = Picture::filled(size, size, [255; 3]);
+            glyph.layer(|colour| colour).resized(size, size).over(&mut picture, 0, 0);
+            picture
+        });
+        names.into_iter().zip(drawn).collect()
     }
 
     /// One glyph with the scene's colour, style and turn, `side` pixels a side.

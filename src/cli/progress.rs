@@ -1,0 +1,54 @@
+//! How far a command is: one line that is written over on a terminal, now and then a line of its own in a file.
+
+use std::io::{IsTerminal, Write};
+use std::time::{Duration, Instant};
+
+/// Says on standard error what is being done, how much of it is, and the time left.
+pub struct Progress {
+    terminal: bool,
+    /// What is being done, and since when.
+    doing: Option<(String, Instant)>,
+    said: Instant,
+    line_open: bool,
+}
+
+/// Between lines that are no terminal's.
+const SELDOM: Duration = Duration::from_secs(20);
+
+impl Progress {
+    /// Nothing is said yet.
+    pub fn new() -> Self {
+        Self { terminal: std::io::stderr().is_terminal(), doing: None, said: Instant::now(), line_open: false }
+    }
+
+    /// `done` of `total` steps of `what` are done.
+    pub fn say(&mut self, what: &str, done: usize, total: usize) {
+        if self.doing.as_ref().is_none_or(|(doing, _)| doing != what) {
+            self.doing = Some((what.to_owned(), Instant::now()));
+        }
+        let since = self.doing.as_ref().map_or(0.0, |(_, since)| since.elapsed().as_secs_f64());
+        let left = since / done.max(1) as f64 * (total - done.min(total)) as f64;
+        let line = format!("{what}: {done} of {total}, {since:.0} s, {left:.0} s left");
+        if self.terminal {
+            eprint!("\r{line:<70}");
+            let _ = std::io::stderr().flush();
+            self.line_open = true;
+        } else if self.said.elapsed() >= SELDOM {
+            eprintln!("{line}");
+            self.said = Instant::now();
+        }
+    }
+
+    /// Ends the line, so that something else can be said.
+    pub fn end(&mut self) {
+        if std::mem::take(&mut self.line_open) {
+            eprintln!();
+        }
+    }
+}
+
+impl Drop for Progress {
+    fn drop(&mut self) {
+        self.end();
+    }
+}

@@ -1,0 +1,67 @@
+//! Prompts to pictures, several at a time.
+
+use std::ops::ControlFlow;
+
+use super::{Prompt, Settings};
+use crate::Result;
+use crate::picture::Picture;
+use crate::pipeline::{Pipeline, Request, StepEvent};
+use crate::schedulers;
+
+/// What all prompts share, and how many are drawn at once.
+pub struct Batch {
+    request: Request,
+    size: usize,
+}
+
+impl Batch {
+    /// From an evaluation's settings.
+    ///
+    /// # Errors
+    /// [`crate::Error::Request`] for a scheduler that is not known.
+    pub fn new(pipeline: &Pipeline, settings: &Settings) -> Result<Self> {
+        let named = |name: &String| schedulers::named(name, pipeline.scheduler());
+        let request = Request {
+            prompt: String::new(),
+            negative_prompt: String::new(),
+            seed: 0,
+            num_inference_steps: settings.steps,
+            guidance_scale: settings.guidance_scale,
+            guidance_rescale: 0.0,
+            width: settings.size,
+            height: settings.size,
+            num_images_per_prompt: 1,
+            clip_skip: None,
+            eta: 0.0,
+            scheduler: settings.scheduler.as_ref().map(named).transpose()?,
+        };
+        Ok(Self { request, size: settings.batch })
+    }
+}
+
+/// Draws every prompt with its own seed, as `fourstep generate` would; also gives what the pipeline had to say, once
+/// each. `progress` is told how many are done.
+///
+/// # Errors
+/// Those of [`Pipeline::generate_batch`].
+pub fn draw(
+    pipeline: &Pipeline,
+    batch: &Batch,
+    prompts: &[Prompt],
+    mut progress: impl FnMut(usize),
+) -> Result<(Vec<Picture>, Vec<String>)> {
+    let mut pictures = Vec::with_capacity(prompts.len());
+    let mut notes = Vec::new();
+    let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
+    for some in prompts.chunks(batch.size.max(1)) {
+        let request = |p: &Prompt| Request { prompt: p.text.clone(), seed: p.seed, ..batch.request.clone() };
+        let requests: Vec<Request> = some.iter().map(request).collect();
+        let (images, warnings) = pollster::block_on(pipeline.generate_batch(&requests, &mut on_step))?;
+        pictures.extend(images);
+        notes.extend(warnings);
+        progress(pictures.len());
+    }
+    notes.sort_unstable();
+    notes.dedup();
+    Ok((pictures, notes))
+}

@@ -1,0 +1,244 @@
+//! The numbers of an evaluation: as JSON, and as a short table for people.
+
+use std::fmt::Write;
+
+use serde::{Deserialize, Serialize};
+
+use super::{Asked, Combinations, Distance, Prompt};
+use crate::train::dataset::Scene;
+
+/// What was asked, of which model, drawn how.
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Settings {
+    /// The model's folder.
+    pub model: String,
+    /// The pack's file.
+    pub pack: String,
+    /// The recipe's file.
+    pub recipe: String,
+    /// Where it was drawn.
+    pub device: String,
+    /// Plain prompts.
+    pub prompts: usize,
+    /// Prompts for a colour, and again as many for a background.
+    pub colour_prompts: usize,
+    /// Denoising steps.
+    pub steps: usize,
+    /// 1 and below: no guidance.
+    pub guidance_scale: f32,
+    /// The sampler's short name; none is the model's own.
+    pub scheduler: Option<String>,
+    /// Side of the pictures in pixels.
+    pub size: usize,
+    /// Of the prompts and their noise.
+    pub seed: u64,
+    /// Pictures drawn at once.
+    pub batch: usize,
+}
+
+/// Everything that was counted.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Report {
+    /// What was asked.
+    pub settings: Settings,
+    /// By each distance.
+    pub retrieval: Vec<Retrieval>,
+    /// Colours and backgrounds.
+    pub colours: Vec<ColourShare>,
+    /// The autoencoder by itself.
+    pub autoencoder: Reconstruction,
+    /// How long it took.
+    pub times: Times,
+    /// What the pipeline had to say.
+    pub warnings: Vec<String>,
+    /// One for each prompt.
+    pub drawings: Vec<Drawing>,
+}
+
+/// How often the nearest glyph is the one that was asked for; shares in 0..1.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Retrieval {
+    /// Nearest by this.
+    pub distance: Distance,
+    /// How many were asked.
+    pub prompts: usize,
+    /// How many there are in the pack; chance is 1 in these.
+    pub glyphs: usize,
+    /// Nearest of all glyphs.
+    pub top_1: f64,
+    /// Among the five nearest of all glyphs.
+    pub top_5: f64,
+    /// How many the recipe has.
+    pub concepts: usize,
+    /// Nearest of the recipe's.
+    pub top_1_among_concepts: f64,
+    /// Among the five nearest of the recipe's.
+    pub top_5_among_concepts: f64,
+}
+
+/// How often an asked colour is there; shares in 0..1.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct ColourShare {
+    /// Of the glyph or of the background.
+    pub asked: Asked,
+    /// Which combinations.
+    pub combinations: Combinations,
+    /// How many were asked.
+    pub prompts: usize,
+    /// In the drawings for them.
+    pub share: f64,
+    /// In the drawings for prompts of other colours, trained and held-out ones together.
+    pub chance: f64,
+    /// In the dataset's own pictures.
+    pub truth: f64,
+}
+
+/// What the autoencoder loses; decibels, null in JSON for infinity.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Reconstruction {
+    /// How many.
+    pub pictures: usize,
+    /// Mean over pictures of the PSNR of each.
+    pub mean_psnr_db: f64,
+    /// PSNR of the mean squared error over all pictures.
+    pub psnr_of_mean_db: f64,
+    /// Of the picture that loses most.
+    pub worst_psnr_db: f64,
+    /// Its name.
+    pub worst: String,
+}
+
+/// Seconds.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Times {
+    /// All drawings.
+    pub drawing_s: f64,
+    /// One drawing.
+    pub picture_s: f64,
+    /// Everything after loading.
+    pub all_s: f64,
+}
+
+/// One prompt and what was drawn for it; `fourstep generate` with this seed draws it again.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+pub struct Drawing {
+    /// What the model read.
+    pub prompt: String,
+    /// Of its noise.
+    pub seed: u64,
+    /// What it was looked at for.
+    pub asked: Asked,
+    /// Of the scene.
+    pub combinations: Combinations,
+    /// Whether that was there; for concepts: nearest of all glyphs by [`Distance::HEADLINE`].
+    pub found: bool,
+    /// The nearest glyph, the main colour, or the background.
+    pub looks_like: String,
+    /// Place of the asked concept among all glyphs, by each distance; empty for colours.
+    pub ranks: Vec<usize>,
+    /// Place among the recipe's concepts, likewise.
+    pub ranks_among_concepts: Vec<usize>,
+    /// What it should show.
+    pub scene: Scene,
+}
+
+impl Drawing {
+    /// Not looked at yet.
+    pub fn new(prompt: &Prompt) -> Self {
+        Self {
+            prompt: prompt.text.clone(),
+            seed: prompt.seed,
+            asked: prompt.asked,
+            combinations: prompt.combinations,
+            found: false,
+            looks_like: String::new(),
+            ranks: Vec::new(),
+            ranks_among_concepts: Vec::new(),
+            scene: prompt.scene.clone(),
+        }
+    }
+}
+
+impl Report {
+    /// A Markdown table, and a line on how it was made.
+    pub fn markdown(&self) -> String {
+        let mut rows: Vec<[String; 4]> = Vec::new();
+        for retrieval in self.retrieval.iter().filter(|r| r.prompts > 0) {
+            retrieval.rows(&mut rows);
+        }
+        for colour in self.colours.iter().filter(|c| c.prompts > 0) {
+            rows.push(colour.row());
+        }
+        let mut text = String::from("| counted | prompts | share | chance |\n|---|---:|---:|---:|\n");
+        for row in rows {
+            let _ = writeln!(text, "| {} |", row.join(" | "));
+        }
+        let Reconstruction { pictures, mean_psnr_db, psnr_of_mean_db, worst_psnr_db, worst } = &self.autoencoder;
+        let _ = writeln!(
+            text,
+            "\nAutoencoder over {pictures} glyphs: mean PSNR {mean_psnr_db:.1} dB, PSNR of the mean error {psnr_of_mean_db:.1} dB, worst {worst_psnr_db:.1} dB ({worst})."
+        );
+        let Settings { steps, guidance_scale, scheduler, size, seed, device, .. } = &self.settings;
+        let scheduler = scheduler.as_deref().unwrap_or("the model's scheduler");
+        let picture_s = self.times.picture_s;
+        let _ = writeln!(
+            text,
+            "Drawn with {scheduler}, {steps} steps, guidance {guidance_scale}, {size} px, seed {seed}, on {device}: {picture_s:.2} s a picture."
+        );
+        text
+    }
+
+    /// One line for each drawing that does not show what was asked.
+    pub fn failures(&self) -> String {
+        let mut text = String::new();
+        for drawing in self.drawings.iter().filter(|drawing| !drawing.found) {
+            let Drawing { prompt, seed, looks_like, ranks, .. } = drawing;
+            let place = Distance::ALL.iter().position(|d| *d == Distance::HEADLINE).and_then(|i| ranks.get(i));
+            let place = place.map(|rank| format!("; what was asked is at place {rank}")).unwrap_or_default();
+            let _ = writeln!(text, "{prompt} (seed {seed}): {looks_like}{place}");
+        }
+        text
+    }
+}
+
+impl Retrieval {
+    fn rows(&self, rows: &mut Vec<[String; 4]>) {
+        let by = match self.distance {
+            Distance::Pixel => "L2",
+            Distance::Shift => "L2 at half size, shifts allowed",
+        };
+        let mut row = |what: String, share: f64, chance: f64| {
+            rows.push([format!("{what} ({by})"), self.prompts.to_string(), percent(share), percent(chance)]);
+        };
+        let (glyphs, concepts) = (self.glyphs, self.concepts);
+        let among = |k: usize, n: usize| (k as f64 / n.max(1) as f64).min(1.0);
+        row(format!("nearest of all {glyphs} glyphs is the asked one"), self.top_1, among(1, glyphs));
+        row(format!("asked one among the 5 nearest of {glyphs}"), self.top_5, among(5, glyphs));
+        row(
+            format!("nearest of the {concepts} concepts is the asked one"),
+            self.top_1_among_concepts,
+            among(1, concepts),
+        );
+        row(format!("asked one among the 5 nearest of {concepts}"), self.top_5_among_concepts, among(5, concepts));
+    }
+}
+
+impl ColourShare {
+    fn row(&self) -> [String; 4] {
+        let what = match self.asked {
+            Asked::Background => "asked background is there",
+            _ => "asked colour is there",
+        };
+        let which = match self.combinations {
+            Combinations::Trained => "trained combinations",
+            Combinations::HeldOut => "held-out combinations",
+        };
+        let truth = percent(self.truth);
+        let what = format!("{what}, {which} (in the dataset's own pictures: {truth})");
+        [what, self.prompts.to_string(), percent(self.share), percent(self.chance)]
+    }
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.*} %", if share > 0.0 && share < 0.01 { 2 } else { 1 }, 100.0 * share)
+}
