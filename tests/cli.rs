@@ -81,9 +81,9 @@ impl Model {
             let own = |view: &TensorView| (view.dtype(), view.shape().to_vec(), view.data().to_vec());
             let mut weights: Weights = file.tensors().iter().map(|(key, view)| (key.clone(), own(view))).collect();
             edit(&mut weights);
-            let views = weights.iter().map(|(key, (dtype, shape, data))| {
-                (key, TensorView::new(*dtype, shape.clone(), data).unwrap())
-            });
+            let views = weights
+                .iter()
+                .map(|(key, (dtype, shape, data))| (key, TensorView::new(*dtype, shape.clone(), data).unwrap()));
             *bytes = safetensors::serialize(views, None).unwrap();
         });
     }
@@ -135,7 +135,18 @@ fn copy(from: &Path, to: &Path) {
 #[test]
 fn odd_prompts_draw_and_long_ones_say_what_is_left_out() {
     let model = Model::new();
-    for prompt in ["", " \n\t", "🦊", "🦊👩‍👩‍👧‍👦🏳️‍🌈", "лиса на синем фоне", "青い背景の狐", "ثعلب", "\u{7f}\u{202e}", "a\u{301}\u{308}", "<|endoftext|>"] {
+    for prompt in [
+        "",
+        " \n\t",
+        "🦊",
+        "🦊👩‍👩‍👧‍👦🏳️‍🌈",
+        "лиса на синем фоне",
+        "青い背景の狐",
+        "ثعلب",
+        "\u{7f}\u{202e}",
+        "a\u{301}\u{308}",
+        "<|endoftext|>",
+    ] {
         let said = model.draws(prompt, &[]);
         assert_eq!(said, "", "{prompt:?}");
     }
@@ -202,11 +213,31 @@ fn broken_weights_are_named() {
         ("no header", |m| m.edit_bytes(TEXT, |b| b[8..60].fill(b'x')), &[TEXT, "no safetensors file"]),
         ("a huge header", |m| m.edit_bytes(TEXT, |b| b[..8].fill(0xff)), &[TEXT, "no safetensors file"]),
         ("missing", |m| m.edit_weights(UNET, |w| drop(w.remove("conv_in.bias"))), &[UNET, "conv_in.bias", "missing"]),
-        ("surplus", |m| m.edit_weights(VAE, |w| drop(w.insert("a.lora".into(), (Dtype::F32, vec![1], vec![0; 4])))), &[VAE, "surplus", "a.lora"]),
-        ("misshapen", |m| m.edit_weights(UNET, |w| w.get_mut("conv_in.bias").unwrap().1.insert(0, 1)), &[UNET, "conv_in.bias", "[1, 16]", "[16]"]),
-        ("NaN", |m| m.edit_weights(TEXT, |w| fill(w, "text_model.final_layer_norm.weight", f32::NAN)), &[TEXT, "final_layer_norm.weight", "not finite"]),
-        ("integers", |m| m.edit_weights(UNET, |w| *w.get_mut("conv_in.bias").unwrap() = (Dtype::U8, vec![16], vec![1; 16])), &[UNET, "conv_in.bias", "U8"]),
-        ("overflowing", |m| m.edit_weights(UNET, |w| fill(w, "conv_in.weight", 3e38)), &["latents", "not finite", "step 0"]),
+        (
+            "surplus",
+            |m| m.edit_weights(VAE, |w| drop(w.insert("a.lora".into(), (Dtype::F32, vec![1], vec![0; 4])))),
+            &[VAE, "surplus", "a.lora"],
+        ),
+        (
+            "misshapen",
+            |m| m.edit_weights(UNET, |w| w.get_mut("conv_in.bias").unwrap().1.insert(0, 1)),
+            &[UNET, "conv_in.bias", "[1, 16]", "[16]"],
+        ),
+        (
+            "NaN",
+            |m| m.edit_weights(TEXT, |w| fill(w, "text_model.final_layer_norm.weight", f32::NAN)),
+            &[TEXT, "final_layer_norm.weight", "not finite"],
+        ),
+        (
+            "integers",
+            |m| m.edit_weights(UNET, |w| *w.get_mut("conv_in.bias").unwrap() = (Dtype::U8, vec![16], vec![1; 16])),
+            &[UNET, "conv_in.bias", "U8"],
+        ),
+        (
+            "overflowing",
+            |m| m.edit_weights(UNET, |w| fill(w, "conv_in.weight", 3e38)),
+            &["latents", "not finite", "step 0"],
+        ),
         ("no weights", |m| std::fs::remove_file(m.path(UNET)).unwrap(), &["no model", UNET]),
     ];
     for (what, breaks, words) in breaks {
@@ -227,10 +258,20 @@ fn unknown_configuration_values_are_named() {
         (unet, "block_out_channels", "wide".into(), &[unet, "wide"]),
         (unet, "cross_attention_dim", 25.into(), &[unet, "cross_attention_dim = 25"]),
         (unet, "norm_num_groups", 0.into(), &[unet, "norm_num_groups = 0"]),
-        ("vae/config.json", "_class_name", "AutoencoderMagic".into(), &["vae/config.json", "AutoencoderMagic", "AutoencoderKL"]),
+        (
+            "vae/config.json",
+            "_class_name",
+            "AutoencoderMagic".into(),
+            &["vae/config.json", "AutoencoderMagic", "AutoencoderKL"],
+        ),
         ("text_encoder/config.json", "hidden_act", "tanh".into(), &["text_encoder/config.json", "tanh"]),
         ("text_encoder/config.json", "vocab_size", 1000.into(), &["text_encoder/config.json", "vocab_size"]),
-        ("scheduler/scheduler_config.json", "beta_schedule", "wavy".into(), &["scheduler_config.json", "beta_schedule", "wavy"]),
+        (
+            "scheduler/scheduler_config.json",
+            "beta_schedule",
+            "wavy".into(),
+            &["scheduler_config.json", "beta_schedule", "wavy"],
+        ),
         ("tokenizer/special_tokens_map.json", "pad_token", "<|nothing|>".into(), &["vocab.json", "<|nothing|>"]),
     ];
     for (file, key, value, words) in breaks {
@@ -238,7 +279,9 @@ fn unknown_configuration_values_are_named() {
         model.edit_json(file, |config| config[key] = value);
         model.refuses(&[], words);
     }
-    for file in [unet, "vae/config.json", "tokenizer/vocab.json", "tokenizer/merges.txt", "scheduler/scheduler_config.json"] {
+    for file in
+        [unet, "vae/config.json", "tokenizer/vocab.json", "tokenizer/merges.txt", "scheduler/scheduler_config.json"]
+    {
         let model = Model::new();
         model.edit_bytes(file, |bytes| bytes.truncate(bytes.len() / 2));
         let name = Path::new(file).file_name().unwrap().to_str().unwrap();

@@ -65,7 +65,8 @@ pub fn run(args: &Eval) -> Result<()> {
     let pipeline = Pipeline::load(&DirFiles::new(&args.model), &args.device.open()?)?;
     let settings = args.settings(&pipeline, &stickers)?;
     let mut progress = Progress::new();
-    let evaluation = evaluate(&pipeline, &stickers, settings, &mut |what, done, total| progress.say(what, done, total))?;
+    let evaluation =
+        evaluate(&pipeline, &stickers, settings, &mut |what, done, total| progress.say(what, done, total))?;
     progress.end();
     for warning in &evaluation.report.warnings {
         eprintln!("note: {warning}");
@@ -79,7 +80,12 @@ pub fn run(args: &Eval) -> Result<()> {
 impl Eval {
     fn settings(&self, pipeline: &Pipeline, stickers: &Stickers) -> Result<Settings> {
         let defaults = pipeline.defaults();
-        ensure!(defaults.width == defaults.height, "the model draws {} x {}: stickers are square", defaults.width, defaults.height);
+        ensure!(
+            defaults.width == defaults.height,
+            "the model draws {} x {}: stickers are square",
+            defaults.width,
+            defaults.height
+        );
         Ok(Settings {
             model: self.model.display().to_string(),
             pack: self.pack.display().to_string(),
@@ -109,7 +115,11 @@ fn write_folder(evaluation: &Evaluation, table: &str, out: &Path) -> Result<()> 
         std::fs::write(&path, text).with_context(|| path.display().to_string())?;
     }
     let failed = report.drawings.iter().filter(|drawing| !drawing.found).count();
-    eprintln!("{failed} of {} drawings do not show what was asked: {}", report.drawings.len(), out.join("failures.txt").display());
+    eprintln!(
+        "{failed} of {} drawings do not show what was asked: {}",
+        report.drawings.len(),
+        out.join("failures.txt").display()
+    );
     Ok(sheet(&cells(evaluation), SHEET_COLUMNS).write_png(&out.join("sheet.png"))?)
 }
 
@@ -120,7 +130,8 @@ const SHEET_CELLS: usize = 64;
 /// right; below it the prompt, and what the drawing looks like instead where it fails.
 fn cells(evaluation: &Evaluation) -> Vec<(Picture, String)> {
     let drawings = &evaluation.report.drawings;
-    let shares = [(Asked::Concept, SHEET_CELLS / 2), (Asked::Colour, SHEET_CELLS / 4), (Asked::Background, SHEET_CELLS / 4)];
+    let shares =
+        [(Asked::Concept, SHEET_CELLS / 2), (Asked::Colour, SHEET_CELLS / 4), (Asked::Background, SHEET_CELLS / 4)];
     let mut chosen: Vec<usize> = Vec::new();
     for (asked, count) in shares {
         let these: Vec<usize> = (0..drawings.len()).filter(|&i| drawings[i].asked == asked).collect();

@@ -22,18 +22,12 @@ impl Batch {
     pub fn new(pipeline: &Pipeline, settings: &Settings) -> Result<Self> {
         let named = |name: &String| schedulers::named(name, pipeline.scheduler());
         let request = Request {
-            prompt: String::new(),
-            negative_prompt: String::new(),
-            seed: 0,
             num_inference_steps: settings.steps,
             guidance_scale: settings.guidance_scale,
-            guidance_rescale: 0.0,
             width: settings.size,
             height: settings.size,
-            num_images_per_prompt: 1,
-            clip_skip: None,
-            eta: 0.0,
             scheduler: settings.scheduler.as_ref().map(named).transpose()?,
+            ..pipeline.request("")
         };
         Ok(Self { request, size: settings.batch })
     }
@@ -57,7 +51,11 @@ pub fn draw(
         let request = |p: &Prompt| Request { prompt: p.text.clone(), seed: p.seed, ..batch.request.clone() };
         let requests: Vec<Request> = some.iter().map(request).collect();
         let (images, warnings) = pollster::block_on(pipeline.generate_batch(&requests, &mut on_step))?;
-        pictures.extend(images.into_iter().map(|image| Picture { width: image.width, height: image.height, rgb: image.rgb }));
+        pictures.extend(images.into_iter().map(|image| Picture {
+            width: image.width,
+            height: image.height,
+            rgb: image.rgb,
+        }));
         notes.extend(warnings);
         progress(pictures.len());
     }

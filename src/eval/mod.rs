@@ -67,10 +67,13 @@ pub fn evaluate(
         drawings.push(questions::drawing(prompt, picture, (&gallery, &concepts, sought), &judge)?);
         progress("comparing", i + 1, asked.len());
     }
-    let retrieval = Distance::ALL.map(|distance| questions::retrieval(distance, &drawings, glyphs.len(), concepts.len()));
+    let retrieval =
+        Distance::ALL.map(|distance| questions::retrieval(distance, &drawings, glyphs.len(), concepts.len()));
     let colours = questions::colours(&asked, &drawn, &truth, &judge)?;
-    let autoencoder = reconstruction(pipeline, &glyphs, settings.batch, |done| progress("reconstructing", done, glyphs.len()))?;
-    let times = Times { drawing_s, picture_s: drawing_s / asked.len().max(1) as f64, all_s: started.elapsed().as_secs_f64() };
+    let autoencoder =
+        reconstruction(pipeline, &glyphs, settings.batch, |done| progress("reconstructing", done, glyphs.len()))?;
+    let times =
+        Times { drawing_s, picture_s: drawing_s / asked.len().max(1) as f64, all_s: started.elapsed().as_secs_f64() };
     let report = Report { settings, retrieval: retrieval.to_vec(), colours, autoencoder, times, warnings, drawings };
     Ok(Evaluation { report, drawn, truth })
 }

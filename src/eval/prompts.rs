@@ -97,7 +97,10 @@ fn scenes(
     match found.len() == count {
         true => Ok(found),
         false => {
-            let reason = format!("the recipe gives {} scenes of kind {kind:?} ({combinations:?}) in {tries} draws, {count} are asked for", found.len());
+            let reason = format!(
+                "the recipe gives {} scenes of kind {kind:?} ({combinations:?}) in {tries} draws, {count} are asked for",
+                found.len()
+            );
             Err(Error::Request(reason))
         }
     }

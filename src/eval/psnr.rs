@@ -28,7 +28,8 @@ pub fn reconstruction(
         let originals: Vec<&Picture> = some.iter().map(|(_, picture)| picture).collect();
         let decoded = pipeline.decode(pipeline.encode(tensor(pipeline, &originals)));
         let images = pollster::block_on(Image::from_tensor(decoded))?;
-        errors.extend(originals.iter().zip(images).map(|(original, image)| mean_square_error(&original.rgb, &image.rgb)));
+        errors
+            .extend(originals.iter().zip(images).map(|(original, image)| mean_square_error(&original.rgb, &image.rgb)));
         progress(errors.len());
     }
     Ok(summary(pictures, &errors))

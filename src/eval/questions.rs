@@ -67,7 +67,12 @@ pub fn retrieval(distance: Distance, drawings: &[Drawing], glyphs: usize, concep
 ///
 /// # Errors
 /// [`crate::Error::Request`] for a colour that the judge's palette lacks.
-pub fn colours(prompts: &[Prompt], drawn: &[Picture], truth: &[Picture], judge: &ColourJudge) -> Result<Vec<ColourShare>> {
+pub fn colours(
+    prompts: &[Prompt],
+    drawn: &[Picture],
+    truth: &[Picture],
+    judge: &ColourJudge,
+) -> Result<Vec<ColourShare>> {
     let mut shares = Vec::new();
     for asked in [Asked::Colour, Asked::Background] {
         let these: Vec<usize> = (0..prompts.len()).filter(|&i| prompts[i].asked == asked).collect();

@@ -174,11 +174,17 @@ impl Report {
             let _ = writeln!(text, "| {} |", row.join(" | "));
         }
         let Reconstruction { pictures, mean_psnr_db, psnr_of_mean_db, worst_psnr_db, worst } = &self.autoencoder;
-        let _ = writeln!(text, "\nAutoencoder over {pictures} glyphs: mean PSNR {mean_psnr_db:.1} dB, PSNR of the mean error {psnr_of_mean_db:.1} dB, worst {worst_psnr_db:.1} dB ({worst}).");
+        let _ = writeln!(
+            text,
+            "\nAutoencoder over {pictures} glyphs: mean PSNR {mean_psnr_db:.1} dB, PSNR of the mean error {psnr_of_mean_db:.1} dB, worst {worst_psnr_db:.1} dB ({worst})."
+        );
         let Settings { steps, guidance_scale, scheduler, size, seed, device, .. } = &self.settings;
         let scheduler = scheduler.as_deref().unwrap_or("the model's scheduler");
         let picture_s = self.times.picture_s;
-        let _ = writeln!(text, "Drawn with {scheduler}, {steps} steps, guidance {guidance_scale}, {size} px, seed {seed}, on {device}: {picture_s:.2} s a picture.");
+        let _ = writeln!(
+            text,
+            "Drawn with {scheduler}, {steps} steps, guidance {guidance_scale}, {size} px, seed {seed}, on {device}: {picture_s:.2} s a picture."
+        );
         text
     }
 
@@ -208,7 +214,11 @@ impl Retrieval {
         let among = |k: usize, n: usize| (k as f64 / n.max(1) as f64).min(1.0);
         row(format!("nearest of all {glyphs} glyphs is the asked one"), self.top_1, among(1, glyphs));
         row(format!("asked one among the 5 nearest of {glyphs}"), self.top_5, among(5, glyphs));
-        row(format!("nearest of the {concepts} concepts is the asked one"), self.top_1_among_concepts, among(1, concepts));
+        row(
+            format!("nearest of the {concepts} concepts is the asked one"),
+            self.top_1_among_concepts,
+            among(1, concepts),
+        );
         row(format!("asked one among the 5 nearest of {concepts}"), self.top_5_among_concepts, among(5, concepts));
     }
 }

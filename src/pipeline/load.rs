@@ -70,7 +70,10 @@ fn check_widths(unet: &UNet2DConditionConfig, text: &ClipTextConfig, tokenizer: 
     }
     if tokenizer.model_max_length() > text.max_position_embeddings {
         let (a, b) = (tokenizer.model_max_length(), text.max_position_embeddings);
-        return problem(TEXT_ENCODER, format!("the tokenizer's model_max_length is {a}, the text encoder reads {b} tokens"));
+        return problem(
+            TEXT_ENCODER,
+            format!("the tokenizer's model_max_length is {a}, the text encoder reads {b} tokens"),
+        );
     }
     if tokenizer.vocab_size() > text.vocab_size {
         let (a, b) = (tokenizer.vocab_size(), text.vocab_size);
@@ -84,7 +87,8 @@ fn check_channels(unet: &UNet2DConditionConfig, vae: &Vae) -> Result<()> {
     match (read, made) == (latent, latent) {
         true => Ok(()),
         false => {
-            let reason = format!("in_channels = {read}, out_channels = {made}, but the autoencoder's latents have {latent}");
+            let reason =
+                format!("in_channels = {read}, out_channels = {made}, but the autoencoder's latents have {latent}");
             Err(Error::Config { file: UNET.into(), reason })
         }
     }
