@@ -22,18 +22,12 @@ impl Batch {
     pub fn new(pipeline: &Pipeline, settings: &Settings) -> Result<Self> {
         let named = |name: &String| schedulers::named(name, pipeline.scheduler());
         let request = Request {
-            prompt: String::new(),
-            negative_prompt: String::new(),
-            seed: 0,
             num_inference_steps: settings.steps,
             guidance_scale: settings.guidance_scale,
-            guidance_rescale: 0.0,
             width: settings.size,
             height: settings.size,
-            num_images_per_prompt: 1,
-            clip_skip: None,
-            eta: 0.0,
             scheduler: settings.scheduler.as_ref().map(named).transpose()?,
+            ..pipeline.request("")
         };
         Ok(Self { request, size: settings.batch })
     }

@@ -264,3 +264,65 @@ fn truncation(name: &str, cut: &str, tokenizer: &Tokenizer) -> String {
     let more = if start.len() < words.len() { "…" } else { "" };
     format!("the {name} is longer than this model reads ({limit} tokens); left out: “{start}{more}”")
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::MemoryFiles;
+
+    /// The golden pipeline of that name with the golden vocabulary.
+    fn golden(name: &str) -> Pipeline {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/reference");
+        let mut files = MemoryFiles::default();
+        let mut add = |name: &str, path: std::path::PathBuf| files.insert(name, std::fs::read(path).unwrap());
+        for part in ["unet", "vae", "text_encoder", "scheduler", "tokenizer"] {
+            for entry in std::fs::read_dir(root.join("pipelines").join(name).join(part)).unwrap() {
+                let entry = entry.unwrap();
+                add(&format!("{part}/{}", entry.file_name().to_str().unwrap()), entry.path());
+            }
+        }
+        for name in ["vocab.json", "merges.txt"] {
+            add(&format!("tokenizer/{name}"), root.join("tokenizer").join(name));
+        }
+        add("model_index.json", root.join("pipelines").join(name).join("model_index.json"));
+        Pipeline::load(&files, &Device::flex()).unwrap()
+    }
+
+    fn request(pipeline: &Pipeline, prompt: &str, seed: u64, scheduler: &str) -> Request {
+        let scheduler = Some(schedulers::named(scheduler, pipeline.scheduler()).unwrap());
+        let settings =
+            Request { num_inference_steps: 3, guidance_scale: 4.0, width: 64, height: 64, ..pipeline.request(prompt) };
+        Request { seed, scheduler, negative_prompt: "grey".repeat(seed as usize % 2), ..settings }
+    }
+
+    fn drawn(pipeline: &Pipeline, requests: &[Request]) -> Result<Vec<Image>> {
+        let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
+        Ok(pollster::block_on(pipeline.generate_batch(requests, &mut on_step))?.0)
+    }
+
+    #[test]
+    fn a_batch_draws_each_prompt_as_alone() {
+        let pipeline = golden("sd15");
+        // The second adds noise in each step.
+        for scheduler in ["ddim", "euler_a"] {
+            let all = [("a fox", 3), ("a green crown above an owl", 4), ("", 5)];
+            let all = all.map(|(prompt, seed)| request(&pipeline, prompt, seed, scheduler));
+            let together = drawn(&pipeline, &all).unwrap();
+            for (request, image) in all.iter().zip(&together) {
+                let alone = &drawn(&pipeline, std::slice::from_ref(request)).unwrap()[0];
+                let apart = alone.rgb.iter().zip(&image.rgb).map(|(a, b)| a.abs_diff(*b)).max();
+                assert!(apart <= Some(1), "{scheduler}: {apart:?} of 255");
+            }
+            assert!(together[0] != together[1] && together[1] != together[2]);
+        }
+    }
+
+    #[test]
+    fn a_batch_of_different_settings_or_of_nothing_is_refused() {
+        let pipeline = golden("sd15");
+        let one = request(&pipeline, "a fox", 1, "ddim");
+        let other = Request { num_inference_steps: 4, ..one.clone() };
+        assert!(drawn(&pipeline, &[one, other]).unwrap_err().to_string().contains("same settings"));
+        assert!(drawn(&pipeline, &[]).unwrap_err().to_string().contains("no prompt"));
+    }
+}
