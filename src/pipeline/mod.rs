@@ -295,7 +295,7 @@ mod tests {
         Request { seed, scheduler, negative_prompt: "grey".repeat(seed as usize % 2), ..settings }
     }
 
-    fn drawn(pipeline: &Pipeline, requests: &[Request]) -> Result<Vec<Image>> {
+    fn drawn(pipeline: &Pipeline, requests: &[Request]) -> Result<Vec<Picture>> {
         let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
         Ok(pollster::block_on(pipeline.generate_batch(requests, &mut on_step))?.0)
     }
