@@ -1,9 +1,9 @@
-"""Golden runs of the shipped model, drawn by Python's diffusers: tests/golden/stickers/*.json and *.safetensors.
+"""Golden runs of the shipped model, drawn by Python's diffusers: tests/golden/stickers/cases/runs.
 
     python tests/reference/stickers_golden.py [--model models/stickers] [--out tests/golden/stickers]
 
-Same layout as the pipeline runs of the reference set (shared/reference/README.md, "Tensors of a run"): float32
-arithmetic on the widened weights, every random draw in the file, one manifest a run. `float64_rerun_rel_l2` is the
+Same layout as the runs of tests/golden/reference (its README, "Tensors of a run"): float32 arithmetic on the widened
+weights, every random draw in the file, one manifest a run, and an index. `float64_rerun_rel_l2` is the
 reference's own distance from a float64 run on the same draws.
 """
 
@@ -31,18 +31,23 @@ def main():
     parser.add_argument("--model", default="models/stickers")
     parser.add_argument("--out", default="tests/golden/stickers")
     args = parser.parse_args()
-    out = Path(args.out)
+    out = Path(args.out) / "cases" / "runs"
     out.mkdir(parents=True, exist_ok=True)
+    index = []
     for run in RUNS:
         tensors, scheduler = draw(args.model, run, torch.float32)
         exact, _ = draw(args.model, run, torch.float64, noise=tensors["noise.0"])
         floor = {name: relative_l2(tensors[name], exact[name]) for name in sorted(exact)
                  if exact[name].dtype == torch.float64}
         manifest = manifest_of(run, tensors, scheduler, floor)
-        manifest["float64_rerun_image_u8_max_abs"] = int((tensors["image_u8"].int() - exact["image_u8"].int()).abs().max())
+        difference = (tensors["image_u8"].int() - exact["image_u8"].int()).abs().max()
+        manifest["float64_rerun_image_u8_max_abs"] = int(difference)
         save_file(tensors, out / f"{run['name']}.safetensors")
         (out / f"{run['name']}.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
+        index.append({"name": run["name"], "kind": "text2img", "pipeline": "stickers", "scheduler": run["scheduler"],
+                      "json": f"runs/{run['name']}.json"})
         print(f"{run['name']}: {len(tensors)} tensors, largest float64 difference {max(floor.values()):.1e}")
+    (out / "index.json").write_text(json.dumps(index, indent=1) + "\n")
 
 
 def draw(model, run, dtype, noise=None):
@@ -52,7 +57,8 @@ def draw(model, run, dtype, noise=None):
     pipe.set_progress_bar_config(disable=True)
     size = pipe.unet.config.sample_size
     if noise is None:
-        noise = torch.randn((1, pipe.unet.config.in_channels, size, size), generator=torch.Generator().manual_seed(run["seed"]))
+        generator = torch.Generator().manual_seed(run["seed"])
+        noise = torch.randn((1, pipe.unet.config.in_channels, size, size), generator=generator)
     steps = {"unet_in": [], "unet_out": [], "unet_timesteps": [], "latents": []}
     once = {"noise.0": noise}
     record(pipe, steps, once)
@@ -102,7 +108,8 @@ def manifest_of(run, tensors, scheduler, floor):
         "prompt": run["prompt"], "negative_prompt": run["negative_prompt"], "seed": run["seed"], "steps": run["steps"],
         "guidance_scale": run["guidance_scale"], "width": side, "height": side, "unet_trace": "all calls",
         "scheduler": {"_class_name": type(scheduler).__name__, **config},
-        "noise_draws": [{"tensor": "noise.0", "drawn_in": "prepare_latents"}], "file": f"{run['name']}.safetensors",
+        "noise_draws": [{"tensor": "noise.0", "drawn_in": "prepare_latents"}],
+        "file": f"runs/{run['name']}.safetensors",
         "tensors": {name: {"dtype": str(t.dtype).removeprefix("torch."), "shape": list(t.shape)}
                     for name, t in sorted(tensors.items())},
         "tolerance": {"rel_l2": BOUND if worst <= BOUND / 5 else 5 * worst, "image_u8_max_abs": 1},

@@ -18,9 +18,10 @@ from .run import Average, Run, learning_rate, step_generator
 CONFIG = {
     "seed": 1, "batch": 16, "lanes": 2,
     "width": 64, "latent_channels": 8, "encoder_blocks": [0, 2, 3], "decoder_blocks": [3, 3, 0],
-    "steps": 1300, "decoder_steps": 600, "warm_up": 30, "rate": 1e-3, "muon_rate": 4e-3, "weight_decay": 0.01,
+    "steps": 1300, "decoder_steps": 1100, "warm_up": 30, "rate": 1e-3, "muon_rate": 4e-3, "weight_decay": 0.01,
     "glyph_share": 0.5, "noise": 0.05, "average": 0.99,
     "loss": {"absolute": 1.0, "square": 10.0, "edge": 0.5, "statistics": 0.1},
+    "decoder_loss": {"absolute": 1.0, "square": 30.0, "edge": 0.5, "statistics": 0.0},
 }
 
 
@@ -52,7 +53,9 @@ def train(config, pictures, glyphs, folder):
             average.model.save_pretrained(run.folder / "vae")  # the encoder is final: diffusion can begin
         for lane in lanes.models:
             lane.encoder.requires_grad_(not decoder_only)
-        report = lanes.backward(lambda m, part: loss(m, part, config), draw_batch(config, pictures, glyphs, step))
+        weights = config["decoder_loss" if decoder_only else "loss"]
+        batch = draw_batch(config, pictures, glyphs, step)
+        report = lanes.backward(lambda model, part: loss(model, part, weights), batch)
         nn.utils.clip_grad_norm_(model.parameters(), 1.0)
         optimizer.step(rate_scale(config, step))
         average.update(model)
@@ -101,13 +104,12 @@ def psnr(model, glyphs):
         decoded = decode(model, encode(model, part))
         errors.append((decoded / 255 - part / 255).square().mean((1, 2, 3)))
     errors = torch.cat(errors).clamp_min(1e-8)
-    return {"psnr_of_mean": round(float(-10 * errors.mean().log10()), 2),
-            "mean_psnr": round(float((-10 * errors.log10()).mean()), 2), "worst": round(float(-10 * errors.max().log10()), 2)}
+    values = {"psnr_of_mean": errors.mean(), "mean_psnr": errors.log().mean().exp(), "worst": errors.max()}
+    return {name: round(float(-10 * value.log10()), 2) for name, value in values.items()}
 
 
-def loss(model, part, config):
+def loss(model, part, weights):
     """Absolute, square and edge error of the decoded picture in [0, 1], and the latents' distance from standard."""
-    weights = config["loss"]
     target = part["pictures"] / 2 + 0.5
     latents = model.encoder(part["pictures"]).float()
     decoded = model.decoder(latents + part["noise"]).float() / 2 + 0.5
@@ -123,9 +125,10 @@ def loss(model, part, config):
 
 def rate_scale(config, step):
     """Each of the two stages warms up and falls to zero by itself; the decoder's at half the rate."""
-    if step < config["steps"]:
-        return learning_rate(step, 1.0, config["warm_up"], config["steps"] // 2, config["steps"])
-    return learning_rate(step - config["steps"], 0.5, config["warm_up"], config["decoder_steps"], config["decoder_steps"])
+    first, second = config["steps"], config["decoder_steps"]
+    if step < first:
+        return learning_rate(step, 1.0, config["warm_up"], first // 2, first)
+    return learning_rate(step - first, 0.5, config["warm_up"], second, second)
 
 
 def draw_batch(config, pictures, glyphs, step):

@@ -1,4 +1,4 @@
-"""A training run's folder (config.json, curves.csv, checkpoint.pt) and what every run needs: schedule, average, pace."""
+"""A training run's folder (config.json, curves.csv, checkpoint.pt), the averaged weights and the learning rate."""
 
 import copy
 import csv
