@@ -69,6 +69,12 @@ pub enum Error {
         /// Zero-based index of the step.
         step: usize,
     },
+    /// A training run that left the numbers behind.
+    #[error("the loss is not finite before step {step}: lower the learning rate; the last checkpoint is sound")]
+    Diverged {
+        /// Steps taken.
+        step: u64,
+    },
     /// The handler of an event asked to stop.
     #[error("stopped after step {step}")]
     Stopped {

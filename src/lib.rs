@@ -2,8 +2,9 @@
 //!
 //! The whole system on one page, in floor order: a module imports only from floors below it.
 
-// 0: errors and random numbers
+// 0: errors, pictures, random numbers
 pub mod error;
+pub mod picture;
 pub mod random;
 // 1: kernels of our own
 // 2: layers, weights, text

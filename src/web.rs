@@ -8,7 +8,8 @@ use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use crate::pipeline::{Image, Pipeline, Request, StepEvent};
+use crate::picture::Picture;
+use crate::pipeline::{Pipeline, Request, StepEvent};
 use crate::schedulers::{self, SchedulerConfig};
 use crate::weights::MemoryFiles;
 use crate::{Error, Result};
@@ -72,17 +73,30 @@ impl JsPipeline {
         ])?)
     }
 
-    /// Draws. `on_step` gets each step's event and answers whether to go on (a promise of it lets messages in);
+    /// Draws. `on_step` gets each step's event (`{ index, steps, timestep, sigma, milliseconds, preview }`, the time
+    /// without that of the previews) and answers whether to go on (a promise of it lets messages in);
     /// resolves to `{ width, height, rgba, warnings }`. With `latents: true` in the request, each event carries the
     /// latents after the step as a `Float32Array`.
     pub async fn generate(&self, request: JsValue, on_step: Function) -> std::result::Result<Object, JsError> {
         let settings = Settings::parse(&request)?;
         let request = settings.request(&self.0)?;
-        let mut watch = async |event: StepEvent<'_>| match self.report(&event, settings.latents, &on_step).await {
-            Ok(true) => ControlFlow::Continue(()),
-            _ => ControlFlow::Break(()),
+        let (mut started, mut trouble) = (now(), None);
+        let mut watch = async |event: StepEvent<'_>| {
+            let milliseconds = now() - started;
+            let answer = self.report(&event, milliseconds, settings.latents, &on_step).await;
+            started = now();
+            match answer {
+                Ok(true) => return ControlFlow::Continue(()),
+                Ok(false) => {}
+                Err(error) => trouble = Some(error),
+            }
+            ControlFlow::Break(())
         };
-        let (images, warnings) = self.0.generate(&request, &mut watch).await?;
+        let result = self.0.generate(&request, &mut watch).await;
+        if let Some(error) = trouble {
+            return Err(error.into());
+        }
+        let (images, warnings) = result?;
         let warnings = warnings.iter().map(|warning| JsValue::from_str(warning)).collect::<Array>();
         let result = picture(&images[0])?;
         set(&result, "warnings", &warnings)?;
@@ -91,14 +105,21 @@ impl JsPipeline {
 }
 
 impl JsPipeline {
-    async fn report(&self, event: &StepEvent<'_>, latents: bool, on_step: &Function) -> Result<bool> {
+    async fn report(
+        &self,
+        event: &StepEvent<'_>,
+        milliseconds: f64,
+        latents: bool,
+        on_step: &Function,
+    ) -> Result<bool> {
         let preview = self.0.decode(event.pred_original_sample.clone());
-        let preview = Image::from_tensor(preview).await?.swap_remove(0);
+        let preview = Picture::from_tensor(preview).await?.swap_remove(0);
         let message = object(&[
             ("index", (event.index as u32).into()),
             ("steps", (event.steps as u32).into()),
             ("timestep", event.timestep.into()),
             ("sigma", event.sigma.map_or(JsValue::UNDEFINED, Into::into)),
+            ("milliseconds", milliseconds.into()),
             ("preview", picture(&preview)?.into()),
         ])?;
         if latents {
@@ -174,7 +195,12 @@ impl Settings {
     }
 }
 
-fn picture(image: &Image) -> Result<Object> {
+/// Milliseconds since the epoch.
+fn now() -> f64 {
+    js_sys::Date::now()
+}
+
+fn picture(image: &Picture) -> Result<Object> {
     object(&[
         ("width", (image.width as u32).into()),
         ("height", (image.height as u32).into()),

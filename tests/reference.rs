@@ -31,6 +31,8 @@ fn main() {
         }
     }
     let verdict = if failed == 0 && passed > 0 { "ok" } else { "FAILED" };
-    println!("\ntest result: {verdict}. {passed} passed; {failed} failed; {skipped} ignored; 0 measured; 0 filtered out");
+    println!(
+        "\ntest result: {verdict}. {passed} passed; {failed} failed; {skipped} ignored; 0 measured; 0 filtered out"
+    );
     std::process::exit(i32::from(verdict != "ok"));
 }

@@ -62,6 +62,7 @@ async function load({ id, model: wanted, device }, signal) {
   signal.throwIfAborted();
   const store = new Files();
   for (const { path, bytes } of files) store.insert(path, bytes);
+  store.insert("fourstep.json", new TextEncoder().encode(JSON.stringify(model.manifest)));
   pipeline = await Pipeline.load(store, device);
   return { device, warnings, defaults: pipeline.defaults() };
 }

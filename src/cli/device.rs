@@ -12,6 +12,9 @@ pub enum DeviceName {
     Cpu,
     /// A graphics card, or Mesa's software one, through wgpu
     Wgpu,
+    /// A graphics card through Vulkan, with kernels chosen by trial: for training
+    #[cfg(feature = "vulkan")]
+    Vulkan,
 }
 
 impl std::fmt::Display for DeviceName {
@@ -35,6 +38,8 @@ impl DeviceName {
                 let device = pollster::block_on(Device::wgpu_options().init_async());
                 Ok(device.map_err(|error| Error::Device(format!("no wgpu adapter: {error}")))?)
             }
+            #[cfg(feature = "vulkan")]
+            Self::Vulkan => Ok(Device::vulkan(burn::tensor::DeviceKind::DefaultDevice)),
         }
     }
 }

@@ -8,9 +8,9 @@ use anyhow::{Context, Result, ensure};
 use super::device::DeviceName;
 use super::progress::Progress;
 use crate::eval::{Asked, Evaluation, Settings, evaluate};
+use crate::picture::Picture;
 use crate::pipeline::Pipeline;
 use crate::train::dataset::{Pack, Recipe, Stickers};
-use crate::train::picture::Picture;
 use crate::train::sheet::sheet;
 use crate::weights::DirFiles;
 

@@ -2,7 +2,7 @@
 
 use std::io::Write;
 use std::ops::ControlFlow;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 
@@ -54,7 +54,7 @@ pub fn run(args: &Generate) -> Result<()> {
     let device = args.device.open()?;
     let pipeline = Pipeline::load(&DirFiles::new(&args.model), &device)?;
     let request = args.request(&pipeline)?;
-    super::png::check_writable(&args.out).with_context(|| args.out.display().to_string())?;
+    check_writable(&args.out).with_context(|| args.out.display().to_string())?;
     let mut progress = Progress::new();
     let mut on_step = async |event: StepEvent<'_>| {
         progress.say("steps", event.index + 1, event.steps);
@@ -66,8 +66,7 @@ pub fn run(args: &Generate) -> Result<()> {
     for warning in warnings {
         eprintln!("note: {warning}");
     }
-    super::png::write_rgb(&args.out, images[0].width, images[0].height, &images[0].rgb)
-        .with_context(|| args.out.display().to_string())?;
+    images[0].write_png(&args.out)?;
     writeln!(std::io::stdout(), "{}", args.out.display())?;
     Ok(())
 }
@@ -86,5 +85,15 @@ impl Generate {
             scheduler: self.scheduler.as_ref().map(named).transpose()?,
             ..own
         })
+    }
+}
+
+/// Finds out before a long drawing whether its file can be written; leaves no trace.
+fn check_writable(path: &Path) -> std::io::Result<()> {
+    let existed = path.exists();
+    std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    match existed {
+        true => Ok(()),
+        false => std::fs::remove_file(path),
     }
 }

@@ -39,9 +39,14 @@ pub fn run(args: &ManifestArgs) -> Result<()> {
     let mut files = Vec::new();
     collect(&args.dir, "", &mut files)?;
     files.sort_by(|a: &FileEntry, b| a.path.cmp(&b.path));
-    let defaults =
-        Defaults { steps: args.steps, guidance_scale: args.guidance, width: args.size, height: args.size };
-    let manifest = Manifest { name: args.name.clone(), licence: args.licence.clone(), files, defaults, examples: args.examples.clone() };
+    let defaults = Defaults { steps: args.steps, guidance_scale: args.guidance, width: args.size, height: args.size };
+    let manifest = Manifest {
+        name: args.name.clone(),
+        licence: args.licence.clone(),
+        files,
+        defaults,
+        examples: args.examples.clone(),
+    };
     let path = args.dir.join(MANIFEST);
     let text = serde_json::to_string_pretty(&manifest)? + "\n";
     std::fs::write(&path, text).with_context(|| path.display().to_string())?;

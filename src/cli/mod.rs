@@ -5,9 +5,9 @@ mod device;
 mod eval;
 mod generate;
 mod manifest;
-mod png;
 mod progress;
 mod tokenizer;
+mod train;
 
 use clap::{Parser, Subcommand};
 
@@ -25,6 +25,7 @@ enum Command {
     Generate(generate::Generate),
     Manifest(manifest::ManifestArgs),
     Tokenizer(tokenizer::Tokenizer),
+    Train(train::Train),
 }
 
 /// Parses the arguments and runs the command; 0 on success, 2 on an error, with one line on standard error.
@@ -36,6 +37,7 @@ pub fn run() -> u8 {
         Command::Generate(args) => generate::run(&args),
         Command::Manifest(args) => manifest::run(&args),
         Command::Tokenizer(args) => tokenizer::run(&args),
+        Command::Train(args) => train::run(&args),
     };
     match result {
         Ok(()) => 0,

@@ -4,9 +4,9 @@ use std::ops::ControlFlow;
 
 use super::{Prompt, Settings};
 use crate::Result;
+use crate::picture::Picture;
 use crate::pipeline::{Pipeline, Request, StepEvent};
 use crate::schedulers;
-use crate::train::Picture;
 
 /// What all prompts share, and how many are drawn at once.
 pub struct Batch {
@@ -51,11 +51,7 @@ pub fn draw(
         let request = |p: &Prompt| Request { prompt: p.text.clone(), seed: p.seed, ..batch.request.clone() };
         let requests: Vec<Request> = some.iter().map(request).collect();
         let (images, warnings) = pollster::block_on(pipeline.generate_batch(&requests, &mut on_step))?;
-        pictures.extend(images.into_iter().map(|image| Picture {
-            width: image.width,
-            height: image.height,
-            rgb: image.rgb,
-        }));
+        pictures.extend(images);
         notes.extend(warnings);
         progress(pictures.len());
     }

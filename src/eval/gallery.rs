@@ -14,7 +14,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::train::Picture;
+use crate::picture::Picture;
 
 /// How far a drawing is from a glyph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]

@@ -25,8 +25,8 @@ pub use report::{ColourShare, Drawing, Reconstruction, Report, Retrieval, Settin
 use std::time::Instant;
 
 use crate::Result;
+use crate::picture::Picture;
 use crate::pipeline::Pipeline;
-use crate::train::Picture;
 use crate::train::dataset::{ColourJudge, Stickers};
 
 /// A report, and the pictures that it speaks of, in the order of `report.drawings`.

@@ -4,8 +4,8 @@ use burn::tensor::{Tensor, TensorData};
 
 use super::Reconstruction;
 use crate::Result;
-use crate::pipeline::{Image, Pipeline};
-use crate::train::Picture;
+use crate::picture::Picture;
+use crate::pipeline::Pipeline;
 
 /// 10 · log10(255² / mse) in decibels, for a mean squared error of 8-bit values; infinite without error.
 pub fn psnr(mse: f64) -> f64 {
@@ -16,7 +16,7 @@ pub fn psnr(mse: f64) -> f64 {
 /// the autoencoder's scale. `progress` is told how many are done.
 ///
 /// # Errors
-/// As [`Image::from_tensor`].
+/// As [`Picture::from_tensor`].
 pub fn reconstruction(
     pipeline: &Pipeline,
     pictures: &[(String, Picture)],
@@ -27,7 +27,7 @@ pub fn reconstruction(
     for some in pictures.chunks(batch.max(1)) {
         let originals: Vec<&Picture> = some.iter().map(|(_, picture)| picture).collect();
         let decoded = pipeline.decode(pipeline.encode(tensor(pipeline, &originals)));
-        let images = pollster::block_on(Image::from_tensor(decoded))?;
+        let images = pollster::block_on(Picture::from_tensor(decoded))?;
         errors
             .extend(originals.iter().zip(images).map(|(original, image)| mean_square_error(&original.rgb, &image.rgb)));
         progress(errors.len());

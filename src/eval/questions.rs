@@ -3,7 +3,7 @@
 use super::gallery::{nearest, rank};
 use super::{Asked, ColourShare, Combinations, Distance, Drawing, Gallery, Prompt, Retrieval};
 use crate::Result;
-use crate::train::Picture;
+use crate::picture::Picture;
 use crate::train::dataset::{ColourJudge, foreground};
 
 /// The record of one drawing. `gallery` comes with the indices of the recipe's concepts and of the one that was asked.

@@ -62,7 +62,10 @@ impl AutoencoderTinyConfig {
                 return Err(invalid(file, format!("{side}_block_out_channels and num_{side}_blocks differ in length")));
             }
             if widths.iter().any(|width| *width != widths[0]) {
-                return Err(invalid(file, format!("{side}_block_out_channels must be equal (diffusers builds no others)")));
+                return Err(invalid(
+                    file,
+                    format!("{side}_block_out_channels must be equal (diffusers builds no others)"),
+                ));
             }
         }
         let neutral: [(&str, &[Value]); 3] = [

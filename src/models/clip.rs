@@ -96,15 +96,27 @@ impl ClipTextModel {
 
     /// `ids` is a batch of equally long rows.
     pub fn forward(&self, ids: &[Vec<i64>], device: &Device) -> ClipTextOutput {
+        let hidden_states = self.hidden_states(ids, device);
+        let last = hidden_states.last().expect("at least the embeddings").clone();
+        let last_hidden_state = self.final_layer_norm(last);
+        let pooled = self.pool(ids, last_hidden_state.clone());
+        ClipTextOutput { hidden_states, last_hidden_state, pooled }
+    }
+
+    /// [`ClipTextOutput::last_hidden_state`] alone, for training.
+    pub fn encode(&self, ids: &[Vec<i64>], device: &Device) -> Tensor<3> {
+        let last = self.hidden_states(ids, device).pop().expect("at least the embeddings");
+        self.final_layer_norm(last)
+    }
+
+    fn hidden_states(&self, ids: &[Vec<i64>], device: &Device) -> Vec<Tensor<3>> {
         let mut x = self.text_model.embeddings.forward(ids, device);
         let mut hidden_states = vec![x.clone()];
         for layer in &self.text_model.encoder.layers {
             x = layer.forward(x, self.heads);
             hidden_states.push(x.clone());
         }
-        let last_hidden_state = self.text_model.final_layer_norm.forward(x);
-        let pooled = self.pool(ids, last_hidden_state.clone());
-        ClipTextOutput { hidden_states, last_hidden_state, pooled }
+        hidden_states
     }
 
     /// The final norm, applied to an earlier layer's output (clip skip).
@@ -159,7 +171,7 @@ impl TextEmbeddings {
         let (batch, tokens) = (ids.len(), ids[0].len());
         let flat: Vec<i64> = ids.iter().flatten().copied().collect();
         let ids = Tensor::<2, Int>::from_data(TensorData::new(flat, [batch, tokens]), device);
-        let places = self.position_embedding.weight.val().slice([0..tokens]);
+        let places = self.position_embedding.weight.val().narrow(0, 0, tokens);
         module::embedding(self.token_embedding.weight.val(), ids) + places.unsqueeze()
     }
 }

@@ -8,7 +8,7 @@ mod unet;
 mod vae;
 
 pub use autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
-pub use autoencoder_tiny::{AutoencoderTiny, AutoencoderTinyConfig};
+pub use autoencoder_tiny::{AutoencoderTiny, AutoencoderTinyConfig, Layer as AutoencoderTinyLayer};
 pub use clip::{ClipTextConfig, ClipTextModel, ClipTextOutput};
 pub use config::{PerBlock, parse};
 pub use unet::{AddedConditions, UNet2DConditionConfig, UNet2DConditionModel};

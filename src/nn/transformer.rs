@@ -112,7 +112,10 @@ impl BasicTransformerBlock {
         let dim = config.channels;
         let attention = |context_dim| {
             let heads = config.heads;
-            Attention::new(&AttentionConfig { query_dim: dim, context_dim, heads, bias: false, group_norm: None }, device)
+            Attention::new(
+                &AttentionConfig { query_dim: dim, context_dim, heads, bias: false, group_norm: None },
+                device,
+            )
         };
         let norm = || LayerNorm::new(dim, 1e-5, device);
         Self {

@@ -16,7 +16,32 @@ const TEXT_ENCODER: &str = "text_encoder/config.json";
 const SCHEDULER: &str = "scheduler/scheduler_config.json";
 const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
 
+/// What a pipeline is made of.
+pub struct Components {
+    /// Prompts to ids.
+    pub tokenizer: Tokenizer,
+    /// Ids to features.
+    pub text_encoder: ClipTextModel,
+    /// The denoising network.
+    pub unet: UNet2DConditionModel,
+    /// Its configuration.
+    pub unet_config: UNet2DConditionConfig,
+    /// Latents to pictures.
+    pub vae: Vae,
+    /// The model's own sampler.
+    pub scheduler: SchedulerConfig,
+    /// Settings that suit the model.
+    pub defaults: Defaults,
+}
+
 impl Pipeline {
+    /// From a model in memory, all of it on `device`: what the trainer draws its samples with.
+    pub fn from_components(components: Components, device: &Device) -> Self {
+        let Components { tokenizer, text_encoder, unet, unet_config, vae, scheduler, defaults } = components;
+        let device = device.clone();
+        Self { tokenizer, text_encoder, unet, unet_config, vae, scheduler, defaults, device }
+    }
+
     /// Reads `model_index.json`, the configurations and the weights.
     ///
     /// # Errors

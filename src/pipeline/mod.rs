@@ -2,7 +2,6 @@
 
 mod denoise;
 mod guidance;
-mod image;
 mod load;
 mod manifest;
 mod request;
@@ -13,12 +12,13 @@ use burn::tensor::{Device, Tensor};
 
 pub use denoise::{Denoiser, StepEvent, denoise};
 pub use guidance::{Guidance, rescale_noise_cfg};
-pub use image::Image;
+pub use load::Components;
 pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};
 pub use request::{MAX_SIZE, Request};
 
 use crate::models::{AddedConditions, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, Vae};
 use crate::nn::timestep_embedding;
+use crate::picture::Picture;
 use crate::random::{Generator, Mt19937};
 use crate::schedulers::{self, Noise, SchedulerConfig, StepOptions};
 use crate::text::Tokenizer;
@@ -87,7 +87,7 @@ impl Pipeline {
         &self,
         request: &Request,
         on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
-    ) -> Result<(Vec<Image>, Vec<String>)> {
+    ) -> Result<(Vec<Picture>, Vec<String>)> {
         self.generate_batch(std::slice::from_ref(request), on_step).await
     }
 
@@ -100,7 +100,7 @@ impl Pipeline {
         &self,
         requests: &[Request],
         on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
-    ) -> Result<(Vec<Image>, Vec<String>)> {
+    ) -> Result<(Vec<Picture>, Vec<String>)> {
         let mut generators: Vec<Mt19937> = requests.iter().map(|request| Mt19937::new(request.seed)).collect();
         let device = self.device.clone();
         let mut noise = move |shape: [usize; 4]| {
@@ -109,7 +109,7 @@ impl Pipeline {
             Tensor::from_data(burn::tensor::TensorData::new(values, shape), &device)
         };
         let output = self.run_batch(requests, &mut noise, on_step).await?;
-        Ok((Image::from_tensor(output.decoded).await?, output.warnings))
+        Ok((Picture::from_tensor(output.decoded).await?, output.warnings))
     }
 
     /// Draws `request` with random numbers from `noise`, which is asked first for the latents to start from, then by the
@@ -295,7 +295,7 @@ mod tests {
         Request { seed, scheduler, negative_prompt: "grey".repeat(seed as usize % 2), ..settings }
     }
 
-    fn drawn(pipeline: &Pipeline, requests: &[Request]) -> Result<Vec<Image>> {
+    fn drawn(pipeline: &Pipeline, requests: &[Request]) -> Result<Vec<Picture>> {
         let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
         Ok(pollster::block_on(pipeline.generate_batch(requests, &mut on_step))?.0)
     }

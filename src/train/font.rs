@@ -1,6 +1,6 @@
 //! A small bitmap font for sheets and plots: printable ASCII, 5 x 8 pixels a character with one row below the baseline.
 
-use super::picture::Picture;
+use crate::picture::Picture;
 
 /// Pixels from one character to the next.
 pub const ADVANCE: usize = 6;

@@ -1,8 +1,23 @@
 //! Data and training, native only.
+//!
+//! [`run`] holds what every training run does around its loss; [`autoencoder`] and [`diffusion`] are the two runs.
 
+pub mod autoencoder;
+pub mod checkpoint;
+pub mod config;
+pub mod curves;
+pub mod data;
 pub mod dataset;
+pub mod diffusion;
+pub mod ema;
+pub mod export;
 pub mod font;
-pub mod picture;
+pub mod init;
+pub mod optim;
+pub mod run;
+pub mod samples;
 pub mod sheet;
-
-pub use picture::Picture;
+#[cfg(test)]
+mod testing;
+pub mod values;
+pub mod vocabulary;

@@ -1,7 +1,7 @@
 //! Contact sheets: pictures in rows with a text below each, for people to look at.
 
 use super::font;
-use super::picture::Picture;
+use crate::picture::Picture;
 
 /// Lays out pictures `columns` to a row, each with its text below (wrapped; '\n' starts a line), on light grey.
 ///

@@ -5,7 +5,8 @@ pub fn present_name(key: &str) -> String {
     let mut name = key.to_string();
     // The KL autoencoder's attention before diffusers 0.18.
     if name.contains("mid_block.attentions.") {
-        for (old, new) in [(".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."), (".proj_attn.", ".to_out.0.")]
+        for (old, new) in
+            [(".query.", ".to_q."), (".key.", ".to_k."), (".value.", ".to_v."), (".proj_attn.", ".to_out.0.")]
         {
             name = name.replace(old, new);
         }

@@ -99,7 +99,8 @@ impl Suite {
         let path = self.reference.join(path);
         let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
         // Python writes infinities in a way that JSON does not know.
-        serde_json::from_str(&text.replace("-Infinity", "null")).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        serde_json::from_str(&text.replace("-Infinity", "null"))
+            .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
     /// The model files of a pipeline of the reference.

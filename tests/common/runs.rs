@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
-use fourstep::pipeline::{Image, Pipeline, Request, StepEvent};
+use fourstep::picture::Picture;
+use fourstep::pipeline::{Pipeline, Request, StepEvent};
 use fourstep::schedulers::SchedulerConfig;
 use fourstep::weights::{Checkpoint, DirFiles};
 use serde_json::Value;
@@ -36,7 +37,8 @@ fn not_built(manifest: &Value) -> Option<String> {
 }
 
 fn compare(suite: &Suite, manifest: &Value, golden: &Golden, worst: &mut Worst) -> fourstep::Result<()> {
-    let mut pipeline = Pipeline::load(&suite.pipeline(manifest["pipeline"].as_str().expect("a pipeline")), &suite.device)?;
+    let mut pipeline =
+        Pipeline::load(&suite.pipeline(manifest["pipeline"].as_str().expect("a pipeline")), &suite.device)?;
     if let Some(vae) = manifest["vae"].as_str() {
         pipeline = pipeline.with_vae(&DirFiles::new(suite.reference.join("pipelines").join(vae)))?;
     }
@@ -63,7 +65,7 @@ fn compare(suite: &Suite, manifest: &Value, golden: &Golden, worst: &mut Worst) 
     };
     let output = pollster::block_on(pipeline.run(&request, &mut noise, &mut on_step))?;
     worst.tensor(golden, "decoded", output.decoded.clone());
-    compare_pictures(golden, &pollster::block_on(Image::from_tensor(output.decoded))?, manifest, worst);
+    compare_pictures(golden, &pollster::block_on(Picture::from_tensor(output.decoded))?, manifest, worst);
     Ok(())
 }
 
@@ -117,7 +119,7 @@ impl Trace<'_> {
     }
 }
 
-fn compare_pictures(golden: &Golden, pictures: &[Image], manifest: &Value, worst: &mut Worst) {
+fn compare_pictures(golden: &Golden, pictures: &[Picture], manifest: &Value, worst: &mut Worst) {
     let allowed = manifest["tolerance"]["image_u8_max_abs"].as_u64().unwrap_or(1) as u8;
     let mine = pictures.iter().flat_map(|picture| &picture.rgb);
     let off = mine.zip(golden.0.u8("image_u8").expect("image_u8")).map(|(a, b)| a.abs_diff(*b)).max();

@@ -33,7 +33,13 @@ impl DownBlock {
     }
 
     /// The level's output; every intermediate result is pushed on `skips`.
-    pub fn forward(&self, mut x: Tensor<4>, temb: &Tensor<2>, context: &Tensor<3>, skips: &mut Vec<Tensor<4>>) -> Tensor<4> {
+    pub fn forward(
+        &self,
+        mut x: Tensor<4>,
+        temb: &Tensor<2>,
+        context: &Tensor<3>,
+        skips: &mut Vec<Tensor<4>>,
+    ) -> Tensor<4> {
         for (layer, resnet) in self.resnets.iter().enumerate() {
             x = resnet.forward(x, Some(temb.clone()));
             if let Some(attentions) = &self.attentions {
@@ -91,7 +97,8 @@ impl UpBlock {
     pub fn new(config: &UNet2DConditionConfig, j: usize, device: &Device) -> Self {
         let channels = &config.block_out_channels;
         let i = channels.len() - 1 - j;
-        let (below, here, above) = (channels[(i + 1).min(channels.len() - 1)], channels[i], channels[i.saturating_sub(1)]);
+        let (below, here, above) =
+            (channels[(i + 1).min(channels.len() - 1)], channels[i], channels[i.saturating_sub(1)]);
         let layers = config.layers_per_block + 1;
         let resnet = |layer: usize| {
             let skip = if layer + 1 == layers { above } else { here };
@@ -107,7 +114,13 @@ impl UpBlock {
     }
 
     /// Takes its skip connections from the end of `skips`; enlarges to the size of the next one that is left.
-    pub fn forward(&self, mut x: Tensor<4>, temb: &Tensor<2>, context: &Tensor<3>, skips: &mut Vec<Tensor<4>>) -> Tensor<4> {
+    pub fn forward(
+        &self,
+        mut x: Tensor<4>,
+        temb: &Tensor<2>,
+        context: &Tensor<3>,
+        skips: &mut Vec<Tensor<4>>,
+    ) -> Tensor<4> {
         for (layer, resnet) in self.resnets.iter().enumerate() {
             let skip = skips.pop().expect("as many skips as residual blocks on the way up");
             x = resnet.forward(Tensor::cat(vec![x, skip], 1), Some(temb.clone()));

@@ -86,13 +86,18 @@ impl UNet2DConditionConfig {
     /// [`crate::Error::Config`] names `file`, the key, its value and what is understood.
     pub fn check(&self, file: &str) -> Result<()> {
         let levels = self.block_out_channels.len();
-        let lengths = [("down_block_types", self.down_block_types.len()), ("up_block_types", self.up_block_types.len())];
+        let lengths =
+            [("down_block_types", self.down_block_types.len()), ("up_block_types", self.up_block_types.len())];
         for (key, len) in lengths {
             if len != levels || levels == 0 {
                 return Err(invalid(file, format!("{key} has {len} entries, block_out_channels has {levels}")));
             }
         }
-        for (key, values) in [("attention_head_dim", Some(&self.attention_head_dim)), ("num_attention_heads", self.num_attention_heads.as_ref()), ("transformer_layers_per_block", Some(&self.transformer_layers_per_block))] {
+        for (key, values) in [
+            ("attention_head_dim", Some(&self.attention_head_dim)),
+            ("num_attention_heads", self.num_attention_heads.as_ref()),
+            ("transformer_layers_per_block", Some(&self.transformer_layers_per_block)),
+        ] {
             if values.is_some_and(|values| !values.fits(levels)) {
                 return Err(invalid(file, format!("{key} needs one entry or {levels}")));
             }

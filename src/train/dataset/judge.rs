@@ -2,10 +2,10 @@
 //!
 //! Colours are compared in Oklab (Ottosson 2020, "A perceptual color space for image processing"), where equal distances look alike.
 
-use super::super::picture::Picture;
 use super::recipe::Recipe;
 use super::style::tone;
 use crate::error::{Error, Result};
+use crate::picture::Picture;
 
 /// The palette of a recipe, prepared for looking at pictures.
 pub struct ColourJudge {

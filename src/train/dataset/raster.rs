@@ -3,7 +3,7 @@
 //! Everything that averages pixels does so on premultiplied values, so that the colour behind full transparency never
 //! leaks into an edge.
 
-use super::super::picture::Picture;
+use crate::picture::Picture;
 
 /// Decoded glyph: straight (not premultiplied) 8-bit RGBA, as the font has it.
 #[derive(Clone, Debug, PartialEq, Eq)]

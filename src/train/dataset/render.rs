@@ -1,11 +1,11 @@
 //! Scene -> picture. Pure: the same scene at the same size is the same picture, bit for bit.
 
-use super::super::picture::Picture;
 use super::raster::{Glyph, Layer};
 use super::sample::Stickers;
 use super::scene::{Place, Scene, Size, Style, Turn};
 use super::style;
 use crate::error::{Error, Result};
+use crate::picture::Picture;
 
 impl Stickers {
     /// The scene as a square picture of `size` pixels a side.

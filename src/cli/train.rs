@@ -1,0 +1,156 @@
+//! `fourstep train autoencoder|diffusion`, `fourstep train --resume DIR`: from the pack to a model.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use clap::{Args, Subcommand};
+
+use super::device::DeviceName;
+use crate::train::config::RunConfig;
+use crate::train::run::{Outcome, Report, Settings};
+use crate::train::{autoencoder, checkpoint, diffusion};
+
+/// Trains a model from scratch, or goes on with a run that stopped
+#[derive(Args)]
+#[command(args_conflicts_with_subcommands = true)]
+pub struct Train {
+    #[command(subcommand)]
+    what: Option<What>,
+    /// Folder of a run to go on with
+    #[arg(long, value_name = "DIR")]
+    resume: Option<PathBuf>,
+    #[command(flatten)]
+    how: How,
+}
+
+#[derive(Subcommand)]
+enum What {
+    /// Pictures to latents and back
+    Autoencoder {
+        #[command(flatten)]
+        run: NewRun,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Captions and noise to latents
+    Diffusion {
+        #[command(flatten)]
+        run: NewRun,
+        #[command(flatten)]
+        how: How,
+    },
+}
+
+#[derive(Args)]
+struct NewRun {
+    /// What to train, for example recipes/train-diffusion.json
+    #[arg(long, value_name = "FILE.json")]
+    config: PathBuf,
+    /// Folder to make for checkpoints, curves, sheets and the model
+    #[arg(long, value_name = "DIR")]
+    out: PathBuf,
+}
+
+#[derive(Args)]
+struct How {
+    /// Where to compute
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
+    /// Save and stop after so long
+    #[arg(long, value_name = "MINUTES")]
+    time_limit: Option<f64>,
+    /// Save and stop after so many steps in all
+    #[arg(long, value_name = "STEP")]
+    stop_at: Option<u64>,
+    /// Threads that compose pictures; the result does not depend on it
+    #[arg(long, default_value_t = 1)]
+    workers: usize,
+}
+
+/// Runs the command.
+pub fn run(args: &Train) -> Result<()> {
+    let started = Instant::now();
+    match (&args.what, &args.resume) {
+        (Some(What::Autoencoder { run, how }), _) => start(run, how, started, "autoencoder"),
+        (Some(What::Diffusion { run, how }), _) => start(run, how, started, "diffusion"),
+        (None, Some(folder)) => {
+            let config = RunConfig::read(&folder.join("config.json"))?;
+            train(&config, folder, &args.how, started)
+        }
+        (None, None) => bail!("train what? `autoencoder` or `diffusion` with --config and --out, or --resume DIR"),
+    }
+}
+
+fn start(run: &NewRun, how: &How, started: Instant, kind: &str) -> Result<()> {
+    let config = RunConfig::read(&run.config)?;
+    let fits = matches!(config, RunConfig::Autoencoder(_)) == (kind == "autoencoder");
+    ensure!(fits, "{}: not of kind {kind:?}", run.config.display());
+    let resume = || format!("{} holds a run: `fourstep train --resume {0}` goes on with it", run.out.display());
+    ensure!(checkpoint::position(&run.out)?.is_none(), resume());
+    std::fs::create_dir_all(&run.out).with_context(|| run.out.display().to_string())?;
+    let path = run.out.join("config.json");
+    std::fs::copy(&run.config, &path).with_context(|| path.display().to_string())?;
+    train(&config, &run.out, how, started)
+}
+
+fn train(config: &RunConfig, folder: &Path, how: &How, started: Instant) -> Result<()> {
+    let limit = how.time_limit.map(|minutes| {
+        let sound = minutes.is_finite() && (0.0..=1e6).contains(&minutes);
+        ensure!(sound, "--time-limit {minutes}: must be minutes from 0");
+        Ok(started + Duration::from_secs_f64(minutes * 60.0))
+    });
+    let settings = Settings {
+        folder: folder.to_owned(),
+        device: how.device.open()?,
+        workers: how.workers,
+        stop: stop_on_interrupt()?,
+        deadline: limit.transpose()?,
+        stop_at: how.stop_at,
+        on_report: &print,
+    };
+    let outcome = match config {
+        RunConfig::Autoencoder(config) => autoencoder::train(config, &settings),
+        RunConfig::Diffusion(config) => diffusion::train(config, &settings),
+    };
+    // After the progress line, whatever comes.
+    eprintln!();
+    match outcome? {
+        Outcome::Finished => println!("finished: {}", folder.display()),
+        Outcome::Stopped(step) => {
+            println!("stopped and saved after step {step}: `fourstep train --resume {}` goes on", folder.display());
+        }
+    }
+    Ok(())
+}
+
+/// Set by the first Ctrl-C; the second ends the program at once.
+fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
+    let stop = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&stop);
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::Relaxed) {
+            std::process::exit(130);
+        }
+        eprintln!("\nfinishing the step and saving; once more to end at once");
+    })?;
+    Ok(stop)
+}
+
+fn print(report: &Report) {
+    let seconds = report.left.as_secs();
+    let (hours, minutes) = (seconds / 3600, seconds % 3600 / 60);
+    eprint!(
+        "\rstep {} of {}, loss {:.5}, {:.1} samples/s, {hours}:{minutes:02}:{:02} left   ",
+        report.step,
+        report.steps,
+        report.loss,
+        report.samples_per_second,
+        seconds % 60
+    );
+    // A progress line that cannot be written is no reason to stop.
+    let _ = std::io::stderr().flush();
+}

@@ -1,0 +1,100 @@
+//! Pictures in memory: what the pipeline draws, what the dataset renders, what sheets are laid out of.
+
+use burn::tensor::Tensor;
+
+use crate::error::{Error, Result};
+
+/// Opaque 8-bit sRGB, rows from the top, `rgb.len() == 3 * width * height`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Picture {
+    /// Pixels across.
+    pub width: usize,
+    /// Pixels down.
+    pub height: usize,
+    /// Red, green, blue for each pixel.
+    pub rgb: Vec<u8>,
+}
+
+impl Picture {
+    /// Pictures from a decoder's output `[n, 3, height, width]`: round((x/2 + 1/2) · 255), clamped, ties to even as
+    /// diffusers' image processor has them.
+    ///
+    /// # Errors
+    /// [`Error::Device`] if the device does not give its data back; [`Error::NotFinite`] never draws a black picture.
+    pub async fn from_tensor(decoded: Tensor<4>) -> Result<Vec<Self>> {
+        let [n, _, height, width] = decoded.dims();
+        let data = decoded.into_data_async().await.map_err(|error| Error::Device(format!("{error:?}")))?;
+        let values: Vec<f32> = data.iter::<f32>().collect();
+        let size = height * width;
+        let picture = |i: usize| {
+            let planes = &values[i * 3 * size..(i + 1) * 3 * size];
+            let byte = |value: f32| ((value / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0).round_ties_even() as u8;
+            let rgb = (0..size).flat_map(|p| [planes[p], planes[size + p], planes[2 * size + p]].map(byte)).collect();
+            Self { width, height, rgb }
+        };
+        match values.iter().all(|value| value.is_finite()) {
+            true => Ok((0..n).map(picture).collect()),
+            false => Err(Error::Device("the decoded picture holds values that are not finite".into())),
+        }
+    }
+
+    /// With an opaque alpha channel, as a canvas takes it.
+    pub fn rgba(&self) -> Vec<u8> {
+        self.rgb.chunks_exact(3).flat_map(|p| [p[0], p[1], p[2], 255]).collect()
+    }
+
+    /// A picture of one colour.
+    pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
+        Self { width, height, rgb: colour.repeat(width * height) }
+    }
+
+    /// The pixel at column `x`, row `y`; panics outside.
+    pub fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
+        let at = 3 * (y * self.width + x);
+        [self.rgb[at], self.rgb[at + 1], self.rgb[at + 2]]
+    }
+
+    /// Sets the pixel at column `x`, row `y`; panics outside.
+    pub fn set(&mut self, x: usize, y: usize, colour: [u8; 3]) {
+        let at = 3 * (y * self.width + x);
+        self.rgb[at..at + 3].copy_from_slice(&colour);
+    }
+
+    /// Copies `other` to the place whose upper left corner is (`left`, `top`); panics where it does not fit.
+    pub fn paste(&mut self, other: &Picture, left: usize, top: usize) {
+        for y in 0..other.height {
+            let to = 3 * ((top + y) * self.width + left);
+            let from = 3 * y * other.width;
+            self.rgb[to..to + 3 * other.width].copy_from_slice(&other.rgb[from..from + 3 * other.width]);
+        }
+    }
+
+    /// Each pixel as a square of `times` x `times`.
+    pub fn enlarged(&self, times: usize) -> Self {
+        let mut large = Self::filled(self.width * times, self.height * times, [0; 3]);
+        for y in 0..large.height {
+            for x in 0..large.width {
+                large.set(x, y, self.pixel(x / times, y / times));
+            }
+        }
+        large
+    }
+
+    /// Writes a PNG file.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be written, for a full disk too.
+    #[cfg(feature = "native")]
+    pub fn write_png(&self, path: &std::path::Path) -> Result<()> {
+        let mut bytes = Vec::new();
+        let mut encoder = png::Encoder::new(&mut bytes, self.width as u32, self.height as u32);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        let written = encoder.write_header().and_then(|mut writer| {
+            writer.write_image_data(&self.rgb)?;
+            writer.finish()
+        });
+        written.map_err(|error| Error::io(path)(std::io::Error::other(error)))?;
+        std::fs::write(path, bytes).map_err(Error::io(path))
+    }
+}

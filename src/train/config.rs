@@ -1,0 +1,258 @@
+//! What a training run is: one JSON file with everything but the machine. Its copy lies beside the weights it made.
+
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use super::optim::OptimizerConfig;
+use crate::{Error, Result};
+
+/// A run of `fourstep train`; see `recipes/train-*.json`. A key that is not known is an error, none has a default.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+#[allow(clippy::large_enum_variant)]
+pub enum RunConfig {
+    /// Pictures to latents and back.
+    Autoencoder(AutoencoderConfig),
+    /// Captions and noise to latents.
+    Diffusion(DiffusionConfig),
+}
+
+/// What both kinds of runs share.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Training {
+    /// Of every draw: initial weights, pictures, noise, timesteps.
+    pub seed: u64,
+    /// Samples a step.
+    pub batch: usize,
+    /// Steps of the (first) stage.
+    pub steps: u64,
+    /// How gradients change weights.
+    pub optimizer: OptimizerConfig,
+    /// The largest decay of the average of the weights, 0 to below 1.
+    pub ema_decay: f64,
+    /// Steps between two reports of the loss (a line, and a row of `loss.csv`).
+    pub report_every: u64,
+    /// Steps between two checkpoints.
+    pub checkpoint_every: u64,
+    /// Steps between two sheets of samples.
+    pub sheet_every: u64,
+}
+
+/// Which pictures.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Pictures {
+    /// File of `fourstep dataset pack`, from the working directory.
+    pub pack: PathBuf,
+    /// Recipe of `fourstep dataset`, from the working directory.
+    pub recipe: PathBuf,
+    /// Side in pixels.
+    pub size: usize,
+}
+
+/// Training of an `AutoencoderTiny`.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AutoencoderConfig {
+    /// Which pictures.
+    pub pictures: Pictures,
+    /// Of the first stage, in which everything is trained.
+    pub training: Training,
+    /// Steps of the second stage, in which the decoder alone is trained.
+    pub decoder_steps: u64,
+    /// Share of each batch that is plain glyphs, of the whole pack, 0 to 1.
+    pub glyph_share: f32,
+    /// Weights of the parts of the loss.
+    pub loss: AutoencoderLoss,
+    /// Standard deviation of the noise on the latents in the first stage.
+    pub latent_noise: f64,
+    /// The same in the second stage.
+    pub decoder_latent_noise: f64,
+    /// Number of training pictures over which the latents are made standard.
+    pub statistics_pictures: usize,
+    /// Pictures on a sheet.
+    pub sheet_pictures: usize,
+    /// `vae/config.json`.
+    pub vae: Map<String, Value>,
+}
+
+/// Weights of the parts of the autoencoder's loss; errors are of pictures in [0, 1].
+#[derive(Clone, Copy, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AutoencoderLoss {
+    /// Mean absolute error.
+    pub absolute: f64,
+    /// Mean squared error.
+    pub square: f64,
+    /// Mean absolute error of the differences of neighbouring pixels, across and down.
+    pub gradient: f64,
+    /// Mean over the channels of mean² + (standard deviation - 1)² of the batch's latents.
+    pub statistics: f64,
+}
+
+/// Training of a UNet and its text encoder.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DiffusionConfig {
+    /// Which pictures.
+    pub pictures: Pictures,
+    /// Steps, batch, optimizer.
+    pub training: Training,
+    /// Where latents come from.
+    pub latents: Latents,
+    /// Share of the captions that are replaced by the empty text, for classifier-free guidance (Ho & Salimans, 2022).
+    pub caption_dropout: f32,
+    /// γ of min-SNR weighting (Hang et al., 2023); null for equal weights, which zero terminal SNR needs.
+    pub min_snr_gamma: Option<f64>,
+    /// A model in the diffusers layout whose UNet and text encoder to start from; null to start from random weights.
+    /// `tokenizer` must then be its tokenizer.
+    pub start_from: Option<PathBuf>,
+    /// Folder of the trained autoencoder: `config.json` and weights.
+    pub vae: PathBuf,
+    /// Where the vocabulary comes from.
+    pub tokenizer: TokenizerSource,
+    /// Sheets.
+    pub sheet: SheetConfig,
+    /// `text_encoder/config.json` but for `vocab_size`, `max_position_embeddings` and the ids of the special tokens,
+    /// which are the tokenizer's.
+    pub text_encoder: Map<String, Value>,
+    /// `unet/config.json`.
+    pub unet: Map<String, Value>,
+    /// `scheduler/scheduler_config.json`: the noise schedule of training and the sampler of the sheets.
+    pub scheduler: Map<String, Value>,
+}
+
+/// Where the latents of a batch come from.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum Latents {
+    /// A new picture each time, encoded in the step.
+    OnTheFly,
+    /// This many pictures, encoded once when the run starts (or resumes) and drawn from at random.
+    Precomputed(usize),
+}
+
+/// Where the vocabulary comes from.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub enum TokenizerSource {
+    /// A folder with `vocab.json` and `merges.txt`.
+    Folder(PathBuf),
+    /// Learned from the captions of training.
+    Learned {
+        /// At most so many tokens, 514 or more.
+        size: usize,
+        /// From so many captions.
+        captions: u64,
+        /// Ids in a padded sequence.
+        max_length: usize,
+    },
+}
+
+/// What a sheet of samples shows: drawn pictures of captions, the truth beside each.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SheetConfig {
+    /// How many; every other one is of a combination that training never sees, if the recipe holds any out.
+    pub samples: u64,
+    /// Denoising steps.
+    pub steps: usize,
+    /// Guidance scale.
+    pub guidance_scale: f32,
+}
+
+impl RunConfig {
+    /// Reads and checks a file.
+    ///
+    /// # Errors
+    /// [`Error::Io`]; [`Error::Config`] naming the file and the key.
+    pub fn read(path: &Path) -> Result<Self> {
+        let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
+        Self::from_json(&text, &path.display().to_string())
+    }
+
+    /// As [`Self::read`], from memory; `file` is for messages.
+    pub fn from_json(text: &str, file: &str) -> Result<Self> {
+        let invalid = |reason: String| Error::Config { file: file.to_owned(), reason };
+        let config: Self = serde_json::from_str(text).map_err(|e| invalid(e.to_string()))?;
+        config.check().map_err(invalid)?;
+        Ok(config)
+    }
+
+    /// What both kinds share.
+    pub fn training(&self) -> &Training {
+        match self {
+            Self::Autoencoder(config) => &config.training,
+            Self::Diffusion(config) => &config.training,
+        }
+    }
+
+    fn check(&self) -> std::result::Result<(), String> {
+        let training = self.training();
+        let least_one = [
+            ("batch", training.batch as u64),
+            ("steps", training.steps),
+            ("report_every", training.report_every),
+            ("checkpoint_every", training.checkpoint_every),
+            ("sheet_every", training.sheet_every),
+        ];
+        if let Some((key, _)) = least_one.iter().find(|(_, value)| *value == 0) {
+            return Err(format!("training.{key} = 0: must be at least 1"));
+        }
+        if !(0.0..1.0).contains(&training.ema_decay) {
+            return Err(format!("training.ema_decay = {}: must be 0 to below 1", training.ema_decay));
+        }
+        training.optimizer.check().map_err(|reason| format!("training.optimizer.{reason}"))?;
+        let share = |key: &str, value: f32| match (0.0..=1.0).contains(&value) {
+            true => Ok(()),
+            false => Err(format!("{key} = {value}: must be 0 to 1")),
+        };
+        match self {
+            Self::Autoencoder(config) if config.statistics_pictures < 2 => {
+                Err("statistics_pictures: must be at least 2".into())
+            }
+            Self::Autoencoder(config) => share("glyph_share", config.glyph_share),
+            Self::Diffusion(config) if config.latents == Latents::Precomputed(0) => {
+                Err("latents.precomputed = 0: must be at least 1".into())
+            }
+            Self::Diffusion(config) if config.min_snr_gamma.is_some_and(|gamma| gamma <= 0.0) => {
+                Err("min_snr_gamma: must be above 0, or null".into())
+            }
+            Self::Diffusion(config) => share("caption_dropout", config.caption_dropout),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(name: &str) -> String {
+        std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes").join(name)).unwrap()
+    }
+
+    #[test]
+    fn the_committed_recipes_are_read() {
+        let names = ["train-autoencoder", "train-autoencoder-tiny", "train-diffusion", "train-diffusion-tiny"];
+        for name in names {
+            let config = RunConfig::from_json(&recipe(&format!("{name}.json")), name).unwrap();
+            assert_eq!(matches!(config, RunConfig::Autoencoder(_)), name.contains("autoencoder"));
+        }
+    }
+
+    #[test]
+    fn unknown_missing_and_impossible_values_are_named() {
+        let text = recipe("train-diffusion-tiny.json");
+        let message = |from: &str, to: &str| {
+            assert!(text.contains(from), "{from}");
+            RunConfig::from_json(&text.replacen(from, to, 1), "run.json").unwrap_err().to_string()
+        };
+        assert!(message("\"caption_dropout\"", "\"caption_drop\"").contains("caption_drop"));
+        assert!(message("\"ema_decay\": 0.", "\"ema_decay\": 1.").contains("training.ema_decay"));
+        assert!(message("\"kind\": \"diffusion\"", "\"kind\": \"gan\"").contains("gan"));
+        assert!(message("\"caption_dropout\": 0.", "\"caption_dropout\": 2.").contains("caption_dropout = 2"));
+    }
+}

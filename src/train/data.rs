@@ -1,0 +1,279 @@
+//! Batches for the trainers, composed on worker threads from the pack. Batch number n depends on the configuration
+//! and on n alone, so that a resumed run meets the batches that it would have met.
+
+use std::sync::Arc;
+use std::sync::mpsc::{Receiver, sync_channel};
+
+use super::config::Pictures;
+use super::dataset::{Pack, Recipe, Split, Stickers};
+use crate::picture::Picture;
+use crate::random::{self, Generator, Mt19937};
+use crate::text::Tokenizer;
+use crate::{Error, Result};
+
+/// Pictures for the autoencoder.
+pub struct PictureBatch {
+    /// `[batch, 3, size, size]` in [-1, 1].
+    pub pictures: Vec<f32>,
+    /// Standard normal, of the latents' shape.
+    pub noise: Vec<f32>,
+}
+
+/// Captioned pictures or latents for the diffusion model.
+pub struct CaptionedBatch {
+    /// What is to be drawn.
+    pub content: Content,
+    /// Token ids of each caption; of the empty text where it was dropped.
+    pub ids: Vec<Vec<i64>>,
+    /// Of the noise schedule, one for each sample.
+    pub timesteps: Vec<usize>,
+    /// Standard normal, of the latents' shape.
+    pub noise: Vec<f32>,
+}
+
+/// The pictures of a batch.
+pub enum Content {
+    /// `[batch, 3, size, size]` in [-1, 1], to be encoded.
+    Pictures(Vec<f32>),
+    /// `[batch, channels, height, width]`, encoded before.
+    Latents(Vec<f32>),
+}
+
+/// Latents of the first pictures of training.
+pub struct LatentStore {
+    /// One after another.
+    pub values: Vec<f32>,
+    /// Numbers in one.
+    pub each: usize,
+}
+
+/// The stickers of a run.
+///
+/// # Errors
+/// Those of reading the pack and the recipe.
+pub fn stickers(pictures: &Pictures) -> Result<Stickers> {
+    Stickers::new(Pack::read(&pictures.pack)?, Recipe::read(&pictures.recipe)?)
+}
+
+/// Every glyph of the pack, under the recipe's other settings.
+///
+/// # Errors
+/// As [`stickers`].
+pub fn all_glyphs(pictures: &Pictures) -> Result<Stickers> {
+    let (pack, mut recipe) = (Pack::read(&pictures.pack)?, Recipe::read(&pictures.recipe)?);
+    recipe.concepts = pack.everything();
+    Stickers::new(pack, recipe)
+}
+
+/// Draws the batches of an autoencoder.
+pub struct PictureSource {
+    /// Composed pictures.
+    pub stickers: Stickers,
+    /// Plain glyphs.
+    pub glyphs: Stickers,
+    /// Of every draw.
+    pub seed: u64,
+    /// Pictures in a batch.
+    pub batch: usize,
+    /// Of them, plain glyphs.
+    pub plain: usize,
+    /// Side in pixels.
+    pub size: usize,
+    /// Numbers in the latents of a picture.
+    pub latent: usize,
+}
+
+impl PictureSource {
+    /// Batch `n`.
+    ///
+    /// # Errors
+    /// Those of drawing and rendering.
+    pub fn batch(&self, n: u64) -> Result<PictureBatch> {
+        let mut random = random::stream(self.seed, "train.glyphs", n);
+        let mut pictures = Vec::with_capacity(self.batch * 3 * self.size * self.size);
+        for i in 0..self.batch {
+            let picture = if i < self.plain {
+                let glyph = below(&mut random, self.glyphs.names.len());
+                self.glyphs.glyph(&self.glyphs.names[glyph], self.size)?
+            } else {
+                let index = n * self.batch as u64 + i as u64;
+                self.stickers.render(&self.stickers.sample(self.seed, Split::Train, index)?, self.size)?
+            };
+            push_planes(&picture, &mut pictures);
+        }
+        let noise = random::stream(self.seed, "train.noise", n).randn(self.batch * self.latent);
+        Ok(PictureBatch { pictures, noise })
+    }
+}
+
+/// Draws the batches of a diffusion model.
+pub struct CaptionedSource {
+    /// Composed pictures.
+    pub stickers: Arc<Stickers>,
+    /// Of the captions.
+    pub tokenizer: Tokenizer,
+    /// Encoded pictures to draw from; none to compose new ones.
+    pub store: Option<LatentStore>,
+    /// Of every draw.
+    pub seed: u64,
+    /// Samples in a batch.
+    pub batch: usize,
+    /// Side in pixels.
+    pub size: usize,
+    /// Numbers in the latents of a picture.
+    pub latent: usize,
+    /// Probability that a caption is replaced by the empty text.
+    pub caption_dropout: f32,
+    /// Timesteps are drawn from 0 to this, exclusive.
+    pub num_train_timesteps: usize,
+}
+
+impl CaptionedSource {
+    /// Batch `n`.
+    ///
+    /// # Errors
+    /// Those of drawing, rendering and encoding the captions.
+    pub fn batch(&self, n: u64) -> Result<CaptionedBatch> {
+        let indices = self.indices(n);
+        let dropped = random::stream(self.seed, "train.caption_dropout", n).rand(self.batch);
+        let empty = self.tokenizer.encode_padded("")?.ids;
+        let mut ids = Vec::with_capacity(self.batch);
+        let mut content = Vec::new();
+        for (index, dropped) in indices.iter().zip(dropped) {
+            let record = self.stickers.record(self.seed, Split::Train, *index)?;
+            match &self.store {
+                Some(store) => content.extend(&store.values[*index as usize * store.each..][..store.each]),
+                None => push_planes(&self.stickers.render(&record.scene, self.size)?, &mut content),
+            }
+            ids.push(match dropped < self.caption_dropout {
+                true => empty.clone(),
+                false => self.tokenizer.encode_padded(&record.caption)?.ids,
+            });
+        }
+        let mut random = random::stream(self.seed, "train.timesteps", n);
+        let timesteps = (0..self.batch).map(|_| below(&mut random, self.num_train_timesteps)).collect();
+        let noise = random::stream(self.seed, "train.noise", n).randn(self.batch * self.latent);
+        let content = match self.store {
+            Some(_) => Content::Latents(content),
+            None => Content::Pictures(content),
+        };
+        Ok(CaptionedBatch { content, ids, timesteps, noise })
+    }
+
+    /// Numbers of the batch's samples in the training set.
+    fn indices(&self, n: u64) -> Vec<u64> {
+        match &self.store {
+            Some(store) => {
+                let mut random = random::stream(self.seed, "train.order", n);
+                (0..self.batch).map(|_| below(&mut random, store.values.len() / store.each) as u64).collect()
+            }
+            None => (0..self.batch as u64).map(|i| n * self.batch as u64 + i).collect(),
+        }
+    }
+}
+
+/// Batches in order, made ahead by `workers` threads; what they are does not depend on how many there are.
+pub struct Prefetch<B> {
+    queues: Vec<Receiver<Result<B>>>,
+    next: usize,
+}
+
+impl<B: Send + 'static> Prefetch<B> {
+    /// Starts at batch `first`. The threads end when this is dropped, or after an error.
+    pub fn start(first: u64, workers: usize, make: impl Fn(u64) -> Result<B> + Send + Sync + 'static) -> Result<Self> {
+        let make = Arc::new(make);
+        let workers = workers.max(1);
+        let mut queues = Vec::with_capacity(workers);
+        for worker in 0..workers {
+            let (sender, receiver) = sync_channel(2);
+            let make = Arc::clone(&make);
+            let work = move || {
+                for n in (first + worker as u64..).step_by(workers) {
+                    let batch = make(n);
+                    let failed = batch.is_err();
+                    if sender.send(batch).is_err() || failed {
+                        return;
+                    }
+                }
+            };
+            let thread = std::thread::Builder::new().name(format!("batches {worker}"));
+            thread.spawn(work).map_err(Error::io("a thread for batches"))?;
+            queues.push(receiver);
+        }
+        Ok(Self { queues, next: 0 })
+    }
+
+    /// The next batch, waiting for it.
+    ///
+    /// # Errors
+    /// Those of making it.
+    pub fn next_batch(&mut self) -> Result<B> {
+        let queue = self.next;
+        self.next = (queue + 1) % self.queues.len();
+        let ended = |_| Error::Request("the thread that makes batches has ended".into());
+        self.queues[queue].recv().map_err(ended)?
+    }
+}
+
+/// Appends the planes of a picture, red, green and blue, in [-1, 1].
+pub fn push_planes(picture: &Picture, planes: &mut Vec<f32>) {
+    for channel in 0..3 {
+        planes.extend(picture.rgb.iter().skip(channel).step_by(3).map(|byte| f32::from(*byte) / 127.5 - 1.0));
+    }
+}
+
+/// Uniform over 0..n; the bias of the modulo is below n / 2^32.
+fn below(random: &mut Mt19937, n: usize) -> usize {
+    random.next_u32() as usize % n
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::dataset::testing;
+    use super::*;
+
+    #[test]
+    fn batches_come_in_order_from_any_number_of_workers() {
+        for workers in [1, 3] {
+            let mut batches = Prefetch::start(7, workers, Ok).unwrap();
+            let got: Vec<u64> = (0..10).map(|_| batches.next_batch().unwrap()).collect();
+            assert_eq!(got, (7..17).collect::<Vec<_>>());
+        }
+    }
+
+    #[test]
+    fn an_error_reaches_the_reader() {
+        let make = |n| if n == 2 { Err(Error::Request("no batch 2".into())) } else { Ok(n) };
+        let mut batches = Prefetch::start(0, 2, make).unwrap();
+        assert!(batches.next_batch().is_ok() && batches.next_batch().is_ok());
+        assert_eq!(batches.next_batch().unwrap_err().to_string(), "no batch 2");
+    }
+
+    #[test]
+    fn a_batch_is_the_same_whenever_it_is_made() {
+        let source = || PictureSource {
+            stickers: testing::stickers(),
+            glyphs: testing::stickers(),
+            seed: 3,
+            batch: 4,
+            plain: 2,
+            size: 16,
+            latent: 6,
+        };
+        let (one, two) = (source(), source());
+        let first = one.batch(5).unwrap();
+        one.batch(6).unwrap();
+        let again = two.batch(5).unwrap();
+        assert_eq!((&first.pictures, &first.noise), (&again.pictures, &again.noise));
+        assert_ne!(first.pictures, two.batch(6).unwrap().pictures);
+        assert_eq!((first.pictures.len(), first.noise.len()), (4 * 3 * 16 * 16, 24));
+        assert!(first.pictures.iter().all(|v| (-1.0..=1.0).contains(v)));
+    }
+
+    #[test]
+    fn planes_are_red_green_blue() {
+        let mut planes = Vec::new();
+        push_planes(&Picture { width: 2, height: 1, rgb: vec![0, 255, 51, 255, 0, 0] }, &mut planes);
+        assert_eq!(planes, [-1.0, 1.0, 1.0, -1.0, -0.6, -1.0]);
+    }
+}

@@ -1,0 +1,109 @@
+//! Sheets of samples: what the model draws by now for captions of the dataset, the truth beside each.
+
+use std::ops::ControlFlow;
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use burn::tensor::Device;
+
+use super::config::SheetConfig;
+use super::dataset::{Split, Stickers};
+use super::diffusion::DiffusionModel;
+use super::sheet::sheet;
+use super::vocabulary;
+use crate::Result;
+use crate::models::{AutoencoderTiny, AutoencoderTinyConfig, UNet2DConditionConfig, Vae};
+use crate::picture::Picture;
+use crate::pipeline::{Components, Defaults, Pipeline, Request, StepEvent};
+use crate::schedulers::SchedulerConfig;
+
+/// What a pipeline needs beside the weights that are trained.
+pub struct Frozen {
+    /// Folder of the tokenizer.
+    pub tokenizer: PathBuf,
+    /// Of the latents.
+    pub vae: AutoencoderTiny,
+    /// Its configuration.
+    pub vae_config: AutoencoderTinyConfig,
+    /// Of the UNet.
+    pub unet_config: UNet2DConditionConfig,
+    /// The sampler.
+    pub scheduler: SchedulerConfig,
+    /// Without autodiff.
+    pub device: Device,
+}
+
+/// Which samples are drawn, and how.
+pub struct Samples {
+    /// Where captions and the truth come from.
+    pub stickers: Arc<Stickers>,
+    /// How many, steps, guidance.
+    pub sheet: SheetConfig,
+    /// Side in pixels.
+    pub size: usize,
+    /// The run's; captions are those of the next seed, which training does not use.
+    pub seed: u64,
+    /// The rest of the model.
+    pub frozen: Frozen,
+}
+
+impl Samples {
+    /// The sheet of a model without autodiff.
+    ///
+    /// # Errors
+    /// Those of the pipeline.
+    pub fn draw(&self, model: &DiffusionModel) -> Result<Picture> {
+        let pipeline = self.pipeline(model)?;
+        let mut cells = Vec::new();
+        for i in 0..self.sheet.samples {
+            let held_out = i % 2 == 1 && self.stickers.recipe.held_out > 0.0;
+            let split = if held_out { Split::HeldOut } else { Split::Train };
+            let record = self.stickers.record(self.seed.wrapping_add(1), split, i)?;
+            let truth = self.stickers.render(&record.scene, self.size)?;
+            let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
+            let request = self.request(&record.caption, i);
+            let (mut images, _) = pollster::block_on(pipeline.generate(&request, &mut on_step))?;
+            let drawn = images.remove(0);
+            let said = if held_out { format!("{} (held out)", record.caption) } else { record.caption };
+            cells.extend([(truth, said), (drawn, String::new())]);
+        }
+        Ok(sheet(&cells, 8))
+    }
+
+    fn pipeline(&self, model: &DiffusionModel) -> Result<Pipeline> {
+        let Frozen { tokenizer, vae, vae_config, unet_config, scheduler, device } = &self.frozen;
+        let defaults = Defaults {
+            steps: self.sheet.steps,
+            guidance_scale: self.sheet.guidance_scale,
+            width: self.size,
+            height: self.size,
+        };
+        let components = Components {
+            tokenizer: vocabulary::read(tokenizer)?,
+            text_encoder: model.text_encoder.clone(),
+            unet: model.unet.clone(),
+            unet_config: unet_config.clone(),
+            vae: Vae::Tiny(vae.clone(), vae_config.clone()),
+            scheduler: scheduler.clone(),
+            defaults,
+        };
+        Ok(Pipeline::from_components(components, device))
+    }
+
+    fn request(&self, prompt: &str, seed: u64) -> Request {
+        Request {
+            prompt: prompt.to_owned(),
+            negative_prompt: String::new(),
+            seed,
+            num_inference_steps: self.sheet.steps,
+            guidance_scale: self.sheet.guidance_scale,
+            guidance_rescale: 0.0,
+            width: self.size,
+            height: self.size,
+            num_images_per_prompt: 1,
+            clip_skip: None,
+            eta: 0.0,
+            scheduler: None,
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! A run that stops and resumes ends with the very weights of one that does not.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use burn::tensor::Device;
+use serde_json::{Value, json};
+
+use super::config::RunConfig;
+use super::dataset::testing;
+use super::run::{Outcome, Settings};
+use super::{autoencoder, diffusion};
+use crate::pipeline::Pipeline;
+use crate::weights::DirFiles;
+
+/// A committed recipe on the tests' pack: 16 pixels, batches of 4.
+fn config(folder: &Path, name: &str, change: impl Fn(&mut Value)) -> RunConfig {
+    let pack = folder.join("test.pack");
+    std::fs::write(&pack, testing::pack_bytes()).unwrap();
+    let recipe = folder.join("recipe.json");
+    std::fs::write(&recipe, testing::RECIPE).unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("recipes").join(name);
+    let mut config: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    config["pictures"] = json!({ "pack": pack, "recipe": recipe, "size": 16 });
+    config["training"]["batch"] = 4.into();
+    change(&mut config);
+    RunConfig::from_json(&config.to_string(), name).unwrap()
+}
+
+fn run(config: &RunConfig, folder: PathBuf, stop_at: Option<u64>, workers: usize) -> Outcome {
+    let settings = Settings {
+        folder,
+        device: Device::flex(),
+        workers,
+        stop: Arc::new(AtomicBool::new(false)),
+        deadline: None,
+        stop_at,
+        on_report: &|report| assert!(report.loss.is_finite()),
+    };
+    std::fs::create_dir_all(&settings.folder).unwrap();
+    match config {
+        RunConfig::Autoencoder(config) => autoencoder::train(config, &settings).unwrap(),
+        RunConfig::Diffusion(config) => diffusion::train(config, &settings).unwrap(),
+    }
+}
+
+/// Everything in the checkpoint after `step`.
+fn checkpoint(folder: &Path, step: u64) -> Vec<Vec<u8>> {
+    let folder = folder.join(format!("checkpoints/step-{step:08}"));
+    let names = ["weights", "average", "moment_1", "moment_2"].map(|name| format!("{name}.safetensors"));
+    names.iter().map(|name| std::fs::read(folder.join(name)).unwrap()).collect()
+}
+
+fn small_autoencoder(folder: &Path) -> RunConfig {
+    config(folder, "train-autoencoder-tiny.json", |config| {
+        config["training"]["steps"] = 4.into();
+        config["decoder_steps"] = 3.into();
+        config["statistics_pictures"] = 10.into();
+    })
+}
+
+#[test]
+fn a_resumed_autoencoder_is_the_uninterrupted_one() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = small_autoencoder(folder.path());
+    let (straight, stopped) = (folder.path().join("straight"), folder.path().join("stopped"));
+    assert_eq!(run(&config, straight.clone(), None, 1), Outcome::Finished);
+    // Before the end of the first stage, at its end, within the second, and once with more threads.
+    for (stop_at, workers) in [(2, 1), (4, 3), (6, 1)] {
+        assert_eq!(run(&config, stopped.clone(), Some(stop_at), workers), Outcome::Stopped(stop_at));
+    }
+    assert_eq!(run(&config, stopped.clone(), None, 1), Outcome::Finished);
+    assert!(checkpoint(&straight, 7) == checkpoint(&stopped, 7), "the same bytes");
+    let RunConfig::Autoencoder(config) = config else { panic!("an autoencoder") };
+    check_latents(&config, &straight);
+}
+
+/// The exported encoder's latents are standard over the training pictures (F16 and the average round a little).
+fn check_latents(config: &super::config::AutoencoderConfig, folder: &Path) {
+    use crate::models::AutoencoderTiny;
+    use crate::weights::{self, Checkpoint};
+
+    let vae = serde_json::from_value(Value::Object(config.vae.clone())).unwrap();
+    let bytes = std::fs::read(folder.join("vae/diffusion_pytorch_model.safetensors")).unwrap();
+    let structure = AutoencoderTiny::new(&vae, "vae", &Device::flex()).unwrap();
+    let model = weights::load(structure, &Checkpoint::parse("vae", &bytes).unwrap()).unwrap();
+    let stickers = super::data::stickers(&config.pictures).unwrap();
+    for (mean, deviation) in autoencoder::latent_statistics(&model, &stickers, config, &Device::flex()).unwrap() {
+        assert!(mean.abs() < 0.01 && (deviation - 1.0).abs() < 0.01, "mean {mean}, deviation {deviation}");
+    }
+}
+
+#[test]
+fn a_resumed_diffusion_model_is_the_uninterrupted_one_and_draws() {
+    let folder = tempfile::tempdir().unwrap();
+    let vae = folder.path().join("vae-run");
+    run(&small_autoencoder(folder.path()), vae.clone(), None, 1);
+    for latents in [json!("on_the_fly"), json!({ "precomputed": 9 })] {
+        let config = config(folder.path(), "train-diffusion-tiny.json", |config| {
+            config["training"]["steps"] = 5.into();
+            config["training"]["sheet_every"] = 5.into();
+            config["vae"] = json!(vae.join("vae"));
+            config["latents"] = latents.clone();
+            config["unet"]["sample_size"] = 4.into();
+            config["sheet"]["samples"] = 2.into();
+            config["sheet"]["steps"] = 2.into();
+        });
+        let of = |name: &str| folder.path().join(format!("{name} {}", latents.is_string()));
+        let (straight, stopped) = (of("straight"), of("stopped"));
+        assert_eq!(run(&config, straight.clone(), None, 1), Outcome::Finished);
+        assert_eq!(run(&config, stopped.clone(), Some(2), 2), Outcome::Stopped(2));
+        assert_eq!(run(&config, stopped.clone(), None, 1), Outcome::Finished);
+        assert!(checkpoint(&straight, 5) == checkpoint(&stopped, 5), "the same bytes");
+        let sheet = |run: &Path| std::fs::read(run.join("sheets/step-00000005.png")).unwrap();
+        assert_eq!(sheet(&straight), sheet(&stopped));
+        Pipeline::load(&DirFiles::new(straight.join("model")), &Device::flex()).unwrap();
+    }
+}
+
+#[test]
+fn a_model_that_does_not_fit_is_refused_by_name() {
+    let folder = tempfile::tempdir().unwrap();
+    let vae = folder.path().join("vae-run");
+    run(&small_autoencoder(folder.path()), vae.clone(), None, 1);
+    let message = |change: &dyn Fn(&mut Value)| {
+        let config = config(folder.path(), "train-diffusion-tiny.json", |config| {
+            config["vae"] = json!(vae.join("vae"));
+            config["unet"]["sample_size"] = 4.into();
+            change(config);
+        });
+        let RunConfig::Diffusion(config) = config else { panic!("a diffusion model") };
+        let settings = Settings {
+            folder: folder.path().join("refused"),
+            device: Device::flex(),
+            workers: 1,
+            stop: Arc::default(),
+            deadline: None,
+            stop_at: None,
+            on_report: &|_| (),
+        };
+        diffusion::train(&config, &settings).unwrap_err().to_string()
+    };
+    assert!(message(&|c| c["unet"]["sample_size"] = 8.into()).contains("sample_size"));
+    assert!(message(&|c| c["unet"]["in_channels"] = 3.into()).contains("in_channels"));
+    assert!(message(&|c| c["unet"]["cross_attention_dim"] = 64.into()).contains("cross_attention_dim"));
+    assert!(message(&|c| c["text_encoder"]["vocab_size"] = 9.into()).contains("comes from the tokenizer"));
+    assert!(message(&|c| c["vae"] = json!("nowhere")).contains("nowhere is no model"));
+}
