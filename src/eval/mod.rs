@@ -53,6 +53,7 @@ pub fn evaluate(
     let asked = prompts(stickers, &settings)?;
     let batch = Batch::new(pipeline, &settings)?;
     let started = Instant::now();
+    progress("drawing", 0, asked.len());
     let (drawn, warnings) = draw(pipeline, &batch, &asked, |done| progress("drawing", done, asked.len()))?;
     let drawing_s = started.elapsed().as_secs_f64();
     let truth = asked.iter().map(|prompt| stickers.render(&prompt.scene, settings.size)).collect::<Result<Vec<_>>>()?;
