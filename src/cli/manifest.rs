@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
+use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
 use crate::pipeline::{Defaults, FileEntry, MANIFEST, Manifest, Pipeline};
@@ -36,8 +37,10 @@ pub struct ManifestArgs {
 /// Runs the command. The model is loaded once, so that a manifest only ever describes a whole one.
 pub fn run(args: &ManifestArgs) -> Result<()> {
     Pipeline::load(&DirFiles::new(&args.dir), &burn::tensor::Device::flex())?;
-    let mut files = Vec::new();
-    collect(&args.dir, "", &mut files)?;
+    let mut files = vec![entry(&args.dir, "model_index.json".to_string())?];
+    for folder in components(&args.dir)? {
+        collect(&args.dir, &folder, &mut files)?;
+    }
     files.sort_by(|a: &FileEntry, b| a.path.cmp(&b.path));
     let defaults = Defaults { steps: args.steps, guidance_scale: args.guidance, width: args.size, height: args.size };
     let manifest = Manifest {
@@ -55,22 +58,27 @@ pub fn run(args: &ManifestArgs) -> Result<()> {
     Ok(())
 }
 
-/// Every file that a reader of the model needs: configurations, vocabularies, weights.
-fn collect(dir: &Path, prefix: &str, files: &mut Vec<FileEntry>) -> Result<()> {
-    for entry in std::fs::read_dir(dir).with_context(|| dir.display().to_string())? {
-        let entry = entry?;
-        let name = entry.file_name().into_string().ok().context("a file name that is not UTF-8")?;
-        let path = format!("{prefix}{name}");
-        if entry.file_type()?.is_dir() {
-            collect(&entry.path(), &format!("{path}/"), files)?;
-        } else if name != MANIFEST && [".json", ".txt", ".safetensors"].iter().any(|end| name.ends_with(end)) {
-            let bytes = std::fs::read(entry.path()).with_context(|| path.clone())?;
-            let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-            files.push(FileEntry { path, size: bytes.len() as u64, sha256 });
+/// The folders that `model_index.json` names; a component that is `[null, null]` has none.
+fn components(dir: &Path) -> Result<Vec<String>> {
+    let path = dir.join("model_index.json");
+    let index: Map<String, Value> = serde_json::from_slice(&std::fs::read(&path)?)?;
+    let there = index.into_iter().filter(|(_, value)| value.get(0).is_some_and(Value::is_string));
+    Ok(there.map(|(name, _)| name).collect())
+}
+
+/// Every file of a folder that a reader of the model needs: configurations, vocabularies, weights.
+fn collect(dir: &Path, folder: &str, files: &mut Vec<FileEntry>) -> Result<()> {
+    for found in std::fs::read_dir(dir.join(folder)).with_context(|| folder.to_string())? {
+        let name = found?.file_name().into_string().ok().context("a file name that is not UTF-8")?;
+        if [".json", ".txt", ".safetensors"].iter().any(|end| name.ends_with(end)) {
+            files.push(entry(dir, format!("{folder}/{name}"))?);
         }
     }
-    match files.is_empty() {
-        true => bail!("{} holds no files of a model", dir.display()),
-        false => Ok(()),
-    }
+    Ok(())
+}
+
+fn entry(dir: &Path, path: String) -> Result<FileEntry> {
+    let bytes = std::fs::read(dir.join(&path)).with_context(|| path.clone())?;
+    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(FileEntry { path, size: bytes.len() as u64, sha256 })
 }
