@@ -30,6 +30,7 @@ const status = new Status({
 const picture = new Picture({ canvas: $("canvas"), strip: $("strip"), caption: (text) => status.say(text) });
 const bridge = new Bridge(new URL("./worker.js", import.meta.url), () => (loaded = null));
 
+let opening; // promise: devices and model are known
 let probed; // what the worker found, see www/device.js
 let model; // Ask.DESCRIBE's reply
 let loaded = null; // Ask.LOAD's reply: the pipeline that the worker holds
@@ -38,7 +39,12 @@ let drawing = null; // {stop, done} of the running request
 let newest = 0; // number of the last request asked for
 let drawn = null; // the request of the picture on the canvas
 
-async function open() {
+/** Looks for devices and for the model's description; `opening` is done when both are known, or trouble is shown. */
+function open() {
+  return (opening = describe());
+}
+
+async function describe() {
   try {
     [probed, model] = await Promise.all([bridge.request(Ask.PROBE), bridge.request(Ask.DESCRIBE)]);
   } catch (error) {
@@ -87,6 +93,7 @@ function onKey(event) {
 
 /** Draws what the form says; a request that is running gives way. */
 async function draw() {
+  await opening;
   status.clearTrouble();
   const request = form.read();
   refreshSummary();
