@@ -50,7 +50,8 @@ export async function launch({ webgpu = true, errors = [], viewport = { width: 1
   const mounts = { "/tests/": here, ...(reference ? { "/reference/": reference } : {}) };
   const server = await serve(dist, { mounts });
   const browser = await chromium.launch({ executablePath: browserPath(), headless: true, args: flags(webgpu) });
-  const page = await browser.newPage({ viewport });
+  // The browser without WebGPU starts workers from blobs, which the page's policy forbids.
+  const page = await browser.newPage({ viewport, bypassCSP: webgpu === false });
   if (webgpu === false) await page.addInitScript(hideWebGpu);
   const problems = [];
   watch(page, server.origin, errors, problems);
