@@ -6,7 +6,7 @@
 pub mod error;
 pub mod picture;
 pub mod random;
-// 1: kernels of our own
+// 1: kernels of our own: none yet
 // 2: layers, weights, text
 pub mod nn;
 pub mod text;

@@ -195,9 +195,10 @@ impl Settings {
     }
 }
 
-/// Milliseconds since the epoch.
+/// Milliseconds on the worker's clock.
 fn now() -> f64 {
-    js_sys::Date::now()
+    let worker: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
+    worker.performance().expect("a worker has a clock").now()
 }
 
 fn picture(image: &Picture) -> Result<Object> {
