@@ -13,6 +13,9 @@ const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
 const VAE: &str = "vae/diffusion_pytorch_model.safetensors";
 const TEXT: &str = "text_encoder/model.safetensors";
 
+/// What is done to a model.
+type Break = fn(&Model);
+
 /// A small model in a folder of its own, to be broken.
 struct Model(TempDir);
 
@@ -207,7 +210,7 @@ fn what_is_no_model_is_named() {
 
 #[test]
 fn broken_weights_are_named() {
-    let breaks: [(&str, fn(&Model), &[&str]); 11] = [
+    let breaks: [(&str, Break, &[&str]); 11] = [
         ("cut off", |m| m.edit_bytes(UNET, |b| b.truncate(b.len() * 2 / 3)), &[UNET, "truncated"]),
         ("empty", |m| m.edit_bytes(VAE, Vec::clear), &[VAE, "truncated"]),
         ("no header", |m| m.edit_bytes(TEXT, |b| b[8..60].fill(b'x')), &[TEXT, "no safetensors file"]),
