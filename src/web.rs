@@ -1,5 +1,6 @@
 //! Everything that the page's worker can call.
 
+use std::cell::OnceCell;
 use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor};
@@ -49,10 +50,7 @@ impl JsPipeline {
     pub async fn load(files: JsFiles, device: String) -> std::result::Result<JsPipeline, JsError> {
         let device = match device.as_str() {
             "cpu" => Device::flex(),
-            "wgpu" => {
-                let device = Device::wgpu_options().init_async().await;
-                device.map_err(|error| Error::Device(format!("no WebGPU device: {error}")))?
-            }
+            "wgpu" => wgpu().await?,
             other => return Err(Error::Request(format!("device = {other}: use wgpu or cpu")).into()),
         };
         Ok(Self(Pipeline::load(&files.0, &device)?))
@@ -193,6 +191,21 @@ impl Settings {
             ..own
         })
     }
+}
+
+thread_local! {
+    /// burn's WebGPU runtime starts once in a wasm instance; a second start is an error.
+    static WGPU: OnceCell<Device> = const { OnceCell::new() };
+}
+
+/// The WebGPU device, started at the first call.
+async fn wgpu() -> Result<Device> {
+    if let Some(device) = WGPU.with(|cell| cell.get().cloned()) {
+        return Ok(device);
+    }
+    let device = Device::wgpu_options().init_async().await;
+    let device = device.map_err(|error| Error::Device(format!("no WebGPU device: {error}")))?;
+    Ok(WGPU.with(|cell| cell.get_or_init(|| device).clone()))
 }
 
 /// Milliseconds on the worker's clock.

@@ -122,12 +122,17 @@ fn check_channels(unet: &UNet2DConditionConfig, vae: &Vae) -> Result<()> {
 fn load_tokenizer(files: &impl Files, folder: &str) -> Result<Tokenizer> {
     let path = |name: &str| format!("{folder}/{name}");
     let special = files.get(&path("special_tokens_map.json"))?;
-    Tokenizer::from_files(
-        &files.read(&path("vocab.json"))?,
-        &files.read(&path("merges.txt"))?,
-        &files.read(&path("tokenizer_config.json"))?,
-        special.as_deref(),
-    )
+    let config = files.read(&path("tokenizer_config.json"))?;
+    match (files.get(&path("vocab.json"))?, files.get(&path("tokenizer.json"))?) {
+        (None, Some(whole)) => Tokenizer::from_tokenizer_json(&whole, &config, special.as_deref()),
+        (Some(vocab), _) => {
+            Tokenizer::from_files(&vocab, &files.read(&path("merges.txt"))?, &config, special.as_deref())
+        }
+        (None, None) => {
+            let reason = format!("{} is missing (or tokenizer.json in its place)", path("vocab.json"));
+            Err(Error::NotAModel { place: files.place(), reason })
+        }
+    }
 }
 
 fn load_weights<M: burn::module::Module>(module: M, files: &impl Files, path: &str) -> Result<M> {

@@ -1,6 +1,6 @@
 //! A safetensors file as named tensors, checked before use.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use burn::tensor::TensorData;
 use half::{bf16, f16};
@@ -13,7 +13,6 @@ use crate::{Error, Result};
 pub struct Checkpoint<'a> {
     file: String,
     views: BTreeMap<String, TensorView<'a>>,
-    metadata: HashMap<String, String>,
 }
 
 impl<'a> Checkpoint<'a> {
@@ -29,8 +28,7 @@ impl<'a> Checkpoint<'a> {
         let tensors = SafeTensors::deserialize(bytes).map_err(bad)?;
         let views = tensors.tensors().into_iter().filter(|(key, _)| !rename::is_buffer(key));
         let views = views.map(|(key, view)| (rename::present_name(&key), view)).collect();
-        let (_, metadata) = SafeTensors::read_metadata(bytes).map_err(bad)?;
-        Ok(Self { file: file.to_string(), views, metadata: metadata.metadata().clone().unwrap_or_default() })
+        Ok(Self { file: file.to_string(), views })
     }
 
     /// The file's name, for messages.
@@ -41,11 +39,6 @@ impl<'a> Checkpoint<'a> {
     /// The keys, sorted, under their present names.
     pub fn keys(&self) -> impl Iterator<Item = &str> {
         self.views.keys().map(String::as_str)
-    }
-
-    /// Free-form strings of the header.
-    pub fn metadata(&self) -> &HashMap<String, String> {
-        &self.metadata
     }
 
     /// The shape of a tensor, if it is there.

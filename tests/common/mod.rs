@@ -55,12 +55,10 @@ impl Suite {
             "wgpu" => pollster::block_on(Device::wgpu_options().init_async()).expect("a wgpu device"),
             other => panic!("--device {other}: use cpu or wgpu"),
         };
-        let suite = |reference: PathBuf, pipelines: PathBuf| Self {
-            reference,
-            pipelines,
-            device: device.clone(),
-            device_name: device_name.clone(),
-            filters: filters.clone(),
+        let suite = |reference: PathBuf, pipelines: PathBuf| {
+            assert!(reference.join("cases").is_dir(), "{} holds no cases", reference.display());
+            let (device, device_name, filters) = (device.clone(), device_name.clone(), filters.clone());
+            Self { reference, pipelines, device, device_name, filters }
         };
         let root = Path::new(env!("CARGO_MANIFEST_DIR"));
         match std::env::var_os("FOURSTEP_REFERENCE").map(PathBuf::from) {
@@ -79,17 +77,18 @@ impl Suite {
             results.into_iter().map(|(name, outcome)| Case { name: format!("{kind}/{name}"), outcome }).collect()
         };
         let simple = move || {
-            let has = |file: &str| self.reference.join("cases").join(file).exists();
             let mut all = Vec::new();
-            if has("rng.json") {
-                all.extend(host("rng", exact(rng::cases(&self.reference))));
-            }
-            if has("tokenizer.json") {
-                all.extend(host("tokenizer", exact(tokenizer::cases(&self.reference))));
-            }
-            if has("schedulers.json") {
-                all.extend(host("scheduler", optional(schedulers::cases(&self.reference, &self.device))));
-            }
+            let mut add = |kind: &str, file: &str, run: &dyn Fn() -> Vec<(String, Outcome)>| {
+                let results = match self.reference.join("cases").join(file).exists() {
+                    true => run(),
+                    false => vec![(file.to_string(), Outcome::Skipped("not in this set".to_string()))],
+                };
+                all.extend(host(kind, results));
+            };
+            add("rng", "rng.json", &|| exact(rng::cases(&self.reference)));
+            add("tokenizer", "tokenizer.json", &|| exact(tokenizer::cases(&self.reference)));
+            let of_schedulers = || optional(schedulers::cases(&self.reference, &self.device));
+            add("scheduler", "schedulers.json", &of_schedulers);
             all
         };
         let simple = std::iter::once_with(simple).flatten().filter(|case| self.wants(&case.name));
