@@ -6,6 +6,7 @@ import { choose } from "./device.js";
 import { Form } from "./form.js";
 import { Picture } from "./picture.js";
 import { Status, duration, megabytes } from "./status.js";
+import { explain, watchPage } from "./trouble.js";
 
 const CHOICE_KEY = "fourstep.device";
 const CHOICES = ["auto", "wgpu", "cpu"];
@@ -74,10 +75,7 @@ function wire() {
     form.prompt = chip.textContent;
     draw();
   });
-  $("device").addEventListener("change", ({ target }) => {
-    remember(target.value);
-    refreshDevice();
-  });
+  $("device").addEventListener("change", ({ target }) => setDevice(target.value));
   document.addEventListener("keydown", onKey);
 }
 
@@ -217,14 +215,18 @@ async function download() {
 let retry = () => {};
 
 function showTrouble(error, again) {
-  retry = again ?? (() => {});
-  if (error.name === "WorkerDied") {
-    const words = error.started
-      ? "Drawing stopped unexpectedly. Try again: it starts afresh, with nothing to fetch."
-      : "The drawing program could not be started. Is the connection working?";
-    return status.trouble(words, { detail: error.message, retry: Boolean(again) });
-  }
-  status.trouble(error.message, { retry: Boolean(again) });
+  const { message, detail, offer } = explain(error);
+  retry = () => {
+    if (offer.device) setDevice(offer.device);
+    again();
+  };
+  status.trouble(message, { detail, retry: again ? offer.label : false });
+}
+
+function setDevice(device) {
+  $("device").value = device;
+  remember(device);
+  refreshDevice();
 }
 
 function showWrongField() {
@@ -299,5 +301,6 @@ function fileName({ prompt, seed }) {
 form.fillFromAddress(location.search);
 $("device").value = preferredDevice();
 wire();
+watchPage(showTrouble);
 refreshSummary();
 open();
