@@ -22,6 +22,8 @@ export interface Model {
   readonly defaults: Defaults;
   /** Draws one picture; requests wait for those before them. An aborted `signal` stops after the running step. */
   generate(request: GenerateOptions): Promise<Image>;
+  /** Bytes of memory that the wasm module holds. */
+  memory(): Promise<{ wasm: number }>;
   /** Ends the worker and frees its memory. */
   close(): void;
 }

@@ -59,6 +59,11 @@ class Model {
     return drawn;
   }
 
+  /** Bytes that the wasm module holds. */
+  memory() {
+    return this.#bridge.request(Ask.MEMORY);
+  }
+
   /** Ends the worker and frees its memory. */
   close() {
     this.#bridge.restart("closed");

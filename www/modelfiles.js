@@ -153,7 +153,7 @@ async function matches(bytes, file) {
 
 /** A list or manifest: as the server has it, or as it was last seen where no server can be reached. */
 async function readJson(url, name) {
-  const lists = await caches.open(LISTS).catch(() => null);
+  const lists = await openLists();
   let text;
   try {
     text = await (await get(url, name, { cache: "no-cache" })).text();
@@ -168,5 +168,13 @@ async function readJson(url, name) {
     return value;
   } catch {
     throw new ModelFileError(`The file “${name}” is not valid JSON.`);
+  }
+}
+
+async function openLists() {
+  try {
+    return await caches.open(LISTS);
+  } catch {
+    return null; // storage denied
   }
 }

@@ -10,7 +10,11 @@ async function keep() {
   try {
     const kept = await navigator.serviceWorker.register(new URL("sw.js", scope), { updateViaCache: "none" });
     kept.addEventListener("updatefound", () => follow(kept, kept.installing));
-    if (kept.waiting) tell();
+    if (kept.waiting) {
+      reloadWhenReplaced();
+      kept.waiting.postMessage("take over if alone");
+      tell();
+    }
     let last = performance.now();
     document.addEventListener("visibilitychange", () => {
       if (document.hidden || performance.now() - last < UPDATE_EVERY_MS) return;
@@ -22,12 +26,19 @@ async function keep() {
   }
 }
 
+// Another tab's reload may bring the new version too: whatever page has a new one in charge starts over with it.
+function reloadWhenReplaced() {
+  navigator.serviceWorker.addEventListener("controllerchange", () => location.reload(), { once: true });
+}
+
 function follow(kept, worker) {
   worker.addEventListener("statechange", () => {
-    if (worker.state === "installed" && kept.active) tell();
+    if (worker.state !== "installed" || !kept.active) return;
+    reloadWhenReplaced();
+    tell();
   });
 }
 
 function tell() {
-  if (words) words.textContent = "A newer version is here; it is used from the next time you open the page.";
+  if (words) words.textContent = "A newer version is here; reload the page, in its last tab, to use it.";
 }

@@ -9,10 +9,10 @@ const CACHE = FAMILY + VERSION;
 
 self.addEventListener("install", (event) => event.waitUntil(fill()));
 self.addEventListener("activate", (event) => event.waitUntil(dropOthers()));
-self.addEventListener("message", ({ data }) => data === "take over" && self.skipWaiting());
+self.addEventListener("message", (event) => event.waitUntil(takeOver(event)));
 self.addEventListener("fetch", (event) => {
   const path = shellPath(event.request);
-  if (path !== null) event.respondWith(answer(event.request, path));
+  if (path !== null) event.respondWith(answer(path));
 });
 
 /** The file of SHELL that answers the request, or null: everything else goes to the network. */
@@ -24,14 +24,21 @@ function shellPath({ url, method, mode }) {
   return path in SHELL ? path : null;
 }
 
-async function answer(request, path) {
-  // A newer version is ready and the tab that reloads is the only one: it takes over, and the tab is loaded from it.
-  if (request.mode === "navigate" && registration.waiting && (await clients.matchAll()).length < 2) {
-    registration.waiting.postMessage("take over");
-    return new Response("", { headers: { Refresh: "0" } });
-  }
+async function answer(path) {
   const kept = await (await caches.open(CACHE)).match(new URL(path, SCOPE));
   return kept ?? repair(path);
+}
+
+// A page that has just opened asks the version that waits. Only where no other tab is open, so that none is left with
+// code of one version and files of another; the page loads itself anew when this one is in charge.
+async function takeOver({ data }) {
+  if (data !== "take over if alone") return;
+  // The page that was loaded before in the same tab may count for a moment longer.
+  for (let look = 0; look < 5; look++) {
+    const pages = await clients.matchAll({ type: "window", includeUncontrolled: true });
+    if (pages.filter(({ url }) => url.startsWith(SCOPE.href)).length === 1) return self.skipWaiting();
+    await new Promise((resolve) => setTimeout(resolve, 200));
+  }
 }
 
 // The browser dropped a part of the cache. The same file may still be on the server; if not, the next load starts from there.

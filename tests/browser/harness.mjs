@@ -53,14 +53,17 @@ export async function launch({ webgpu = true, serviceWorkers = "block", errors =
   const server = await serve(more.folder ?? dist, { mounts, before: more.before });
   const browser = await chromium.launch({ executablePath: browserPath(), headless: true, args: flags(webgpu) });
   // The browser without WebGPU starts workers from blobs, which the page's policy forbids.
-  const page = await browser.newPage({ viewport, bypassCSP: webgpu === false, serviceWorkers });
+  const context = await browser.newContext({ viewport, bypassCSP: webgpu === false, serviceWorkers });
+  const page = await context.newPage();
   if (webgpu === false) await page.addInitScript(hideWebGpu);
   const problems = [];
   watch(page, server.origin, errors, problems);
   return {
     page,
+    browser,
     origin: server.origin,
     problems,
+    folder: more.folder ?? dist,
     stopServer: server.close,
     screenshot: (name) => screenshot(page, name),
     inWorker: (script, message) => inWorker(page, server.origin, script, message),
