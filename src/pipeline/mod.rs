@@ -2,9 +2,12 @@
 
 mod denoise;
 mod guidance;
+mod infotext;
 mod load;
 mod manifest;
+mod preview;
 mod request;
+mod walk;
 
 use std::ops::ControlFlow;
 
@@ -12,9 +15,12 @@ use burn::tensor::{Device, Tensor};
 
 pub use denoise::{Denoiser, StepEvent, denoise};
 pub use guidance::{Guidance, rescale_noise_cfg};
+pub use infotext::Restored;
 pub use load::Components;
 pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};
+pub use preview::LatentToRgb;
 pub use request::{MAX_SIZE, Request};
+pub use walk::slerp;
 
 use crate::models::{AddedConditions, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, Vae};
 use crate::nn::timestep_embedding;
@@ -138,12 +144,23 @@ impl Pipeline {
         noise: &mut Noise<'_>,
         on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Output> {
+        let prompts = requests.iter().map(|request| self.encode_prompt(request)).collect::<Result<Vec<_>>>()?;
+        self.run_encoded(requests, prompts, noise, on_step).await
+    }
+
+    /// As [`Self::run_batch`], with the prompts' features given, one for each request.
+    async fn run_encoded(
+        &self,
+        requests: &[Request],
+        prompts: Vec<EncodedPrompt>,
+        noise: &mut Noise<'_>,
+        on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<Output> {
         let request = Request::common(requests)?;
         request.check(self.vae.scale())?;
         let config = request.scheduler.as_ref().unwrap_or(&self.scheduler);
         let mut scheduler = schedulers::from_config(config)?;
         scheduler.set_timesteps(request.num_inference_steps)?;
-        let prompts = requests.iter().map(|request| self.encode_prompt(request)).collect::<Result<Vec<_>>>()?;
         let warnings = prompts.iter().flat_map(|prompt| prompt.warnings.clone()).collect();
         let guided = self.classifier_free(request);
         let n = requests.len() * request.num_images_per_prompt;
@@ -324,5 +341,27 @@ mod tests {
         let other = Request { num_inference_steps: 4, ..one.clone() };
         assert!(drawn(&pipeline, &[one, other]).unwrap_err().to_string().contains("same settings"));
         assert!(drawn(&pipeline, &[]).unwrap_err().to_string().contains("no prompt"));
+    }
+
+    #[test]
+    fn the_way_between_two_requests_begins_and_ends_at_them() {
+        let pipeline = golden("sd15");
+        // The second adds noise in each step.
+        for scheduler in ["ddim", "euler_a"] {
+            let from = request(&pipeline, "a fox", 3, scheduler);
+            let to = request(&pipeline, "a green crown above an owl", 4, scheduler);
+            let at = |t| {
+                let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
+                let output = pollster::block_on(pipeline.run_between(&from, &to, t, &mut on_step)).unwrap();
+                pollster::block_on(Picture::from_tensor(output.decoded)).unwrap().swap_remove(0)
+            };
+            let alone = |request: &Request| drawn(&pipeline, std::slice::from_ref(request)).unwrap().swap_remove(0);
+            assert_eq!((at(0.0), at(1.0)), (alone(&from), alone(&to)), "{scheduler}");
+            assert!(at(0.5) != at(0.0) && at(0.5) != at(1.0));
+        }
+        let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
+        let (from, to) = (request(&pipeline, "a", 1, "ddim"), request(&pipeline, "b", 2, "euler"));
+        let error = pollster::block_on(pipeline.run_between(&from, &to, 0.5, &mut on_step)).err().unwrap();
+        assert!(error.to_string().contains("same settings"), "{error}");
     }
 }
