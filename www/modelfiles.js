@@ -14,7 +14,7 @@ export class ModelFileError extends Error {
 }
 
 /** Finds a model in `models/index.json` (the first one when `id` is absent) and reads its manifest.
- *  @param {URL} index @returns {Promise<{id: string, base: URL, manifest: Manifest}>} */
+ *  @param {URL} index @returns {Promise<{id: string, base: URL, manifest: Manifest, models: {id: string, name?: string}[]}>} */
 export async function findModel(index, id) {
   const { models } = await readJson(index, "models/index.json");
   const entry = id === undefined ? models?.[0] : models?.find((model) => model.id === id);
@@ -29,7 +29,7 @@ export async function findModel(index, id) {
       `models/${entry.path}fourstep.json is no model manifest: “files” or “defaults” is missing.`,
     );
   }
-  return { id: entry.id, base, manifest };
+  return { id: entry.id, base, manifest, models };
 }
 
 /** Sum of the file sizes, in bytes. */

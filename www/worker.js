@@ -16,6 +16,9 @@ const handlers = {
   [Ask.DESCRIBE]: describe,
   [Ask.LOAD]: load,
   [Ask.GENERATE]: generate,
+  [Ask.ESTIMATE]: ({ index }) => loadedPipeline().estimate(index),
+  [Ask.PNG]: png,
+  [Ask.SETTINGS]: async ({ bytes }) => ({ settings: (await startEngine()).readSettings(bytes) }),
 };
 
 self.onmessage = async ({ data: message }) => {
@@ -37,8 +40,10 @@ self.onmessage = async ({ data: message }) => {
 
 async function describe({ model: wanted }) {
   const model = await findModel(MODELS, wanted);
-  const { name, licence, defaults, examples } = model.manifest;
+  const { name, licence, defaults, examples, words } = model.manifest;
   return {
+    words: words && (await readWords(new URL(words, model.base))),
+    models: model.models,
     id: model.id,
     name,
     licence,
@@ -67,9 +72,25 @@ async function load({ id, model: wanted, device }, signal) {
   return { device, warnings, defaults: pipeline.defaults() };
 }
 
-async function generate({ id, request }, signal) {
+/** A list of words that cannot be had is no reason not to draw. */
+async function readWords(url) {
+  const response = await fetch(url).catch(() => null);
+  return response?.ok ? response.json().catch(() => null) : null;
+}
+
+async function png({ width, height, frames, milliseconds = 0, infotext }) {
+  const { encodePng } = await startEngine();
+  const all = new Uint8Array(await new Blob(frames).arrayBuffer());
+  return { bytes: encodePng(width, height, all, milliseconds, infotext) };
+}
+
+function loadedPipeline() {
   if (!pipeline) throw new Error("No model is loaded.");
-  const picture = await pipeline.generate(request, async (event) => {
+  return pipeline;
+}
+
+async function generate({ id, request }, signal) {
+  const picture = await loadedPipeline().generate(request, async (event) => {
     postMessage({ ...event, id, kind: Tell.STEP }, [event.preview.rgba.buffer]);
     await macrotask(); // lets a cancel message in
     return !signal.aborted;
