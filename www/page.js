@@ -410,6 +410,7 @@ function refreshButtons() {
   $("generate").classList.toggle("quiet", busy);
   for (const id of ["download", "copy", "share"]) $(id).disabled = busy || !drawn;
   more.ready = !busy && drawn !== null;
+  if (drawn) $("more").hidden = false;
 }
 
 function offerModels() {
