@@ -26,6 +26,6 @@ pub use pack::{Concept, Pack};
 pub use raster::Glyph;
 pub use recipe::{Choice, Colour, Recipe};
 pub use sample::{Split, Stickers};
-pub use scene::{Kind, Place, Scene, Size, Style, Turn};
+pub use scene::{Kind, Place, Says, Scene, Size, Style, Turn};
 pub use world::{Known, World};
 pub use write::{Record, write_split};

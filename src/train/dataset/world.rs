@@ -8,7 +8,7 @@ use std::collections::BTreeSet;
 use serde::Serialize;
 
 use super::caption::WORDINGS;
-use super::scene::{Kind, Place, Scene, Size, Style, Turn};
+use super::scene::{Kind, Place, Says, Scene, Size, Style, Turn};
 use super::{Split, Stickers, caption, words};
 use crate::error::Result;
 
@@ -38,7 +38,7 @@ pub struct World {
     pub styles: Vec<String>,
     /// Every single word of the captions, in lower case, sorted.
     pub words: Vec<String>,
-    /// Captions as training sees them, of the asked kinds.
+    /// Captions as training sees them, of the asked kinds, that name thing and colours.
     pub surprises: Vec<String>,
 }
 
@@ -141,7 +141,7 @@ fn surprises_of(stickers: &Stickers, (seed, count): (u64, usize), kinds: &[Kind]
             break;
         }
         let scene = stickers.sample(seed, Split::Train, i)?;
-        if kinds.contains(&scene.kind) {
+        if kinds.contains(&scene.kind) && scene.says == Says::All {
             captions.insert(caption(&scene));
         }
     }
