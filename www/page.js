@@ -3,7 +3,7 @@
 
 import { choose } from "./device.js";
 import { Engine } from "./engine.js";
-import { canShare, copy, fileName, receive, save, share } from "./files.js";
+import { canShare, receive } from "./files.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { History } from "./history.js";
@@ -15,6 +15,7 @@ import { Numbers } from "./numbers.js";
 import { Picture, imageOf } from "./picture.js";
 import { PromptHelp } from "./prompthelp.js";
 import { requestOf, settingsOf, settingsOfFile } from "./settings.js";
+import { Shown } from "./shown.js";
 import { Status, duration, megabytes } from "./status.js";
 
 const DEVICE_KEY = "fourstep.device";
@@ -52,7 +53,7 @@ const picture = new Picture({
   strip: $("strip"),
   slider: $("slider"),
   caption: (text) => status.say(text),
-  estimate: (index) => (drawing ? null : engine.estimate(drawn?.result, index)),
+  estimate: (index) => (drawing ? null : engine.estimate(shown.one?.result, index)),
 });
 const numbers = new Numbers($("numbers-body"));
 const help = new PromptHelp({
@@ -69,10 +70,11 @@ const live = new Live($("live"), () => draw({ live: true }));
 const gallery = new Gallery(
   new History(),
   { section: $("history"), list: $("kept"), note: $("kept-note"), clear: $("kept-clear") },
-  { onOpen: showKept, onDownload: (kept) => download(kept).catch(showTrouble) },
+  { onOpen: showKept, onDownload: (kept) => shown.download(kept).catch(showTrouble) },
 );
+const shown = new Shown({ engine, gallery, status, link: linkOf, withSettings: () => $("infotext").checked, onChange: refreshButtons });
 const more = new More({
-  request: () => requestOf(drawn.settings, model.name),
+  request: () => requestOf(shown.one.settings, model.name),
   several,
   take,
   png: (images, options) => engine.png(images, options),
@@ -84,8 +86,6 @@ let probed; // what the worker found, see www/device.js
 let model; // Ask.DESCRIBE's reply
 let drawing = null; // {stop, done, quiet} of the running request
 let newest = 0; // number of the last request asked for
-let drawn = null; // the picture on the canvas: {settings, result, infotext, png?}
-let keeping; // timer of a picture that followed the typing
 let linkNotes = []; // about the address, said with its picture
 
 /** Looks for devices and for the model's description; `opening` is done when both are known, or trouble is shown. */
@@ -139,10 +139,10 @@ function wire() {
     help.refresh();
     draw();
   });
-  $("download").addEventListener("click", () => download(drawn).catch(showTrouble));
-  $("copy").addEventListener("click", copyLink);
+  $("download").addEventListener("click", () => shown.download().catch(showTrouble));
+  $("copy").addEventListener("click", () => shown.copyLink());
   $("share").hidden = !canShare;
-  $("share").addEventListener("click", () => share(linkOf(drawn.settings), `Fourstep: ${drawn.settings.prompt}`).catch(showTrouble));
+  $("share").addEventListener("click", () => shown.share().catch(showTrouble));
   $("form").addEventListener("input", changed);
   $("form").addEventListener("submit", (event) => event.preventDefault());
   $("model").addEventListener("change", ({ target }) => open(target.value));
@@ -188,7 +188,6 @@ async function draw({ live: quiet = false } = {}) {
 /** Runs a job alone: what runs already is stopped, and of several that wait the newest begins. */
 async function begin(job, again, quiet = false) {
   const number = ++newest;
-  clearTimeout(keeping);
   drawing?.stop.abort(SUPERSEDED);
   await drawing?.done;
   if (number !== newest) return;
@@ -215,7 +214,7 @@ async function run(request, signal, quiet) {
   if (!quiet) status.drawing(0, full.steps, times);
   $("frame").classList.add("drawn");
   const onEvent = (event) => {
-    if (times.length === 0) drop();
+    if (times.length === 0) drop(quiet);
     times.push(event.milliseconds);
     numbers.add(event);
     picture.addStep(event, `Step ${event.index + 1} of ${event.steps} · ${duration(event.milliseconds)}`);
@@ -232,8 +231,7 @@ async function run(request, signal, quiet) {
   if (quiet) status.rest(line, words);
   else status.done(line, words);
   show({ settings: settingsOf(full, modelId()), result, infotext: result.infotext });
-  if (quiet) keeping = setTimeout(keep, KEEP_LIVE_MS);
-  else keep();
+  shown.keep(quiet ? KEEP_LIVE_MS : 0);
 }
 
 /** The request with everything that the model settles, and a word about a sampler that it does not know. */
@@ -249,17 +247,15 @@ function stopped(signal, line) {
 
 /** The canvas shows a finished picture, and everything that can be done with it refers to that one. */
 function show(one) {
-  drawn = one;
   $("canvas").setAttribute("aria-label", `Picture of “${one.settings.prompt}”, seed ${one.settings.seed}`);
   $("frame").classList.add("drawn");
-  refreshButtons();
+  shown.one = one;
 }
 
-/** The picture on the canvas is gone, half of another one is there. */
-function drop() {
-  drawn = null;
+/** Half of another picture is there; one that follows the typing leaves the last on the canvas until it is done. */
+function drop(quiet) {
   numbers.clear();
-  refreshButtons();
+  if (!quiet) shown.one = null;
 }
 
 /** A picture drawn elsewhere on the page takes the canvas. */
@@ -272,7 +268,7 @@ function take(request, result) {
   numbers.clear();
   status.rest(`Seed ${request.seed}`);
   show({ settings, result, infotext: result.infotext });
-  keep();
+  shown.keep();
 }
 
 async function showKept(kept) {
@@ -289,18 +285,6 @@ async function showKept(kept) {
   $("frame").scrollIntoView({ block: "nearest" });
 }
 
-async function keep() {
-  const one = drawn;
-  one.png ??= await engine.png([one.result], { infotext: one.infotext }).catch(() => null);
-  if (one.png) gallery.add({ time: Date.now(), settings: one.settings, infotext: one.infotext, png: one.png });
-}
-
-async function download(one) {
-  const infotext = $("infotext").checked ? one.infotext : undefined;
-  const kept = infotext === undefined ? null : one.png;
-  save(kept ?? (await engine.png([one.result ?? (await imageOf(one.png))], { infotext })), fileName(one.settings));
-}
-
 /** A picture file was dropped, pasted or chosen: its settings fill the form. */
 async function restore(file) {
   status.clearTrouble();
@@ -313,16 +297,6 @@ async function restore(file) {
     status.done("Settings taken from the picture.", found.notes.join(" "));
   } catch (error) {
     showTrouble(error);
-  }
-}
-
-async function copyLink() {
-  const url = linkOf(drawn.settings);
-  try {
-    await copy(url);
-    status.done("Link copied.");
-  } catch (error) {
-    status.trouble(`${error.message} The link is: ${url}`);
   }
 }
 
@@ -408,9 +382,9 @@ function refreshButtons() {
   $("generate").textContent = busy ? "Cancel" : "Generate";
   $("key").textContent = busy ? "Esc" : "Enter";
   $("generate").classList.toggle("quiet", busy);
-  for (const id of ["download", "copy", "share"]) $(id).disabled = busy || !drawn;
-  more.ready = !busy && drawn !== null;
-  if (drawn) $("more").hidden = false;
+  for (const id of ["download", "copy", "share"]) $(id).disabled = busy || !shown.one;
+  more.ready = !busy && shown.one !== null;
+  if (shown.one) $("more").hidden = false;
 }
 
 function offerModels() {

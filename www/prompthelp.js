@@ -51,10 +51,17 @@ export class PromptHelp {
     if (!text.trim()) return this.#show("Examples: choose one to draw it", this.#examples.map((one) => this.#example(one)));
     if (!this.#world) return this.#show("", []);
     const caret = this.#field.selectionStart ?? text.length;
-    const offers = this.#world.complete(text.slice(0, caret));
+    let offers = this.#world.complete(text.slice(0, caret));
     const unknown = this.#world.unknown(text).filter(({ end }) => end !== caret || !offers.length);
+    if (!offers.length && !unknown.length && caret === text.length) offers = this.#further(text);
     const items = [...unknown.flatMap((word) => this.#unknown(word)), ...offers.map((offer) => this.#offer(offer, caret))];
     this.#show(unknown.length ? "Words that the model has never seen, and words that it knows" : "Words that the model knows", items);
+  }
+
+  // After a whole word, what could come next, with the space between.
+  #further(text) {
+    const place = (offer) => (offer.start > text.length ? { ...offer, text: ` ${offer.text}`, start: text.length } : offer);
+    return this.#world.complete(`${text} `).map(place);
   }
 
   #show(label, items) {
