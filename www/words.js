@@ -69,7 +69,7 @@ export class World {
     const lower = typed.toLowerCase();
     for (let at = 0; at >= 0; ) {
       const part = lower.slice(at);
-      const found = this.#phrases.filter((phrase) => phrase.startsWith(part) && phrase !== part);
+      const found = this.#phrases.filter((phrase) => phrase.toLowerCase().startsWith(part) && phrase.toLowerCase() !== part);
       if (found.length && part.length > 1) {
         const start = before.length - part.length;
         return found.slice(0, MOST).map((text) => this.#placed(text, before, start));
@@ -85,7 +85,7 @@ export class World {
     if (!/\s$/.test(before)) return [];
     const { backgrounds, places, colours, counts } = this.#list;
     const said = before.trim().toLowerCase();
-    const after = this.#things.some(({ name }) => said.endsWith(name));
+    const after = this.#things.some(({ name }) => said.endsWith(name.toLowerCase()));
     const turn = (list) => list.slice(said.length % Math.max(1, list.length - CONTINUATIONS)).slice(0, CONTINUATIONS);
     const behind = turn(backgrounds).map((colour) => `on ${article(colour)} ${colour} background`);
     const texts = after ? [...behind, ...turn(places)] : /\b(a|an)$/.test(said) ? turn(colours) : turn(counts);
