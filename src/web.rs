@@ -206,7 +206,7 @@ struct Settings {
     height: Option<usize>,
     #[serde(default)]
     latents: bool,
-    /// The model's name, for the infotext.
+    /// The model's id, for the infotext.
     model: Option<String>,
     toward: Option<Toward>,
 }

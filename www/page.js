@@ -27,12 +27,13 @@ const KEEP_LIVE_MS = 2500; // a picture that followed the typing is kept when no
 const $ = (id) => document.getElementById(id);
 
 const form = new Form($("form"));
+const [frame, bar, line, note, spoken] = ["frame", "bar", "line", "note", "spoken"].map($);
 const status = new Status({
-  frame: $("frame"),
-  bar: $("bar"),
-  line: $("line"),
-  note: $("note"),
-  spoken: $("spoken"),
+  frame,
+  bar,
+  line,
+  note,
+  spoken,
   loadTitle: $("load-title"),
   loadBar: $("load-bar"),
   loadLine: $("load-line"),
@@ -74,7 +75,7 @@ const gallery = new Gallery(
 );
 const shown = new Shown({ engine, gallery, status, link: linkOf, withSettings: () => $("infotext").checked, onChange: refreshButtons });
 const more = new More({
-  request: () => requestOf(shown.one.settings, model.name),
+  request: () => requestOf(shown.one.settings, model.id),
   several,
   take,
   png: (images, options) => engine.png(images, options),
@@ -238,7 +239,7 @@ async function run(request, signal, quiet) {
 function complete(request, { defaults }) {
   const known = defaults.schedulers.some(([name]) => name === request.scheduler);
   const notes = request.scheduler && !known ? [`The sampler “${request.scheduler}” is not known; the model’s own drew.`] : [];
-  return { full: { ...request, scheduler: known ? request.scheduler : defaults.scheduler, model: model.name }, notes };
+  return { full: { ...request, scheduler: known ? request.scheduler : defaults.scheduler, model: model.id }, notes };
 }
 
 function stopped(signal, line) {
@@ -275,6 +276,7 @@ async function showKept(kept) {
   if (drawing) cancel();
   await drawing?.done;
   const result = await imageOf(kept.png);
+  await useModel(kept.settings.model || model.models[0].id);
   form.restore(kept.settings);
   help.refresh();
   refreshSummary();
@@ -291,6 +293,7 @@ async function restore(file) {
   try {
     const found = await engine.settings(file);
     if (!found) return status.trouble("This picture carries no settings. Those that Fourstep or A1111 saved do.");
+    await useModel(found.model);
     form.restore(settingsOfFile(found));
     help.refresh();
     changed();
@@ -392,6 +395,12 @@ function offerModels() {
   $("model-field").hidden = !several;
   $("model").replaceChildren(...(model.models ?? []).map(({ id, name }) => new Option(name ?? id, id)));
   $("model").value = model.id;
+}
+
+/** Goes over to another of the models that are here. */
+async function useModel(id) {
+  await opening;
+  if (id !== model?.id && model?.models.some((one) => one.id === id)) await open(id);
 }
 
 /** As an address names it: the first one needs no name. */

@@ -11,7 +11,7 @@ export function settingsOf(request, model) {
   return { prompt, negative: negative_prompt, ...numbers, sampler: scheduler, size, model };
 }
 
-/** @param {import("./link.js").Settings} settings @param {string} model its name, for the infotext */
+/** @param {import("./link.js").Settings} settings @param {string} model its id, for the infotext */
 export function requestOf(settings, model) {
   const [width, height] = sizeOf(settings.size);
   return {

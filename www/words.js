@@ -41,7 +41,7 @@ export class World {
   }
 
   /** What an unknown word could have meant, the nearest first. */
-  suggest(given, most = 3) {
+  suggest(given, most = 2) {
     const word = given.toLowerCase();
     const number = Number(word);
     const count = this.#list.counts[number - 2]; // the first is two
