@@ -17,6 +17,7 @@ import { PromptHelp } from "./prompthelp.js";
 import { requestOf, settingsOf, settingsOfFile } from "./settings.js";
 import { Shown } from "./shown.js";
 import { Status, duration, megabytes } from "./status.js";
+import { explain, watchPage } from "./trouble.js";
 
 const DEVICE_KEY = "fourstep.device";
 const DEVICES = ["auto", "wgpu", "cpu"];
@@ -147,10 +148,7 @@ function wire() {
   $("form").addEventListener("input", changed);
   $("form").addEventListener("submit", (event) => event.preventDefault());
   $("model").addEventListener("change", ({ target }) => open(target.value));
-  $("device").addEventListener("change", ({ target }) => {
-    remember(DEVICE_KEY, target.value);
-    refreshDevice();
-  });
+  $("device").addEventListener("change", ({ target }) => setDevice(target.value));
   $("infotext").checked = recall(INFOTEXT_KEY) !== "off";
   $("infotext").addEventListener("change", ({ target }) => remember(INFOTEXT_KEY, target.checked ? "on" : "off"));
   $("open").addEventListener("click", () => $("file").click());
@@ -349,14 +347,18 @@ function cancel() {
 let retry = () => {};
 
 function showTrouble(error, again) {
-  retry = again ?? (() => {});
-  if (error.name === "WorkerDied") {
-    const words = error.started
-      ? "Drawing stopped unexpectedly. Try again: it starts afresh, with nothing to fetch."
-      : "The drawing program could not be started. Is the connection working?";
-    return status.trouble(words, { detail: error.message, retry: Boolean(again) });
-  }
-  status.trouble(error.message, { retry: Boolean(again) });
+  const { message, detail, offer } = explain(error);
+  retry = () => {
+    if (offer.device) setDevice(offer.device);
+    again();
+  };
+  status.trouble(message, { detail, retry: again ? offer.label : false });
+}
+
+function setDevice(device) {
+  $("device").value = device;
+  remember(DEVICE_KEY, device);
+  refreshDevice();
 }
 
 function showWrongField() {
@@ -423,6 +425,7 @@ linkNotes = notes;
 form.fill(settings);
 $("device").value = preferredDevice();
 wire();
+watchPage(showTrouble);
 refreshSummary();
 refreshButtons();
 gallery.open();

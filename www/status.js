@@ -25,13 +25,16 @@ export class Status {
   }
 
   /** The model is on its way: `event` of Tell.LOADING. */
-  loading({ phase, loaded = 0, total = 0 }) {
+  loading({ phase, loaded = 0, total = 0, secondsLeft = null }) {
     const { loadTitle, loadBar, loadLine, line, note } = this.#parts;
     const first = this.#state("loading");
     line.textContent = note.textContent = "";
     const fetching = phase === "files" && total > 0;
     loadTitle.textContent = fetching ? "Fetching the model" : "Preparing the model";
-    loadLine.textContent = fetching ? `${megabytes(loaded)} of ${megabytes(total)} MB` : "A few seconds, once a visit";
+    const left = secondsLeft === null || loaded === total ? "" : ` · about ${roughly(secondsLeft)} left`;
+    loadLine.textContent = fetching
+      ? `${megabytes(loaded)} of ${megabytes(total)} MB${left}`
+      : "A few seconds, once a visit";
     if (fetching) {
       loadBar.max = total;
       loadBar.value = loaded;
@@ -57,7 +60,7 @@ export class Status {
     this.#speak(`${line} ${note}`, true);
   }
 
-  /** Something went wrong: what, how it looks inside (may be ''), and whether trying again can help. */
+  /** Something went wrong: what, how it looks inside (may be ''), and the label of the button that may help (true: "Try again"). */
   trouble(message, { detail = "", retry = false } = {}) {
     this.#state("rest");
     const { trouble, troubleText, troubleDetail, retry: button, line, note } = this.#parts;
@@ -65,6 +68,7 @@ export class Status {
     troubleText.textContent = message;
     troubleDetail.textContent = detail;
     button.hidden = !retry;
+    button.textContent = retry === true ? "Try again" : retry;
     trouble.hidden = false;
   }
 
@@ -99,6 +103,12 @@ export function duration(milliseconds) {
   if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
   const seconds = milliseconds / 1000;
   return seconds < 100 ? `${seconds.toFixed(1)} s` : `${Math.round(seconds / 60)} min`;
+}
+
+/** A time to wait, in seconds, as people say it. */
+function roughly(seconds) {
+  if (seconds < 100) return `${Math.max(1, Math.round(seconds))} s`;
+  return `${Math.round(seconds / 60)} min`;
 }
 
 function timeLeft(steps, times) {

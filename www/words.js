@@ -48,7 +48,7 @@ export class World {
     if (count) return [count];
     const singulars = [word, ...singularsOf(word)];
     const meant = this.#things.filter(({ also }) => also.some((other) => singulars.includes(other)));
-    const named = meant.map(({ name }) => name);
+    const named = meant.map(({ name }) => name).sort((a, b) => a.length - b.length);
     const stems = singulars.filter((one) => one !== word && this.#words.has(one));
     const allowed = word.length <= 4 ? 1 : 2;
     const near = [...this.#words]
@@ -56,7 +56,7 @@ export class World {
       .filter(([known, steps]) => steps <= allowed && known.length > 2)
       .sort((a, b) => a[1] - b[1] || a[0].length - b[0].length)
       .map(([known]) => known);
-    return [...new Set([...stems, ...near.slice(0, 1), ...named, ...near])].slice(0, most);
+    return [...new Set([...stems, ...named, ...near])].slice(0, most);
   }
 
   /**

@@ -1,17 +1,19 @@
 // All model work happens here, off the page's thread: bring the files, build the pipeline, draw.
 // Moves messages (www/messages.js) between the page and the wasm module; does no arithmetic itself.
 
-import { Ask, Tell } from "./messages.js";
-import { probe } from "./device.js";
-import { findModel, isCached, loadFiles, totalBytes } from "./modelfiles.js";
+import { Ask, Cause, Tell } from "./messages.js";
+import { probe, watchDevices } from "./device.js";
+import { findModel, isCached, loadFiles, readJson, totalBytes } from "./modelfiles.js";
 
 const MODELS = new URL("../models/index.json", import.meta.url);
 const running = new Map(); // request id -> AbortController
 let engine; // promise of the wasm module's exports
 let pipeline;
+let memory; // the wasm module's, once it runs
 let lastPanic = "";
 
 const handlers = {
+  [Ask.MEMORY]: async () => ({ wasm: memory?.buffer.byteLength ?? 0 }),
   [Ask.PROBE]: () => probe(navigator.gpu),
   [Ask.DESCRIBE]: describe,
   [Ask.LOAD]: load,
@@ -21,16 +23,23 @@ const handlers = {
   [Ask.SETTINGS]: async ({ bytes }) => ({ settings: (await startEngine()).readSettings(bytes) }),
 };
 
+// Held until the worker ends, however it ends, so that the page hears of it (see Bridge).
+const held = new Promise((resolve) => {
+  if (!navigator.locks || !self.name) return resolve();
+  navigator.locks.request(self.name, () => (resolve(), new Promise(() => {}))).catch(resolve);
+});
+
 self.onmessage = async ({ data: message }) => {
   const { id, kind } = message;
   if (kind === Ask.CANCEL) return running.get(id)?.abort();
   const stop = new AbortController();
   running.set(id, stop);
+  await held;
   try {
     const value = await handlers[kind](message, stop.signal);
     postMessage({ id, kind: Tell.REPLY, value }, value.rgba ? [value.rgba.buffer] : []);
   } catch (error) {
-    if (error instanceof WebAssembly.RuntimeError) fatal(error);
+    if (error instanceof WebAssembly.RuntimeError) trapped(error);
     else if (stop.signal.aborted) postMessage({ id, kind: Tell.REPLY, value: { cancelled: true } });
     else postMessage({ id, kind: Tell.ERROR, name: error?.name ?? "Error", message: words(error) });
   } finally {
@@ -42,7 +51,7 @@ async function describe({ model: wanted }) {
   const model = await findModel(MODELS, wanted);
   const { name, licence, defaults, examples, words } = model.manifest;
   return {
-    words: words && (await readWords(new URL(words, model.base))),
+    words: words && (await readJson(new URL(words, model.base), words).catch(() => null)), // no reason not to draw
     models: model.models,
     id: model.id,
     name,
@@ -58,7 +67,7 @@ async function load({ id, model: wanted, device }, signal) {
   pipeline?.free();
   pipeline = undefined;
   const model = await findModel(MODELS, wanted);
-  const onProgress = (loaded, total) => postMessage({ id, kind: Tell.LOADING, phase: "files", loaded, total });
+  const onProgress = (progress) => postMessage({ id, kind: Tell.LOADING, phase: "files", ...progress });
   const starting = startEngine();
   starting.catch(() => {}); // reported by the await below, after the files
   const { files, warnings } = await loadFiles(model, { signal, onProgress });
@@ -70,12 +79,6 @@ async function load({ id, model: wanted, device }, signal) {
   store.insert("fourstep.json", new TextEncoder().encode(JSON.stringify(model.manifest)));
   pipeline = await Pipeline.load(store, device);
   return { device, warnings, defaults: pipeline.defaults() };
-}
-
-/** A list of words that cannot be had is no reason not to draw. */
-async function readWords(url) {
-  const response = await fetch(url).catch(() => null);
-  return response?.ok ? response.json().catch(() => null) : null;
 }
 
 async function png({ width, height, frames, milliseconds = 0, infotext }) {
@@ -110,7 +113,7 @@ function startEngine() {
 async function importEngine() {
   try {
     const module = await import("../pkg/fourstep.js");
-    await module.default();
+    ({ memory } = await module.default());
     return module;
   } catch (error) {
     throw new Error(`The drawing program could not be started: ${words(error)}`);
@@ -125,18 +128,29 @@ function words(error) {
   return typeof error === "string" ? error : (error?.message ?? String(error));
 }
 
-// A trap ends the wasm instance; its promise then never settles, so the page must hear of it from here.
-function fatal(error) {
-  postMessage({ kind: Tell.FATAL, message: lastPanic || words(error) });
+// A trap ends the wasm instance; its promise then never settles, so the page must hear of it from here. A trap
+// without a panic's words is what Rust leaves when an allocation fails.
+function trapped(error) {
+  const silent = error instanceof WebAssembly.RuntimeError && !lastPanic && /unreachable/.test(error.message);
+  fatal(lastPanic || words(error), silent ? Cause.OUT_OF_MEMORY : Cause.CRASH);
 }
+
+function fatal(message, cause) {
+  postMessage({ kind: Tell.FATAL, message, cause });
+}
+
+watchDevices({
+  onLost: (message) => fatal(message, Cause.DEVICE_LOST),
+  onOutOfMemory: (message) => fatal(message, Cause.OUT_OF_MEMORY),
+});
 
 self.addEventListener("error", (event) => {
   event.preventDefault();
-  fatal(event.error ?? event.message);
+  trapped(event.error ?? event.message);
 });
 self.addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
-  fatal(event.reason);
+  trapped(event.reason);
 });
 
 // console_error_panic_hook prints the panic's words just before the trap, whose own message is only "unreachable".
