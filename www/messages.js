@@ -11,13 +11,20 @@ export const Ask = Object.freeze({
   MEMORY: "memory",
   /** {} -> {@link Probe} of www/device.js: what graphics this browser has. */
   PROBE: "probe",
-  /** {model?: id} -> {id, name, licence?, bytes, cached, defaults, examples?}: the model, before anything large is fetched. */
+  /** {model?: id} -> {id, name, licence?, bytes, cached, defaults, examples?, words?, models: {id, name}[]}: the model,
+   *  before anything large is fetched; `words` is its list of words, `models` all that are here. */
   DESCRIBE: "describe",
   /** {model?: id, device: 'wgpu'|'cpu'}, events {@link Tell.LOADING} -> {defaults, device, warnings: string[]}. */
   LOAD: "load",
   /** {request} as Pipeline.generate takes it, events {@link Tell.STEP}
-   *  -> {width, height, rgba, warnings: string[]} or {cancelled: true}. */
+   *  -> {width, height, rgba, warnings: string[], infotext, noise?: {width, height, rgba}} or {cancelled: true}. */
   GENERATE: "generate",
+  /** {index} -> {width, height, rgba}: the whole picture of a step of the last GENERATE. */
+  ESTIMATE: "estimate",
+  /** {width, height, frames: rgba[], milliseconds?, infotext?} -> {bytes}: a PNG file, animated when there are several. */
+  PNG: "png",
+  /** {bytes} of a PNG file -> {settings} as readSettings of src/webfiles.rs has them, or {settings: null}. */
+  SETTINGS: "settings",
   /** {} with the id of the running request: stop it at the next step or file. No reply of its own. */
   CANCEL: "cancel",
 });

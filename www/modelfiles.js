@@ -16,7 +16,7 @@ const LISTS = "fourstep-lists"; // the cache of lists and manifests, for visits 
  */
 
 /** Finds a model in `models/index.json` (the first one when `id` is absent) and reads its manifest.
- *  @param {URL} index @returns {Promise<{id: string, base: URL, manifest: Manifest}>} */
+ *  @param {URL} index @returns {Promise<{id: string, base: URL, manifest: Manifest, models: {id: string, name?: string}[]}>} */
 export async function findModel(index, id) {
   const { models } = await readJson(index, "models/index.json");
   const entry = id === undefined ? models?.[0] : models?.find((model) => model.id === id);
@@ -31,7 +31,7 @@ export async function findModel(index, id) {
       `models/${entry.path}fourstep.json is no model manifest: “files” or “defaults” is missing.`,
     );
   }
-  return { id: entry.id, base, manifest };
+  return { id: entry.id, base, manifest, models };
 }
 
 /** Sum of the file sizes, in bytes. */
@@ -152,7 +152,8 @@ async function matches(bytes, file) {
 }
 
 /** A list or manifest: as the server has it, or as it was last seen where no server can be reached. */
-async function readJson(url, name) {
+/** A list or manifest from the network, and from an earlier visit where there is none. @throws {ModelFileError} naming it */
+export async function readJson(url, name) {
   const lists = await openLists();
   let text;
   try {

@@ -42,16 +42,16 @@ export class Status {
     this.#speak(fetching ? `${loadTitle.textContent}, ${loadLine.textContent}` : loadTitle.textContent, first);
   }
 
-  /** Steps done of all, and their times so far in milliseconds. */
-  drawing(done, steps, times) {
+  /** Steps (or what `unit` names) done of all, and their times so far in milliseconds. */
+  drawing(done, steps, times, unit = "Step") {
     const first = this.#state("drawing");
     this.#parts.bar.max = steps;
     this.#parts.bar.value = done;
     this.#parts.note.textContent = "";
     const left = timeLeft(steps - done, times);
-    const words = done === 0 ? `Step 1 of ${steps}` : `Step ${done} of ${steps} · ${duration(times.at(-1))}${left}`;
-    this.#parts.line.textContent = words;
-    this.#speak(first ? "Drawing" : `Step ${done} of ${steps}`, first);
+    const words = `${unit} ${Math.max(done, 1)} of ${steps}`;
+    this.#parts.line.textContent = times.length ? `${words} · ${duration(times.at(-1))}${left}` : words;
+    this.#speak(first ? "Drawing" : words, first);
   }
 
   /** The end of a request, well or stopped. */

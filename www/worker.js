@@ -3,7 +3,7 @@
 
 import { Ask, Cause, Tell } from "./messages.js";
 import { probe, watchDevices } from "./device.js";
-import { findModel, isCached, loadFiles, totalBytes } from "./modelfiles.js";
+import { findModel, isCached, loadFiles, readJson, totalBytes } from "./modelfiles.js";
 
 const MODELS = new URL("../models/index.json", import.meta.url);
 const DEVICE_ERROR = /^device: (?!no WebGPU device)/; // as src/error.rs words it
@@ -22,6 +22,9 @@ const handlers = {
   [Ask.DESCRIBE]: describe,
   [Ask.LOAD]: load,
   [Ask.GENERATE]: generate,
+  [Ask.ESTIMATE]: ({ index }) => loadedPipeline().estimate(index),
+  [Ask.PNG]: png,
+  [Ask.SETTINGS]: async ({ bytes }) => ({ settings: (await startEngine()).readSettings(bytes) }),
 };
 
 // Held until the worker ends, however it ends, so that the page hears of it (see Bridge).
@@ -51,8 +54,10 @@ self.onmessage = async ({ data: message }) => {
 
 async function describe({ model: wanted }) {
   const model = await findModel(MODELS, wanted);
-  const { name, licence, defaults, examples } = model.manifest;
+  const { name, licence, defaults, examples, words } = model.manifest;
   return {
+    words: words && (await readJson(new URL(words, model.base), words).catch(() => null)), // no reason not to draw
+    models: model.models,
     id: model.id,
     name,
     licence,
@@ -81,9 +86,19 @@ async function load({ id, model: wanted, device }, signal) {
   return { device, warnings, defaults: pipeline.defaults() };
 }
 
-async function generate({ id, request }, signal) {
+async function png({ width, height, frames, milliseconds = 0, infotext }) {
+  const { encodePng } = await startEngine();
+  const all = new Uint8Array(await new Blob(frames).arrayBuffer());
+  return { bytes: encodePng(width, height, all, milliseconds, infotext) };
+}
+
+function loadedPipeline() {
   if (!pipeline) throw new Error("No model is loaded.");
-  const picture = await pipeline.generate(request, async (event) => {
+  return pipeline;
+}
+
+async function generate({ id, request }, signal) {
+  const picture = await loadedPipeline().generate(request, async (event) => {
     postMessage({ ...event, id, kind: Tell.STEP }, [event.preview.rgba.buffer]);
     await macrotask(); // lets a cancel message in
     return !signal.aborted;

@@ -2,9 +2,12 @@
 
 mod denoise;
 mod guidance;
+mod infotext;
 mod load;
 mod manifest;
+mod preview;
 mod request;
+mod walk;
 
 use std::ops::ControlFlow;
 
@@ -12,12 +15,16 @@ use burn::tensor::{Device, Tensor};
 
 pub use denoise::{Denoiser, StepEvent, denoise};
 pub use guidance::{Guidance, rescale_noise_cfg};
-pub use load::Components;
+pub use infotext::Restored;
+pub use load::{Components, NEGATIVE_IN_CONTEXT};
 pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};
+pub use preview::LatentToRgb;
 pub use request::{MAX_SIZE, Request};
+pub use walk::slerp;
 
-use crate::models::{AddedConditions, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, Vae};
-use crate::nn::timestep_embedding;
+use crate::models::{
+    AddedConditions, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, Vae, guidance_scale_embedding,
+};
 use crate::picture::Picture;
 use crate::random::{Generator, Mt19937};
 use crate::schedulers::{self, Noise, SchedulerConfig, StepOptions};
@@ -34,6 +41,7 @@ pub struct Pipeline {
     vae: Vae,
     scheduler: SchedulerConfig,
     defaults: Defaults,
+    negative_prompt_in_context: bool,
     device: Device,
 }
 
@@ -49,7 +57,8 @@ pub struct Output {
 
 /// The text as the UNet takes it.
 pub struct EncodedPrompt {
-    /// `[2n, tokens, features]` with guidance, negative half first; `[n, ...]` without.
+    /// `[2n, tokens, features]` with guidance, negative half first; `[n, ...]` without; `[n, 2 tokens, features]`, the
+    /// negative prompt's tokens last, for a model that takes both at once.
     pub encoder_hidden_states: Tensor<3>,
     /// Padded ids of the prompt.
     pub token_ids: Vec<i64>,
@@ -138,12 +147,23 @@ impl Pipeline {
         noise: &mut Noise<'_>,
         on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Output> {
+        let prompts = requests.iter().map(|request| self.encode_prompt(request)).collect::<Result<Vec<_>>>()?;
+        self.run_encoded(requests, prompts, noise, on_step).await
+    }
+
+    /// As [`Self::run_batch`], with the prompts' features given, one for each request.
+    async fn run_encoded(
+        &self,
+        requests: &[Request],
+        prompts: Vec<EncodedPrompt>,
+        noise: &mut Noise<'_>,
+        on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<Output> {
         let request = Request::common(requests)?;
         request.check(self.vae.scale())?;
         let config = request.scheduler.as_ref().unwrap_or(&self.scheduler);
         let mut scheduler = schedulers::from_config(config)?;
         scheduler.set_timesteps(request.num_inference_steps)?;
-        let prompts = requests.iter().map(|request| self.encode_prompt(request)).collect::<Result<Vec<_>>>()?;
         let warnings = prompts.iter().flat_map(|prompt| prompt.warnings.clone()).collect();
         let guided = self.classifier_free(request);
         let n = requests.len() * request.num_images_per_prompt;
@@ -165,20 +185,29 @@ impl Pipeline {
 
     /// Tokens and text encoder.
     ///
+    /// A model distilled with guidance and negative prompt as inputs (`negative_prompt_in_context`) reads the padded ids
+    /// of the prompt and then those of the negative prompt as one text: the second stretch has places, and so position
+    /// embeddings, of its own.
+    ///
     /// # Errors
     /// [`Error::Request`] for a clip skip that leaves no layer.
     pub fn encode_prompt(&self, request: &Request) -> Result<EncodedPrompt> {
         let n = request.num_images_per_prompt;
         let positive = self.tokenizer.encode_padded(&request.prompt)?;
         let negative = self.tokenizer.encode_padded(&request.negative_prompt)?;
-        let mut texts = vec![(self.encode_ids(&positive.ids, request.clip_skip)?, "prompt", &positive.truncated)];
-        if self.classifier_free(request) {
-            texts.insert(0, (self.encode_ids(&negative.ids, None)?, "negative prompt", &negative.truncated));
-        }
-        let cut =
-            texts.iter().filter_map(|(_, name, cut)| cut.as_ref().map(|cut| truncation(name, cut, &self.tokenizer)));
-        let warnings = cut.collect();
-        let states = texts.into_iter().map(|(states, ..)| states.repeat_dim(0, n)).collect();
+        let apart = self.classifier_free(request);
+        let states = if self.negative_prompt_in_context {
+            vec![self.encode_ids(&[positive.ids.as_slice(), &negative.ids].concat(), request.clip_skip)?]
+        } else if apart {
+            vec![self.encode_ids(&negative.ids, None)?, self.encode_ids(&positive.ids, request.clip_skip)?]
+        } else {
+            vec![self.encode_ids(&positive.ids, request.clip_skip)?]
+        };
+        let read = (apart || self.negative_prompt_in_context).then_some(("negative prompt", &negative.truncated));
+        let texts = read.into_iter().chain([("prompt", &positive.truncated)]);
+        let warnings =
+            texts.filter_map(|(name, cut)| cut.as_ref().map(|cut| truncation(name, cut, &self.tokenizer))).collect();
+        let states = states.into_iter().map(|states| states.repeat_dim(0, n)).collect();
         Ok(EncodedPrompt {
             encoder_hidden_states: Tensor::cat(states, 0),
             token_ids: positive.ids,
@@ -224,10 +253,7 @@ impl Pipeline {
 
     /// For `n` pictures.
     fn conditions(&self, request: &Request, n: usize) -> AddedConditions {
-        let embed = |dim| {
-            let scales = vec![(request.guidance_scale - 1.0) * 1000.0; n];
-            timestep_embedding(&scales, dim, false, 1.0, &self.device)
-        };
+        let embed = |dim| guidance_scale_embedding(&vec![request.guidance_scale; n], dim, &self.device);
         AddedConditions { timestep_cond: self.unet_config.time_cond_proj_dim.map(embed), text_time: None }
     }
 
@@ -324,5 +350,27 @@ mod tests {
         let other = Request { num_inference_steps: 4, ..one.clone() };
         assert!(drawn(&pipeline, &[one, other]).unwrap_err().to_string().contains("same settings"));
         assert!(drawn(&pipeline, &[]).unwrap_err().to_string().contains("no prompt"));
+    }
+
+    #[test]
+    fn the_way_between_two_requests_begins_and_ends_at_them() {
+        let pipeline = golden("sd15");
+        // The second adds noise in each step.
+        for scheduler in ["ddim", "euler_a"] {
+            let from = request(&pipeline, "a fox", 3, scheduler);
+            let to = request(&pipeline, "a green crown above an owl", 4, scheduler);
+            let at = |t| {
+                let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
+                let output = pollster::block_on(pipeline.run_between(&from, &to, t, &mut on_step)).unwrap();
+                pollster::block_on(Picture::from_tensor(output.decoded)).unwrap().swap_remove(0)
+            };
+            let alone = |request: &Request| drawn(&pipeline, std::slice::from_ref(request)).unwrap().swap_remove(0);
+            assert_eq!((at(0.0), at(1.0)), (alone(&from), alone(&to)), "{scheduler}");
+            assert!(at(0.5) != at(0.0) && at(0.5) != at(1.0));
+        }
+        let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
+        let (from, to) = (request(&pipeline, "a", 1, "ddim"), request(&pipeline, "b", 2, "euler"));
+        let error = pollster::block_on(pipeline.run_between(&from, &to, 0.5, &mut on_step)).err().unwrap();
+        assert!(error.to_string().contains("same settings"), "{error}");
     }
 }

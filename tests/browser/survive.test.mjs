@@ -34,7 +34,6 @@ browserTest("a lost device is rebuilt, on an adapter without f16 and with small 
     });
   });
   await open(page, `${origin}/${ONE_STEP}&device=wgpu`);
-  await page.click("#generate");
   await until(page, () => page.workers()[0].evaluate(() => Boolean(self.testDevice)));
   await page.workers()[0].evaluate(() => self.testDevice.destroy());
   assert.match(await trouble(page), /graphics device was lost/);
@@ -45,7 +44,6 @@ browserTest("a lost device is rebuilt, on an adapter without f16 and with small 
 
 browserTest("a worker that vanishes without a word is noticed and replaced", DRAWS, async ({ page, origin }) => {
   await open(page, `${origin}/?prompt=a+cat&seed=1&steps=50`);
-  await page.click("#generate");
   await page.waitForSelector(".thumb", { timeout: PATIENCE });
   await page.workers()[0].evaluate(() => self.close());
   assert.match(await trouble(page), /stopped unexpectedly/);
@@ -86,7 +84,6 @@ browserTest("a picture too large for the memory is an error, and the next one dr
 
 browserTest("a tab that was frozen in the background goes on", DRAWS, async ({ page, origin }) => {
   await open(page, `${origin}/?prompt=a+cat&seed=1&steps=12`);
-  await page.click("#generate");
   await page.waitForSelector(".thumb", { timeout: PATIENCE });
   const session = await page.context().newCDPSession(page);
   await session.send("Page.setWebLifecycleState", { state: "frozen" });
@@ -133,7 +130,6 @@ browserTest("an error of the page's own code is shown in words", { errors: [/boo
   };
   browserTest("cancel ends a download that stands still, and the next request draws", { ...DRAWS, before }, async ({ page, origin }) => {
     await open(page, `${origin}/${ONE_STEP}`);
-    await page.click("#generate");
     await page.locator("#load-line", { hasText: "of" }).waitFor();
     await page.keyboard.press("Escape");
     await page.locator("#generate", { hasText: "Generate" }).waitFor();

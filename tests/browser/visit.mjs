@@ -22,8 +22,13 @@ export async function open(page, address) {
 /** Opens the page, asks for the picture and waits for it. */
 export async function draw(page, address) {
   await open(page, address);
-  await page.click("#generate");
+  await ask(page);
   await finished(page);
+}
+
+/** Asks for the picture; an address with a prompt did so already. */
+export async function ask(page) {
+  if (!new URL(page.url()).searchParams.has("prompt")) await page.click("#generate");
 }
 
 /** Waits for a finished picture; words of trouble end the wait at once. */

@@ -17,6 +17,7 @@ mod style;
 #[cfg(test)]
 pub(crate) mod testing;
 mod words;
+mod world;
 mod write;
 
 pub use caption::caption;
@@ -25,5 +26,6 @@ pub use pack::{Concept, Pack};
 pub use raster::Glyph;
 pub use recipe::{Choice, Colour, Recipe};
 pub use sample::{Split, Stickers};
-pub use scene::{Kind, Place, Scene, Size, Style, Turn};
+pub use scene::{Kind, Place, Says, Scene, Size, Style, Turn};
+pub use world::{Known, World};
 pub use write::{Record, write_split};
