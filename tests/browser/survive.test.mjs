@@ -82,6 +82,23 @@ browserTest("a picture too large for the memory is an error, and the next one dr
   assert.ok(width > 0);
 });
 
+browserTest("where memory ends the page offers a smaller picture, and draws it", DRAWS, async ({ page, origin }) => {
+  await open(page, `${origin}/?prompt=a+cat&seed=1&steps=50&size=128`);
+  await page.click("#generate");
+  await page.waitForSelector(".thumb", { timeout: PATIENCE });
+  const failedAllocation = () => {
+    throw new WebAssembly.RuntimeError("unreachable");
+  };
+  await page.workers()[0].evaluate(`void setTimeout(${failedAllocation})`);
+  assert.match(await trouble(page), /not enough memory for 128 × 128 pixels/);
+  assert.equal(await page.textContent("#retry"), "Draw 64 × 64");
+  await page.click("#settings summary");
+  await page.fill("#steps", "1");
+  await page.click("#retry");
+  await finished(page);
+  assert.equal(await page.inputValue("#size"), "64");
+});
+
 browserTest("a tab that was frozen in the background goes on", DRAWS, async ({ page, origin }) => {
   await open(page, `${origin}/?prompt=a+cat&seed=1&steps=12`);
   await page.waitForSelector(".thumb", { timeout: PATIENCE });
