@@ -42,6 +42,18 @@ browserTest("a lost device is rebuilt, on an adapter without f16 and with small 
   assert.equal(await page.textContent("#trouble-text"), "");
 });
 
+browserTest("where the adapter gives no device the CPU is offered, and draws", DRAWS, async ({ page, origin }) => {
+  await inEveryWorker(page, () => {
+    GPUAdapter.prototype.requestDevice = () => Promise.reject(new DOMException("refused", "OperationError"));
+  });
+  await open(page, `${origin}/${ONE_STEP}&device=wgpu`);
+  await page.click("#generate");
+  assert.match(await trouble(page), /CPU draws the same picture/);
+  await page.click("#retry");
+  await finished(page);
+  assert.equal(await page.inputValue("#device"), "cpu");
+});
+
 browserTest("a worker that vanishes without a word is noticed and replaced", DRAWS, async ({ page, origin }) => {
   await open(page, `${origin}/?prompt=a+cat&seed=1&steps=50`);
   await page.waitForSelector(".thumb", { timeout: PATIENCE });
