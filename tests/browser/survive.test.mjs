@@ -81,9 +81,9 @@ browserTest("a picture too large for the memory is an error, and the next one dr
     const { load } = await import("/www/fourstep.js");
     globalThis.model = await load({ device: "cpu" });
   });
-  const PAGE = 65536; // what is left of the 4 GiB is less than 256 MiB
+  const PAGE = 65536; // what is left of the 4 GiB is less than 16 MiB
   await page.workers()[0].evaluate((PAGE) => {
-    self.testMemory.grow((2 ** 32 - 2 ** 28 - self.testMemory.buffer.byteLength) / PAGE);
+    self.testMemory.grow((2 ** 32 - 2 ** 24 - self.testMemory.buffer.byteLength) / PAGE);
   }, PAGE);
   const [error, width] = await page.evaluate(async () => {
     const large = { prompt: "a cat", steps: 1, width: 1024, height: 1024 };
