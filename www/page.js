@@ -7,7 +7,7 @@ import { canShare, receive } from "./files.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { History } from "./history.js";
-import { readLink, writeLink } from "./link.js";
+import { readLink, sizeOf, sizeText, writeLink } from "./link.js";
 import { Live } from "./live.js";
 import { recall, remember } from "./memory.js";
 import { More } from "./more.js";
@@ -347,9 +347,11 @@ function cancel() {
 let retry = () => {};
 
 function showTrouble(error, again) {
-  const { message, detail, offer } = explain(error);
+  const [width, height] = sizeOf(form.settings.size || form.own.size) ?? [];
+  const { message, detail, offer } = explain(error, { width, height, smallest: Math.min(...(sizeOf(form.own.size) ?? [64])) });
   retry = () => {
     if (offer.device) setDevice(offer.device);
+    if (offer.width) form.fill({ size: sizeText(offer.width, offer.height) });
     again();
   };
   status.trouble(message, { detail, retry: again ? offer.label : false });

@@ -11,7 +11,7 @@ import { Cause } from "./messages.js";
 export function explain(error, request = {}) {
   if (error.name === "WorkerDied") return died(error, request);
   const detail = "";
-  if (/^no WebGPU device|device lost/i.test(error.message)) {
+  if (/no WebGPU device/.test(error.message)) {
     const message = "The graphics adapter could not be taken up. The CPU draws the same picture, slower.";
     return { message, detail: error.message, offer: { label: "Draw on the CPU", device: "cpu" } };
   }

@@ -6,11 +6,15 @@ import { probe, watchDevices } from "./device.js";
 import { findModel, isCached, loadFiles, readJson, totalBytes } from "./modelfiles.js";
 
 const MODELS = new URL("../models/index.json", import.meta.url);
+const DEVICE_ERROR = /^device: (?!no WebGPU device)/; // as src/error.rs words it
+const LOSS_KNOWN_MS = 500;
+const NEARLY_FULL = 3 * 2 ** 30; // bytes, of the 4 GiB that a wasm module can have
 const running = new Map(); // request id -> AbortController
 let engine; // promise of the wasm module's exports
 let pipeline;
 let memory; // the wasm module's, once it runs
 let lastPanic = "";
+let ended = false; // the page was told that this worker cannot go on
 
 const handlers = {
   [Ask.MEMORY]: async () => ({ wasm: memory?.buffer.byteLength ?? 0 }),
@@ -40,6 +44,7 @@ self.onmessage = async ({ data: message }) => {
     postMessage({ id, kind: Tell.REPLY, value }, value.rgba ? [value.rgba.buffer] : []);
   } catch (error) {
     if (error instanceof WebAssembly.RuntimeError) trapped(error);
+    else if (DEVICE_ERROR.test(words(error))) await deviceFailed(error);
     else if (stop.signal.aborted) postMessage({ id, kind: Tell.REPLY, value: { cancelled: true } });
     else postMessage({ id, kind: Tell.ERROR, name: error?.name ?? "Error", message: words(error) });
   } finally {
@@ -128,14 +133,23 @@ function words(error) {
   return typeof error === "string" ? error : (error?.message ?? String(error));
 }
 
-// A trap ends the wasm instance; its promise then never settles, so the page must hear of it from here. A trap
-// without a panic's words is what Rust leaves when an allocation fails.
+// A trap ends the wasm instance; its promise then never settles, so the page must hear of it from here. Where an
+// allocation fails, Rust leaves a trap without a panic's words; which trap depends on who asked for the memory.
 function trapped(error) {
-  const silent = error instanceof WebAssembly.RuntimeError && !lastPanic && /unreachable/.test(error.message);
-  fatal(lastPanic || words(error), silent ? Cause.OUT_OF_MEMORY : Cause.CRASH);
+  const silent = error instanceof WebAssembly.RuntimeError && !lastPanic;
+  const full = /unreachable/.test(error?.message) || memory?.buffer.byteLength >= NEARLY_FULL;
+  fatal(lastPanic || words(error), silent && full ? Cause.OUT_OF_MEMORY : Cause.CRASH);
+}
+
+// A device that fails once is of no use any more. Whether it was lost is known a moment later (watchDevices).
+async function deviceFailed(error) {
+  await new Promise((resolve) => setTimeout(resolve, LOSS_KNOWN_MS));
+  fatal(words(error), Cause.CRASH);
 }
 
 function fatal(message, cause) {
+  if (ended) return;
+  ended = true;
   postMessage({ kind: Tell.FATAL, message, cause });
 }
 

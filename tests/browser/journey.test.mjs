@@ -117,7 +117,7 @@ browserTest("a worker that dies is replaced, and trying again draws", DRAWS, asy
   await page.workers()[0].evaluate(
     () =>
       void setTimeout(() => {
-        throw new WebAssembly.RuntimeError("unreachable");
+        throw new WebAssembly.RuntimeError("memory access out of bounds");
       }),
   );
   assert.match(await trouble(page), /stopped unexpectedly/);

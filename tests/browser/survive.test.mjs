@@ -53,17 +53,50 @@ browserTest("a worker that vanishes without a word is noticed and replaced", DRA
   await finished(page);
 });
 
-browserTest("a picture too large for the memory is an error, and the next one draws", { ...DRAWS, errors: [/./] }, async ({ page, origin }) => {
-  await page.goto(`${origin}/tests/blank.html`);
-  const [error, width] = await page.evaluate(async () => {
-    const { load } = await import("/www/fourstep.js");
-    const model = await load({ device: "cpu" });
-    const size = { width: 2048, height: 2048 };
-    const error = await model.generate({ prompt: "a cat", steps: 1, ...size }).catch(({ name, cause }) => `${name}: ${cause}`);
-    return [error, (await model.generate({ prompt: "a cat", steps: 1 })).width];
+browserTest("a picture too large for the memory is an error, and the next one draws", DRAWS, async ({ page, origin }) => {
+  await inEveryWorker(page, () => {
+    for (const name of ["instantiate", "instantiateStreaming"]) {
+      const original = WebAssembly[name];
+      WebAssembly[name] = async (...parts) => {
+        const result = await original.apply(WebAssembly, parts);
+        self.testMemory = (result.instance ?? result).exports.memory;
+        return result;
+      };
+    }
   });
-  assert.equal(error, "WorkerDied: out of memory");
+  await page.goto(`${origin}/tests/blank.html`);
+  await page.evaluate(async () => {
+    const { load } = await import("/www/fourstep.js");
+    globalThis.model = await load({ device: "cpu" });
+  });
+  const PAGE = 65536; // what is left of the 4 GiB is less than 256 MiB
+  await page.workers()[0].evaluate((PAGE) => {
+    self.testMemory.grow((2 ** 32 - 2 ** 28 - self.testMemory.buffer.byteLength) / PAGE);
+  }, PAGE);
+  const [error, width] = await page.evaluate(async () => {
+    const large = { prompt: "a cat", steps: 1, width: 1024, height: 1024 };
+    const error = await globalThis.model.generate(large).catch(({ name, cause, message }) => `${name}: ${cause}: ${message}`);
+    return [error, (await globalThis.model.generate({ prompt: "a cat", steps: 1 })).width];
+  });
+  assert.match(error, /^WorkerDied: out of memory/);
   assert.ok(width > 0);
+});
+
+browserTest("where memory ends the page offers a smaller picture, and draws it", DRAWS, async ({ page, origin }) => {
+  await open(page, `${origin}/?prompt=a+cat&seed=1&steps=50&size=128`);
+  await page.click("#generate");
+  await page.waitForSelector(".thumb", { timeout: PATIENCE });
+  const failedAllocation = () => {
+    throw new WebAssembly.RuntimeError("unreachable");
+  };
+  await page.workers()[0].evaluate(`void setTimeout(${failedAllocation})`);
+  assert.match(await trouble(page), /not enough memory for 128 × 128 pixels/);
+  assert.equal(await page.textContent("#retry"), "Draw 64 × 64");
+  await page.click("#settings summary");
+  await page.fill("#steps", "1");
+  await page.click("#retry");
+  await finished(page);
+  assert.equal(await page.inputValue("#size"), "64");
 });
 
 browserTest("a tab that was frozen in the background goes on", DRAWS, async ({ page, origin }) => {
