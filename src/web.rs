@@ -294,7 +294,7 @@ fn now() -> f64 {
     worker.performance().expect("a worker has a clock").now()
 }
 
-pub(crate) fn picture(image: &Picture) -> Result<Object> {
+fn picture(image: &Picture) -> Result<Object> {
     object(&[
         ("width", (image.width as u32).into()),
         ("height", (image.height as u32).into()),
