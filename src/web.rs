@@ -118,7 +118,7 @@ impl JsPipeline {
         let infotext = request.infotext(self.pipeline.scheduler(), settings.model.as_deref().unwrap_or("unknown"));
         set(&result, "infotext", &infotext.to_string().into())?;
         if let Some(noise) = self.noise(&request) {
-            set(&result, "noise", &picture(&noise)?)?;
+            set(&result, "noise", &picture(&noise)?.into())?;
         }
         Ok(result)
     }
