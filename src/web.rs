@@ -118,7 +118,7 @@ impl JsPipeline {
         let infotext = request.infotext(self.pipeline.scheduler(), settings.model.as_deref().unwrap_or("unknown"));
         set(&result, "infotext", &infotext.to_string().into())?;
         if let Some(noise) = self.noise(&request) {
-            set(&result, "noise", &picture(&noise)?)?;
+            set(&result, "noise", &picture(&noise)?.into())?;
         }
         Ok(result)
     }
@@ -294,7 +294,7 @@ fn now() -> f64 {
     worker.performance().expect("a worker has a clock").now()
 }
 
-pub(crate) fn picture(image: &Picture) -> Result<Object> {
+fn picture(image: &Picture) -> Result<Object> {
     object(&[
         ("width", (image.width as u32).into()),
         ("height", (image.height as u32).into()),

@@ -75,7 +75,7 @@ export interface Step {
   timestep: number;
   sigma?: number;
   milliseconds: number;
-  /** The picture as this step expects it to become. */
+  /** The picture as this step expects it to become; small, one pixel a latent, where the model has cheap previews. */
   preview: Pixels;
 }
 
