@@ -47,7 +47,6 @@ browserTest("where the adapter gives no device the CPU is offered, and draws", D
     GPUAdapter.prototype.requestDevice = () => Promise.reject(new DOMException("refused", "OperationError"));
   });
   await open(page, `${origin}/${ONE_STEP}&device=wgpu`);
-  await page.click("#generate");
   assert.match(await trouble(page), /CPU draws the same picture/);
   await page.click("#retry");
   await finished(page);
@@ -96,7 +95,6 @@ browserTest("a picture too large for the memory is an error, and the next one dr
 
 browserTest("where memory ends the page offers a smaller picture, and draws it", DRAWS, async ({ page, origin }) => {
   await open(page, `${origin}/?prompt=a+cat&seed=1&steps=50&size=128`);
-  await page.click("#generate");
   await page.waitForSelector(".thumb", { timeout: PATIENCE });
   const failedAllocation = () => {
     throw new WebAssembly.RuntimeError("unreachable");
