@@ -4,15 +4,21 @@ const UPDATE_EVERY_MS = 3_600_000;
 const scope = new URL("../", import.meta.url);
 const words = document.getElementById("version");
 
-if ("serviceWorker" in navigator) addEventListener("load", keep, { once: true });
+if ("serviceWorker" in navigator) {
+  addEventListener("load", keep, { once: true });
+  // A page of one version must not go on with files of another: it starts over.
+  const { serviceWorker } = navigator;
+  if (serviceWorker.controller) serviceWorker.addEventListener("controllerchange", () => location.reload(), { once: true });
+}
 
 async function keep() {
   try {
     const kept = await navigator.serviceWorker.register(new URL("sw.js", scope), { updateViaCache: "none" });
     kept.addEventListener("updatefound", () => follow(kept, kept.installing));
     if (kept.waiting) {
-      reloadWhenReplaced();
-      kept.waiting.postMessage("take over if alone");
+      // More than once: the page that was loaded before in the same tab may count for a moment longer.
+      for (const pause of [0, 500, 2000])
+        setTimeout(() => kept.waiting?.postMessage("take over if alone"), pause);
       tell();
     }
     let last = performance.now();
@@ -26,16 +32,9 @@ async function keep() {
   }
 }
 
-// Another tab's reload may bring the new version too: whatever page has a new one in charge starts over with it.
-function reloadWhenReplaced() {
-  navigator.serviceWorker.addEventListener("controllerchange", () => location.reload(), { once: true });
-}
-
 function follow(kept, worker) {
   worker.addEventListener("statechange", () => {
-    if (worker.state !== "installed" || !kept.active) return;
-    reloadWhenReplaced();
-    tell();
+    if (worker.state === "installed" && kept.active) tell();
   });
 }
 

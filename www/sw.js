@@ -31,14 +31,11 @@ async function answer(path) {
 
 // A page that has just opened asks the version that waits. Only where no other tab is open, so that none is left with
 // code of one version and files of another; the page loads itself anew when this one is in charge.
-async function takeOver({ data }) {
+async function takeOver({ data, source }) {
   if (data !== "take over if alone") return;
-  // The page that was loaded before in the same tab may count for a moment longer.
-  for (let look = 0; look < 5; look++) {
-    const pages = await clients.matchAll({ type: "window", includeUncontrolled: true });
-    if (pages.filter(({ url }) => url.startsWith(SCOPE.href)).length === 1) return self.skipWaiting();
-    await new Promise((resolve) => setTimeout(resolve, 200));
-  }
+  const pages = await clients.matchAll({ type: "window", includeUncontrolled: true });
+  const ours = pages.filter(({ url }) => url.startsWith(SCOPE.href));
+  if (ours.length === 1 && ours[0].id === source.id) await self.skipWaiting();
 }
 
 // The browser dropped a part of the cache. The same file may still be on the server; if not, the next load starts from there.

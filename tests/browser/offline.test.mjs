@@ -119,7 +119,7 @@ browserTest("an update comes whole or not at all", { ...DRAWS, serviceWorkers: "
   assert.deepEqual(await version(), all("1"), "two open tabs stay on one version");
   await beside.close();
   await page.reload();
-  await page.waitForFunction(() => document.documentElement.dataset.code === "2");
+  await page.waitForFunction(() => document.documentElement.dataset.page === "2" && document.documentElement.dataset.code === "2");
   assert.deepEqual(await version(), all("2"), "the last tab's reload brings all of the new one");
   const names = await page.evaluate(() => caches.keys());
   assert.equal(names.filter((name) => name.startsWith("fourstep-shell")).length, 1, "the old cache is gone");
