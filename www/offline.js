@@ -39,5 +39,5 @@ function follow(kept, worker) {
 }
 
 function tell() {
-  if (words) words.textContent = "A newer version is here; reload the page, in its last tab, to use it.";
+  if (words) words.textContent = "A newer version is here; it is used once this page was closed in every tab.";
 }
