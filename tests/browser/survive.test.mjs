@@ -42,6 +42,17 @@ browserTest("a lost device is rebuilt, on an adapter without f16 and with small 
   assert.equal(await page.textContent("#trouble-text"), "");
 });
 
+browserTest("where the adapter gives no device the CPU is offered, and draws", DRAWS, async ({ page, origin }) => {
+  await inEveryWorker(page, () => {
+    GPUAdapter.prototype.requestDevice = () => Promise.reject(new DOMException("refused", "OperationError"));
+  });
+  await open(page, `${origin}/${ONE_STEP}&device=wgpu`);
+  assert.match(await trouble(page), /CPU draws the same picture/);
+  await page.click("#retry");
+  await finished(page);
+  assert.equal(await page.inputValue("#device"), "cpu");
+});
+
 browserTest("a worker that vanishes without a word is noticed and replaced", DRAWS, async ({ page, origin }) => {
   await open(page, `${origin}/?prompt=a+cat&seed=1&steps=50`);
   await page.waitForSelector(".thumb", { timeout: PATIENCE });
@@ -69,9 +80,9 @@ browserTest("a picture too large for the memory is an error, and the next one dr
     const { load } = await import("/www/fourstep.js");
     globalThis.model = await load({ device: "cpu" });
   });
-  const PAGE = 65536; // what is left of the 4 GiB is less than 256 MiB
+  const PAGE = 65536; // what is left of the 4 GiB is less than 16 MiB
   await page.workers()[0].evaluate((PAGE) => {
-    self.testMemory.grow((2 ** 32 - 2 ** 28 - self.testMemory.buffer.byteLength) / PAGE);
+    self.testMemory.grow((2 ** 32 - 2 ** 24 - self.testMemory.buffer.byteLength) / PAGE);
   }, PAGE);
   const [error, width] = await page.evaluate(async () => {
     const large = { prompt: "a cat", steps: 1, width: 1024, height: 1024 };
@@ -84,7 +95,6 @@ browserTest("a picture too large for the memory is an error, and the next one dr
 
 browserTest("where memory ends the page offers a smaller picture, and draws it", DRAWS, async ({ page, origin }) => {
   await open(page, `${origin}/?prompt=a+cat&seed=1&steps=50&size=128`);
-  await page.click("#generate");
   await page.waitForSelector(".thumb", { timeout: PATIENCE });
   const failedAllocation = () => {
     throw new WebAssembly.RuntimeError("unreachable");
