@@ -8,6 +8,7 @@ import hashlib
 
 import torch
 from diffusers import DDIMScheduler, UNet2DConditionModel
+from safetensors.torch import load_file
 from torch import nn
 from transformers import CLIPTextConfig, CLIPTextModel
 
@@ -17,11 +18,11 @@ from .optimizer import Optimizer
 from .run import Average, Run, learning_rate, step_generator
 
 CONFIG = {
-    "seed": 2, "batch": 64, "lanes": 2,
+    "seed": 3, "batch": 64, "lanes": 2,
     "channels": [64, 128, 192], "layers_per_block": 1, "head_width": 32,
     "text_width": 192, "text_layers": 3, "text_head_width": 32,
-    "steps": 4000, "decay": 1300, "warm_up": 100, "rate": 1e-3, "muon_rate": 2e-3, "weight_decay": 0.01,
-    "caption_dropout": 0.1, "average": 0.995,
+    "steps": 2000, "decay": 1000, "warm_up": 100, "rate": 1e-3, "muon_rate": 2e-3, "weight_decay": 0.01,
+    "caption_dropout": 0.1, "average": 0.995, "start_from": "models/stickers",
 }
 
 SCHEDULER = {
@@ -56,10 +57,13 @@ def build(config, tokenizer, latent_channels, latent_size):
 def train(config, latents, tokens, empty, tokenizer, folder, stop_at=None):
     """Trains on latents bf16 [N, C, h, w] with token ids i64 [N, L]; `empty` [L] is the empty caption.
 
-    `stop_at` ends the run at that step with a checkpoint, to be resumed.
+    `stop_at` ends the run at that step with a checkpoint, to be resumed. The first weights are those of the model
+    folder `config["start_from"]`, where it names one.
     """
     torch.manual_seed(config["seed"])
     model = build(config, tokenizer, latents.shape[1], latents.shape[2]).train()
+    if config["start_from"]:
+        load_folder(model, config["start_from"])
     average = Average(model, config["average"])
     optimizer = Optimizer(model, config["rate"], config["muon_rate"], config["weight_decay"],
                           outer=("conv_in", "conv_out", "position_embedding"))
@@ -75,6 +79,13 @@ def train(config, latents, tokens, empty, tokenizer, folder, stop_at=None):
         run.log(step + 1, config["batch"], report)
         if run.due() or step + 1 == end:
             run.save(step + 1, model=model, average=average, optimizer=optimizer)
+
+
+def load_folder(model, folder):
+    """The weights of a diffusers folder into the two models."""
+    for name, file in (("unet", "diffusion_pytorch_model"), ("text_encoder", "model")):
+        weights = load_file(f"{folder}/{name}/{file}.safetensors")
+        model[name].load_state_dict({key.removeprefix("text_model."): v.float() for key, v in weights.items()})
 
 
 def load(config, tokenizer, latent_channels, latent_size, folder):

@@ -1,6 +1,6 @@
 //! Scene -> caption. The sentence says exactly what the scene holds, in one of a few ways.
 
-use super::scene::{Place, Scene, Size, Style, Turn};
+use super::scene::{Place, Says, Scene, Size, Style, Turn};
 use super::words;
 
 /// How many wordings there are: [`Scene::wording`] counts modulo this.
@@ -8,6 +8,14 @@ pub const WORDINGS: usize = 6;
 
 /// The caption of a scene, for example "two green foxes on a blue background".
 pub fn caption(scene: &Scene) -> String {
+    match scene.says {
+        Says::All => whole(scene),
+        Says::Open => whole(&without_colours(scene)),
+        Says::Colour => colour_alone(scene),
+    }
+}
+
+fn whole(scene: &Scene) -> String {
     let (said, bare) = subject(scene);
     let behind = scene.background.as_deref();
     let on = behind.map(|b| format!(" on {} background", words::with_article(b))).unwrap_or_default();
@@ -18,6 +26,34 @@ pub fn caption(scene: &Scene) -> String {
         (4, Some(b)) => format!("{bare}, {b} background"),
         (5, Some(b)) => format!("{said} with {} background", words::with_article(b)),
         _ => format!("{said}{on}"),
+    }
+}
+
+/// With words in place of the colours that leave them open, in British and in American spelling.
+fn without_colours(scene: &Scene) -> Scene {
+    let (glyph, behind) = if scene.wording.is_multiple_of(2) { ("colourful", "coloured") } else { ("colorful", "colored") };
+    Scene {
+        colour: scene.colour.as_ref().map(|_| glyph.to_owned()),
+        background: scene.background.as_ref().map(|_| behind.to_owned()),
+        ..scene.clone()
+    }
+}
+
+/// "green", or "a green background"; of a scene with both, one of them.
+fn colour_alone(scene: &Scene) -> String {
+    let one = |colour: &str| words::with_article(colour);
+    match (&scene.colour, &scene.background) {
+        (Some(colour), behind) if behind.is_none() || scene.wording.is_multiple_of(2) => match scene.wording / 2 % 3 {
+            0 => colour.clone(),
+            1 => format!("{} thing", one(colour)),
+            _ => format!("something {colour}"),
+        },
+        (_, Some(behind)) => match scene.wording / 2 % 3 {
+            0 => format!("{behind} background"),
+            1 => format!("{} background", one(behind)),
+            _ => format!("on {} background", one(behind)),
+        },
+        _ => whole(scene),
     }
 }
 
@@ -97,6 +133,26 @@ mod tests {
         assert_eq!(said(|s| s.style = Some(Style::PixelArt)), "pixel art of a fox");
         assert_eq!(said(|s| s.style = Some(Style::BlackAndWhite)), "a black and white fox");
         assert_eq!(said(|s| s.style = Some(Style::Outline)), "an outline of a fox");
+    }
+
+    #[test]
+    fn captions_may_leave_colours_open_or_name_nothing_else() {
+        let green = |says, wording, behind: Option<&str>| {
+            said(|s| {
+                s.colour = Some("green".into());
+                s.background = behind.map(str::to_owned);
+                (s.says, s.wording) = (says, wording);
+            })
+        };
+        assert_eq!(green(Says::Open, 0, None), "a colourful fox");
+        assert_eq!(green(Says::Open, 1, Some("blue")), "a sticker of a colorful fox on a colored background");
+        assert_eq!(green(Says::Open, 4, Some("blue")), "colourful fox, coloured background");
+        assert_eq!(green(Says::Colour, 0, None), "green");
+        assert_eq!(green(Says::Colour, 2, None), "a green thing");
+        assert_eq!(green(Says::Colour, 5, None), "something green");
+        assert_eq!(green(Says::Colour, 4, Some("orange")), "something green");
+        assert_eq!(green(Says::Colour, 3, Some("orange")), "an orange background");
+        assert_eq!(said(|s| s.says = Says::Colour), "a fox", "nothing to name alone");
     }
 
     #[test]

@@ -25,5 +25,5 @@ pub use pack::{Concept, Pack};
 pub use raster::Glyph;
 pub use recipe::{Choice, Colour, Recipe};
 pub use sample::{Split, Stickers};
-pub use scene::{Kind, Place, Scene, Size, Style, Turn};
+pub use scene::{Kind, Place, Says, Scene, Size, Style, Turn};
 pub use write::{Record, write_split};

@@ -21,6 +21,12 @@ pub struct Recipe {
     pub mixture: BTreeMap<Kind, f32>,
     /// Probability that a count, pair, size, rotation or style also gets a coloured background.
     pub extra_background: f32,
+    /// Of pictures with a colour or a background, the share whose captions leave open which ("a colourful fox").
+    #[serde(default)]
+    pub open_captions: f32,
+    /// And the share whose captions are the colour alone ("green").
+    #[serde(default)]
+    pub colour_captions: f32,
     /// Share of (concept, colour), (concept, background) and (concept, concept) combinations kept out of training.
     pub held_out: f32,
     /// The colours.
@@ -112,6 +118,9 @@ impl Recipe {
         };
         share("held_out", self.held_out)?;
         share("extra_background", self.extra_background)?;
+        share("open_captions", self.open_captions)?;
+        share("colour_captions", self.colour_captions)?;
+        share("open_captions + colour_captions", self.open_captions + self.colour_captions)?;
         if !(8..=1024).contains(&self.size) {
             return Err(format!("size = {}: must be 8 to 1024", self.size));
         }

@@ -6,7 +6,7 @@ use sha2::{Digest, Sha256};
 
 use super::pack::Pack;
 use super::recipe::Recipe;
-use super::scene::{Kind, Place, Scene, Size, Style, Turn};
+use super::scene::{Kind, Place, Says, Scene, Size, Style, Turn};
 use super::{caption, words};
 use crate::error::{Error, Result};
 use crate::random::{self, Mt19937};
@@ -127,7 +127,18 @@ impl Stickers {
         if combines && !dark && random.uniform() < self.recipe.extra_background {
             scene.background = Some(self.draw_background(random, None));
         }
+        if matches!(kind, Kind::Background | Kind::Recolour | Kind::RecolourBackground) {
+            scene.says = self.draw_says(random);
+        }
         scene
+    }
+
+    fn draw_says(&self, random: &mut Mt19937) -> Says {
+        match random.uniform() {
+            u if u < self.recipe.open_captions => Says::Open,
+            u if u < self.recipe.open_captions + self.recipe.colour_captions => Says::Colour,
+            _ => Says::All,
+        }
     }
 
     fn draw_kind(&self, random: &mut Mt19937) -> Kind {

@@ -26,6 +26,9 @@ pub struct Scene {
     pub style: Option<Style>,
     /// Which of the ways to say it; 0 is the plain one.
     pub wording: usize,
+    /// How much of the colours the caption tells.
+    #[serde(default)]
+    pub says: Says,
 }
 
 impl Scene {
@@ -42,6 +45,7 @@ impl Scene {
             turn: None,
             style: None,
             wording: 0,
+            says: Says::All,
         }
     }
 }
@@ -68,6 +72,19 @@ pub enum Kind {
     Rotation,
     /// Pixel art, silhouette and so on.
     Style,
+}
+
+/// How much of a coloured picture its caption tells.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Says {
+    /// Thing and colours: "a green fox".
+    #[default]
+    All,
+    /// That there is a colour, not which: "a colourful fox". What a prompt leaves open, a negative prompt can exclude.
+    Open,
+    /// One colour alone, as negative prompts do: "green", "a green background".
+    Colour,
 }
 
 /// Where the first of a pair is, seen from the second.
