@@ -127,6 +127,12 @@ impl Suite {
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
+    /// The bytes of an adapter of the reference.
+    pub fn lora(&self, name: &str) -> Vec<u8> {
+        let path = self.reference.join("loras").join(name).join("pytorch_lora_weights.safetensors");
+        std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
     /// The model files of a pipeline of the reference.
     pub fn pipeline(&self, name: &str) -> ReferenceFiles {
         ReferenceFiles {
