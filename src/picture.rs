@@ -103,7 +103,10 @@ impl Picture {
     #[cfg(feature = "native")]
     pub fn read_png(path: &std::path::Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let bad = |error: String| Error::BadFile { file: path.display().to_string(), reason: format!("no PNG file: {error}") };
+        let bad = |error: String| Error::BadFile {
+            file: path.display().to_string(),
+            reason: format!("no PNG file: {error}"),
+        };
         let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
         decoder.set_transformations(png::Transformations::normalize_to_color8());
         let mut reader = decoder.read_info().map_err(|error| bad(error.to_string()))?;

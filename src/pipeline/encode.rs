@@ -69,7 +69,11 @@ impl Pipeline {
         let texts = |first: &str, second: &Option<String>| -> Result<Vec<Chunks>> {
             let second = second.as_deref().filter(|text| !text.is_empty()).unwrap_or(first);
             let words = [first, second].into_iter();
-            self.text.iter().zip(words).map(|(text, words)| text.tokenizer.chunks(words, request.prompt_syntax)).collect()
+            self.text
+                .iter()
+                .zip(words)
+                .map(|(text, words)| text.tokenizer.chunks(words, request.prompt_syntax))
+                .collect()
         };
         Ok(Tokens {
             prompt: texts(&request.prompt, &request.prompt_2)?,

@@ -137,9 +137,9 @@ impl Index {
         let family = match index["_class_name"].as_str() {
             Some("StableDiffusionPipeline" | "StableDiffusionInpaintPipeline") => Family::StableDiffusion,
             Some("LatentConsistencyModelPipeline") => Family::LatentConsistency,
-            Some("StableDiffusionXLPipeline" | "StableDiffusionXLInpaintPipeline") => Family::StableDiffusionXl {
-                force_zeros_for_empty_prompt: flag("force_zeros_for_empty_prompt", true)?,
-            },
+            Some("StableDiffusionXLPipeline" | "StableDiffusionXLInpaintPipeline") => {
+                Family::StableDiffusionXl { force_zeros_for_empty_prompt: flag("force_zeros_for_empty_prompt", true)? }
+            }
             Some(other) => return Err(Error::Unsupported(format!("{}: pipelines of class {other}", files.place()))),
             None => {
                 let reason = format!("{INDEX} has no _class_name");
@@ -170,7 +170,9 @@ impl TextFiles {
         let problem = |reason: String| Err(Error::Config { file: file.clone(), reason });
         let (length, places) = (tokenizer.model_max_length(), config.max_position_embeddings);
         if length > places {
-            return problem(format!("the tokenizer's model_max_length is {length}, the text encoder reads {places} tokens"));
+            return problem(format!(
+                "the tokenizer's model_max_length is {length}, the text encoder reads {places} tokens"
+            ));
         }
         let (tokens, rows) = (tokenizer.vocab_size(), config.vocab_size);
         if tokens > rows {
@@ -201,7 +203,9 @@ fn check_two_stretches(unet: &UNet2DConditionConfig, text: &ClipTextConfig, toke
     }
     match unet.time_cond_proj_dim {
         Some(_) => Ok(()),
-        None => problem(UNET, format!("{NEGATIVE_IN_CONTEXT} needs the guidance scale as an input: time_cond_proj_dim")),
+        None => {
+            problem(UNET, format!("{NEGATIVE_IN_CONTEXT} needs the guidance scale as an input: time_cond_proj_dim"))
+        }
     }
 }
 
@@ -211,7 +215,8 @@ fn check_widths(family: Family, unet: &UNet2DConditionConfig, texts: &[TextFiles
     let width: usize = texts.iter().map(|text| text.config.hidden_size).sum();
     if unet.cross_attention_dim != width {
         let (a, b) = (unet.cross_attention_dim, width);
-        let encoder = if texts.len() > 1 { "text encoders' hidden sizes add up to" } else { "text encoder's hidden_size is" };
+        let encoder =
+            if texts.len() > 1 { "text encoders' hidden sizes add up to" } else { "text encoder's hidden_size is" };
         return problem(format!("cross_attention_dim = {a}, but the {encoder} {b}"));
     }
     let xl = matches!(family, Family::StableDiffusionXl { .. });
@@ -223,7 +228,8 @@ fn check_widths(family: Family, unet: &UNet2DConditionConfig, texts: &[TextFiles
         let (pooled, number) = (text.config.projection_dim, unet.addition_time_embed_dim.unwrap_or(0));
         let given = unet.projection_class_embeddings_input_dim.unwrap_or(0);
         if given != pooled + 6 * number {
-            let reason = format!("projection_class_embeddings_input_dim = {given}, but the text's projection_dim is {pooled}");
+            let reason =
+                format!("projection_class_embeddings_input_dim = {given}, but the text's projection_dim is {pooled}");
             return problem(format!("{reason} and addition_time_embed_dim {number} (six times)"));
         }
         if !text.config.architectures.iter().any(|name| name == "CLIPTextModelWithProjection") {

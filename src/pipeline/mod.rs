@@ -22,13 +22,11 @@ pub use request::{MAX_SIZE, MicroConditioning, Request};
 use encode::TextEncoder;
 use start::Beginning;
 
-use crate::models::{
-    AddedConditions, UNet2DConditionConfig, UNet2DConditionModel, Vae, guidance_scale_embedding,
-};
+use crate::Result;
+use crate::models::{AddedConditions, UNet2DConditionConfig, UNet2DConditionModel, Vae, guidance_scale_embedding};
 use crate::picture::Picture;
 use crate::random::{Generator, Mt19937};
 use crate::schedulers::{self, Noise, SchedulerConfig, StepOptions};
-use crate::Result;
 use crate::text::PromptSyntax;
 
 /// A text-to-image model, ready on a device: diffusers' `StableDiffusionPipeline`, `StableDiffusionXLPipeline` and
@@ -120,8 +118,8 @@ impl Pipeline {
     /// to begin from, if there is one; for the noise to start from; for the masked picture; then by the sampler.
     ///
     /// # Errors
-    /// [`Error::Request`] for settings out of range, [`Error::NotFinite`] for latents that are NaN or infinite,
-    /// [`Error::Stopped`] when the handler asks to stop.
+    /// [`crate::Error::Request`] for settings out of range, [`crate::Error::NotFinite`] for latents that are NaN or infinite,
+    /// [`crate::Error::Stopped`] when the handler asks to stop.
     pub async fn run(
         &self,
         request: &Request,
@@ -135,7 +133,7 @@ impl Pipeline {
     /// them together.
     ///
     /// # Errors
-    /// As [`Self::run`]; [`Error::Request`] for other differences.
+    /// As [`Self::run`]; [`crate::Error::Request`] for other differences.
     pub async fn run_batch(
         &self,
         requests: &[Request],

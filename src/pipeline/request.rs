@@ -122,7 +122,9 @@ impl Request {
             return refuse(format!("strength = {}: use 0 to 1", self.strength));
         }
         if self.mask.is_some() && self.image.is_none() {
-            return refuse("a mask without an image: give the image whose light part of the mask is to be drawn anew".into());
+            return refuse(
+                "a mask without an image: give the image whose light part of the mask is to be drawn anew".into(),
+            );
         }
         for (name, picture) in [("image", &self.image), ("mask", &self.mask)] {
             let Some(picture) = picture else { continue };

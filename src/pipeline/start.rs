@@ -38,7 +38,8 @@ impl Pipeline {
         match taken > 0 && first < scheduler.timesteps().len() {
             true => Ok(first),
             false => {
-                let reason = format!("strength = {strength} leaves none of {steps} steps: raise the strength or the steps");
+                let reason =
+                    format!("strength = {strength} leaves none of {steps} steps: raise the strength or the steps");
                 Err(Error::Request(reason))
             }
         }
@@ -70,12 +71,11 @@ impl Pipeline {
             }
             (Some(image), mask) => (image.to_tensor(&self.device), mask),
         };
-        let mut latents_of = |image: Tensor<4>, noise: &mut Noise<'_>| self.draw_latents(image, requests, noise);
         // All noise: nothing of the picture shows through where it is drawn anew.
         let whole = mask.is_some() && request.strength >= 1.0;
         let original = match whole && reads_masks {
             true => None,
-            false => Some(latents_of(image.clone(), noise)),
+            false => Some(self.draw_latents(image.clone(), requests, noise)),
         };
         let unit = noise(shape);
         let latents = match &original {
@@ -87,7 +87,8 @@ impl Pipeline {
         };
         let small = mask.latents(&self.device);
         if reads_masks {
-            let masked = latents_of(image * (mask.pixels(&self.device).neg() + 1.0), noise);
+            let kept = image * (mask.pixels(&self.device).neg() + 1.0);
+            let masked = self.draw_latents(kept, requests, noise);
             let inpainting = Some(Tensor::cat(vec![small.repeat_dim(0, n), masked], 1));
             return Ok(Beginning { start: Start { latents, index, kept: None }, inpainting });
         }

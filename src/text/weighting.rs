@@ -115,7 +115,8 @@ mod tests {
     }
 
     fn expect(prompt: &str, expected: &[(&str, f32)]) {
-        let expected: Vec<(String, f32)> = expected.iter().map(|(words, weight)| (words.to_string(), *weight)).collect();
+        let expected: Vec<(String, f32)> =
+            expected.iter().map(|(words, weight)| (words.to_string(), *weight)).collect();
         assert_eq!(read(prompt), expected, "{prompt}");
     }
 

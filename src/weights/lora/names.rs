@@ -62,7 +62,9 @@ pub fn understood(key: &str) -> Result<(Part, String, Role), String> {
     let strange = |why: &str| format!("{key} is no tensor of a LoRA adapter: {why}");
     let prefix = PREFIXES.iter().find_map(|(prefix, part)| Some((key.strip_prefix(prefix)?, *part)));
     let (rest, part) = prefix.ok_or_else(|| {
-        strange("it begins with none of unet., text_encoder., text_encoder_2., lora_unet_, lora_te_, lora_te1_, lora_te2_")
+        strange(
+            "it begins with none of unet., text_encoder., text_encoder_2., lora_unet_, lora_te_, lora_te1_, lora_te2_",
+        )
     })?;
     let suffix = SUFFIXES.iter().find_map(|(suffix, role)| Some((rest.strip_suffix(suffix)?, *role)));
     let alpha = || Some((rest.strip_suffix(".alpha")?, Role::Alpha));

@@ -19,19 +19,26 @@ fn net() -> Net {
 
 fn file(tensors: &[(&str, &[usize], &[f32])]) -> Vec<u8> {
     let bytes: Vec<Vec<u8>> = tensors.iter().map(|(.., v)| v.iter().flat_map(|x| x.to_le_bytes()).collect()).collect();
-    let views = tensors.iter().zip(&bytes).map(|((name, shape, _), bytes)| {
-        (*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap())
-    });
+    let views = tensors
+        .iter()
+        .zip(&bytes)
+        .map(|((name, shape, _), bytes)| (*name, TensorView::new(Dtype::F32, shape.to_vec(), bytes).unwrap()));
     safetensors::serialize(views, None).unwrap()
 }
 
 fn base() -> Vec<u8> {
-    file(&[("to_q.weight", &[2, 2], &[1., 2., 3., 4.]), ("conv.weight", &[2, 1, 3, 3], &[0.; 18]), ("conv.bias", &[2], &[0.; 2])])
+    file(&[
+        ("to_q.weight", &[2, 2], &[1., 2., 3., 4.]),
+        ("conv.weight", &[2, 1, 3, 3], &[0.; 18]),
+        ("conv.bias", &[2], &[0.; 2]),
+    ])
 }
 
 fn merged(adapters: &[(&[u8], f32)]) -> crate::Result<Net> {
-    let loras: Vec<Lora> =
-        adapters.iter().map(|(bytes, weight)| Lora::parse("a.safetensors", bytes, *weight)).collect::<crate::Result<_>>()?;
+    let loras: Vec<Lora> = adapters
+        .iter()
+        .map(|(bytes, weight)| Lora::parse("a.safetensors", bytes, *weight))
+        .collect::<crate::Result<_>>()?;
     let targets = paths(&net());
     let updates = loras.iter().map(|lora| lora.updates(Part::Unet, &targets)).collect::<crate::Result<Vec<_>>>()?;
     let base = base();
