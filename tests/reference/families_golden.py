@@ -71,7 +71,7 @@ def build(out, vocabulary):
         xl = name == "tiny-xl"
         tokenizer = CLIPTokenizer.from_pretrained(vocabulary)
         parts = dict(tokenizer=tokenizer, unet=unet(9 if name == "tiny-inpaint" else 4, xl), vae=vae(),
-                     text_encoder=text_encoder(tokenizer, 12, 2), scheduler=diffusers.DDIMScheduler(**DDIM))
+                     text_encoder=text_encoder(tokenizer, 12, 3), scheduler=diffusers.DDIMScheduler(**DDIM))
         if xl:
             parts |= dict(tokenizer_2=tokenizer, text_encoder_2=text_encoder(tokenizer, 20, 3, projection=12))
             pipe = diffusers.StableDiffusionXLPipeline(**parts, add_watermarker=False)
@@ -278,6 +278,7 @@ def main():
         index.append({"name": run["name"], "kind": run["kind"], "pipeline": run["pipeline"], "json": json_file})
         print(f"{run['name']}: largest float64 difference {max(manifest['float64_rerun_rel_l2'].values()):.1e}")
     (out / "cases" / "runs" / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+    shutil.rmtree(out.parent / ".families")
 
 
 def with_vocabulary(folder, out):
