@@ -66,11 +66,25 @@ impl Vae {
     /// Pictures `[batch, 3, h, w]` in [-1, 1], h and w multiples of [`Self::scale`], to the UNet's latents
     /// `[batch, c, h/f, w/f]`: the most likely ones (the mean) times the scaling factor.
     pub fn encode(&self, pictures: Tensor<4>) -> Tensor<4> {
-        let latents = match self {
-            Self::Kl(vae, _) => vae.encode(pictures).mean,
-            Self::Tiny(vae, _) => vae.encode(pictures),
-        };
-        latents * self.scaling_factor()
+        self.posterior(pictures).0
+    }
+
+    /// Mean of the UNet's latents of pictures, as [`Self::encode`] gives it, and their standard deviation where the
+    /// autoencoder gives a distribution; the tiny one does not.
+    pub fn posterior(&self, pictures: Tensor<4>) -> (Tensor<4>, Option<Tensor<4>>) {
+        let factor = self.scaling_factor();
+        match self {
+            Self::Kl(vae, _) => {
+                let latents = vae.encode(pictures);
+                (latents.mean * factor, Some((latents.logvar * 0.5).exp() * factor))
+            }
+            Self::Tiny(vae, _) => (vae.encode(pictures) * factor, None),
+        }
+    }
+
+    /// Whether [`Self::posterior`] is a distribution, from which latents are drawn.
+    pub fn is_variational(&self) -> bool {
+        matches!(self, Self::Kl(..))
     }
 
     /// The UNet's latents `[batch, c, h, w]` to pictures `[batch, 3, h·f, w·f]`, about in [-1, 1], not clamped.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::tensor::Tensor;
 
-use super::{Checkpoint, KeyPath};
+use super::{Checkpoint, KeyPath, Updates};
 use crate::{Error, Result};
 
 /// Every parameter of `module` gets the tensor of its name, widened to f32, on the module's device.
@@ -14,7 +14,15 @@ use crate::{Error, Result};
 /// [`Error::MissingTensor`], [`Error::MisshapenTensor`], [`Error::SurplusTensors`], [`Error::BadFile`] for values
 /// that are not finite; each names the tensor and the file.
 pub fn load<M: Module>(module: M, checkpoint: &Checkpoint) -> Result<M> {
-    let mut loader = Loader { checkpoint, path: KeyPath::default(), used: BTreeSet::new(), error: None };
+    load_with(module, checkpoint, &Updates::default())
+}
+
+/// As [`load`], with the updates of adapters added to the weights.
+///
+/// # Errors
+/// Those of [`load`], and the same for the adapters' tensors.
+pub fn load_with<M: Module>(module: M, checkpoint: &Checkpoint, updates: &Updates) -> Result<M> {
+    let mut loader = Loader { checkpoint, updates, path: KeyPath::default(), used: BTreeSet::new(), error: None };
     let module = module.map(&mut loader);
     if let Some(error) = loader.error {
         return Err(error);
@@ -36,6 +44,7 @@ pub fn paths<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
 
 struct Loader<'a> {
     checkpoint: &'a Checkpoint<'a>,
+    updates: &'a Updates<'a>,
     path: KeyPath,
     used: BTreeSet<String>,
     error: Option<Error>,
@@ -52,8 +61,9 @@ impl Loader<'_> {
         if !data.as_slice::<f32>().expect("widened to f32").iter().all(|value| value.is_finite()) {
             return Err(Error::BadFile { file, reason: format!("tensor {name} holds values that are not finite") });
         }
+        let tensor = self.updates.apply(&name, Tensor::from_data(data, &param.lazy_device()))?;
         self.used.insert(name);
-        Ok(Tensor::from_data(data, &param.lazy_device()))
+        Ok(tensor)
     }
 }
 

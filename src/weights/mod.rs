@@ -1,18 +1,20 @@
 //! From bytes to modules and back: the one way in for weights.
 //!
 //! A module's own structure says which tensors it wants ([`load`]): its fields are named as in the checkpoint, so the
-//! path of a parameter is its key, but for the few old names in [`rename`].
+//! path of a parameter is its key, but for the few old names in [`rename`]. Adapters ([`Lora`]) are added on the way.
 
 mod checkpoint;
 mod files;
 mod load;
+mod lora;
 mod rename;
 #[cfg(feature = "native")]
 mod save;
 
 pub use checkpoint::Checkpoint;
 pub use files::{DirFiles, Files, MemoryFiles};
-pub use load::{load, paths};
+pub use load::{load, load_with, paths};
+pub use lora::{Lora, Part, Updates};
 #[cfg(feature = "native")]
 pub use save::{Precision, save};
 
