@@ -7,7 +7,7 @@ use super::{Defaults, MANIFEST, Manifest, Pipeline};
 use crate::models::{ClipTextConfig, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, Vae, parse};
 use crate::schedulers::SchedulerConfig;
 use crate::text::Tokenizer;
-use crate::weights::{self, Checkpoint, Files};
+use crate::weights::{self, Checkpoint, Files, Quantization};
 use crate::{Error, Result};
 
 const UNET: &str = "unet/config.json";
@@ -64,9 +64,9 @@ impl Pipeline {
             check_two_stretches(&unet_config, &text_config, &tokenizer)?;
         }
         let text_encoder = ClipTextModel::new(&text_config, TEXT_ENCODER, device)?;
-        let text_encoder = load_weights(text_encoder, files, "text_encoder/model.safetensors")?;
+        let text_encoder = load_weights(text_encoder, files, TEXT_ENCODER, "text_encoder/model.safetensors")?;
         let unet = UNet2DConditionModel::new(&unet_config, UNET, device)?;
-        let unet = load_weights(unet, files, &format!("unet/{WEIGHTS}"))?;
+        let unet = load_weights(unet, files, UNET, &format!("unet/{WEIGHTS}"))?;
         let vae = load_vae(files, "vae", device)?;
         check_channels(&unet_config, &vae)?;
         let defaults = defaults(files, &unet_config, &vae)?;
@@ -91,7 +91,7 @@ impl Pipeline {
     pub fn with_vae(mut self, files: &impl Files) -> Result<Self> {
         let config = files.read("config.json")?;
         let bytes = files.read(WEIGHTS)?;
-        self.vae = Vae::load("config.json", &config, &Checkpoint::parse(WEIGHTS, &bytes)?, &self.device)?;
+        self.vae = Vae::load("config.json", &config, Checkpoint::parse(WEIGHTS, &bytes)?, &self.device)?;
         check_channels(&self.unet_config, &self.vae)?;
         Ok(self)
     }
@@ -180,15 +180,17 @@ fn load_tokenizer(files: &impl Files, folder: &str) -> Result<Tokenizer> {
     }
 }
 
-fn load_weights<M: burn::module::Module>(module: M, files: &impl Files, path: &str) -> Result<M> {
+/// `config` is the component's, which says how the weights at `path` are stored.
+fn load_weights<M: burn::module::Module>(module: M, files: &impl Files, config: &str, path: &str) -> Result<M> {
+    let quantization = Quantization::parse(config, &files.read(config)?)?;
     let bytes = files.read(path)?;
-    weights::load(module, &Checkpoint::parse(path, &bytes)?)
+    weights::load(module, &Checkpoint::parse(path, &bytes)?.with_quantization(quantization))
 }
 
 fn load_vae(files: &impl Files, folder: &str, device: &Device) -> Result<Vae> {
     let path = format!("{folder}/{WEIGHTS}");
     let bytes = files.read(&path)?;
-    Vae::load(VAE, &files.read(VAE)?, &Checkpoint::parse(&path, &bytes)?, device)
+    Vae::load(VAE, &files.read(VAE)?, Checkpoint::parse(&path, &bytes)?, device)
 }
 
 /// The manifest's, or diffusers' own where there is no manifest.
