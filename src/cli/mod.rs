@@ -2,6 +2,7 @@
 
 mod dataset;
 mod device;
+mod distill;
 mod eval;
 mod generate;
 mod manifest;
@@ -22,6 +23,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Dataset(dataset::Dataset),
+    Distill(distill::Distill),
     Eval(eval::Eval),
     Generate(generate::Generate),
     Manifest(manifest::ManifestArgs),
@@ -35,6 +37,7 @@ pub fn run() -> u8 {
     let cli = Cli::parse();
     let result: anyhow::Result<()> = match cli.command {
         Command::Dataset(args) => dataset::run(args),
+        Command::Distill(args) => distill::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Manifest(args) => manifest::run(&args),

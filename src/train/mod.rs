@@ -14,11 +14,12 @@ pub mod export;
 pub mod font;
 pub mod init;
 pub mod latents;
+pub mod muon;
 pub mod optim;
 pub mod run;
 pub mod samples;
 pub mod sheet;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod values;
 pub mod vocabulary;
