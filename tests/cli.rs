@@ -353,3 +353,37 @@ fn long_prompts_are_read_whole_on_request() {
     assert!(model.draws(&long, &[]).starts_with("note: the prompt is longer"));
     assert_eq!(model.draws(&long, &["--weighting"]), "");
 }
+
+#[test]
+fn quantize_writes_a_model_that_draws_and_names_what_it_cannot_use() {
+    let (model, elsewhere) = (Model::new(), tempfile::tempdir().unwrap());
+    let quantize = |from: &Path, to: &Path, more: &[&str]| {
+        let mut command = fourstep();
+        command.arg("quantize").arg(from).arg("--out").arg(to).args(["--bits", "8"]).args(more).output().unwrap()
+    };
+    let folder = model.0.path();
+    refused(&quantize(folder, &folder.join("q8"), &[]), &["--out", "q8", "lies in the model"]);
+    assert!(!folder.join("q8").exists());
+    refused(&quantize(folder, &folder.join("unet"), &[]), &["--out", "lies in the model"]);
+    refused(
+        &quantize(&elsewhere.path().join("gone"), &elsewhere.path().join("q8"), &[]),
+        &["gone", "model_index.json"],
+    );
+    let parts = &quantize(folder, &elsewhere.path().join("q8"), &["--components", "unet,clip"]);
+    refused(parts, &["--components clip", "unet", "vae", "text_encoder"]);
+
+    let small = Model(tempfile::tempdir().unwrap());
+    let output = quantize(folder, small.0.path(), &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    small.draws("a fox", &[]);
+    refused(&quantize(folder, small.0.path(), &[]), &["is not empty"]);
+    refused(&quantize(small.0.path(), &elsewhere.path().join("again"), &[]), &["quantized already"]);
+
+    let key = "mid_block.resnets.0.conv1.weight";
+    small.edit_weights(UNET, |w| w.get_mut(&format!("{key}.scale")).unwrap().2[..2].copy_from_slice(&[0xff, 0x7f]));
+    small.refuses(&[], &[UNET, key, "NaN"]);
+    small.edit_weights(UNET, |w| drop(w.remove(&format!("{key}.scale"))));
+    small.refuses(&[], &[UNET, key, "scale is missing"]);
+    small.edit_json("unet/config.json", |config| config["quantization_config"]["quant_method"] = "gguf".into());
+    small.refuses(&[], &["unet/config.json", "quant_method", "gguf"]);
+}

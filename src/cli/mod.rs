@@ -7,6 +7,7 @@ mod eval;
 mod generate;
 mod manifest;
 mod progress;
+mod quantize;
 mod tokenizer;
 mod train;
 
@@ -26,6 +27,7 @@ enum Command {
     Eval(eval::Eval),
     Generate(generate::Generate),
     Manifest(manifest::ManifestArgs),
+    Quantize(quantize::QuantizeArgs),
     Tokenizer(tokenizer::Tokenizer),
     Train(train::Train),
 }
@@ -39,6 +41,7 @@ pub fn run() -> u8 {
         Command::Eval(args) => eval::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Manifest(args) => manifest::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
         Command::Tokenizer(args) => tokenizer::run(&args),
         Command::Train(args) => train::run(&args),
     };

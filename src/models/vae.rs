@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::config::{invalid, parse};
 use super::{AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig};
 use crate::Result;
-use crate::weights::{self, Checkpoint};
+use crate::weights::{self, Checkpoint, Quantization};
 
 /// `AutoencoderKL` or `AutoencoderTiny`, by the configuration's `_class_name`.
 #[derive(Debug)]
@@ -23,8 +23,9 @@ impl Vae {
     ///
     /// # Errors
     /// [`crate::Error::Config`] for another class or unknown settings; the loader's for the weights.
-    pub fn load(file: &str, config: &[u8], checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+    pub fn load(file: &str, config: &[u8], checkpoint: Checkpoint, device: &Device) -> Result<Self> {
         let value: Value = parse(file, config)?;
+        let checkpoint = &checkpoint.with_quantization(Quantization::parse(file, config)?);
         match value["_class_name"].as_str() {
             Some("AutoencoderKL") => {
                 let config: AutoencoderKlConfig = parse(file, config)?;

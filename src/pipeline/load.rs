@@ -8,7 +8,7 @@ use super::{Defaults, MANIFEST, Manifest, Pipeline};
 use crate::models::{ClipTextConfig, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, Vae, parse};
 use crate::schedulers::SchedulerConfig;
 use crate::text::Tokenizer;
-use crate::weights::{self, Checkpoint, Files, Lora, Part, Updates};
+use crate::weights::{self, Checkpoint, Files, Lora, Part, Quantization, Updates};
 use crate::{Error, Result};
 
 const UNET: &str = "unet/config.json";
@@ -95,7 +95,7 @@ impl Pipeline {
         }
         let text = texts.into_iter().map(|text| text.encoder(files, loras, device)).collect::<Result<Vec<_>>>()?;
         let unet = UNet2DConditionModel::new(&unet_config, UNET, device)?;
-        let unet = load_weights(unet, files, &format!("unet/{WEIGHTS}"), Part::Unet, loras)?;
+        let unet = load_weights(unet, files, (UNET, &format!("unet/{WEIGHTS}")), Part::Unet, loras)?;
         let vae = load_vae(files, "vae", device)?;
         check_channels(&unet_config, &vae)?;
         let defaults = defaults(files, family, &unet_config, &vae)?;
@@ -111,7 +111,7 @@ impl Pipeline {
     pub fn with_vae(mut self, files: &impl Files) -> Result<Self> {
         let config = files.read("config.json")?;
         let bytes = files.read(WEIGHTS)?;
-        self.vae = Vae::load("config.json", &config, &Checkpoint::parse(WEIGHTS, &bytes)?, &self.device)?;
+        self.vae = Vae::load("config.json", &config, Checkpoint::parse(WEIGHTS, &bytes)?, &self.device)?;
         check_channels(&self.unet_config, &self.vae)?;
         Ok(self)
     }
@@ -188,7 +188,7 @@ impl TextFiles {
     fn encoder(self, files: &impl Files, loras: &[Lora], device: &Device) -> Result<TextEncoder> {
         let model = ClipTextModel::new(&self.config, &Self::file(self.part), device)?;
         let path = format!("{}/model.safetensors", self.part.folder());
-        let model = load_weights(model, files, &path, self.part, loras)?;
+        let model = load_weights(model, files, (&Self::file(self.part), &path), self.part, loras)?;
         Ok(TextEncoder { tokenizer: self.tokenizer, model })
     }
 }
@@ -269,23 +269,26 @@ fn load_tokenizer(files: &impl Files, folder: &str) -> Result<Tokenizer> {
     }
 }
 
+/// `config` is the component's, which says how the weights at `path` are stored.
 fn load_weights<M: burn::module::Module>(
     module: M,
     files: &impl Files,
-    path: &str,
+    (config, path): (&str, &str),
     part: Part,
     loras: &[Lora],
 ) -> Result<M> {
+    let quantization = Quantization::parse(config, &files.read(config)?)?;
     let bytes = files.read(path)?;
     let targets = if loras.is_empty() { Vec::new() } else { weights::paths(&module) };
     let updates = loras.iter().map(|lora| lora.updates(part, &targets)).collect::<Result<Vec<_>>>()?;
-    weights::load_with(module, &Checkpoint::parse(path, &bytes)?, &Updates::together(updates))
+    let checkpoint = Checkpoint::parse(path, &bytes)?.with_quantization(quantization);
+    weights::load_with(module, &checkpoint, &Updates::together(updates))
 }
 
 fn load_vae(files: &impl Files, folder: &str, device: &Device) -> Result<Vae> {
     let path = format!("{folder}/{WEIGHTS}");
     let bytes = files.read(&path)?;
-    Vae::load(VAE, &files.read(VAE)?, &Checkpoint::parse(&path, &bytes)?, device)
+    Vae::load(VAE, &files.read(VAE)?, Checkpoint::parse(&path, &bytes)?, device)
 }
 
 /// The manifest's, or those of diffusers' pipeline where there is no manifest.
