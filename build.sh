@@ -47,6 +47,7 @@ have() { command -v "$1" >/dev/null 2>&1; }
 # ---- The page --------------------------------------------------------------------------------------------------------
 
 build() {
+  have node || fail "Node.js is missing: install version 20 or newer and run this again"
   compile_wasm
   bind_wasm
   assemble_dist
@@ -86,6 +87,8 @@ assemble_dist() {
   cp index.html NOTICE dist.tmp/
   cp -R www "$BINDGEN_DIR/pkg" dist.tmp/
   copy_models dist.tmp/models
+  say "Compressing and checking the first visit's budgets (a minute when the wasm has changed)"
+  node tools/pack.mjs dist.tmp "$TARGET_DIR/compressed" || fail "the page is over its budget (tools/pack.mjs)"
   if [ -e dist ]; then mv dist dist.old; fi
   mv dist.tmp dist
   rm -rf dist.old

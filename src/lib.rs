@@ -2,9 +2,11 @@
 //!
 //! The whole system on one page, in floor order: a module imports only from floors below it.
 
-// 0: errors, pictures, random numbers
+// 0: errors, pictures and their files, random numbers
 pub mod error;
+pub mod infotext;
 pub mod picture;
+pub mod pngfile;
 pub mod random;
 // 1: block-quantized numbers
 pub mod kernels;
@@ -29,5 +31,7 @@ pub mod train;
 pub mod cli;
 #[cfg(all(feature = "web", target_arch = "wasm32"))]
 mod web;
+#[cfg(all(feature = "web", target_arch = "wasm32"))]
+mod webfiles;
 
 pub use error::{Error, Result};

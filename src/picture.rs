@@ -118,22 +118,4 @@ impl Picture {
         let rgb = pixels.flat_map(|p| if channels < 3 { [p[0]; 3] } else { [p[0], p[1], p[2]] }).collect();
         Ok(Self { width: info.width as usize, height: info.height as usize, rgb })
     }
-
-    /// Writes a PNG file.
-    ///
-    /// # Errors
-    /// [`Error::Io`] when the file cannot be written, for a full disk too.
-    #[cfg(feature = "native")]
-    pub fn write_png(&self, path: &std::path::Path) -> Result<()> {
-        let mut bytes = Vec::new();
-        let mut encoder = png::Encoder::new(&mut bytes, self.width as u32, self.height as u32);
-        encoder.set_color(png::ColorType::Rgb);
-        encoder.set_depth(png::BitDepth::Eight);
-        let written = encoder.write_header().and_then(|mut writer| {
-            writer.write_image_data(&self.rgb)?;
-            writer.finish()
-        });
-        written.map_err(|error| Error::io(path)(std::io::Error::other(error)))?;
-        std::fs::write(path, bytes).map_err(Error::io(path))
-    }
 }

@@ -1,6 +1,6 @@
 //! Everything that the page's worker can call.
 
-use std::cell::OnceCell;
+use std::cell::{OnceCell, RefCell};
 use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor};
@@ -10,9 +10,10 @@ use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
 use crate::picture::Picture;
-use crate::pipeline::{Pipeline, Request, StepEvent};
+use crate::pipeline::{LatentToRgb, MANIFEST, Manifest, Pipeline, Request, StepEvent};
+use crate::random::{Generator, Mt19937};
 use crate::schedulers::{self, SchedulerConfig};
-use crate::weights::MemoryFiles;
+use crate::weights::{Files, MemoryFiles};
 use crate::{Error, Result};
 
 /// Runs once when the module is instantiated: panics are shown in the console with their message.
@@ -42,7 +43,13 @@ impl JsFiles {
 
 /// A model, ready to draw.
 #[wasm_bindgen(js_name = Pipeline)]
-pub struct JsPipeline(Pipeline);
+pub struct JsPipeline {
+    pipeline: Pipeline,
+    /// The manifest's map for cheap previews, where it has one.
+    preview: Option<LatentToRgb>,
+    /// The estimate after each step of the last picture, to be decoded when somebody asks.
+    estimates: RefCell<Vec<Tensor<4>>>,
+}
 
 #[wasm_bindgen(js_class = Pipeline)]
 impl JsPipeline {
@@ -53,34 +60,41 @@ impl JsPipeline {
             "wgpu" => wgpu().await?,
             other => return Err(Error::Request(format!("device = {other}: use wgpu or cpu")).into()),
         };
-        Ok(Self(Pipeline::load(&files.0, &device)?))
+        let pipeline = Pipeline::load(&files.0, &device)?;
+        let manifest = files.0.get(MANIFEST)?.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
+        Ok(Self { pipeline, preview: manifest.and_then(|manifest| manifest.preview), estimates: RefCell::default() })
     }
 
     /// `{ steps, guidance_scale, width, height, scheduler, schedulers: [[name, label], …], size_multiple }`.
     pub fn defaults(&self) -> std::result::Result<Object, JsError> {
-        let defaults = self.0.defaults();
+        let defaults = self.pipeline.defaults();
         let names = schedulers::NAMES.iter().map(|(name, label)| Array::of2(&(*name).into(), &(*label).into()));
         Ok(object(&[
             ("steps", (defaults.steps as u32).into()),
             ("guidance_scale", f64::from(defaults.guidance_scale).into()),
             ("width", (defaults.width as u32).into()),
             ("height", (defaults.height as u32).into()),
-            ("scheduler", schedulers::name_of(self.0.scheduler())?.into()),
+            ("scheduler", schedulers::name_of(self.pipeline.scheduler())?.into()),
             ("schedulers", names.collect::<Array>().into()),
-            ("size_multiple", (self.0.scale() as u32).into()),
+            ("size_multiple", (self.pipeline.scale() as u32).into()),
         ])?)
     }
 
     /// Draws. `on_step` gets each step's event (`{ index, steps, timestep, sigma, milliseconds, preview }`, the time
     /// without that of the previews) and answers whether to go on (a promise of it lets messages in);
-    /// resolves to `{ width, height, rgba, warnings }`. With `latents: true` in the request, each event carries the
-    /// latents after the step as a `Float32Array`.
+    /// resolves to `{ width, height, rgba, warnings, infotext, noise }`: the settings as A1111 writes them, and a
+    /// preview of the noise that it began with, where the model has cheap previews. Those are small, one pixel a
+    /// latent; `estimate` gives a step's whole picture. With `latents: true` in the request, each event carries the
+    /// latents after the step as a `Float32Array`. With `toward: { prompt, negative_prompt, seed, at }` it draws the
+    /// picture at `at` (0 to 1) of the way from the request to that one.
     pub async fn generate(&self, request: JsValue, on_step: Function) -> std::result::Result<Object, JsError> {
         let settings = Settings::parse(&request)?;
-        let request = settings.request(&self.0)?;
+        let request = settings.request(&self.pipeline)?;
+        self.estimates.borrow_mut().clear();
         let (mut started, mut trouble) = (now(), None);
         let mut watch = async |event: StepEvent<'_>| {
             let milliseconds = now() - started;
+            self.estimates.borrow_mut().push(event.pred_original_sample.clone());
             let answer = self.report(&event, milliseconds, settings.latents, &on_step).await;
             started = now();
             match answer {
@@ -90,7 +104,10 @@ impl JsPipeline {
             }
             ControlFlow::Break(())
         };
-        let result = self.0.generate(&request, &mut watch).await;
+        let result = match &settings.toward {
+            None => self.pipeline.generate(&request, &mut watch).await,
+            Some(end) => self.between(&request, end, &mut watch).await,
+        };
         if let Some(error) = trouble {
             return Err(error.into());
         }
@@ -98,7 +115,20 @@ impl JsPipeline {
         let warnings = warnings.iter().map(|warning| JsValue::from_str(warning)).collect::<Array>();
         let result = picture(&images[0])?;
         set(&result, "warnings", &warnings)?;
+        let infotext = request.infotext(self.pipeline.scheduler(), settings.model.as_deref().unwrap_or("unknown"));
+        set(&result, "infotext", &infotext.to_string().into())?;
+        if let Some(noise) = self.noise(&request) {
+            set(&result, "noise", &picture(&noise)?.into())?;
+        }
         Ok(result)
+    }
+
+    /// The whole picture of what the last request had after a step, from 0: `{ width, height, rgba }`. Throws when
+    /// there is no such step.
+    pub async fn estimate(&self, index: usize) -> std::result::Result<Object, JsError> {
+        let latents = self.estimates.borrow().get(index).cloned();
+        let latents = latents.ok_or_else(|| Error::Request(format!("step {} was not drawn", index + 1)))?;
+        Ok(picture(&self.decoded(latents).await?)?)
     }
 }
 
@@ -110,8 +140,11 @@ impl JsPipeline {
         latents: bool,
         on_step: &Function,
     ) -> Result<bool> {
-        let preview = self.0.decode(event.pred_original_sample.clone());
-        let preview = Picture::from_tensor(preview).await?.swap_remove(0);
+        let estimate = event.pred_original_sample.clone();
+        let preview = match &self.preview {
+            Some(map) => map.preview(estimate).await?,
+            None => self.decoded(estimate).await?,
+        };
         let message = object(&[
             ("index", (event.index as u32).into()),
             ("steps", (event.steps as u32).into()),
@@ -126,6 +159,33 @@ impl JsPipeline {
         let answer = on_step.call1(&JsValue::NULL, &message).map_err(|error| thrown(&error))?;
         let answer = JsFuture::from(Promise::resolve(&answer)).await.map_err(|error| thrown(&error))?;
         Ok(answer.is_truthy())
+    }
+
+    async fn between(
+        &self,
+        request: &Request,
+        end: &Toward,
+        on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<(Vec<Picture>, Vec<String>)> {
+        let to = Request {
+            prompt: end.prompt.clone(),
+            negative_prompt: end.negative_prompt.clone(),
+            seed: end.seed.value()?,
+            ..request.clone()
+        };
+        let output = self.pipeline.run_between(request, &to, end.at, on_step).await?;
+        Ok((Picture::from_tensor(output.decoded).await?, output.warnings))
+    }
+
+    async fn decoded(&self, latents: Tensor<4>) -> Result<Picture> {
+        Ok(Picture::from_tensor(self.pipeline.decode(latents)).await?.swap_remove(0))
+    }
+
+    /// What a request starts from.
+    fn noise(&self, request: &Request) -> Option<Picture> {
+        let map = self.preview.as_ref()?;
+        let (width, height) = (request.width / self.pipeline.scale(), request.height / self.pipeline.scale());
+        Some(map.picture(&Mt19937::new(request.seed).randn(map.channels() * width * height), width, height))
     }
 }
 
@@ -146,6 +206,20 @@ struct Settings {
     height: Option<usize>,
     #[serde(default)]
     latents: bool,
+    /// The model's id, for the infotext.
+    model: Option<String>,
+    toward: Option<Toward>,
+}
+
+/// The other end of a way, and how far to go.
+#[derive(Deserialize)]
+struct Toward {
+    #[serde(default)]
+    prompt: String,
+    #[serde(default)]
+    negative_prompt: String,
+    seed: Seed,
+    at: f32,
 }
 
 /// A number, or decimal digits for those beyond 2^53.
@@ -156,6 +230,18 @@ enum Seed {
     Text(String),
 }
 
+impl Seed {
+    fn value(&self) -> Result<u64> {
+        match self {
+            Self::Number(seed) => Ok(*seed),
+            Self::Text(text) => {
+                let refuse = |_| Error::Request(format!("seed = {text}: use a whole number from 0 to 2^64 - 1"));
+                text.parse().map_err(refuse)
+            }
+        }
+    }
+}
+
 impl Settings {
     fn parse(request: &JsValue) -> Result<Self> {
         let text = js_sys::JSON::stringify(request).map_err(|error| thrown(&error))?;
@@ -164,13 +250,7 @@ impl Settings {
 
     fn request(&self, pipeline: &Pipeline) -> Result<Request> {
         let own = pipeline.request(&self.prompt);
-        let seed = match &self.seed {
-            Seed::Number(seed) => *seed,
-            Seed::Text(text) => {
-                let refuse = |_| Error::Request(format!("seed = {text}: use a whole number from 0 to 2^64 - 1"));
-                text.parse().map_err(refuse)?
-            }
-        };
+        let seed = self.seed.value()?;
         let steps = self.steps.unwrap_or(own.num_inference_steps as f64);
         if steps < 0.0 || steps.fract() != 0.0 {
             return Err(Error::Request(format!("steps = {steps}: use a whole number from 1")));

@@ -136,6 +136,27 @@ fn copy(from: &Path, to: &Path) {
 }
 
 #[test]
+fn the_picture_carries_its_settings_unless_told_not_to() {
+    let model = Model::new();
+    let settings = || {
+        let bytes = std::fs::read(model.picture()).unwrap();
+        fourstep::pngfile::parameters(&bytes).unwrap()
+    };
+    let more = ["--negative", "a dog", "--seed", "7", "--guidance", "2.5", "--scheduler", "euler_karras"];
+    assert_eq!(model.generate("a fox, red:\n🦊", &more).status.code(), Some(0));
+    let text = settings().expect("settings");
+    let info = fourstep::infotext::Infotext::parse(&text);
+    assert_eq!((info.prompt.as_str(), info.negative_prompt.as_str()), ("a fox, red:\n🦊", "a dog"));
+    let wanted =
+        [("Steps", "2"), ("Sampler", "Euler"), ("Schedule type", "Karras"), ("CFG scale", "2.5"), ("Seed", "7")];
+    for (key, value) in wanted.into_iter().chain([("Size", "64x64"), ("RNG", "CPU")]) {
+        assert_eq!(info.get(key), Some(value), "{text}");
+    }
+    assert_eq!(model.generate("a fox", &["--no-settings"]).status.code(), Some(0));
+    assert_eq!(settings(), None);
+}
+
+#[test]
 fn odd_prompts_draw_and_long_ones_say_what_is_left_out() {
     let model = Model::new();
     for prompt in [

@@ -4,15 +4,20 @@ import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import sirv from "sirv";
 
+const OPTIONS = { dev: true, etag: true, brotli: true, gzip: true };
+
 /**
  * Serves `folder` at `/`, and each of `mounts` (`{"/name/": folder}`) in front of it. Files are read anew for every
- * request and never cached, so a rebuilt page is seen at the next reload. Port 0 takes a free one.
+ * request, compressed where PATH.br or PATH.gz is there, and the browser asks each time whether its copy is still good.
+ * (The page's service worker shows a rebuilt page at the second reload.) Port 0 takes a free one.
+ * `before(request, response)` sees each request first, and answers true when it has taken it over (faults, in tests).
  * Returns `{origin, close}`.
  */
-export async function serve(folder, { port = 0, mounts = {} } = {}) {
-  const handlers = Object.entries(mounts).map(([prefix, place]) => [prefix, sirv(place, { dev: true })]);
-  const root = sirv(folder, { dev: true });
+export async function serve(folder, { port = 0, mounts = {}, before } = {}) {
+  const handlers = Object.entries(mounts).map(([prefix, place]) => [prefix, sirv(place, OPTIONS)]);
+  const root = sirv(folder, OPTIONS);
   const server = createServer((request, response) => {
+    if (before?.(request, response)) return undefined;
     const found = handlers.find(([prefix]) => request.url.startsWith(prefix));
     if (!found) return root(request, response);
     request.url = request.url.slice(found[0].length - 1);

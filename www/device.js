@@ -50,6 +50,24 @@ export function choose(probed, choice) {
   return { device: "cpu", words: `${missing(probed)} Drawing on the CPU, slower.`, slow: true };
 }
 
+/**
+ * Hears of devices that this thread asks for from now on, whoever asks: of their loss, and of memory that one did not get.
+ * The wasm module takes up its device by itself and would only panic at its next use.
+ * @param {{onLost: (message: string) => void, onOutOfMemory: (message: string) => void}} hear
+ */
+export function watchDevices({ onLost, onOutOfMemory }) {
+  if (!globalThis.GPUAdapter) return;
+  const { requestDevice } = GPUAdapter.prototype;
+  GPUAdapter.prototype.requestDevice = async function (descriptor) {
+    const device = await requestDevice.call(this, descriptor);
+    device.lost.then(({ message }) => onLost(message));
+    device.addEventListener("uncapturederror", ({ error }) => {
+      if (error instanceof GPUOutOfMemoryError) onOutOfMemory(error.message);
+    });
+    return device;
+  };
+}
+
 function missing(probed) {
   return probed.state === "absent" ? "This browser has no WebGPU." : "WebGPU found no graphics adapter.";
 }

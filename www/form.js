@@ -1,18 +1,26 @@
-// The form's fields: read them into a request, say in words what is wrong with one, fill them from
-// the address, the model's defaults or an example, and keep the seed's rules.
+// The form's fields: read them into a request, say in words what is wrong with one, fill them from an address, a
+// picture's settings, the model's defaults or an example, and keep the seed's rules.
+
+import { LIMITS, sizeOf, sizeText } from "./link.js";
 
 const SEED_DIGITS = /^\d{1,20}$/;
-const LIMITS = { steps: [1, 1000], guidance: [0, 100] };
-/** Keys of the address, as in `?prompt=a+green+fox&seed=7`, and the fields that they fill. */
-const ADDRESS_KEYS = ["prompt", "negative", "seed", "steps", "guidance", "sampler"];
+/** Multiples of the model's own size that are offered, width and height. */
+const SIZES = [
+  [1, 1],
+  [1.5, 1],
+  [1, 1.5],
+  [1.5, 1.5],
+  [2, 2],
+];
 
 export class Form {
   #fields;
   #errors;
   #touched = new Set();
+  #own = { steps: "", guidance: "", sampler: "", size: "" };
   #seedUsed = false;
 
-  /** @param {HTMLFormElement} form with fields named as ADDRESS_KEYS, `keep`, and an element `NAME-error` for each that can be wrong */
+  /** @param {HTMLFormElement} form with fields named as Settings of www/link.js, `keep`, and an element `NAME-error` for each that can be wrong */
   constructor(form) {
     this.#fields = form.elements;
     this.#errors = new Map(
@@ -28,23 +36,49 @@ export class Form {
     });
   }
 
-  /** Fills the fields that the address names. */
-  fillFromAddress(search) {
-    const given = new URLSearchParams(search);
-    for (const name of ADDRESS_KEYS) {
-      const value = given.get(name);
-      if (value === null) continue;
-      if (name === "sampler") this.#offerSampler(value);
-      this.#fields[name].value = value;
+  /** Fills the fields that the settings name. @param {import("./link.js").Settings} settings */
+  fill(settings) {
+    for (const [name, value] of Object.entries(settings)) {
+      const field = this.#fields[name];
+      if (!field || value === undefined || value === null) continue;
+      if (field.tagName === "SELECT") offer(field, String(value));
+      field.value = value;
       this.#touched.add(name);
+      this.#say(name, "");
     }
+    if (settings.seed !== undefined) this.#seedUsed = false;
+  }
+
+  /** As {@link fill}, for all settings of a picture: what it does not name is the model's own, and the seed is kept. */
+  restore(settings) {
+    this.fill({ negative: "", ...this.#own, ...settings });
+    if (settings.seed !== undefined) this.#fields.keep.checked = true;
   }
 
   /** Fills what the user has not set from `defaults` of the manifest or of Pipeline.defaults(), with its samplers where it has them. */
-  fillDefaults({ steps, guidance_scale, scheduler, schedulers }) {
-    if (!this.#touched.has("steps")) this.#fields.steps.value = steps;
-    if (!this.#touched.has("guidance")) this.#fields.guidance.value = guidance_scale;
+  fillDefaults({ steps, guidance_scale, width, height, scheduler, schedulers, size_multiple }) {
+    const sampler = scheduler ?? this.#own.sampler;
+    this.#own = { steps: String(steps), guidance: String(guidance_scale), sampler, size: sizeText(width, height) };
+    for (const name of ["steps", "guidance"]) {
+      if (!this.#touched.has(name)) this.#fields[name].value = this.#own[name];
+    }
+    this.#listSizes(width, height, size_multiple ?? 8);
     if (schedulers) this.#listSamplers(schedulers, scheduler);
+  }
+
+  /** The model's own settings, which an address leaves out. */
+  get own() {
+    return this.#own;
+  }
+
+  /** What the fields say, as an address has it. @returns {import("./link.js").Settings} */
+  get settings() {
+    const names = ["prompt", "negative", "seed", "steps", "guidance", "sampler", "size"];
+    return Object.fromEntries(names.map((name) => [name, this.#fields[name].value.trim()]));
+  }
+
+  get prompt() {
+    return this.#fields.prompt.value;
   }
 
   set prompt(text) {
@@ -65,16 +99,17 @@ export class Form {
 
   /**
    * The request for Pipeline.generate, `scheduler` '' meaning the model's own; null when a field is wrong, which then
-   * says so. A seed that has drawn a picture already is replaced first, unless it is to be kept.
+   * says so. A seed that has drawn a picture already is replaced first, unless it is to be kept, or `roll` is false.
    */
-  read() {
-    const { prompt, negative, seed, sampler } = this.#fields;
+  read({ roll = true } = {}) {
+    const { prompt, negative, seed, sampler, size } = this.#fields;
     const steps = this.#number("steps", "Steps", Number.isInteger);
     const guidance = this.#number("guidance", "Guidance", Number.isFinite);
     const seedOk = SEED_DIGITS.test(seed.value.trim());
     this.#say("seed", seedOk ? "" : "A seed is a whole number, 0 or more.");
     if (steps === null || guidance === null || !seedOk) return null;
-    if (this.#seedUsed && !this.#fields.keep.checked) this.rollSeed();
+    if (roll && this.#seedUsed && !this.#fields.keep.checked) this.rollSeed();
+    const [width, height] = sizeOf(size.value || this.#own.size) ?? [];
     return {
       prompt: prompt.value,
       negative_prompt: negative.value,
@@ -82,6 +117,8 @@ export class Form {
       steps,
       guidance_scale: guidance,
       scheduler: sampler.value,
+      width,
+      height,
     };
   }
 
@@ -119,14 +156,26 @@ export class Form {
 
   #listSamplers(schedulers, preferred) {
     const select = this.#fields.sampler;
-    const wanted = select.value || preferred;
+    const wanted = this.#touched.has("sampler") && select.value ? select.value : preferred;
     select.replaceChildren(...schedulers.map(([name, label]) => new Option(label, name)));
-    this.#offerSampler(wanted); // one that the model does not know stays, and the engine refuses it in words
-    select.value = wanted;
+    const known = schedulers.some(([name]) => name === wanted);
+    select.value = known ? wanted : preferred;
   }
 
-  #offerSampler(name) {
-    const select = this.#fields.sampler;
-    if (![...select.options].some((option) => option.value === name)) select.add(new Option(name, name));
+  #listSizes(width, height, multiple) {
+    const select = this.#fields.size;
+    const wanted = this.#touched.has("size") && select.value ? select.value : this.#own.size;
+    const fits = (side) => Math.round(side / multiple) * multiple;
+    const sizes = SIZES.map(([across, down]) => sizeText(fits(width * across), fits(height * down)));
+    select.replaceChildren();
+    for (const size of [...sizes, wanted]) offer(select, size);
+    select.value = wanted;
   }
+}
+
+/** Adds what a select does not offer yet; sizes with both sides. */
+function offer(select, value) {
+  if ([...select.options].some((option) => option.value === value)) return;
+  const sides = select.name === "size" ? sizeOf(value) : null;
+  select.add(new Option(sides ? sides.join(" × ") : value, value));
 }

@@ -7,15 +7,24 @@
 
 /** Page to worker. */
 export const Ask = Object.freeze({
+  /** {} -> {wasm}: bytes of memory that the wasm module holds; 0 before it is started. */
+  MEMORY: "memory",
   /** {} -> {@link Probe} of www/device.js: what graphics this browser has. */
   PROBE: "probe",
-  /** {model?: id} -> {id, name, licence?, bytes, cached, defaults, examples?}: the model, before anything large is fetched. */
+  /** {model?: id} -> {id, name, licence?, bytes, cached, defaults, examples?, words?, models: {id, name}[]}: the model,
+   *  before anything large is fetched; `words` is its list of words, `models` all that are here. */
   DESCRIBE: "describe",
   /** {model?: id, device: 'wgpu'|'cpu'}, events {@link Tell.LOADING} -> {defaults, device, warnings: string[]}. */
   LOAD: "load",
   /** {request} as Pipeline.generate takes it, events {@link Tell.STEP}
-   *  -> {width, height, rgba, warnings: string[]} or {cancelled: true}. */
+   *  -> {width, height, rgba, warnings: string[], infotext, noise?: {width, height, rgba}} or {cancelled: true}. */
   GENERATE: "generate",
+  /** {index} -> {width, height, rgba}: the whole picture of a step of the last GENERATE. */
+  ESTIMATE: "estimate",
+  /** {width, height, frames: rgba[], milliseconds?, infotext?} -> {bytes}: a PNG file, animated when there are several. */
+  PNG: "png",
+  /** {bytes} of a PNG file -> {settings} as readSettings of src/webfiles.rs has them, or {settings: null}. */
+  SETTINGS: "settings",
   /** {} with the id of the running request: stop it at the next step or file. No reply of its own. */
   CANCEL: "cancel",
 });
@@ -26,21 +35,37 @@ export const Tell = Object.freeze({
   REPLY: "reply",
   /** {message, name}: the request failed; the worker goes on and takes the next one. */
   ERROR: "error",
-  /** {message}: the worker cannot go on. `id` is absent. */
+  /** {message, cause}: the worker cannot go on. `id` is absent; `cause` is one of {@link Cause}. */
   FATAL: "fatal",
-  /** {phase: 'files', loaded, total} in bytes, or {phase: 'model'} while the network is built. */
+  /** {phase: 'files', loaded, total, secondsLeft: number | null} in bytes, or {phase: 'model'} while the network is built. */
   LOADING: "loading",
   /** {index, steps, timestep, sigma?, milliseconds, preview: {width, height, rgba}}. */
   STEP: "step",
 });
 
-/** The worker ended in the middle of a request. `message` is what it said last, or ''; `started`: whether it ever ran. */
+/** Why a worker could not go on. */
+export const Cause = Object.freeze({
+  /** The browser took the graphics device away: a driver's restart, a laptop's sleep, another page's fault. */
+  DEVICE_LOST: "device lost",
+  /** No memory was left, in the wasm module or on the graphics device. */
+  OUT_OF_MEMORY: "out of memory",
+  /** A panic or a trap in the wasm module, with its words. */
+  CRASH: "crash",
+  /** The worker vanished without a word, or was never started. */
+  GONE: "gone",
+  /** The page ended it. */
+  RESTART: "restart",
+});
+
+/** The worker ended in the middle of a request. `message` is what it said last, or ''; `started`: whether it ever ran;
+ *  `cause`: one of Cause. */
 export class WorkerDied extends Error {
   name = "WorkerDied";
 
-  constructor(message, started) {
+  constructor(message, started, cause) {
     super(message);
     this.started = started;
+    this.cause = cause;
   }
 }
 
@@ -70,36 +95,49 @@ export class Bridge {
       this.#pending.set(id, { resolve, reject, onEvent });
       this.#worker ??= this.#start();
       this.#worker.postMessage({ ...body, id, kind });
-      const cancel = () => this.#pending.has(id) && this.#worker.postMessage({ id, kind: Ask.CANCEL });
+      const cancel = () => this.#pending.has(id) && this.#worker?.postMessage({ id, kind: Ask.CANCEL });
       if (signal?.aborted) cancel();
       signal?.addEventListener("abort", cancel, { once: true });
     });
   }
 
   /** Ends the worker, whatever it is doing; the next request meets a new one that has loaded nothing. */
-  restart(reason = "") {
+  restart(reason = "", cause = Cause.RESTART) {
     this.#worker?.terminate();
     this.#worker = undefined;
     const pending = [...this.#pending.values()];
     this.#pending.clear();
     this.#onDeath(reason);
-    for (const { reject } of pending) reject(new WorkerDied(reason, this.#spoke));
+    for (const { reject } of pending) reject(new WorkerDied(reason, this.#spoke, cause));
   }
 
   #start() {
     this.#spoke = false;
-    const worker = new Worker(this.#url, { type: "module", name: "fourstep" });
-    worker.onmessage = ({ data }) => this.#receive(data);
+    const name = `fourstep-${crypto.randomUUID?.() ?? Math.random()}`;
+    const worker = new Worker(this.#url, { type: "module", name });
+    worker.onmessage = ({ data }) => {
+      if (worker !== this.#worker) return;
+      if (!this.#spoke) this.#watch(worker, name);
+      this.#receive(data);
+    };
     worker.onerror = (event) => {
       event.preventDefault();
-      if (worker === this.#worker) this.restart(event.message ?? "");
+      if (worker === this.#worker) this.restart(event.message ?? "", Cause.GONE);
     };
     return worker;
   }
 
+  // A worker holds a lock of its own name from before its first word to its end; no event tells of a worker that was
+  // killed, but the lock falls free.
+  #watch(worker, name) {
+    navigator.locks?.request(name, () => {
+      if (worker === this.#worker) this.restart("", Cause.GONE);
+    });
+  }
+
   #receive(message) {
     this.#spoke = true;
-    if (message.kind === Tell.FATAL) return this.restart(message.message);
+    if (message.kind === Tell.FATAL) return this.restart(message.message, message.cause);
     const request = this.#pending.get(message.id);
     if (!request) return;
     if (message.kind === Tell.REPLY || message.kind === Tell.ERROR) this.#pending.delete(message.id);

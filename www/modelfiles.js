@@ -1,6 +1,13 @@
 // Brings a model's files to the worker: manifest, download with progress in bytes, check of size and
-// SHA-256, and a cache keyed by hash, so that a second visit fetches nothing and an old file never
-// meets a new manifest.
+// SHA-256, and a cache keyed by hash, so that a second visit fetches nothing, works without a network,
+// and an old file never meets a new manifest.
+
+import { FileCache } from "./filecache.js";
+import { ModelFileError, download, get } from "./download.js";
+
+export { ModelFileError };
+
+const LISTS = "fourstep-lists"; // the cache of lists and manifests, for visits without a network
 
 /**
  * @typedef {{path: string, size: number, sha256: string}} ModelFile size in bytes, sha256 in lower-case hex
@@ -8,13 +15,8 @@
  *            defaults: {steps: number, guidance_scale: number, width: number, height: number}}} Manifest
  */
 
-/** A model file or list that is missing, damaged or unreadable; the message names it. */
-export class ModelFileError extends Error {
-  name = "ModelFileError";
-}
-
 /** Finds a model in `models/index.json` (the first one when `id` is absent) and reads its manifest.
- *  @param {URL} index @returns {Promise<{id: string, base: URL, manifest: Manifest}>} */
+ *  @param {URL} index @returns {Promise<{id: string, base: URL, manifest: Manifest, models: {id: string, name?: string}[]}>} */
 export async function findModel(index, id) {
   const { models } = await readJson(index, "models/index.json");
   const entry = id === undefined ? models?.[0] : models?.find((model) => model.id === id);
@@ -29,7 +31,7 @@ export async function findModel(index, id) {
       `models/${entry.path}fourstep.json is no model manifest: “files” or “defaults” is missing.`,
     );
   }
-  return { id: entry.id, base, manifest };
+  return { id: entry.id, base, manifest, models };
 }
 
 /** Sum of the file sizes, in bytes. */
@@ -39,15 +41,16 @@ export function totalBytes(manifest) {
 
 /** Whether every file is kept already, so that loading fetches nothing. */
 export async function isCached(model) {
-  const cache = await openCache(model.id);
+  const cache = await FileCache.open(model);
   if (!cache) return false;
-  const found = await Promise.all(model.manifest.files.map((file) => cache.match(cacheKey(model, file))));
+  const found = await Promise.all(model.manifest.files.map((file) => cache.has(file)));
   return found.every(Boolean);
 }
 
 /**
  * Every file of the model, checked against the manifest.
- * @param {(loaded: number, total: number) => void} onProgress in bytes
+ * @param {(progress: {loaded: number, total: number, secondsLeft: number | null}) => void} onProgress in bytes;
+ *        seconds left as the network went so far, null while that is unknown
  * @returns {Promise<{files: {path: string, bytes: Uint8Array}[], warnings: string[]}>}
  * @throws {ModelFileError} naming the first file that is missing, truncated or altered
  */
@@ -55,18 +58,16 @@ export async function loadFiles(model, { signal, onProgress }) {
   if (!globalThis.crypto?.subtle) {
     throw new ModelFileError("The model cannot be checked here: browsers allow that only over https or on localhost.");
   }
-  const cache = await openCache(model.id);
+  const cache = await FileCache.open(model);
   const stop = new AbortController();
   signal?.addEventListener("abort", () => stop.abort(signal.reason), { once: true });
-  const total = totalBytes(model.manifest);
-  let loaded = 0;
   const warnings = new Set(
     cache ? [] : ["This browser keeps no files for this page: the model is fetched again at every visit."],
   );
-  const job = { model, cache, warnings, signal: stop.signal, advance: (bytes) => onProgress((loaded += bytes), total) };
+  const job = { model, cache, warnings, signal: stop.signal, progress: new Progress(model.manifest, onProgress) };
   try {
+    await cache?.keepOnly(model.manifest.files); // first, since the room may be needed
     const files = await Promise.all(model.manifest.files.map((file) => loadFile(job, file)));
-    await dropOldFiles(job);
     return { files, warnings: [...warnings] };
   } catch (error) {
     stop.abort(error);
@@ -74,108 +75,107 @@ export async function loadFiles(model, { signal, onProgress }) {
   }
 }
 
-async function loadFile(job, file) {
-  const kept = await fromCache(job, file);
-  if (kept) return { path: file.path, bytes: kept };
-  const bytes = await download(job, file);
-  const hash = await sha256(bytes);
-  if (hash !== file.sha256) {
-    throw new ModelFileError(
-      `The model file “${file.path}” is damaged or altered: its checksum is not the one in the manifest.`,
-    );
-  }
-  try {
-    await job.cache?.put(cacheKey(job.model, file), new Response(bytes));
-  } catch {
-    job.warnings.add("There is no room to keep the model: it will be fetched again at the next visit.");
-  }
-  return { path: file.path, bytes };
-}
+/** Bytes that are here, of all, and the time that the rest may take. */
+class Progress {
+  #loaded = 0;
+  #fetched = 0;
+  #since = 0;
+  #total;
+  #tell;
 
-async function fromCache(job, file) {
-  const response = await job.cache?.match(cacheKey(job.model, file));
-  if (!response) return null;
-  const bytes = new Uint8Array(await response.arrayBuffer());
-  if (bytes.length !== file.size || (await sha256(bytes)) !== file.sha256) {
-    await job.cache.delete(cacheKey(job.model, file));
-    return null;
+  constructor(manifest, tell) {
+    this.#total = totalBytes(manifest);
+    this.#tell = tell;
   }
-  job.advance(bytes.length);
-  return bytes;
-}
 
-async function download(job, file) {
-  const response = await fetchFile(new URL(file.path, job.model.base), file.path, {
-    signal: job.signal,
-    cache: "no-store",
-  });
-  const bytes = new Uint8Array(file.size);
-  let filled = 0;
-  const reader = response.body.getReader();
-  for (;;) {
-    const { done, value } = await reader.read().catch((error) => {
-      if (job.signal.aborted) throw error;
-      throw new ModelFileError(
-        `The connection broke while fetching “${file.path}”, after ${filled} of ${file.size} bytes.`,
-      );
-    });
-    if (done) break;
-    if (filled + value.length > file.size) {
-      await reader.cancel();
-      throw new ModelFileError(
-        `The model file “${file.path}” is altered: it is longer than the ${file.size} bytes in the manifest.`,
-      );
+  /** `bytes` more are here (less, when negative); `fetched`: they came over the network. */
+  add(bytes, fetched) {
+    this.#loaded += bytes;
+    if (fetched && bytes > 0) {
+      this.#since ||= performance.now();
+      this.#fetched += bytes;
     }
-    bytes.set(value, filled);
-    filled += value.length;
-    job.advance(value.length);
+    this.#tell({ loaded: this.#loaded, total: this.#total, secondsLeft: this.#secondsLeft() });
   }
-  if (filled < file.size)
-    throw new ModelFileError(`The model file “${file.path}” is cut short: ${filled} of ${file.size} bytes.`);
-  return bytes;
+
+  #secondsLeft() {
+    const seconds = (performance.now() - this.#since) / 1000;
+    if (!this.#since || seconds < 1) return null;
+    return ((this.#total - this.#loaded) * seconds) / this.#fetched;
+  }
 }
 
-async function fetchFile(url, name, options) {
-  let response;
+async function loadFile(job, file) {
+  const bytes = new Uint8Array(file.size);
+  const kept = (await job.cache?.read(file, bytes)) ?? 0;
+  job.progress.add(kept, false);
+  if (kept < file.size) await fetchRest(job, file, bytes, kept);
+  if (await matches(bytes, file)) return { path: file.path, bytes };
+  await job.cache?.forget(file);
+  if (kept > 0) {
+    // What was kept may be the altered part: the whole file once more.
+    job.progress.add(-file.size, false);
+    await fetchRest(job, file, bytes, 0);
+    if (await matches(bytes, file)) return { path: file.path, bytes };
+    await job.cache?.forget(file);
+  }
+  throw new ModelFileError(
+    `The model file “${file.path}” is damaged or altered: its checksum is not the one in the manifest.`,
+  );
+}
+
+/** Downloads the file from `from` on, and keeps its pieces as they come. */
+async function fetchRest(job, file, bytes, from) {
+  let filled = from;
+  let kept = from;
+  let keeping = job.cache !== null;
+  const onBytes = async (now) => {
+    job.progress.add(now - filled, true);
+    filled = now;
+    kept = Math.min(kept, now);
+    if (!keeping) return;
+    try {
+      kept = await job.cache.write(file, bytes, kept, filled);
+    } catch {
+      keeping = false;
+      await job.cache.forget(file).catch(() => {});
+      job.warnings.add("There is no room to keep the model: it will be fetched again at the next visit.");
+    }
+  };
+  const url = new URL(file.path, job.model.base);
+  await download({ url, name: file.path, bytes, from, signal: job.signal, onBytes });
+}
+
+async function matches(bytes, file) {
+  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
+  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("") === file.sha256;
+}
+
+/** A list or manifest: as the server has it, or as it was last seen where no server can be reached. */
+/** A list or manifest from the network, and from an earlier visit where there is none. @throws {ModelFileError} naming it */
+export async function readJson(url, name) {
+  const lists = await openLists();
+  let text;
   try {
-    response = await fetch(url, options);
+    text = await (await get(url, name, { cache: "no-cache" })).text();
   } catch (error) {
-    if (options.signal?.aborted) throw error;
-    throw new ModelFileError(`The file “${name}” could not be fetched. Is the connection working?`);
+    const kept = error.unreachable && (await lists?.match(url));
+    if (!kept) throw error;
+    return kept.json();
   }
-  if (!response.ok) throw new ModelFileError(`The file “${name}” is missing on the server (HTTP ${response.status}).`);
-  return response;
-}
-
-async function readJson(url, name) {
-  const response = await fetchFile(url, name, { cache: "no-cache" });
   try {
-    return await response.json();
+    const value = JSON.parse(text);
+    await lists?.put(url, new Response(text)).catch(() => {}); // no room: only a visit without a network misses it
+    return value;
   } catch {
     throw new ModelFileError(`The file “${name}” is not valid JSON.`);
   }
 }
 
-async function sha256(bytes) {
-  const digest = new Uint8Array(await crypto.subtle.digest("SHA-256", bytes));
-  return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("");
-}
-
-/** The model's cache, or null where the browser gives none (private windows, storage denied). */
-async function openCache(id) {
+async function openLists() {
   try {
-    return await caches.open(`fourstep-model-${id}`);
+    return await caches.open(LISTS);
   } catch {
-    return null;
+    return null; // storage denied
   }
-}
-
-function cacheKey(model, file) {
-  return new URL(`sha256/${file.sha256}`, model.base).href;
-}
-
-async function dropOldFiles({ model, cache }) {
-  if (!cache) return;
-  const wanted = new Set(model.manifest.files.map((file) => cacheKey(model, file)));
-  for (const request of await cache.keys()) if (!wanted.has(request.url)) await cache.delete(request);
 }

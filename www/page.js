@@ -1,24 +1,40 @@
-// The page: joins the form, the picture, the status and the worker. One request runs at a time,
-// and the newest wins: asking for a picture while one is drawn stops that one at its next step.
+// The page: joins the form, the picture, the status and the engine. One request runs at a time, and the newest wins:
+// asking for a picture while one is drawn stops that one at its next step.
 
-import { Ask, Bridge, Tell } from "./messages.js";
 import { choose } from "./device.js";
+import { Engine } from "./engine.js";
+import { canShare, receive } from "./files.js";
 import { Form } from "./form.js";
-import { Picture } from "./picture.js";
+import { Gallery } from "./gallery.js";
+import { History } from "./history.js";
+import { readLink, sizeOf, sizeText, writeLink } from "./link.js";
+import { Live } from "./live.js";
+import { recall, remember } from "./memory.js";
+import { More } from "./more.js";
+import { Numbers } from "./numbers.js";
+import { Picture, imageOf } from "./picture.js";
+import { PromptHelp } from "./prompthelp.js";
+import { requestOf, settingsOf, settingsOfFile } from "./settings.js";
+import { Shown } from "./shown.js";
 import { Status, duration, megabytes } from "./status.js";
+import { explain, watchPage } from "./trouble.js";
 
-const CHOICE_KEY = "fourstep.device";
-const CHOICES = ["auto", "wgpu", "cpu"];
+const DEVICE_KEY = "fourstep.device";
+const DEVICES = ["auto", "wgpu", "cpu"];
+const INFOTEXT_KEY = "fourstep.infotext";
 const SUPERSEDED = "superseded"; // why a running request was stopped when a newer one took its place
+const SMALL_MODEL = 64e6; // bytes; a link may fetch so much without a click
+const KEEP_LIVE_MS = 2500; // a picture that followed the typing is kept when nothing followed it for so long
 const $ = (id) => document.getElementById(id);
 
 const form = new Form($("form"));
+const [frame, bar, line, note, spoken] = ["frame", "bar", "line", "note", "spoken"].map($);
 const status = new Status({
-  frame: $("frame"),
-  bar: $("bar"),
-  line: $("line"),
-  note: $("note"),
-  spoken: $("spoken"),
+  frame,
+  bar,
+  line,
+  note,
+  spoken,
   loadTitle: $("load-title"),
   loadBar: $("load-bar"),
   loadLine: $("load-line"),
@@ -27,63 +43,122 @@ const status = new Status({
   troubleDetail: $("trouble-detail"),
   retry: $("retry"),
 });
-const picture = new Picture({ canvas: $("canvas"), strip: $("strip"), caption: (text) => status.say(text) });
-const bridge = new Bridge(new URL("./worker.js", import.meta.url), () => (loaded = null));
+const engine = new Engine({
+  onLoading: (event) => drawing && status.loading(event),
+  onLoaded: ({ defaults }) => {
+    form.fillDefaults(defaults);
+    refreshSummary();
+  },
+});
+const picture = new Picture({
+  canvas: $("canvas"),
+  strip: $("strip"),
+  slider: $("slider"),
+  caption: (text) => status.say(text),
+  estimate: (index) => (drawing ? null : engine.estimate(shown.one?.result, index)),
+});
+const numbers = new Numbers($("numbers-body"));
+const help = new PromptHelp({
+  field: $("prompt"),
+  row: $("help"),
+  link: (prompt) => writeLink({ prompt }, {}),
+  onPick: (prompt) => {
+    form.prompt = prompt;
+    draw();
+  },
+  onChange: () => live.changed(),
+});
+const live = new Live($("live"), () => draw({ live: true }));
+const gallery = new Gallery(
+  new History(),
+  { section: $("history"), list: $("kept"), note: $("kept-note"), clear: $("kept-clear") },
+  { onOpen: showKept, onDownload: (kept) => shown.download(kept).catch(showTrouble) },
+);
+const shown = new Shown({ engine, gallery, status, link: linkOf, withSettings: () => $("infotext").checked, onChange: refreshButtons });
+const more = new More({
+  request: () => requestOf(shown.one.settings, model.id),
+  several,
+  take,
+  png: (images, options) => engine.png(images, options),
+  trouble: (error) => showTrouble(error),
+});
 
 let opening; // promise: devices and model are known
 let probed; // what the worker found, see www/device.js
 let model; // Ask.DESCRIBE's reply
-let loaded = null; // Ask.LOAD's reply: the pipeline that the worker holds
-let loading = null; // {promise, stop} while it is on its way
-let drawing = null; // {stop, done} of the running request
+let drawing = null; // {stop, done, quiet} of the running request
 let newest = 0; // number of the last request asked for
-let drawn = null; // the request of the picture on the canvas
+let linkNotes = []; // about the address, said with its picture
 
 /** Looks for devices and for the model's description; `opening` is done when both are known, or trouble is shown. */
-function open() {
-  return (opening = describe());
+function open(wanted) {
+  return (opening = describe(wanted));
 }
 
-async function describe() {
+async function describe(wanted) {
   try {
-    [probed, model] = await Promise.all([bridge.request(Ask.PROBE), bridge.request(Ask.DESCRIBE)]);
+    [probed, model] = await Promise.all([probed ?? engine.probe(), describeModel(wanted)]);
   } catch (error) {
-    return showTrouble(error, open);
+    return showTrouble(error, () => open(wanted));
   }
   form.fillDefaults(model.defaults);
-  offerExamples(model.examples);
+  help.examples = model.examples ?? [];
+  help.words = model.words ?? null;
+  $("surprise").hidden = help.surprise() === null;
+  offerModels();
   refreshSummary();
   refreshDevice();
-  status.rest(model.cached ? "" : `The first picture fetches the model once: ${megabytes(model.bytes)} MB.`);
-  if (model.cached && device().device && !drawing) prepare();
+  const ready = model.cached ? "" : `The first picture fetches the model once: ${megabytes(model.bytes)} MB.`;
+  status.rest(ready, linkNotes.join(" "));
+  if (model.cached && device().device && !drawing && !asked()) prepare();
+}
+
+/** A model that the address names but is not here gives way to the first one, with a word. */
+async function describeModel(wanted) {
+  try {
+    return await engine.describe(wanted || undefined);
+  } catch (error) {
+    if (!wanted || !/no model called/.test(error.message)) throw error;
+    linkNotes.push(`${error.message} Another one is used.`);
+    return engine.describe();
+  }
+}
+
+/** Whether the address asks for a picture that can be drawn without a click. */
+function asked() {
+  return new URLSearchParams(location.search).has("prompt") && (model.cached || model.bytes <= SMALL_MODEL);
 }
 
 function wire() {
-  $("generate").addEventListener("click", () => (drawing ? cancel() : draw()));
+  $("generate").addEventListener("click", () => (drawing && !drawing.quiet ? cancel() : draw()));
   $("retry").addEventListener("click", () => {
     status.clearTrouble();
     retry();
   });
-  $("dice").addEventListener("click", () => (form.rollSeed(), refreshSummary()));
-  $("download").addEventListener("click", download);
-  $("form").addEventListener("input", refreshSummary);
-  $("form").addEventListener("submit", (event) => event.preventDefault());
-  $("examples").addEventListener("click", ({ target }) => {
-    const chip = target.closest("button");
-    if (!chip) return;
-    form.prompt = chip.textContent;
+  $("dice").addEventListener("click", () => (form.rollSeed(), changed()));
+  $("surprise").addEventListener("click", () => {
+    form.prompt = help.surprise();
+    help.refresh();
     draw();
   });
-  $("device").addEventListener("change", ({ target }) => {
-    remember(target.value);
-    refreshDevice();
-  });
+  $("download").addEventListener("click", () => shown.download().catch(showTrouble));
+  $("copy").addEventListener("click", () => shown.copyLink());
+  $("share").hidden = !canShare;
+  $("share").addEventListener("click", () => shown.share().catch(showTrouble));
+  $("form").addEventListener("input", changed);
+  $("form").addEventListener("submit", (event) => event.preventDefault());
+  $("model").addEventListener("change", ({ target }) => open(target.value));
+  $("device").addEventListener("change", ({ target }) => setDevice(target.value));
+  $("infotext").checked = recall(INFOTEXT_KEY) !== "off";
+  $("infotext").addEventListener("change", ({ target }) => remember(INFOTEXT_KEY, target.checked ? "on" : "off"));
+  $("open").addEventListener("click", () => $("file").click());
+  receive({ over: $("over"), input: $("file"), onFile: restore });
   document.addEventListener("keydown", onKey);
 }
 
 function onKey(event) {
   if (event.isComposing) return;
-  const inField = event.target.matches("#form textarea, #form input:not([type=checkbox])");
+  const inField = event.target.matches("#form textarea, #form input:not([type=checkbox], [type=range])");
   const asked = event.key === "Enter" && (event.ctrlKey || event.metaKey || (inField && !event.shiftKey));
   if (asked) {
     event.preventDefault();
@@ -91,97 +166,164 @@ function onKey(event) {
   } else if (event.key === "Escape" && drawing) cancel();
 }
 
-/** Draws what the form says; a request that is running gives way. */
-async function draw() {
-  await opening;
-  status.clearTrouble();
-  const request = form.read();
+/** A field was changed, by hand or from here. */
+function changed() {
   refreshSummary();
-  if (!request) return showWrongField();
+  if (engine.loaded) live.changed();
+}
+
+/** Draws what the form says; a request that is running gives way. With `live` it follows the typing, without a fuss. */
+async function draw({ live: quiet = false } = {}) {
+  if (quiet && !form.prompt.trim()) return;
+  live.forget();
+  await opening;
+  if (!quiet) status.clearTrouble();
+  const request = form.read({ roll: !quiet });
+  refreshSummary();
+  if (!request) return quiet ? undefined : showWrongField();
+  return begin((signal) => run(request, signal, quiet), () => draw(), quiet);
+}
+
+/** Runs a job alone: what runs already is stopped, and of several that wait the newest begins. */
+async function begin(job, again, quiet = false) {
   const number = ++newest;
   drawing?.stop.abort(SUPERSEDED);
   await drawing?.done;
   if (number !== newest) return;
   const stop = new AbortController();
-  drawing = { stop, done: null };
-  drawing.done = run(request, stop.signal)
-    .catch((error) => showTrouble(error, draw))
+  drawing = { stop, done: null, quiet };
+  drawing.done = job(stop.signal)
+    .catch((error) => showTrouble(error, again))
     .finally(() => {
       drawing = null;
-      $("download").disabled = !picture.finished;
-      refreshButton();
+      refreshButtons();
     });
-  refreshButton();
+  refreshButtons();
 }
 
-async function run(request, signal) {
-  $("frame").scrollIntoView({ block: "nearest" });
-  $("download").disabled = true;
+async function run(request, signal, quiet) {
+  if (!quiet) $("frame").scrollIntoView({ block: "nearest" });
   const ready = await load(signal);
   if (signal.aborted) return stopped(signal, "Stopped before the first step.");
-  const full = { ...request, scheduler: request.scheduler || ready.defaults.scheduler };
+  const { full, notes } = complete(request, ready);
   const times = [];
   const begun = performance.now();
   form.markSeedUsed();
-  picture.begin(request.steps);
-  status.drawing(0, request.steps, times);
+  picture.begin(full.steps, { quiet });
+  if (!quiet) status.drawing(0, full.steps, times);
   $("frame").classList.add("drawn");
   const onEvent = (event) => {
+    if (times.length === 0) drop(quiet);
     times.push(event.milliseconds);
-    picture.addStep(
-      event,
-      `Step ${event.index + 1} of ${event.steps} · timestep ${Math.round(event.timestep)} · ${duration(event.milliseconds)}`,
-    );
-    if (!signal.aborted) status.drawing(event.index + 1, event.steps, times);
+    numbers.add(event);
+    picture.addStep(event, `Step ${event.index + 1} of ${event.steps} · ${duration(event.milliseconds)}`);
+    if (!signal.aborted && !quiet) status.drawing(event.index + 1, event.steps, times);
   };
-  const result = await bridge.request(Ask.GENERATE, { request: full }, { onEvent, signal });
-  if (result.cancelled) return stopped(signal, `Stopped after step ${times.length} of ${request.steps}.`);
-  const took = duration(performance.now() - begun);
+  const result = await engine.generate(full, { onEvent, signal });
+  if (result.cancelled) return stopped(signal, `Stopped after step ${times.length} of ${full.steps}.`);
+  const took = performance.now() - begun;
+  live.measured(took);
   const mean = times.length ? ` · ${duration(times.reduce((sum, time) => sum + time, 0) / times.length)} a step` : "";
-  const line = `Drawn in ${took} · ${request.steps} step${request.steps === 1 ? "" : "s"}${mean}`;
-  picture.finish(result, line);
-  $("canvas").setAttribute("aria-label", `Picture of “${request.prompt}”, seed ${request.seed}`);
-  drawn = full;
-  status.done(line, [...ready.warnings.splice(0), ...result.warnings].join(" "));
+  const line = `Drawn in ${duration(took)} · ${full.steps} step${full.steps === 1 ? "" : "s"}${mean}`;
+  picture.finish(result, line, result.noise);
+  const words = [...linkNotes.splice(0), ...notes, ...ready.warnings.splice(0), ...result.warnings].join(" ");
+  if (quiet) status.rest(line, words);
+  else status.done(line, words);
+  show({ settings: settingsOf(full, modelId()), result, infotext: result.infotext });
+  shown.keep(quiet ? KEEP_LIVE_MS : 0);
+}
+
+/** The request with everything that the model settles, and a word about a sampler that it does not know. */
+function complete(request, { defaults }) {
+  const known = defaults.schedulers.some(([name]) => name === request.scheduler);
+  const notes = request.scheduler && !known ? [`The sampler “${request.scheduler}” is not known; the model’s own drew.`] : [];
+  return { full: { ...request, scheduler: known ? request.scheduler : defaults.scheduler, model: model.id }, notes };
 }
 
 function stopped(signal, line) {
   if (signal.reason !== SUPERSEDED) status.done(line);
 }
 
-/** The pipeline on the chosen device, brought to the worker when it does not hold it; unfinished when `signal` is aborted. */
+/** The canvas shows a finished picture, and everything that can be done with it refers to that one. */
+function show(one) {
+  $("canvas").setAttribute("aria-label", `Picture of “${one.settings.prompt}”, seed ${one.settings.seed}`);
+  $("frame").classList.add("drawn");
+  shown.one = one;
+}
+
+/** Half of another picture is there; one that follows the typing leaves the last on the canvas until it is done. */
+function drop(quiet) {
+  numbers.clear();
+  if (!quiet) shown.one = null;
+}
+
+/** A picture drawn elsewhere on the page takes the canvas. */
+function take(request, result) {
+  const settings = settingsOf(request, modelId());
+  form.restore(settings);
+  help.refresh();
+  refreshSummary();
+  picture.still(result);
+  numbers.clear();
+  status.rest(`Seed ${request.seed}`);
+  show({ settings, result, infotext: result.infotext });
+  shown.keep();
+}
+
+async function showKept(kept) {
+  if (drawing) cancel();
+  await drawing?.done;
+  const result = await imageOf(kept.png);
+  await useModel(kept.settings.model || model.models[0].id);
+  form.restore(kept.settings);
+  help.refresh();
+  refreshSummary();
+  picture.still(result);
+  numbers.clear();
+  status.rest(`Drawn ${new Date(kept.time).toLocaleString()}`);
+  show({ ...kept, result });
+  $("frame").scrollIntoView({ block: "nearest" });
+}
+
+/** A picture file was dropped, pasted or chosen: its settings fill the form. */
+async function restore(file) {
+  status.clearTrouble();
+  try {
+    const found = await engine.settings(file);
+    if (!found) return status.trouble("This picture carries no settings. Those that Fourstep or A1111 saved do.");
+    await useModel(found.model);
+    form.restore(settingsOfFile(found));
+    help.refresh();
+    changed();
+    status.done("Settings taken from the picture.", found.notes.join(" "));
+  } catch (error) {
+    showTrouble(error);
+  }
+}
+
+/**
+ * Draws several pictures as one job, with the count of those done.
+ * @param {{count: number, job: Function, line: string, again: () => void, done?: () => void}} what `job` draws each with
+ *   the function that it is given, tells the count so far, and resolves to false when it was stopped
+ */
+function several({ count, job, line, again, done = () => {} }) {
+  begin(async (signal) => {
+    await load(signal);
+    if (signal.aborted) return stopped(signal, "Stopped.");
+    const say = (finished) => status.drawing(finished, count, [], "Picture");
+    say(0);
+    const whole = await job((request) => engine.generate(request, { signal }), say);
+    if (!whole) return stopped(signal, "Stopped.");
+    status.done(line);
+    done();
+  }, again);
+}
+
 async function load(signal) {
   if (!probed || !model) throw new Error("The model could not be found. Reload the page to try again.");
   const { device: wanted, words } = device();
   if (!wanted) throw new Error(words);
-  if (loading) {
-    if (loading.device !== wanted) loading.stop.abort();
-    status.loading(loading.event);
-    await loading.promise.catch(() => {});
-  }
-  if (loaded?.device === wanted || signal?.aborted) return loaded;
-  return startLoading(wanted).promise;
-}
-
-function startLoading(wanted) {
-  const job = { device: wanted, stop: new AbortController(), event: { phase: "files" }, promise: null };
-  loaded = null;
-  const onEvent = (event) => {
-    job.event = event;
-    if (drawing && event.kind === Tell.LOADING) status.loading(event);
-  };
-  if (drawing) status.loading(job.event);
-  job.promise = bridge
-    .request(Ask.LOAD, { model: model.id, device: wanted }, { onEvent, signal: job.stop.signal })
-    .then((reply) => {
-      if (reply.cancelled) return reply;
-      form.fillDefaults(reply.defaults);
-      refreshSummary();
-      return (loaded = reply);
-    })
-    .finally(() => (loading = null));
-  loading = job;
-  return job;
+  return engine.load(model.id, wanted, signal);
 }
 
 /** Builds the pipeline ahead of the first request, from files that are kept here already. */
@@ -189,7 +331,7 @@ async function prepare() {
   status.say("Preparing the model…");
   try {
     await load();
-    if (!drawing && loaded) status.rest("Ready.");
+    if (!drawing && engine.loaded) status.rest("Ready.");
   } catch (error) {
     if (!drawing) showTrouble(error, prepare);
   }
@@ -198,33 +340,27 @@ async function prepare() {
 function cancel() {
   newest++;
   drawing.stop.abort();
-  status.say(loading ? "Stopping…" : "Stopping after this step…");
-  loading?.stop.abort();
-}
-
-async function download() {
-  try {
-    const link = document.createElement("a");
-    link.href = URL.createObjectURL(await picture.png());
-    link.download = fileName(drawn);
-    link.click();
-    setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
-  } catch (error) {
-    showTrouble(error);
-  }
+  status.say(engine.loading ? "Stopping…" : "Stopping after this step…");
+  engine.stopLoading();
 }
 
 let retry = () => {};
 
 function showTrouble(error, again) {
-  retry = again ?? (() => {});
-  if (error.name === "WorkerDied") {
-    const words = error.started
-      ? "Drawing stopped unexpectedly. Try again: it starts afresh, with nothing to fetch."
-      : "The drawing program could not be started. Is the connection working?";
-    return status.trouble(words, { detail: error.message, retry: Boolean(again) });
-  }
-  status.trouble(error.message, { retry: Boolean(again) });
+  const [width, height] = sizeOf(form.settings.size || form.own.size) ?? [];
+  const { message, detail, offer } = explain(error, { width, height, smallest: Math.min(...(sizeOf(form.own.size) ?? [64])) });
+  retry = () => {
+    if (offer.device) setDevice(offer.device);
+    if (offer.width) form.fill({ size: sizeText(offer.width, offer.height) });
+    again();
+  };
+  status.trouble(message, { detail, retry: again ? offer.label : false });
+}
+
+function setDevice(device) {
+  $("device").value = device;
+  remember(DEVICE_KEY, device);
+  refreshDevice();
 }
 
 function showWrongField() {
@@ -248,56 +384,51 @@ function refreshSummary() {
   if (!drawing) picture.slots(Number($("steps").value) || 0);
 }
 
-function refreshButton() {
-  $("generate").textContent = drawing ? "Cancel" : "Generate";
-  $("key").textContent = drawing ? "Esc" : "Enter";
-  $("generate").classList.toggle("quiet", Boolean(drawing));
+function refreshButtons() {
+  const busy = Boolean(drawing) && !drawing.quiet;
+  $("generate").textContent = busy ? "Cancel" : "Generate";
+  $("key").textContent = busy ? "Esc" : "Enter";
+  $("generate").classList.toggle("quiet", busy);
+  for (const id of ["download", "copy", "share"]) $(id).disabled = busy || !shown.one;
+  more.ready = !busy && shown.one !== null;
+  if (shown.one) $("more").hidden = false;
 }
 
-function offerExamples(examples) {
-  if (!examples?.length) return;
-  $("examples").replaceChildren(
-    ...examples.map((text) => {
-      const item = document.createElement("li");
-      const chip = document.createElement("button");
-      chip.type = "button";
-      chip.textContent = text;
-      item.append(chip);
-      return item;
-    }),
-  );
+function offerModels() {
+  const several = (model.models ?? []).length > 1;
+  $("model-field").hidden = !several;
+  $("model").replaceChildren(...(model.models ?? []).map(({ id, name }) => new Option(name ?? id, id)));
+  $("model").value = model.id;
+}
+
+/** Goes over to another of the models that are here. */
+async function useModel(id) {
+  await opening;
+  if (id !== model?.id && model?.models.some((one) => one.id === id)) await open(id);
+}
+
+/** As an address names it: the first one needs no name. */
+function modelId() {
+  return model.models?.[0]?.id === model.id ? "" : model.id;
+}
+
+function linkOf(settings) {
+  return new URL(writeLink(settings, form.own), location.href.split(/[?#]/)[0]).href;
 }
 
 /** `?device=` of the address, else what was chosen at an earlier visit. */
 function preferredDevice() {
-  let kept = null;
-  try {
-    kept = localStorage.getItem(CHOICE_KEY);
-  } catch {
-    // storage denied: nothing was remembered
-  }
-  const wanted = [new URLSearchParams(location.search).get("device"), kept];
-  return wanted.find((choice) => CHOICES.includes(choice)) ?? "auto";
+  const wanted = [new URLSearchParams(location.search).get("device"), recall(DEVICE_KEY)];
+  return wanted.find((choice) => DEVICES.includes(choice)) ?? "auto";
 }
 
-function remember(choice) {
-  try {
-    localStorage.setItem(CHOICE_KEY, choice);
-  } catch {
-    // storage denied: the choice holds for this visit
-  }
-}
-
-function fileName({ prompt, seed }) {
-  const words = prompt
-    .toLowerCase()
-    .normalize("NFC")
-    .match(/[\p{L}\p{N}]+/gu) ?? ["sticker"];
-  return `fourstep-${words.join("-").slice(0, 48)}-${seed}.png`;
-}
-
-form.fillFromAddress(location.search);
+const { settings, notes } = readLink(location.search);
+linkNotes = notes;
+form.fill(settings);
 $("device").value = preferredDevice();
 wire();
+watchPage(showTrouble);
 refreshSummary();
-open();
+refreshButtons();
+gallery.open();
+open(settings.model).then(() => model && asked() && !drawing && draw());

@@ -1,38 +1,51 @@
-// Where a preview reaches the canvas: the picture, the strip of its steps, and the PNG.
+// Where a preview reaches the canvas: the picture, the strip of its steps, and the slider from noise to picture.
 // Images come as {width, height, rgba} in sRGB, rows from the top, and are scaled only for show.
 
 export class Picture {
   #canvas;
   #strip;
-  #steps = []; // one entry a step: {source, caption, button}
+  #slider;
+  #steps = []; // one entry a step: {source, caption, button, whole}
+  #noise = null; // the source of what the steps began with
   #shown = null; // the source on the canvas
-  #final = null;
+  #final = null; // {image, source} of the finished picture
   #caption;
+  #estimate;
   #awaiting = 0; // steps of a request that has shown nothing yet
   #following = true;
+  #quiet = false;
 
-  /** @param {{canvas: HTMLCanvasElement, strip: HTMLElement, caption: (text: string) => void}} parts */
-  constructor({ canvas, strip, caption }) {
+  /**
+   * @param {{canvas: HTMLCanvasElement, strip: HTMLElement, slider: HTMLInputElement, caption: (text: string) => void,
+   *          estimate: (index: number) => Promise<object | null>}} parts `estimate` brings a step's whole picture while
+   *   it can be had
+   */
+  constructor({ canvas, strip, slider, caption, estimate }) {
     this.#canvas = canvas;
     this.#strip = strip;
+    this.#slider = slider;
     this.#caption = caption;
+    this.#estimate = estimate;
     new ResizeObserver(() => this.#paint()).observe(canvas);
     strip.addEventListener("keydown", (event) => this.#onKey(event));
+    slider.addEventListener("input", () => this.#slideTo(Number(slider.value)));
   }
 
-  /** Whether there is a finished picture. */
+  /** The finished picture `{width, height, rgba}`, or null. */
   get finished() {
-    return this.#final !== null;
+    return this.#final?.image ?? null;
   }
 
-  /** A request of so many steps begins. What is there stays until its first step, so that a refusal costs nothing. */
-  begin(steps) {
+  /** A request of so many steps begins. What is there stays until its first step, so that a refusal costs nothing;
+   *  with `quiet` until its last. */
+  begin(steps, { quiet = false } = {}) {
     this.#awaiting = steps;
+    this.#quiet = quiet;
   }
 
   /** Shows `count` empty slots while there are no steps. */
   slots(count) {
-    if (this.#steps.length) return;
+    if (this.#steps.length || this.#final) return;
     const slots = Array.from({ length: Math.min(count, 1000) }, () => document.createElement("li"));
     this.#strip.replaceChildren(...slots);
   }
@@ -48,33 +61,43 @@ export class Picture {
     button.title = caption;
     button.setAttribute("aria-label", caption);
     button.append(source);
-    const entry = { source, caption, button };
+    const entry = { index, source, caption, button, whole: false };
     button.addEventListener("click", () => this.#select(entry));
     this.#steps[index] = entry;
     this.#strip.children[index]?.replaceChildren(button);
     if (this.#following) this.#show(entry, true);
   }
 
-  /** The finished picture takes the last step's place; at least one step came before. */
-  finish(image, caption) {
-    this.#final = toSource(image);
+  /** The finished picture takes the last step's place; at least one step came before. @param {object} [noise] what it began with */
+  finish(image, caption, noise) {
+    this.#final = { image, source: toSource(image) };
+    this.#noise = noise ? toSource(noise) : null;
     const last = this.#steps.at(-1);
-    last.button.replaceChildren(copyOf(this.#final));
-    Object.assign(last, { source: this.#final, caption });
+    last.button.replaceChildren(copyOf(this.#final.source));
+    Object.assign(last, { source: this.#final.source, caption, whole: true });
     last.button.title = caption;
     last.button.setAttribute("aria-label", caption);
+    this.#slider.min = this.#noise ? 0 : 1;
+    this.#slider.max = this.#steps.length;
+    this.#slider.disabled = false;
     this.#show(last, true);
     this.#following = false;
   }
 
-  /** The finished picture as a PNG of the model's own size. @returns {Promise<Blob>} */
-  png() {
-    return new Promise((resolve, reject) => {
-      this.#final.toBlob(
-        (blob) => (blob ? resolve(blob) : reject(new Error("The browser could not write the PNG."))),
-        "image/png",
-      );
-    });
+  /** A finished picture whose steps are not there. */
+  still(image) {
+    this.#awaiting = 1;
+    this.#clear();
+    this.#strip.replaceChildren();
+    this.#final = { image, source: toSource(image) };
+    this.#shown = this.#final.source;
+    this.#paint();
+  }
+
+  /** Shows something for a moment, a frame of a walk; `null` brings the finished picture back. */
+  flash(source) {
+    this.#shown = source ?? this.#final?.source ?? null;
+    this.#paint();
   }
 
   // The strip is one tab stop; the arrows walk its steps.
@@ -94,15 +117,37 @@ export class Picture {
     this.#awaiting = 0;
     this.#steps = [];
     this.#final = null;
-    this.#following = true;
+    this.#noise = null;
+    this.#following = !this.#quiet;
+    this.#slider.disabled = true;
     this.slots(count);
     this.#strip.scrollLeft = 0;
   }
 
-  #select(entry) {
+  #slideTo(step) {
+    if (step > 0) return this.#select(this.#steps[step - 1], true);
+    for (const { button } of this.#steps) button.removeAttribute("aria-current");
+    this.#slider.setAttribute("aria-valuetext", "Noise");
+    this.#caption("The noise that it began with");
+    this.flash(this.#noise);
+  }
+
+  #select(entry, scroll = false) {
     this.#following = !this.#final && entry === this.#steps.at(-1);
-    this.#show(entry, false);
+    this.#show(entry, scroll);
     this.#caption(entry.caption);
+    if (this.#final && !entry.whole) this.#sharpen(entry);
+  }
+
+  // A cheap preview gives way to the step's whole picture once somebody looks at it.
+  async #sharpen(entry) {
+    entry.whole = true;
+    const image = await this.#estimate(entry.index);
+    if (!image || this.#steps[entry.index] !== entry) return;
+    const before = entry.source;
+    entry.source = toSource(image);
+    entry.button.replaceChildren(copyOf(entry.source));
+    if (this.#shown === before) this.flash(entry.source);
   }
 
   #show(entry, scroll) {
@@ -112,40 +157,48 @@ export class Picture {
     }
     entry.button.setAttribute("aria-current", "step");
     entry.button.tabIndex = 0;
+    this.#slider.value = entry.index + 1;
+    this.#slider.setAttribute("aria-valuetext", entry.caption);
     if (scroll)
       this.#strip.scrollLeft = entry.button.offsetLeft + entry.button.offsetWidth - this.#strip.clientWidth + 8;
-    this.#shown = entry.source;
-    this.#paint();
+    this.flash(entry.source);
   }
 
-  // The canvas has as many pixels as the screen gives it; the smooth scaling is the browser's best.
   #paint() {
-    if (!this.#shown) return;
-    const canvas = this.#canvas;
-    const { width, height } = this.#shown;
-    const side = Math.max(1, Math.round(canvas.clientWidth * devicePixelRatio));
-    if (canvas.width !== side) canvas.width = canvas.height = side;
-    const scale = side / Math.max(width, height);
-    const context = canvas.getContext("2d");
-    context.imageSmoothingEnabled = true;
-    context.imageSmoothingQuality = "high";
-    context.clearRect(0, 0, side, side);
-    context.drawImage(
-      this.#shown,
-      (side - width * scale) / 2,
-      (side - height * scale) / 2,
-      width * scale,
-      height * scale,
-    );
+    if (this.#shown) paint(this.#canvas, this.#shown);
   }
 }
 
-function toSource({ width, height, rgba }) {
+/** Fills a square canvas, as many pixels as the screen gives it, with a picture; the smooth scaling is the browser's best. */
+export function paint(canvas, source) {
+  const { width, height } = source;
+  const side = Math.max(1, Math.round(canvas.clientWidth * devicePixelRatio));
+  if (canvas.width !== side) canvas.width = canvas.height = side;
+  const scale = side / Math.max(width, height);
+  const context = canvas.getContext("2d");
+  context.imageSmoothingEnabled = true;
+  context.imageSmoothingQuality = "high";
+  context.clearRect(0, 0, side, side);
+  context.drawImage(source, (side - width * scale) / 2, (side - height * scale) / 2, width * scale, height * scale);
+}
+
+/** An image as a canvas of its own size. */
+export function toSource({ width, height, rgba }) {
   const canvas = document.createElement("canvas");
   canvas.width = width;
   canvas.height = height;
   canvas.getContext("2d").putImageData(new ImageData(rgba, width, height), 0, 0);
   return canvas;
+}
+
+/** The image that a PNG file holds. @param {Blob} blob */
+export async function imageOf(blob) {
+  const bitmap = await createImageBitmap(blob);
+  const { width, height } = bitmap;
+  const context = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d");
+  context.drawImage(bitmap, 0, 0);
+  bitmap.close();
+  return { width, height, rgba: context.getImageData(0, 0, width, height).data };
 }
 
 function copyOf(source) {

@@ -25,13 +25,16 @@ export class Status {
   }
 
   /** The model is on its way: `event` of Tell.LOADING. */
-  loading({ phase, loaded = 0, total = 0 }) {
+  loading({ phase, loaded = 0, total = 0, secondsLeft = null }) {
     const { loadTitle, loadBar, loadLine, line, note } = this.#parts;
     const first = this.#state("loading");
     line.textContent = note.textContent = "";
     const fetching = phase === "files" && total > 0;
     loadTitle.textContent = fetching ? "Fetching the model" : "Preparing the model";
-    loadLine.textContent = fetching ? `${megabytes(loaded)} of ${megabytes(total)} MB` : "A few seconds, once a visit";
+    const left = secondsLeft === null || loaded === total ? "" : ` · about ${roughly(secondsLeft)} left`;
+    loadLine.textContent = fetching
+      ? `${megabytes(loaded)} of ${megabytes(total)} MB${left}`
+      : "A few seconds, once a visit";
     if (fetching) {
       loadBar.max = total;
       loadBar.value = loaded;
@@ -39,16 +42,16 @@ export class Status {
     this.#speak(fetching ? `${loadTitle.textContent}, ${loadLine.textContent}` : loadTitle.textContent, first);
   }
 
-  /** Steps done of all, and their times so far in milliseconds. */
-  drawing(done, steps, times) {
+  /** Steps (or what `unit` names) done of all, and their times so far in milliseconds. */
+  drawing(done, steps, times, unit = "Step") {
     const first = this.#state("drawing");
     this.#parts.bar.max = steps;
     this.#parts.bar.value = done;
     this.#parts.note.textContent = "";
     const left = timeLeft(steps - done, times);
-    const words = done === 0 ? `Step 1 of ${steps}` : `Step ${done} of ${steps} · ${duration(times.at(-1))}${left}`;
-    this.#parts.line.textContent = words;
-    this.#speak(first ? "Drawing" : `Step ${done} of ${steps}`, first);
+    const words = `${unit} ${Math.max(done, 1)} of ${steps}`;
+    this.#parts.line.textContent = times.length ? `${words} · ${duration(times.at(-1))}${left}` : words;
+    this.#speak(first ? "Drawing" : words, first);
   }
 
   /** The end of a request, well or stopped. */
@@ -57,7 +60,7 @@ export class Status {
     this.#speak(`${line} ${note}`, true);
   }
 
-  /** Something went wrong: what, how it looks inside (may be ''), and whether trying again can help. */
+  /** Something went wrong: what, how it looks inside (may be ''), and the label of the button that may help (true: "Try again"). */
   trouble(message, { detail = "", retry = false } = {}) {
     this.#state("rest");
     const { trouble, troubleText, troubleDetail, retry: button, line, note } = this.#parts;
@@ -65,6 +68,7 @@ export class Status {
     troubleText.textContent = message;
     troubleDetail.textContent = detail;
     button.hidden = !retry;
+    button.textContent = retry === true ? "Try again" : retry;
     trouble.hidden = false;
   }
 
@@ -99,6 +103,12 @@ export function duration(milliseconds) {
   if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
   const seconds = milliseconds / 1000;
   return seconds < 100 ? `${seconds.toFixed(1)} s` : `${Math.round(seconds / 60)} min`;
+}
+
+/** A time to wait, in seconds, as people say it. */
+function roughly(seconds) {
+  if (seconds < 100) return `${Math.max(1, Math.round(seconds))} s`;
+  return `${Math.round(seconds / 60)} min`;
 }
 
 function timeLeft(steps, times) {

@@ -1,33 +1,50 @@
 // All model work happens here, off the page's thread: bring the files, build the pipeline, draw.
 // Moves messages (www/messages.js) between the page and the wasm module; does no arithmetic itself.
 
-import { Ask, Tell } from "./messages.js";
-import { probe } from "./device.js";
-import { findModel, isCached, loadFiles, totalBytes } from "./modelfiles.js";
+import { Ask, Cause, Tell } from "./messages.js";
+import { probe, watchDevices } from "./device.js";
+import { findModel, isCached, loadFiles, readJson, totalBytes } from "./modelfiles.js";
 
 const MODELS = new URL("../models/index.json", import.meta.url);
+const DEVICE_ERROR = /^device: (?!no WebGPU device)/; // as src/error.rs words it
+const LOSS_KNOWN_MS = 500;
+const NEARLY_FULL = 3 * 2 ** 30; // bytes, of the 4 GiB that a wasm module can have
 const running = new Map(); // request id -> AbortController
 let engine; // promise of the wasm module's exports
 let pipeline;
+let memory; // the wasm module's, once it runs
 let lastPanic = "";
+let ended = false; // the page was told that this worker cannot go on
 
 const handlers = {
+  [Ask.MEMORY]: async () => ({ wasm: memory?.buffer.byteLength ?? 0 }),
   [Ask.PROBE]: () => probe(navigator.gpu),
   [Ask.DESCRIBE]: describe,
   [Ask.LOAD]: load,
   [Ask.GENERATE]: generate,
+  [Ask.ESTIMATE]: ({ index }) => loadedPipeline().estimate(index),
+  [Ask.PNG]: png,
+  [Ask.SETTINGS]: async ({ bytes }) => ({ settings: (await startEngine()).readSettings(bytes) }),
 };
+
+// Held until the worker ends, however it ends, so that the page hears of it (see Bridge).
+const held = new Promise((resolve) => {
+  if (!navigator.locks || !self.name) return resolve();
+  navigator.locks.request(self.name, () => (resolve(), new Promise(() => {}))).catch(resolve);
+});
 
 self.onmessage = async ({ data: message }) => {
   const { id, kind } = message;
   if (kind === Ask.CANCEL) return running.get(id)?.abort();
   const stop = new AbortController();
   running.set(id, stop);
+  await held;
   try {
     const value = await handlers[kind](message, stop.signal);
     postMessage({ id, kind: Tell.REPLY, value }, value.rgba ? [value.rgba.buffer] : []);
   } catch (error) {
-    if (error instanceof WebAssembly.RuntimeError) fatal(error);
+    if (error instanceof WebAssembly.RuntimeError) trapped(error);
+    else if (DEVICE_ERROR.test(words(error))) await deviceFailed(error);
     else if (stop.signal.aborted) postMessage({ id, kind: Tell.REPLY, value: { cancelled: true } });
     else postMessage({ id, kind: Tell.ERROR, name: error?.name ?? "Error", message: words(error) });
   } finally {
@@ -37,8 +54,10 @@ self.onmessage = async ({ data: message }) => {
 
 async function describe({ model: wanted }) {
   const model = await findModel(MODELS, wanted);
-  const { name, licence, defaults, examples } = model.manifest;
+  const { name, licence, defaults, examples, words } = model.manifest;
   return {
+    words: words && (await readJson(new URL(words, model.base), words).catch(() => null)), // no reason not to draw
+    models: model.models,
     id: model.id,
     name,
     licence,
@@ -53,7 +72,7 @@ async function load({ id, model: wanted, device }, signal) {
   pipeline?.free();
   pipeline = undefined;
   const model = await findModel(MODELS, wanted);
-  const onProgress = (loaded, total) => postMessage({ id, kind: Tell.LOADING, phase: "files", loaded, total });
+  const onProgress = (progress) => postMessage({ id, kind: Tell.LOADING, phase: "files", ...progress });
   const starting = startEngine();
   starting.catch(() => {}); // reported by the await below, after the files
   const { files, warnings } = await loadFiles(model, { signal, onProgress });
@@ -67,9 +86,19 @@ async function load({ id, model: wanted, device }, signal) {
   return { device, warnings, defaults: pipeline.defaults() };
 }
 
-async function generate({ id, request }, signal) {
+async function png({ width, height, frames, milliseconds = 0, infotext }) {
+  const { encodePng } = await startEngine();
+  const all = new Uint8Array(await new Blob(frames).arrayBuffer());
+  return { bytes: encodePng(width, height, all, milliseconds, infotext) };
+}
+
+function loadedPipeline() {
   if (!pipeline) throw new Error("No model is loaded.");
-  const picture = await pipeline.generate(request, async (event) => {
+  return pipeline;
+}
+
+async function generate({ id, request }, signal) {
+  const picture = await loadedPipeline().generate(request, async (event) => {
     postMessage({ ...event, id, kind: Tell.STEP }, [event.preview.rgba.buffer]);
     await macrotask(); // lets a cancel message in
     return !signal.aborted;
@@ -89,7 +118,7 @@ function startEngine() {
 async function importEngine() {
   try {
     const module = await import("../pkg/fourstep.js");
-    await module.default();
+    ({ memory } = await module.default());
     return module;
   } catch (error) {
     throw new Error(`The drawing program could not be started: ${words(error)}`);
@@ -104,18 +133,38 @@ function words(error) {
   return typeof error === "string" ? error : (error?.message ?? String(error));
 }
 
-// A trap ends the wasm instance; its promise then never settles, so the page must hear of it from here.
-function fatal(error) {
-  postMessage({ kind: Tell.FATAL, message: lastPanic || words(error) });
+// A trap ends the wasm instance; its promise then never settles, so the page must hear of it from here. Where an
+// allocation fails, Rust leaves a trap without a panic's words; which trap depends on who asked for the memory.
+function trapped(error) {
+  const silent = error instanceof WebAssembly.RuntimeError && !lastPanic;
+  const full = /unreachable/.test(error?.message) || memory?.buffer.byteLength >= NEARLY_FULL;
+  fatal(lastPanic || words(error), silent && full ? Cause.OUT_OF_MEMORY : Cause.CRASH);
 }
+
+// A device that fails once is of no use any more. Whether it was lost is known a moment later (watchDevices).
+async function deviceFailed(error) {
+  await new Promise((resolve) => setTimeout(resolve, LOSS_KNOWN_MS));
+  fatal(words(error), Cause.CRASH);
+}
+
+function fatal(message, cause) {
+  if (ended) return;
+  ended = true;
+  postMessage({ kind: Tell.FATAL, message, cause });
+}
+
+watchDevices({
+  onLost: (message) => fatal(message, Cause.DEVICE_LOST),
+  onOutOfMemory: (message) => fatal(message, Cause.OUT_OF_MEMORY),
+});
 
 self.addEventListener("error", (event) => {
   event.preventDefault();
-  fatal(event.error ?? event.message);
+  trapped(event.error ?? event.message);
 });
 self.addEventListener("unhandledrejection", (event) => {
   event.preventDefault();
-  fatal(event.reason);
+  trapped(event.reason);
 });
 
 // console_error_panic_hook prints the panic's words just before the trap, whose own message is only "unreachable".

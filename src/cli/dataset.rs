@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::train::dataset::{Pack, Recipe, Split, Stickers, pack, sources, write_split};
+use crate::train::dataset::{Pack, Recipe, Split, Stickers, World, pack, sources, write_split};
 use crate::train::sheet::sheet;
 
 /// Make captioned pictures from the glyphs of an emoji font.
@@ -40,6 +40,27 @@ enum Step {
         zoom: usize,
         /// File to write
         #[arg(long)]
+        out: PathBuf,
+    },
+    /// Write what captions say, for a page: things, colours, places, every word, and captions to draw
+    Words {
+        /// File that `fourstep dataset pack` wrote
+        #[arg(long, default_value = "stickers.pack")]
+        pack: PathBuf,
+        /// Recipe: concepts, mixture, colours
+        #[arg(long, default_value = "recipes/stickers-v0.json")]
+        recipe: PathBuf,
+        /// How many captions to draw
+        #[arg(long, default_value_t = 400)]
+        captions: usize,
+        /// Of which kinds of the recipe's mixture
+        #[arg(long, value_delimiter = ',', default_value = "background,recolour,recolour_background")]
+        kinds: Vec<String>,
+        /// Seed of every draw
+        #[arg(long, default_value_t = 0)]
+        seed: u64,
+        /// File to write
+        #[arg(long, default_value = "models/stickers/words.json")]
         out: PathBuf,
     },
 }
@@ -99,6 +120,9 @@ pub fn run(dataset: Dataset) -> anyhow::Result<()> {
         Step::Pack(args) => run_pack(&args),
         Step::Render { what, out } => run_render(&what, &out),
         Step::Sheet { what, columns, zoom, out } => run_sheet(&what, (columns, zoom), &out),
+        Step::Words { pack, recipe, captions, kinds, seed, out } => {
+            run_words((&pack, &recipe), (seed, captions), &kinds, &out)
+        }
     }
 }
 
@@ -126,6 +150,22 @@ fn run_sheet(what: &What, (columns, zoom): (usize, usize), out: &Path) -> anyhow
         cells.push((stickers.render(&record.scene, size)?.enlarged(zoom), record.caption));
     }
     Ok(sheet(&cells, columns).write_png(out)?)
+}
+
+fn run_words(
+    (pack, recipe): (&Path, &Path),
+    (seed, captions): (u64, usize),
+    kinds: &[String],
+    out: &Path,
+) -> anyhow::Result<()> {
+    let stickers = Stickers::new(Pack::read(pack)?, Recipe::read(recipe)?)?;
+    let kind = |name: &String| serde_json::from_value(name.as_str().into()).context(format!("--kinds {name}"));
+    let kinds = kinds.iter().map(kind).collect::<anyhow::Result<Vec<_>>>()?;
+    let world = World::new(&stickers, (seed, captions), &kinds)?;
+    std::fs::write(out, serde_json::to_string(&world)? + "\n").with_context(|| out.display().to_string())?;
+    let (things, words) = (world.concepts.len(), world.words.len());
+    println!("{}: {things} things, {words} words, {} captions", out.display(), world.surprises.len());
+    Ok(())
 }
 
 fn run_pack(args: &PackArgs) -> anyhow::Result<()> {

@@ -67,9 +67,12 @@ pub struct Generate {
     /// Where to draw: the processor, or a graphics card through wgpu
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
-    /// The picture
+    /// The picture; its settings are written into it, as A1111 does
     #[arg(long, value_name = "FILE.png")]
     out: PathBuf,
+    /// Leaves the settings out of the picture
+    #[arg(long)]
+    no_settings: bool,
 }
 
 /// Runs the command.
@@ -93,12 +96,21 @@ pub fn run(args: &Generate) -> Result<()> {
     for warning in warnings {
         eprintln!("note: {warning}");
     }
-    images[0].write_png(&args.out)?;
+    let settings = (!args.no_settings).then(|| request.infotext(pipeline.scheduler(), &args.model_name()).to_string());
+    let png = images[0].to_png(settings.as_deref())?;
+    std::fs::write(&args.out, png).with_context(|| args.out.display().to_string())?;
     writeln!(std::io::stdout(), "{}", args.out.display())?;
     Ok(())
 }
 
 impl Generate {
+    /// The folder's name.
+    fn model_name(&self) -> String {
+        let whole = self.model.canonicalize();
+        let name = whole.ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
+        name.unwrap_or_else(|| self.model.display().to_string())
+    }
+
     fn request(&self, pipeline: &Pipeline, image: Option<Picture>, mask: Option<Picture>) -> Result<Request> {
         let own = pipeline.request(&self.prompt);
         let named = |name: &String| schedulers::named(name, pipeline.scheduler());

@@ -1,13 +1,21 @@
 //! `fourstep manifest`: writes `fourstep.json` beside a model, so that a page can fetch and check its files.
 
+use std::cell::RefCell;
+use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
+use burn::tensor::{Device, Tensor};
 use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::pipeline::{Defaults, FileEntry, MANIFEST, Manifest, Pipeline};
+use crate::pipeline::{Defaults, FileEntry, LatentToRgb, MANIFEST, Manifest, Pipeline, Request, StepEvent};
 use crate::weights::DirFiles;
+
+/// A list of words, where `fourstep dataset words` has put one beside the model.
+const WORDS: &str = "words.json";
+/// Pictures of each example from which the preview is fitted.
+const SEEDS: u64 = 4;
 
 /// Writes fourstep.json beside a model: its files with sizes and SHA-256, its licence and its settings
 #[derive(clap::Args)]
@@ -34,16 +42,20 @@ pub struct ManifestArgs {
     examples: Vec<String>,
 }
 
-/// Runs the command. The model is loaded once, so that a manifest only ever describes a whole one.
+/// Runs the command. The model is loaded once, so that a manifest only ever describes a whole one; it draws the
+/// examples, from which the cheap previews are fitted.
 pub fn run(args: &ManifestArgs) -> Result<()> {
-    Pipeline::load(&DirFiles::new(&args.dir), &burn::tensor::Device::flex())?;
+    let pipeline = Pipeline::load(&DirFiles::new(&args.dir), &Device::flex())?;
     let defaults = Defaults { steps: args.steps, guidance_scale: args.guidance, width: args.size, height: args.size };
+    let preview = fit_preview(&pipeline, &args.examples, &defaults)?;
     let manifest = Manifest {
         name: args.name.clone(),
         licence: args.licence.clone(),
         files: files(&args.dir)?,
         defaults,
         examples: args.examples.clone(),
+        words: args.dir.join(WORDS).exists().then(|| WORDS.to_owned()),
+        preview,
     };
     write(&args.dir, &manifest)
 }
@@ -66,6 +78,28 @@ pub fn files(dir: &Path) -> Result<Vec<FileEntry>> {
     }
     files.sort_by(|a: &FileEntry, b| a.path.cmp(&b.path));
     Ok(files)
+}
+
+/// From the latents of every step of the examples and the decoder's pictures of them; none without examples.
+fn fit_preview(pipeline: &Pipeline, examples: &[String], defaults: &Defaults) -> Result<Option<LatentToRgb>> {
+    let seen = RefCell::new(Vec::new());
+    for (prompt, seed) in examples.iter().flat_map(|prompt| (0..SEEDS).map(move |seed| (prompt, seed))) {
+        let Defaults { steps, guidance_scale, width, height } = *defaults;
+        let own = pipeline.request(prompt);
+        let request = Request { seed, num_inference_steps: steps, guidance_scale, width, height, ..own };
+        let mut on_step = async |event: StepEvent<'_>| {
+            seen.borrow_mut().push(event.pred_original_sample.clone());
+            ControlFlow::Continue(())
+        };
+        pollster::block_on(pipeline.generate(&request, &mut on_step))?;
+    }
+    let seen = seen.into_inner();
+    if seen.is_empty() {
+        return Ok(None);
+    }
+    let pictures = seen.iter().map(|latents| pipeline.decode(latents.clone())).collect();
+    let fitted = LatentToRgb::fit(Tensor::cat(seen, 0), Tensor::cat(pictures, 0));
+    Ok(Some(pollster::block_on(fitted)?))
 }
 
 /// The folders that `model_index.json` names; a component that is `[null, null]` has none.

@@ -30,7 +30,7 @@ pub struct EncodedPrompt {
 }
 
 /// The chunks of a request's two texts, for each text encoder.
-pub(super) struct Tokens {
+struct Tokens {
     prompt: Vec<Chunks>,
     negative: Vec<Chunks>,
     /// Whether the network sees the negative prompt.
@@ -39,7 +39,7 @@ pub(super) struct Tokens {
 
 impl Tokens {
     /// The longest text's.
-    pub fn chunks(&self) -> usize {
+    fn chunks(&self) -> usize {
         let negative = self.negative.iter().filter(|_| self.reads_negative);
         self.prompt.iter().chain(negative).map(|text| text.chunks.len()).max().unwrap_or(1)
     }
@@ -60,9 +60,19 @@ impl Pipeline {
         self.encode_tokens(request, tokens, chunks)
     }
 
+    /// As [`Self::encode_prompt`], of several requests whose features are as long as the longest one's.
+    ///
+    /// # Errors
+    /// As [`Self::encode_prompt`].
+    pub(super) fn encode_prompts(&self, requests: &[Request]) -> Result<Vec<EncodedPrompt>> {
+        let tokens = requests.iter().map(|request| self.tokenize(request)).collect::<Result<Vec<_>>>()?;
+        let chunks = tokens.iter().map(Tokens::chunks).max().unwrap_or(1);
+        requests.iter().zip(tokens).map(|(request, tokens)| self.encode_tokens(request, tokens, chunks)).collect()
+    }
+
     /// # Errors
     /// [`Error::Request`] for texts of a second encoder that the model lacks.
-    pub(super) fn tokenize(&self, request: &Request) -> Result<Tokens> {
+    fn tokenize(&self, request: &Request) -> Result<Tokens> {
         if self.text.len() < 2 && (request.prompt_2.is_some() || request.negative_prompt_2.is_some()) {
             return Err(Error::Request("a second prompt: this model has one text encoder".into()));
         }
@@ -83,7 +93,7 @@ impl Pipeline {
     }
 
     /// The shorter text is filled up with empty chunks.
-    pub(super) fn encode_tokens(&self, request: &Request, tokens: Tokens, chunks: usize) -> Result<EncodedPrompt> {
+    fn encode_tokens(&self, request: &Request, tokens: Tokens, chunks: usize) -> Result<EncodedPrompt> {
         let n = request.num_images_per_prompt;
         let apart = self.classifier_free(request);
         let (prompt, negative) = (&tokens.prompt, &tokens.negative);

@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::LatentToRgb;
+
 /// The manifest's name in a model's folder.
 pub const MANIFEST: &str = "fourstep.json";
 
@@ -19,6 +21,12 @@ pub struct Manifest {
     /// Prompts that show what the model can do.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub examples: Vec<String>,
+    /// A file beside the manifest with the words that the model knows, as `fourstep dataset words` writes it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub words: Option<String>,
+    /// For cheap previews.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub preview: Option<LatentToRgb>,
 }
 
 /// One file of a model.

@@ -3,10 +3,13 @@
 mod denoise;
 mod encode;
 mod guidance;
+mod infotext;
 mod load;
 mod manifest;
+mod preview;
 mod request;
 mod start;
+mod walk;
 
 use std::ops::ControlFlow;
 
@@ -15,9 +18,12 @@ use burn::tensor::{Device, Tensor};
 pub use denoise::{Denoiser, Kept, Start, StepEvent, denoise};
 pub use encode::EncodedPrompt;
 pub use guidance::{Guidance, rescale_noise_cfg};
+pub use infotext::Restored;
 pub use load::{Components, Family, NEGATIVE_IN_CONTEXT};
 pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};
+pub use preview::LatentToRgb;
 pub use request::{MAX_SIZE, MicroConditioning, Request};
+pub use walk::slerp;
 
 use encode::TextEncoder;
 use start::Beginning;
@@ -140,15 +146,23 @@ impl Pipeline {
         noise: &mut Noise<'_>,
         on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Output> {
+        let prompts = self.encode_prompts(requests)?;
+        self.run_encoded(requests, prompts, noise, on_step).await
+    }
+
+    /// As [`Self::run_batch`], with the prompts' features given, one for each request.
+    async fn run_encoded(
+        &self,
+        requests: &[Request],
+        prompts: Vec<EncodedPrompt>,
+        noise: &mut Noise<'_>,
+        on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
+    ) -> Result<Output> {
         let request = Request::common(requests)?;
         request.check(self.vae.scale())?;
         let config = request.scheduler.as_ref().unwrap_or(&self.scheduler);
         let mut scheduler = schedulers::from_config(config)?;
         let first = self.plan(request, scheduler.as_mut())?;
-        let tokens = requests.iter().map(|request| self.tokenize(request)).collect::<Result<Vec<_>>>()?;
-        let chunks = tokens.iter().map(encode::Tokens::chunks).max().unwrap_or(1);
-        let prompts = requests.iter().zip(tokens).map(|(request, tokens)| self.encode_tokens(request, tokens, chunks));
-        let prompts = prompts.collect::<Result<Vec<_>>>()?;
         let warnings = prompts.iter().flat_map(|prompt| prompt.warnings.clone()).collect();
         let guided = self.classifier_free(request);
         let parts = if guided { 2 } else { 1 };
@@ -293,5 +307,27 @@ mod tests {
         let other = Request { num_inference_steps: 4, ..one.clone() };
         assert!(drawn(&pipeline, &[one, other]).unwrap_err().to_string().contains("same settings"));
         assert!(drawn(&pipeline, &[]).unwrap_err().to_string().contains("no prompt"));
+    }
+
+    #[test]
+    fn the_way_between_two_requests_begins_and_ends_at_them() {
+        let pipeline = golden("sd15");
+        // The second adds noise in each step.
+        for scheduler in ["ddim", "euler_a"] {
+            let from = request(&pipeline, "a fox", 3, scheduler);
+            let to = request(&pipeline, "a green crown above an owl", 4, scheduler);
+            let at = |t| {
+                let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
+                let output = pollster::block_on(pipeline.run_between(&from, &to, t, &mut on_step)).unwrap();
+                pollster::block_on(Picture::from_tensor(output.decoded)).unwrap().swap_remove(0)
+            };
+            let alone = |request: &Request| drawn(&pipeline, std::slice::from_ref(request)).unwrap().swap_remove(0);
+            assert_eq!((at(0.0), at(1.0)), (alone(&from), alone(&to)), "{scheduler}");
+            assert!(at(0.5) != at(0.0) && at(0.5) != at(1.0));
+        }
+        let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
+        let (from, to) = (request(&pipeline, "a", 1, "ddim"), request(&pipeline, "b", 2, "euler"));
+        let error = pollster::block_on(pipeline.run_between(&from, &to, 0.5, &mut on_step)).err().unwrap();
+        assert!(error.to_string().contains("same settings"), "{error}");
     }
 }

@@ -11,6 +11,7 @@ const root = resolve(here, "../..");
 const screenshots = join(root, "target", "screenshots");
 const BROWSERS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/google-chrome"];
 const FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"];
+const SCREEN = { width: 1280, height: 900 };
 const QUIET = ["--disable-component-update", "--disable-sync"];
 
 /** The goldens: `FOURSTEP_REFERENCE`, or the copy in tests/golden/reference; null where neither is there. */
@@ -19,7 +20,8 @@ export const reference = referenceFolder();
 /**
  * Declares one test that runs in a Chromium of its own.
  * `options`: `webgpu` (default true: WebGPU, on SwiftShader where there is no GPU; "none": a browser that finds no
- * adapter; false: one that does not know WebGPU at all), `timeout` in ms (default 120,000), `skip` (a reason),
+ * adapter; false: one that does not know WebGPU at all), `serviceWorkers` ("allow", or "block" as by default, since
+ * Playwright cannot change requests that pass through one), `folder` to serve instead of dist/, `before` (see tools/serve.mjs), `timeout` in ms (default 120,000), `skip` (a reason),
  * `errors` (regular expressions of console errors that the test expects; any other one fails it).
  * `body` gets what `launch` returns, and the test's own context last.
  */
@@ -44,21 +46,25 @@ export function browserTest(name, options, body) {
  * Returns `{page, origin, problems, screenshot(name), inWorker(script, message), close()}`. `problems` collects console
  * errors, uncaught exceptions (also of workers) and every request that leaves the origin.
  */
-export async function launch({ webgpu = true, errors = [], viewport = { width: 1280, height: 900 } } = {}) {
+export async function launch({ webgpu = true, serviceWorkers = "block", errors = [], viewport = SCREEN, ...more } = {}) {
   const dist = join(root, "dist");
   if (!existsSync(join(dist, "pkg"))) throw new Error("dist/ is not built: run ./build.sh build first");
   const mounts = { "/tests/": here, ...(reference ? { "/reference/": reference } : {}) };
-  const server = await serve(dist, { mounts });
+  const server = await serve(more.folder ?? dist, { mounts, before: more.before });
   const browser = await chromium.launch({ executablePath: browserPath(), headless: true, args: flags(webgpu) });
   // The browser without WebGPU starts workers from blobs, which the page's policy forbids.
-  const page = await browser.newPage({ viewport, bypassCSP: webgpu === false });
+  const context = await browser.newContext({ viewport, bypassCSP: webgpu === false, serviceWorkers });
+  const page = await context.newPage();
   if (webgpu === false) await page.addInitScript(hideWebGpu);
   const problems = [];
   watch(page, server.origin, errors, problems);
   return {
     page,
+    browser,
     origin: server.origin,
     problems,
+    folder: more.folder ?? dist,
+    stopServer: server.close,
     screenshot: (name) => screenshot(page, name),
     inWorker: (script, message) => inWorker(page, server.origin, script, message),
     close: async () => {

@@ -19,8 +19,6 @@ for (const device of ["wgpu", "cpu"]) {
     const { page, origin, screenshot } = session;
     assert.ok(existsSync(program), `${program} is missing: build it with cargo build --release`);
     await page.goto(`${origin}/?${new URLSearchParams({ ...SETTINGS, device })}`);
-    await page.locator("#summary", { hasText: /guidance \d/ }).waitFor();
-    await page.click("#generate");
     await page.waitForSelector("#download:enabled, #trouble:not([hidden])", { timeout: PATIENCE });
     if (await page.isVisible("#trouble")) assert.fail(`the page says: ${await page.textContent("#trouble")}`);
     await screenshot(`picture on ${device}`);

@@ -17,6 +17,7 @@ mod style;
 #[cfg(test)]
 pub(crate) mod testing;
 mod words;
+mod world;
 mod write;
 
 pub use caption::caption;
@@ -26,4 +27,5 @@ pub use raster::Glyph;
 pub use recipe::{Choice, Colour, Recipe};
 pub use sample::{Split, Stickers};
 pub use scene::{Kind, Place, Says, Scene, Size, Style, Turn};
+pub use world::{Known, World};
 pub use write::{Record, write_split};

@@ -1,0 +1,185 @@
+//! A request as an [`Infotext`] and back, with A1111's names for the settings.
+
+use serde::Serialize;
+
+use super::{MAX_SIZE, Request};
+use crate::infotext::Infotext;
+use crate::schedulers::{self, NAMES, SchedulerConfig};
+
+/// Labels of the samplers that end so stand for another schedule of noise, which A1111 names apart.
+const KARRAS: &str = " Karras";
+
+impl Request {
+    /// The settings as A1111 writes them. `own` is the model's sampler, for a request that names none; `model` is the
+    /// model's name.
+    pub fn infotext(&self, own: &SchedulerConfig, model: &str) -> Infotext {
+        let config = self.scheduler.as_ref().unwrap_or(own);
+        let label = schedulers::name_of(config).ok().and_then(|name| NAMES.iter().find(|(known, _)| *known == name));
+        let (sampler, schedule) = match label {
+            Some((_, label)) => match label.strip_suffix(KARRAS) {
+                Some(sampler) => (sampler.to_owned(), Some(KARRAS.trim().to_owned())),
+                None => (label.to_string(), None),
+            },
+            None => (config.class().map_or_else(|_| "unknown".into(), |class| format!("{class:?}")), None),
+        };
+        let settings = [
+            ("Steps", Some(self.num_inference_steps.to_string())),
+            ("Sampler", Some(sampler)),
+            ("Schedule type", schedule),
+            ("CFG scale", Some(self.guidance_scale.to_string())),
+            ("Seed", Some(self.seed.to_string())),
+            ("Size", Some(format!("{}x{}", self.width, self.height))),
+            ("Model", Some(model.to_owned())),
+            ("Eta", (self.eta != 0.0).then(|| self.eta.to_string())),
+            ("Clip skip", self.clip_skip.map(|skip| (skip + 1).to_string())),
+            ("RNG", Some("CPU".into())),
+            ("Version", Some(concat!("Fourstep ", env!("CARGO_PKG_VERSION")).into())),
+        ];
+        let settings = settings.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+        Infotext { prompt: self.prompt.clone(), negative_prompt: self.negative_prompt.clone(), settings }
+    }
+}
+
+/// What an infotext says of the settings that a page has; what it does not say is none.
+#[derive(Debug, Default, PartialEq, Serialize)]
+pub struct Restored {
+    /// The prompt.
+    pub prompt: String,
+    /// The negative prompt.
+    pub negative_prompt: String,
+    /// In decimal digits.
+    pub seed: Option<String>,
+    /// Steps.
+    pub steps: Option<usize>,
+    /// Guidance scale.
+    pub guidance_scale: Option<f32>,
+    /// A name of [`NAMES`].
+    pub sampler: Option<&'static str>,
+    /// Pixels across.
+    pub width: Option<usize>,
+    /// Pixels down.
+    pub height: Option<usize>,
+    /// As the text names it.
+    pub model: Option<String>,
+    /// What could not be taken over, or will differ, in plain words.
+    pub notes: Vec<String>,
+}
+
+impl Restored {
+    /// Takes over what is understood, and notes what is not.
+    pub fn from_infotext(info: &Infotext) -> Self {
+        let mut restored = Self {
+            prompt: info.prompt.clone(),
+            negative_prompt: info.negative_prompt.clone(),
+            model: info.get("Model").map(str::to_owned),
+            ..Self::default()
+        };
+        let mut notes = Vec::new();
+        restored.steps = number(info, "Steps", &mut notes);
+        restored.guidance_scale = number(info, "CFG scale", &mut notes);
+        restored.seed = number::<u64>(info, "Seed", &mut notes).map(|seed| seed.to_string());
+        if let Some(size) = info.get("Size") {
+            match size_of(size) {
+                Some((width, height)) => (restored.width, restored.height) = (Some(width), Some(height)),
+                None => notes.push(format!("Size “{size}” cannot be used.")),
+            }
+        }
+        if let Some(sampler) = info.get("Sampler") {
+            restored.sampler = sampler_of(sampler, info.get("Schedule type"));
+            if restored.sampler.is_none() {
+                notes.push(format!("Sampler “{sampler}” is not known here."));
+            }
+        }
+        // A1111 leaves its own default out, and that draws on the graphics card.
+        if restored.seed.is_some() && info.get("RNG") != Some("CPU") {
+            notes.push("Its noise was not drawn by a CPU, so the same seed draws another picture here.".into());
+        }
+        restored.notes = notes;
+        restored
+    }
+}
+
+fn number<T: std::str::FromStr>(info: &Infotext, key: &str, notes: &mut Vec<String>) -> Option<T> {
+    let text = info.get(key)?;
+    let value = text.parse().ok();
+    if value.is_none() {
+        notes.push(format!("{key} “{text}” cannot be used."));
+    }
+    value
+}
+
+fn size_of(text: &str) -> Option<(usize, usize)> {
+    let (width, height) = text.split_once('x')?;
+    let side = |text: &str| text.parse().ok().filter(|side| (1..=MAX_SIZE).contains(side));
+    Some((side(width)?, side(height)?))
+}
+
+/// The name of a sampler that A1111 calls so; its versions before 1.9 said the schedule in the same breath.
+fn sampler_of(label: &str, schedule: Option<&str>) -> Option<&'static str> {
+    let karras = schedule.is_some_and(|schedule| schedule == KARRAS.trim());
+    let full = if karras && !label.ends_with(KARRAS) { format!("{label}{KARRAS}") } else { label.to_owned() };
+    let find = |label: &str| NAMES.iter().find(|(_, known)| known.eq_ignore_ascii_case(label)).map(|(name, _)| *name);
+    find(&full)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedulers::named;
+
+    fn own() -> SchedulerConfig {
+        SchedulerConfig::parse("s.json", r#"{"_class_name": "DDIMScheduler"}"#).unwrap()
+    }
+
+    fn request(scheduler: Option<&str>) -> Request {
+        Request {
+            prompt: "a \"green\" fox:\nred, teal".into(),
+            negative_prompt: "a dog".into(),
+            seed: u64::MAX,
+            num_inference_steps: 4,
+            guidance_scale: 2.5,
+            guidance_rescale: 0.0,
+            width: 64,
+            height: 96,
+            num_images_per_prompt: 1,
+            clip_skip: None,
+            eta: 0.0,
+            scheduler: scheduler.map(|name| named(name, &own()).unwrap()),
+        }
+    }
+
+    #[test]
+    fn a_request_goes_to_text_and_back() {
+        let names = NAMES.iter().map(|(name, _)| *name);
+        // These have the same samplers as others, by another name.
+        for name in names.filter(|name| !name.starts_with("dpmpp_2m_sde") && !name.starts_with("dpmpp_3m")) {
+            let text = request(Some(name)).infotext(&own(), "Stickers").to_string();
+            let restored = Restored::from_infotext(&Infotext::parse(&text));
+            assert_eq!((restored.sampler, restored.notes.as_slice()), (Some(name), &[][..]), "{text}");
+            assert_eq!(restored.prompt, "a \"green\" fox:\nred, teal");
+            assert_eq!(restored.negative_prompt, "a dog");
+            assert_eq!(restored.seed, Some(u64::MAX.to_string()));
+            assert_eq!((restored.steps, restored.guidance_scale), (Some(4), Some(2.5)));
+            assert_eq!((restored.width, restored.height), (Some(64), Some(96)));
+        }
+        let text = request(None).infotext(&own(), "Stickers").to_string();
+        let wanted = concat!(
+            "Steps: 4, Sampler: DDIM, CFG scale: 2.5, Seed: 18446744073709551615, Size: 64x96, Model: Stickers, ",
+            "RNG: CPU, Version: Fourstep ",
+            env!("CARGO_PKG_VERSION")
+        );
+        assert!(text.ends_with(wanted), "{text}");
+    }
+
+    #[test]
+    fn a1111_says_it_in_two_ways_and_some_things_are_unknown() {
+        let restored = |line: &str| Restored::from_infotext(&Infotext::parse(line));
+        let old = restored("x\nSteps: 20, Sampler: DPM++ 2M Karras, CFG scale: 7, Seed: 5, RNG: CPU");
+        let new = restored("x\nSteps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 5, RNG: CPU");
+        assert_eq!((old.sampler, new.sampler), (Some("dpmpp_2m_karras"), Some("dpmpp_2m_karras")));
+        let odd = restored("x\nSteps: many, Sampler: Restart, CFG scale: 7, Seed: -1, Size: 64x");
+        assert_eq!((odd.steps, odd.sampler, odd.seed.as_deref(), odd.width), (None, None, None, None));
+        assert_eq!(odd.notes.len(), 4, "{:?}", odd.notes);
+        assert!(restored("x\nSteps: 20, Sampler: DDIM, CFG scale: 7, Seed: 5").notes[0].contains("CPU"));
+    }
+}

@@ -1,0 +1,111 @@
+// For everybody: what axe-core checks in every state of the page, and what it cannot: keyboard alone, right-to-left
+// prompts, motion, shifting layout.
+import assert from "node:assert/strict";
+import { readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { browserTest } from "./harness.mjs";
+import { DRAWS, PATIENCE, finished, open, trouble } from "./visit.mjs";
+
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+
+for (const [name, viewport, colorScheme] of [
+  ["wide and light", { width: 1280, height: 900 }, "light"],
+  ["390 px wide and dark", { width: 390, height: 844 }, "dark"],
+]) {
+  browserTest(`axe-core finds nothing in any state, ${name}`, { ...DRAWS, viewport, errors: [/404/] }, async ({ page, origin }) => {
+    await page.emulateMedia({ colorScheme });
+    await open(page, `${origin}/?seed=1&steps=12`);
+    await page.fill("#prompt", "a grean cat");
+    await page.click("#settings summary");
+    await check(page, "first visit");
+    await page.route("**/*.safetensors", (route) => route.fulfill({ status: 404, body: "" }));
+    await page.click("#generate");
+    await trouble(page);
+    await check(page, "error");
+    await page.unroute("**/*.safetensors");
+    await page.click("#retry");
+    await page.waitForSelector(".thumb", { timeout: PATIENCE });
+    await check(page, "drawing");
+    await finished(page);
+    await check(page, "finished");
+    await page.locator("#kept li").waitFor();
+    await page.fill("#steps", "1");
+    await page.click("#more-4");
+    await page.locator("#variations button").nth(3).waitFor({ timeout: PATIENCE });
+    await page.waitForSelector("#walk-go:enabled");
+    await page.click("#walk-go");
+    await page.waitForSelector("#walk-save:enabled", { timeout: PATIENCE });
+    await page.click("#numbers summary");
+    await check(page, "more of it");
+    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.ok(overflow <= 0, `the page is ${overflow} px wider than the screen`);
+  });
+}
+
+browserTest("the keyboard alone draws, changes settings, walks the steps and cancels", DRAWS, async ({ page, origin }) => {
+  await open(page, `${origin}/?seed=1`);
+  await focusOn(page, "prompt");
+  await page.keyboard.type("a cat");
+  await focusOn(page, "settings");
+  await page.keyboard.press("Enter");
+  await focusOn(page, "steps");
+  await page.keyboard.press("ControlOrMeta+a");
+  await page.keyboard.type("3");
+  await page.keyboard.press("Enter");
+  await finished(page);
+  await focusOn(page, "strip");
+  await page.keyboard.press("Home");
+  assert.match(await page.textContent("#line"), /^Step 1 of 3/);
+  await focusOn(page, "download");
+  await page.evaluate(() => document.getElementById("prompt").focus());
+  await page.fill("#steps", "50");
+  await page.focus("#prompt");
+  await page.keyboard.press("Control+Enter");
+  await page.waitForFunction(() => /Step \d+ of 50/.test(document.getElementById("line").textContent), null, { timeout: PATIENCE });
+  await page.keyboard.press("Escape");
+  await page.locator("#line", { hasText: "Stopped after step" }).waitFor({ timeout: PATIENCE });
+  assert.match(await page.textContent("#spoken"), /Stopped after step/, "the end is spoken");
+});
+
+browserTest("a right-to-left prompt stands on the right, and draws", DRAWS, async ({ page, origin }) => {
+  await open(page, `${origin}/?seed=1&steps=1`);
+  await page.fill("#prompt", "قطة خضراء");
+  const direction = await page.$eval("#prompt", (field) => [field.matches(":dir(rtl)"), field.value]);
+  assert.deepEqual(direction, [true, "قطة خضراء"]);
+  await page.click("#generate");
+  await finished(page);
+});
+
+browserTest("nothing shifts from the first sight to the picture, and nothing moves where motion is unwanted", DRAWS, async ({ page, origin }) => {
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  await page.addInitScript(() => {
+    globalThis.shifts = [];
+    const record = (list) => {
+      for (const { value, sources } of list.getEntries()) globalThis.shifts.push([value, ...sources.map(({ node }) => node?.id || node?.nodeName)]);
+    };
+    new PerformanceObserver(record).observe({ type: "layout-shift", buffered: true });
+  });
+  await open(page, `${origin}/?prompt=a+cat&seed=1&steps=6`); // draws at once
+  await page.waitForSelector(".thumb", { timeout: PATIENCE });
+  assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
+  await finished(page);
+  const shifts = await page.evaluate(() => globalThis.shifts);
+  const sum = shifts.reduce((total, [value]) => total + value, 0);
+  assert.ok(sum < 0.01, `the layout shifted by ${sum}: ${JSON.stringify(shifts)}`);
+});
+
+async function check(page, state) {
+  await page.evaluate(axe);
+  const { violations } = await page.evaluate(() => globalThis.axe.run());
+  const found = violations.map(({ id, impact, nodes }) => `${id} (${impact}): ${nodes.map(({ target }) => target).join(", ")}`);
+  assert.deepEqual(found, [], state);
+}
+
+/** Presses Tab until the focus is on the element with this id or inside it. */
+async function focusOn(page, id) {
+  for (let presses = 0; presses < 60; presses++) {
+    if (await page.evaluate((id) => document.getElementById(id).contains(document.activeElement), id)) return;
+    await page.keyboard.press("Tab");
+  }
+  assert.fail(`Tab never reaches #${id}`);
+}

@@ -1,0 +1,109 @@
+// Addresses that draw a picture again, and pictures that carry their settings.
+import assert from "node:assert/strict";
+import { browserTest } from "./harness.mjs";
+import { canvas, drawBy, dropFile, fields, finished, open, parameters, saved } from "./page.mjs";
+
+const DRAWS = { timeout: 600_000, webgpu: "none" };
+
+browserTest("a copied link draws the same picture when it is opened", DRAWS, async ({ page, origin }) => {
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"], { origin });
+  await open(page, `${origin}/?seed=11&steps=2`);
+  await page.fill("#prompt", "a teal tractor & “friends”");
+  await drawBy(page, "#generate");
+  const first = await saved(page, "#download");
+  await page.click("#copy");
+  await page.locator("#line", { hasText: "Link copied" }).waitFor();
+  const link = await page.evaluate(() => navigator.clipboard.readText());
+  assert.ok(link.startsWith(`${origin}/?prompt=`), link);
+  assert.deepEqual([...new URL(link).searchParams.keys()], ["prompt", "seed", "steps"], "the model's own settings are left out");
+  await page.goto("about:blank");
+  await page.goto(link);
+  await finished(page); // without a click
+  const second = await saved(page, "#download");
+  assert.deepEqual(second.bytes, first.bytes);
+});
+
+browserTest("a link out of range is brought into it, with a word", DRAWS, async ({ page, origin }) => {
+  await open(page, `${origin}/?prompt=a+cat&negative=a+dog&seed=x&steps=0&guidance=900&sampler=nonsense&model=none&new=1`);
+  await finished(page);
+  const { prompt, negative, steps, guidance, seed } = await fields(page);
+  assert.deepEqual([prompt, negative, steps, guidance], ["a cat", "a dog", "1", "50"]);
+  assert.match(seed, /^\d+$/);
+  const said = await page.textContent("#note");
+  for (const word of [/seed/, /steps 0 became 1/, /guidance 900 became 50/, /nonsense/, /“none”/]) assert.match(said, word);
+});
+
+browserTest("a link to a large model waits for a click", DRAWS, async ({ page, origin }) => {
+  const fetched = [];
+  page.on("request", (request) => fetched.push(request.url()));
+  await page.route("**/fourstep.json", async (route) => {
+    const manifest = await (await route.fetch()).json();
+    manifest.files[0].size = 2e9;
+    await route.fulfill({ json: manifest });
+  });
+  await open(page, `${origin}/?prompt=a+cat&seed=1&steps=1`);
+  await page.locator("#line", { hasText: "MB" }).waitFor();
+  await page.waitForTimeout(500);
+  assert.equal(await page.textContent("#generate"), "Generate");
+  assert.deepEqual(fetched.filter((url) => /safetensors|\.wasm/.test(url)), []);
+});
+
+browserTest("a PNG carries its settings, gives them back when dropped, and need not", DRAWS, async ({ page, origin }) => {
+  await open(page, `${origin}/?prompt=a+cat,+"x":+y&negative=a+dog&seed=5&steps=2&guidance=3&sampler=euler_a`);
+  await finished(page);
+  const { bytes } = await saved(page, "#download");
+  const text = parameters(bytes);
+  assert.match(text, /^a cat, "x": y\nNegative prompt: a dog\nSteps: 2, Sampler: Euler a, CFG scale: 3, Seed: 5, Size: \d+x\d+, Model: /);
+  assert.match(text, /RNG: CPU, Version: Fourstep /);
+  await page.goto("about:blank");
+  await open(page, origin);
+  await dropFile(page, bytes);
+  await page.locator("#line", { hasText: "Settings taken" }).waitFor({ timeout: 60_000 });
+  const { prompt, negative, seed, steps, guidance, sampler } = await fields(page);
+  assert.deepEqual([prompt, negative, seed, steps, guidance, sampler], ['a cat, "x": y', "a dog", "5", "2", "3", "euler_a"]);
+  await drawBy(page, "#generate");
+  assert.deepEqual((await saved(page, "#download")).bytes, bytes, "drawn again from its own settings");
+  await page.click("#settings summary");
+  await page.uncheck("#infotext");
+  const plain = await saved(page, "#download");
+  assert.equal(parameters(plain.bytes), undefined);
+  await dropFile(page, plain.bytes);
+  await page.locator("#trouble-text", { hasText: "no settings" }).waitFor();
+  await dropFile(page, Buffer.from("GIF89a"));
+  await page.locator("#trouble-text", { hasText: "no PNG file" }).waitFor();
+});
+
+browserTest("settings of A1111 are taken over, with a word about what differs", DRAWS, async ({ page, origin }) => {
+  await open(page, `${origin}/?seed=1&steps=1`);
+  await page.fill("#prompt", "a cat");
+  await drawBy(page, "#generate");
+  const { bytes } = await saved(page, "#download");
+  await dropFile(page, withParameters(bytes, "a fox, (green:1.2)\nNegative prompt: blurry\nSteps: 7, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 6.5, Seed: 42, Size: 512x768, Model hash: 6ce0161689, Model: v1-5-pruned, Version: v1.10.1"));
+  await page.locator("#line", { hasText: "Settings taken" }).waitFor();
+  const { prompt, negative, seed, steps, guidance, sampler, size } = await fields(page);
+  assert.deepEqual([prompt, negative, seed, steps], ["a fox, (green:1.2)", "blurry", "42", "7"]);
+  assert.deepEqual([guidance, sampler, size], ["6.5", "dpmpp_2m_karras", "512x768"]);
+  assert.match(await page.textContent("#note"), /not drawn by a CPU/);
+  assert.ok(await canvas(page));
+});
+
+/** The PNG with another text in its chunk `parameters`. */
+function withParameters(bytes, text) {
+  const at = bytes.indexOf("tEXtparameters\0", 0, "latin1") - 4;
+  const end = at + 12 + bytes.readUInt32BE(at);
+  const body = Buffer.from(`tEXtparameters\0${text}`, "latin1");
+  const chunk = Buffer.alloc(body.length + 8);
+  chunk.writeUInt32BE(body.length - 4);
+  body.copy(chunk, 4);
+  chunk.writeUInt32BE(crc32(body), body.length + 4);
+  return Buffer.concat([bytes.subarray(0, at), chunk, bytes.subarray(end)]);
+}
+
+function crc32(bytes) {
+  let crc = ~0;
+  for (const byte of bytes) {
+    crc ^= byte;
+    for (let bit = 0; bit < 8; bit++) crc = crc & 1 ? (crc >>> 1) ^ 0xedb88320 : crc >>> 1;
+  }
+  return ~crc >>> 0;
+}

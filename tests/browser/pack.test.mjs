@@ -1,0 +1,43 @@
+// What tools/pack.mjs makes of a folder: it fails over budget, and its lists and compressed files are right.
+import assert from "node:assert/strict";
+import { spawnSync } from "node:child_process";
+import { createHash, randomBytes } from "node:crypto";
+import { cpSync, mkdirSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { dirname, join, resolve } from "node:path";
+import test from "node:test";
+import { fileURLToPath } from "node:url";
+import { brotliDecompressSync, gunzipSync } from "node:zlib";
+import { dist } from "./visit.mjs";
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
+
+test("the build lists and compresses the page, and fails when it is over its budget", () => {
+  const folder = mkdtempSync(join(tmpdir(), "fourstep-"));
+  const made = join(folder, "dist");
+  try {
+    for (const place of ["www", "pkg", "models/stickers"]) mkdirSync(join(made, place), { recursive: true });
+    cpSync(join(root, "index.html"), join(made, "index.html"));
+    cpSync(join(root, "www/sw.js"), join(made, "www/sw.js"));
+    cpSync(join(dist, "models/stickers/fourstep.json"), join(made, "models/stickers/fourstep.json"));
+    writeFileSync(join(made, "pkg/small.wasm"), Buffer.alloc(5_000_000));
+    const pack = () => spawnSync("node", ["tools/pack.mjs", made, join(folder, "cache")], { cwd: root, encoding: "utf8" });
+    const fits = pack();
+    assert.equal(fits.status, 0, fits.stderr);
+    const page = readFileSync(join(made, "index.html"));
+    assert.deepEqual(brotliDecompressSync(readFileSync(join(made, "index.html.br"))), page);
+    assert.deepEqual(gunzipSync(readFileSync(join(made, "index.html.gz"))), page);
+    const list = readFileSync(join(made, "sw.js"), "utf8");
+    assert.ok(list.includes(`"": "${createHash("sha256").update(page).digest("hex")}"`), "the page and its hash are listed");
+    assert.ok(list.includes('"pkg/small.wasm"') && !list.includes("models/"), "the wasm is listed, models are not");
+
+    cpSync(join(root, "www/sw.js"), join(made, "www/sw.js"));
+    writeFileSync(join(made, "pkg/large.wasm"), randomBytes(3_000_001));
+    const over = pack();
+    assert.equal(over.status, 1);
+    assert.match(over.stderr, /OVER BUDGET: wasm, glue and page, compressed: 3\.\d\d MB of at most 3\.00 MB/);
+    assert.match(over.stderr, /pkg\/large\.wasm/);
+  } finally {
+    rmSync(folder, { recursive: true });
+  }
+});

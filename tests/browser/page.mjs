@@ -1,0 +1,71 @@
+// What tests of the page do again and again.
+import assert from "node:assert/strict";
+import { readFile } from "node:fs/promises";
+
+const PATIENCE = 300_000; // a picture on a busy machine's CPU
+
+/** Opens an address and waits until the model's defaults are in. */
+export async function open(page, address) {
+  await page.goto(address);
+  await page.locator("#summary", { hasText: /guidance \d/ }).waitFor();
+}
+
+/** Waits for a finished picture; words of trouble end the wait at once. */
+export async function finished(page) {
+  await page.waitForSelector("#download:enabled, #trouble:not([hidden])", { timeout: PATIENCE });
+  if (await page.isVisible("#trouble")) assert.fail(`the page says: ${await page.textContent("#trouble")}`);
+}
+
+/** Presses a button that begins drawing, and waits for the end. */
+export async function drawBy(page, button) {
+  await page.click(button);
+  await page.locator("#generate", { hasText: "Cancel" }).waitFor({ timeout: 10_000 }).catch(() => {}); // or done already
+  await finished(page);
+}
+
+/** The bytes of the file that a button saves, and its name. */
+export async function saved(page, button) {
+  const [file] = await Promise.all([page.waitForEvent("download"), page.click(button)]);
+  return { name: file.suggestedFilename(), bytes: await readFile(await file.path()) };
+}
+
+/** A PNG's chunks: `[type, data]`. */
+export function chunks(bytes) {
+  assert.equal(bytes.subarray(0, 8).toString("latin1"), "\x89PNG\r\n\x1a\n");
+  const found = [];
+  for (let at = 8; at < bytes.length; ) {
+    const length = bytes.readUInt32BE(at);
+    found.push([bytes.toString("latin1", at + 4, at + 8), bytes.subarray(at + 8, at + 8 + length)]);
+    at += length + 12;
+  }
+  return found;
+}
+
+/** The text of the chunk `parameters`, or undefined. */
+export function parameters(bytes) {
+  const text = chunks(bytes).find(([type, data]) => type === "tEXt" && data.toString("latin1").startsWith("parameters\0"));
+  return text?.[1].toString("latin1").slice("parameters\0".length);
+}
+
+/** The values of the form's fields by name. */
+export function fields(page) {
+  return page.$$eval("#form [name]", (all) => Object.fromEntries(all.map(({ name, value }) => [name, value])));
+}
+
+/** The colours of the canvas, to tell pictures apart. */
+export function canvas(page, id = "canvas") {
+  return page.$eval(`#${id}`, (element) => element.toDataURL());
+}
+
+/** Drops a file on the page, as from another program. */
+export async function dropFile(page, bytes, name = "dropped.png") {
+  await page.evaluate(
+    ([base64, name]) => {
+      const data = new DataTransfer();
+      data.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name, { type: "image/png" }));
+      for (const type of ["dragenter", "dragover", "drop"])
+        document.body.dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }));
+    },
+    [Buffer.from(bytes).toString("base64"), name],
+  );
+}

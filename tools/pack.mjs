@@ -1,0 +1,100 @@
+// Finishes dist/: `node tools/pack.mjs dist CACHE_FOLDER` writes the service worker's list of files with their hashes,
+// brotli and gzip beside every file that shrinks, and checks the first visit against its budgets. Compressing the wasm
+// takes a minute, so results are kept in CACHE_FOLDER under the hash of what they were made from.
+import { createHash } from "node:crypto";
+import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
+import { join, relative, sep } from "node:path";
+import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+
+/** Bytes over the network at a first visit; one that is not enforced only warns. */
+const BUDGETS = [
+  { what: "wasm, glue and page, compressed", limit: 3_000_000, enforced: true, of: ({ shell }) => shell },
+  // Enforced once the shipped weights are 8 bit: as f16 alone they are 28 MB.
+  { what: "the whole first visit with Stickers", limit: 25_000_000, enforced: false, of: ({ shell, model }) => shell + model },
+];
+const MODEL = "models/stickers";
+const NOT_SHELL = /^(models\/|NOTICE$|sw\.js$|www\/.*\.d\.ts$|www\/example\.)|\.(br|gz)$/;
+const COMPRESSIBLE = /\.(html|js|css|svg|json|txt|wasm|webmanifest|ts)$/;
+
+const [dist = "dist", cache = "target/compressed"] = process.argv.slice(2);
+mkdirSync(cache, { recursive: true });
+writeServiceWorker();
+const sizes = new Map(files().map((path) => [path, compress(path)]));
+checkBudgets();
+
+/** Puts sw.js at the top, with the list of what it keeps and a version that changes with any of it. */
+function writeServiceWorker() {
+  const source = readFileSync(join(dist, "www/sw.js"), "utf8");
+  rmSync(join(dist, "www/sw.js"));
+  const shell = {};
+  for (const path of files()) if (!NOT_SHELL.test(path)) shell[path === "index.html" ? "" : path] = sha256(read(path));
+  const version = sha256(source + JSON.stringify(shell)).slice(0, 16);
+  const list = `const VERSION = ${JSON.stringify(version)};\nconst SHELL = ${JSON.stringify(shell, null, 1)};\n`;
+  writeFileSync(join(dist, "sw.js"), list + source);
+}
+
+/** Writes PATH.br and PATH.gz where they are smaller, and returns the fewest bytes that the file can travel in. */
+function compress(path) {
+  const bytes = read(path);
+  if (!COMPRESSIBLE.test(path)) return bytes.length;
+  const name = join(cache, sha256(bytes));
+  const params = {
+    [constants.BROTLI_PARAM_QUALITY]: 11,
+    [constants.BROTLI_PARAM_LGWIN]: 24, // the largest window that browsers take
+    [constants.BROTLI_PARAM_SIZE_HINT]: bytes.length,
+  };
+  const encodings = [
+    ["br", () => brotliCompressSync(bytes, { params })],
+    ["gz", () => gzipSync(bytes, { level: 9 })],
+  ];
+  let fewest = bytes.length;
+  for (const [suffix, encode] of encodings) {
+    const kept = `${name}.${suffix}`;
+    if (!existsSync(kept)) writeFileSync(kept, encode());
+    const encoded = readFileSync(kept);
+    if (encoded.length >= bytes.length) continue;
+    writeFileSync(join(dist, `${path}.${suffix}`), encoded);
+    fewest = Math.min(fewest, encoded.length);
+  }
+  return fewest;
+}
+
+function checkBudgets() {
+  const sum = (isIn) => [...sizes].reduce((total, [path, size]) => total + (isIn(path) ? size : 0), 0);
+  const { files: ofModel } = JSON.parse(read(`${MODEL}/fourstep.json`));
+  const fetched = new Set(["fourstep.json", ...ofModel.map(({ path }) => path)].map((path) => `${MODEL}/${path}`));
+  const visit = { shell: sum((path) => !NOT_SHELL.test(path) || path === "sw.js"), model: sum((path) => fetched.has(path)) };
+  for (const { what, limit, enforced, of } of BUDGETS) {
+    const bytes = of(visit);
+    const words = `${what}: ${megabytes(bytes)} MB of at most ${megabytes(limit)} MB`;
+    if (bytes <= limit) {
+      console.error(words);
+      continue;
+    }
+    console.error(`OVER BUDGET: ${words}. The largest files:`);
+    const largest = [...sizes].filter(([path]) => !NOT_SHELL.test(path) || of({ shell: 0, model: 1 }) && fetched.has(path));
+    for (const [path, size] of largest.sort((a, b) => b[1] - a[1]).slice(0, 5)) console.error(`  ${megabytes(size)} MB ${path}`);
+    if (enforced) process.exitCode = 1;
+    else console.error("  (a warning for now: tools/pack.mjs says when it becomes an error)");
+  }
+}
+
+/** Every file below dist/, by its path with slashes; not what this program made. */
+function files() {
+  return readdirSync(dist, { recursive: true })
+    .filter((name) => statSync(join(dist, name)).isFile() && !/\.(br|gz)$/.test(name))
+    .map((name) => relative(dist, join(dist, name)).split(sep).join("/"))
+    .sort();
+}
+
+function read(path) {
+  return readFileSync(join(dist, path));
+}
+
+function sha256(bytes) {
+  return createHash("sha256").update(bytes).digest("hex");
+}
+
+function megabytes(bytes) {
+  return (bytes / 1e6).toFixed(2);
+}

@@ -1,0 +1,89 @@
+// Fetches one file into memory: goes on where a download broke off, where the server can (HTTP Range),
+// and says in words what went wrong.
+
+const ATTEMPTS = 3; // tries in a row, as long as each brings something
+const PAUSE_MS = 500;
+
+/** A model file or list that is missing, damaged or unreadable; the message names it. */
+export class ModelFileError extends Error {
+  name = "ModelFileError";
+  /** Whether no server answered at all. */
+  unreachable = false;
+}
+
+/**
+ * Fills `bytes` from offset `from` on with what `url` holds there.
+ * @param {{url: URL, name: string, bytes: Uint8Array, from: number, signal?: AbortSignal,
+ *          onBytes: (filled: number) => unknown}} job `onBytes` hears how far the bytes are filled, which goes back to 0
+ *          where the server sends the whole file again, and may return a promise to be waited for
+ * @throws {ModelFileError} when the file is missing, longer or shorter than `bytes`, or the connection broke
+ */
+export async function download(job) {
+  let { from } = job;
+  for (let attempt = 1; ; attempt++) {
+    const reached = await downloadOnce(job, from);
+    if (reached.done) return;
+    if (attempt === ATTEMPTS || reached.filled <= from) throw broken(job, reached.filled);
+    from = reached.filled;
+    await new Promise((resolve) => setTimeout(resolve, PAUSE_MS));
+    job.signal?.throwIfAborted();
+  }
+}
+
+/** The response to a plain GET. @throws {ModelFileError} when there is none, or it is not a success */
+export async function get(url, name, options = {}) {
+  const response = await request(url, name, options);
+  if (!response.ok) throw missing(name, response);
+  return response;
+}
+
+async function downloadOnce({ url, name, bytes, signal, onBytes }, from) {
+  const headers = from > 0 ? { Range: `bytes=${from}-` } : {};
+  const response = await request(url, name, { signal, headers, cache: "no-store" });
+  if (!response.ok) throw missing(name, response);
+  let filled = response.status === 206 ? from : 0;
+  if (filled !== from) await onBytes(filled);
+  const reader = response.body.getReader();
+  for (;;) {
+    let part;
+    try {
+      part = await reader.read();
+    } catch (error) {
+      if (signal?.aborted) throw error;
+      return { done: false, filled };
+    }
+    if (part.done) break;
+    if (filled + part.value.length > bytes.length) {
+      await reader.cancel();
+      throw new ModelFileError(
+        `The model file “${name}” is altered: it is longer than the ${bytes.length} bytes in the manifest.`,
+      );
+    }
+    bytes.set(part.value, filled);
+    filled += part.value.length;
+    await onBytes(filled);
+  }
+  if (filled < bytes.length)
+    throw new ModelFileError(`The model file “${name}” is cut short: ${filled} of ${bytes.length} bytes.`);
+  return { done: true, filled };
+}
+
+async function request(url, name, options) {
+  try {
+    return await fetch(url, options);
+  } catch (error) {
+    if (options.signal?.aborted) throw error;
+    const unreachable = new ModelFileError(`The file “${name}” could not be fetched. Is the connection working?`);
+    throw Object.assign(unreachable, { unreachable: true });
+  }
+}
+
+function missing(name, response) {
+  return new ModelFileError(`The file “${name}” is missing on the server (HTTP ${response.status}).`);
+}
+
+function broken({ name, bytes }, filled) {
+  return new ModelFileError(
+    `The connection broke while fetching “${name}”, after ${filled} of ${bytes.length} bytes. Trying again goes on from there.`,
+  );
+}

@@ -1,0 +1,106 @@
+// The page's way to a picture: which model and device, the pipeline that the worker holds, and one request at a time.
+
+import { Ask, Bridge, Tell } from "./messages.js";
+
+export class Engine {
+  #bridge;
+  #loaded = null; // Ask.LOAD's reply: the pipeline that the worker holds
+  #loading = null; // {device, model, promise, stop, event} while it is on its way
+  #onLoading;
+  #onLoaded;
+  #of = null; // the result that the worker's estimates belong to
+
+  /** @param {{onLoading: (event: object) => void, onLoaded: (reply: object) => void}} acts `onLoading`: Tell.LOADING */
+  constructor({ onLoading, onLoaded }) {
+    this.#onLoading = onLoading;
+    this.#onLoaded = onLoaded;
+    this.#bridge = new Bridge(new URL("./worker.js", import.meta.url), () => {
+      this.#loaded = null;
+      this.#of = null;
+    });
+  }
+
+  /** Ask.LOAD's reply while the worker holds a pipeline, else null. */
+  get loaded() {
+    return this.#loaded;
+  }
+
+  get loading() {
+    return this.#loading !== null;
+  }
+
+  probe() {
+    return this.#bridge.request(Ask.PROBE);
+  }
+
+  describe(model) {
+    return this.#bridge.request(Ask.DESCRIBE, { model });
+  }
+
+  /** The pipeline of a model on a device, brought to the worker when it does not hold it; unfinished when `signal` is aborted. */
+  async load(model, device, signal) {
+    if (this.#loading) {
+      if (this.#loading.device !== device || this.#loading.model !== model) this.#loading.stop.abort();
+      this.#onLoading(this.#loading.event);
+      await this.#loading.promise.catch(() => {});
+    }
+    const held = this.#loaded;
+    if ((held?.device === device && held.model === model) || signal?.aborted) return held;
+    return this.#start(model, device);
+  }
+
+  /** Stops what is being loaded. */
+  stopLoading() {
+    this.#loading?.stop.abort();
+  }
+
+  /** @param {object} request as Pipeline.generate takes it @returns {Promise<object>} Ask.GENERATE's reply */
+  async generate(request, options) {
+    this.#of = null;
+    const result = await this.#bridge.request(Ask.GENERATE, { request }, options);
+    this.#of = result.cancelled ? null : result;
+    return result;
+  }
+
+  /** The whole picture of a step of `result`, or null when the worker does not have it any more. */
+  async estimate(result, index) {
+    if (!result || this.#of !== result) return null;
+    return this.#bridge.request(Ask.ESTIMATE, { index }).catch(() => null);
+  }
+
+  /** A PNG file of images of one size; several make an animation. @returns {Promise<Blob>} */
+  async png(images, { infotext, milliseconds } = {}) {
+    const [{ width, height }] = images;
+    const frames = images.map(({ rgba }) => rgba);
+    const { bytes } = await this.#bridge.request(Ask.PNG, { width, height, frames, infotext, milliseconds });
+    return new Blob([bytes], { type: "image/png" });
+  }
+
+  /** The settings in a PNG file, or null. @param {Blob} file */
+  async settings(file) {
+    const bytes = new Uint8Array(await file.arrayBuffer());
+    return (await this.#bridge.request(Ask.SETTINGS, { bytes })).settings;
+  }
+
+  #start(model, device) {
+    const job = { model, device, stop: new AbortController(), event: { phase: "files" }, promise: null };
+    this.#loaded = null;
+    const onEvent = (event) => {
+      if (event.kind !== Tell.LOADING) return;
+      job.event = event;
+      this.#onLoading(event);
+    };
+    this.#onLoading(job.event);
+    job.promise = this.#bridge
+      .request(Ask.LOAD, { model, device }, { onEvent, signal: job.stop.signal })
+      .then((reply) => {
+        if (reply.cancelled) return reply;
+        this.#loaded = { ...reply, model };
+        this.#onLoaded(this.#loaded);
+        return this.#loaded;
+      })
+      .finally(() => (this.#loading = null));
+    this.#loading = job;
+    return job.promise;
+  }
+}

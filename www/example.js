@@ -1,0 +1,20 @@
+import { load } from "./fourstep.js";
+
+const [form, line, canvas] = ["form", "p", "canvas"].map((name) => document.querySelector(name));
+const say = (words) => (line.textContent = words);
+let model;
+
+form.addEventListener("submit", async (event) => {
+  event.preventDefault();
+  try {
+    model ??= await load({ onProgress: ({ phase, loaded, total }) => say(`${phase} ${loaded ?? ""} ${total ?? ""}`) });
+    const prompt = form.elements.prompt.value;
+    const image = await model.generate({ prompt, seed: 7, steps: 4, onStep: ({ index }) => say(`step ${index + 1}`) });
+    canvas.width = image.width;
+    canvas.height = image.height;
+    canvas.getContext("2d").putImageData(new ImageData(image.rgba, image.width, image.height), 0, 0);
+    say(`Drawn with seed ${image.seed} on ${model.device}.`);
+  } catch (error) {
+    say(error.message);
+  }
+});

@@ -1,0 +1,35 @@
+// A picture's settings in the two forms that the page knows: as an address has them (www/link.js), texts all of them,
+// and as the request that Pipeline.generate takes.
+
+import { sizeOf, sizeText } from "./link.js";
+
+/** @param {object} request @param {string} model its id, or '' for the first one @returns {import("./link.js").Settings} */
+export function settingsOf(request, model) {
+  const { prompt, negative_prompt, seed, steps, guidance_scale, scheduler, width, height } = request;
+  const size = sizeText(width, height);
+  const numbers = { seed, steps: String(steps), guidance: String(guidance_scale) };
+  return { prompt, negative: negative_prompt, ...numbers, sampler: scheduler, size, model };
+}
+
+/** @param {import("./link.js").Settings} settings @param {string} model its id, for the infotext */
+export function requestOf(settings, model) {
+  const [width, height] = sizeOf(settings.size);
+  return {
+    prompt: settings.prompt,
+    negative_prompt: settings.negative,
+    seed: settings.seed,
+    steps: Number(settings.steps),
+    guidance_scale: Number(settings.guidance),
+    scheduler: settings.sampler,
+    width,
+    height,
+    model,
+  };
+}
+
+/** Those of a PNG file, as readSettings of src/webfiles.rs gives them, without what the file does not say. */
+export function settingsOfFile({ prompt, negative_prompt, seed, steps, guidance_scale, sampler, width, height }) {
+  const size = width ? sizeText(width, height) : null;
+  const all = { prompt, negative: negative_prompt, seed, steps, guidance: guidance_scale, sampler, size };
+  return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null && value !== undefined));
+}

@@ -1,0 +1,66 @@
+// The finished picture on the canvas, and what can be done with it: keep it, download it, copy or share its link.
+
+import { copy, fileName, save, share } from "./files.js";
+import { imageOf } from "./picture.js";
+
+export class Shown {
+  #one = null; // {settings, result, infotext, png?}
+  #page;
+  #keeping; // timer of a picture that followed the typing
+
+  /**
+   * @param {{engine: import("./engine.js").Engine, gallery: import("./gallery.js").Gallery, status: import("./status.js").Status,
+   *          link: (settings: object) => string, withSettings: () => boolean, onChange: () => void}} page
+   *   `withSettings`: whether files carry their settings; `onChange`: another picture is there, or none
+   */
+  constructor(page) {
+    this.#page = page;
+  }
+
+  /** `{settings, result, infotext, png?}` of the picture, or null. */
+  get one() {
+    return this.#one;
+  }
+
+  set one(one) {
+    clearTimeout(this.#keeping);
+    this.#one = one;
+    this.#page.onChange();
+  }
+
+  /** Keeps the picture in the gallery, now or when nothing took its place for so many milliseconds. */
+  keep(milliseconds = 0) {
+    clearTimeout(this.#keeping);
+    if (milliseconds) this.#keeping = setTimeout(() => this.#keep(), milliseconds);
+    else this.#keep();
+  }
+
+  /** Saves a file of this picture, or of a kept one. */
+  async download(one = this.#one) {
+    const infotext = this.#page.withSettings() ? one.infotext : undefined;
+    const png = infotext === undefined ? null : one.png;
+    save(png ?? (await this.#page.engine.png([one.result ?? (await imageOf(one.png))], { infotext })), fileName(one.settings));
+  }
+
+  async copyLink() {
+    const url = this.#page.link(this.#one.settings);
+    try {
+      await copy(url);
+      this.#page.status.done("Link copied.");
+    } catch (error) {
+      this.#page.status.trouble(`${error.message} The link is: ${url}`);
+    }
+  }
+
+  share() {
+    const { settings } = this.#one;
+    return share(this.#page.link(settings), `Fourstep: ${settings.prompt}`);
+  }
+
+  async #keep() {
+    const one = this.#one;
+    const { engine, gallery } = this.#page;
+    one.png ??= await engine.png([one.result], { infotext: one.infotext }).catch(() => null);
+    if (one.png) gallery.add({ time: Date.now(), settings: one.settings, infotext: one.infotext, png: one.png });
+  }
+}

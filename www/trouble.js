@@ -1,0 +1,62 @@
+// What the page says of trouble, and what it offers: the one place where an error becomes words.
+
+import { Cause } from "./messages.js";
+
+/**
+ * @param {Error} error of the worker, or of the page itself
+ * @param {{device?: 'wgpu'|'cpu', width?: number, height?: number, multiple?: number, smallest?: number}} request what was being drawn
+ * @returns {{message: string, detail: string, offer: null | {label: string, device?: 'cpu', width?: number, height?: number}}}
+ *   `offer`: what the button does before it draws again; null where only another setting helps
+ */
+export function explain(error, request = {}) {
+  if (error.name === "WorkerDied") return died(error, request);
+  const detail = "";
+  if (/no WebGPU device/.test(error.message)) {
+    const message = "The graphics adapter could not be taken up. The CPU draws the same picture, slower.";
+    return { message, detail: error.message, offer: { label: "Draw on the CPU", device: "cpu" } };
+  }
+  return { message: error.message, detail, offer: { label: "Try again" } };
+}
+
+/** Half the size, rounded to what the model can draw, or null when that is less than `smallest`. */
+export function smaller({ width, height, multiple = 8, smallest = 64 }) {
+  const half = (size) => Math.floor(size / 2 / multiple) * multiple;
+  if (!width || !height || Math.min(half(width), half(height)) < smallest) return null;
+  return { width: half(width), height: half(height) };
+}
+
+/** Hears of errors of the page's own code that nobody caught. @param {(error: Error) => void} show */
+export function watchPage(show) {
+  const told = (reason) => {
+    const words = reason?.message ?? String(reason ?? "unknown");
+    show(new Error(`Something went wrong in the page itself (${words}). If it goes on like this, reload the page.`));
+  };
+  addEventListener("error", (event) => event.error && told(event.error));
+  addEventListener("unhandledrejection", (event) => told(event.reason));
+}
+
+function died(error, request) {
+  const again = { label: "Try again" };
+  const detail = error.message;
+  if (error.cause === Cause.DEVICE_LOST) {
+    const message = "The graphics device was lost: the system or the browser took it back. Drawing starts afresh, with nothing to fetch.";
+    return { message, detail, offer: again };
+  }
+  if (error.cause === Cause.OUT_OF_MEMORY) return outOfMemory(detail, request);
+  if (!error.started) {
+    return { message: "The drawing program could not be started. Is the connection working?", detail, offer: again };
+  }
+  const message = "Drawing stopped unexpectedly. Try again: it starts afresh, with nothing to fetch.";
+  return { message, detail, offer: again };
+}
+
+function outOfMemory(detail, request) {
+  const size = smaller(request);
+  const what = request.width ? ` for ${request.width} × ${request.height} pixels` : "";
+  if (size) {
+    const label = `Draw ${size.width} × ${size.height}`;
+    return { message: `There was not enough memory${what}. A smaller picture needs less.`, detail, offer: { label, ...size } };
+  }
+  const message = `There was not enough memory${what}. Closing other tabs may help.`;
+  return { message, detail, offer: { label: "Try again" } };
+}
