@@ -11,5 +11,5 @@ pub use autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
 pub use autoencoder_tiny::{AutoencoderTiny, AutoencoderTinyConfig, Layer as AutoencoderTinyLayer};
 pub use clip::{ClipTextConfig, ClipTextModel, ClipTextOutput};
 pub use config::{PerBlock, parse};
-pub use unet::{AddedConditions, UNet2DConditionConfig, UNet2DConditionModel};
+pub use unet::{AddedConditions, UNet2DConditionConfig, UNet2DConditionModel, guidance_scale_embedding};
 pub use vae::Vae;

@@ -14,7 +14,11 @@ const UNET: &str = "unet/config.json";
 const VAE: &str = "vae/config.json";
 const TEXT_ENCODER: &str = "text_encoder/config.json";
 const SCHEDULER: &str = "scheduler/scheduler_config.json";
+const INDEX: &str = "model_index.json";
 const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
+
+/// The key of `model_index.json` that says that the text encoder takes prompt and negative prompt together.
+pub const NEGATIVE_IN_CONTEXT: &str = "negative_prompt_in_context";
 
 /// What a pipeline is made of.
 pub struct Components {
@@ -32,14 +36,17 @@ pub struct Components {
     pub scheduler: SchedulerConfig,
     /// Settings that suit the model.
     pub defaults: Defaults,
+    /// The text encoder takes prompt and negative prompt together; see [`Pipeline::encode_prompt`].
+    pub negative_prompt_in_context: bool,
 }
 
 impl Pipeline {
     /// From a model in memory, all of it on `device`: what the trainer draws its samples with.
     pub fn from_components(components: Components, device: &Device) -> Self {
-        let Components { tokenizer, text_encoder, unet, unet_config, vae, scheduler, defaults } = components;
+        let Components { tokenizer, text_encoder, unet, unet_config, vae, scheduler, defaults, .. } = components;
+        let negative_prompt_in_context = components.negative_prompt_in_context;
         let device = device.clone();
-        Self { tokenizer, text_encoder, unet, unet_config, vae, scheduler, defaults, device }
+        Self { tokenizer, text_encoder, unet, unet_config, vae, scheduler, defaults, negative_prompt_in_context, device }
     }
 
     /// Reads `model_index.json`, the configurations and the weights.
@@ -48,11 +55,14 @@ impl Pipeline {
     /// [`Error::NotAModel`] names the missing file, [`Error::Unsupported`] another family,
     /// [`Error::Config`] an unknown value, and the loader's own for the weights.
     pub fn load(files: &impl Files, device: &Device) -> Result<Self> {
-        check_index(files)?;
+        let negative_prompt_in_context = read_index(files)?;
         let unet_config: UNet2DConditionConfig = parse(UNET, &files.read(UNET)?)?;
         let text_config: ClipTextConfig = parse(TEXT_ENCODER, &files.read(TEXT_ENCODER)?)?;
         let tokenizer = load_tokenizer(files, "tokenizer")?;
         check_widths(&unet_config, &text_config, &tokenizer)?;
+        if negative_prompt_in_context {
+            check_two_stretches(&unet_config, &text_config, &tokenizer)?;
+        }
         let text_encoder = ClipTextModel::new(&text_config, TEXT_ENCODER, device)?;
         let text_encoder = load_weights(text_encoder, files, "text_encoder/model.safetensors")?;
         let unet = UNet2DConditionModel::new(&unet_config, UNET, device)?;
@@ -61,8 +71,17 @@ impl Pipeline {
         check_channels(&unet_config, &vae)?;
         let defaults = defaults(files, &unet_config, &vae)?;
         let scheduler = SchedulerConfig::parse(SCHEDULER, &files.read_text(SCHEDULER)?)?;
-        let device = device.clone();
-        Ok(Self { tokenizer, text_encoder, unet, unet_config, vae, scheduler, defaults, device })
+        let parts = Components {
+            tokenizer,
+            text_encoder,
+            unet,
+            unet_config,
+            vae,
+            scheduler,
+            defaults,
+            negative_prompt_in_context,
+        };
+        Ok(Self::from_components(parts, device))
     }
 
     /// The same model with another autoencoder, from a folder of its own.
@@ -78,12 +97,38 @@ impl Pipeline {
     }
 }
 
-fn check_index(files: &impl Files) -> Result<()> {
-    let index: Value = parse("model_index.json", &files.read("model_index.json")?)?;
+/// `negative_prompt_in_context`, after a look at the family.
+fn read_index(files: &impl Files) -> Result<bool> {
+    let index: Value = parse(INDEX, &files.read(INDEX)?)?;
     match index["_class_name"].as_str() {
-        Some("StableDiffusionPipeline" | "LatentConsistencyModelPipeline") => Ok(()),
-        Some(other) => Err(Error::Unsupported(format!("{}: pipelines of class {other}", files.place()))),
-        None => Err(Error::NotAModel { place: files.place(), reason: "model_index.json has no _class_name".into() }),
+        Some("StableDiffusionPipeline" | "LatentConsistencyModelPipeline") => {}
+        Some(other) => return Err(Error::Unsupported(format!("{}: pipelines of class {other}", files.place()))),
+        None => {
+            let reason = format!("{INDEX} has no _class_name");
+            return Err(Error::NotAModel { place: files.place(), reason });
+        }
+    }
+    match &index[NEGATIVE_IN_CONTEXT] {
+        Value::Null => Ok(false),
+        Value::Bool(value) => Ok(*value),
+        other => {
+            let reason = format!("{NEGATIVE_IN_CONTEXT} = {other}: must be true or false");
+            Err(Error::Config { file: INDEX.into(), reason })
+        }
+    }
+}
+
+/// What a model that takes the negative prompt in its context needs.
+fn check_two_stretches(unet: &UNet2DConditionConfig, text: &ClipTextConfig, tokenizer: &Tokenizer) -> Result<()> {
+    let problem = |file: &str, reason: String| Err(Error::Config { file: file.into(), reason });
+    let (places, length) = (text.max_position_embeddings, tokenizer.model_max_length());
+    if places != 2 * length {
+        let needed = format!("max_position_embeddings = {places}: {NEGATIVE_IN_CONTEXT} needs twice the tokenizer's");
+        return problem(TEXT_ENCODER, format!("{needed} model_max_length, {}", 2 * length));
+    }
+    match unet.time_cond_proj_dim {
+        Some(_) => Ok(()),
+        None => problem(UNET, format!("{NEGATIVE_IN_CONTEXT} needs the guidance scale as an input: time_cond_proj_dim")),
     }
 }
 

@@ -12,12 +12,13 @@ use burn::tensor::{Device, Tensor};
 
 pub use denoise::{Denoiser, StepEvent, denoise};
 pub use guidance::{Guidance, rescale_noise_cfg};
-pub use load::Components;
+pub use load::{Components, NEGATIVE_IN_CONTEXT};
 pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};
 pub use request::{MAX_SIZE, Request};
 
-use crate::models::{AddedConditions, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, Vae};
-use crate::nn::timestep_embedding;
+use crate::models::{
+    AddedConditions, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, Vae, guidance_scale_embedding,
+};
 use crate::picture::Picture;
 use crate::random::{Generator, Mt19937};
 use crate::schedulers::{self, Noise, SchedulerConfig, StepOptions};
@@ -34,6 +35,7 @@ pub struct Pipeline {
     vae: Vae,
     scheduler: SchedulerConfig,
     defaults: Defaults,
+    negative_prompt_in_context: bool,
     device: Device,
 }
 
@@ -49,7 +51,8 @@ pub struct Output {
 
 /// The text as the UNet takes it.
 pub struct EncodedPrompt {
-    /// `[2n, tokens, features]` with guidance, negative half first; `[n, ...]` without.
+    /// `[2n, tokens, features]` with guidance, negative half first; `[n, ...]` without; `[n, 2 tokens, features]`, the
+    /// negative prompt's tokens last, for a model that takes both at once.
     pub encoder_hidden_states: Tensor<3>,
     /// Padded ids of the prompt.
     pub token_ids: Vec<i64>,
@@ -165,20 +168,29 @@ impl Pipeline {
 
     /// Tokens and text encoder.
     ///
+    /// A model distilled with guidance and negative prompt as inputs (`negative_prompt_in_context`) reads the padded ids
+    /// of the prompt and then those of the negative prompt as one text: the second stretch has places, and so position
+    /// embeddings, of its own.
+    ///
     /// # Errors
     /// [`Error::Request`] for a clip skip that leaves no layer.
     pub fn encode_prompt(&self, request: &Request) -> Result<EncodedPrompt> {
         let n = request.num_images_per_prompt;
         let positive = self.tokenizer.encode_padded(&request.prompt)?;
         let negative = self.tokenizer.encode_padded(&request.negative_prompt)?;
-        let mut texts = vec![(self.encode_ids(&positive.ids, request.clip_skip)?, "prompt", &positive.truncated)];
-        if self.classifier_free(request) {
-            texts.insert(0, (self.encode_ids(&negative.ids, None)?, "negative prompt", &negative.truncated));
-        }
-        let cut =
-            texts.iter().filter_map(|(_, name, cut)| cut.as_ref().map(|cut| truncation(name, cut, &self.tokenizer)));
-        let warnings = cut.collect();
-        let states = texts.into_iter().map(|(states, ..)| states.repeat_dim(0, n)).collect();
+        let apart = self.classifier_free(request);
+        let states = if self.negative_prompt_in_context {
+            vec![self.encode_ids(&[positive.ids.as_slice(), &negative.ids].concat(), request.clip_skip)?]
+        } else if apart {
+            vec![self.encode_ids(&negative.ids, None)?, self.encode_ids(&positive.ids, request.clip_skip)?]
+        } else {
+            vec![self.encode_ids(&positive.ids, request.clip_skip)?]
+        };
+        let read = (apart || self.negative_prompt_in_context).then_some(("negative prompt", &negative.truncated));
+        let texts = read.into_iter().chain([("prompt", &positive.truncated)]);
+        let warnings =
+            texts.filter_map(|(name, cut)| cut.as_ref().map(|cut| truncation(name, cut, &self.tokenizer))).collect();
+        let states = states.into_iter().map(|states| states.repeat_dim(0, n)).collect();
         Ok(EncodedPrompt {
             encoder_hidden_states: Tensor::cat(states, 0),
             token_ids: positive.ids,
@@ -224,10 +236,7 @@ impl Pipeline {
 
     /// For `n` pictures.
     fn conditions(&self, request: &Request, n: usize) -> AddedConditions {
-        let embed = |dim| {
-            let scales = vec![(request.guidance_scale - 1.0) * 1000.0; n];
-            timestep_embedding(&scales, dim, false, 1.0, &self.device)
-        };
+        let embed = |dim| guidance_scale_embedding(&vec![request.guidance_scale; n], dim, &self.device);
         AddedConditions { timestep_cond: self.unet_config.time_cond_proj_dim.map(embed), text_time: None }
     }
 

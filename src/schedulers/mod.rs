@@ -27,8 +27,10 @@ mod unipc;
 use burn::tensor::Tensor;
 
 pub use betas::NoiseSchedule;
-pub use config::{PredictionType, SchedulerClass, SchedulerConfig};
+pub use config::{PredictionType, SchedulerClass, SchedulerConfig, TimestepSpacing};
+pub(crate) use linear::mix;
 pub use names::{NAMES, name_of, named};
+pub use timesteps::spaced_integers;
 
 use crate::error::Result;
 

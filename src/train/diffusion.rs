@@ -10,19 +10,19 @@ use serde::de::DeserializeOwned;
 use serde_json::{Map, Value};
 
 use super::checkpoint::{self, Position, TrainState};
-use super::config::{DiffusionConfig, Latents};
-use super::data::{self, CaptionedBatch, CaptionedSource, Content, LatentStore, Prefetch, push_planes};
-use super::dataset::{Split, Stickers};
+use super::config::DiffusionConfig;
+use super::data::{self, CaptionedBatch, CaptionedSource, Prefetch};
+use super::dataset::Stickers;
+use super::latents::LatentEncoder;
 use super::run::{Outcome, Settings, Stage, Task, run_stage};
 use super::samples::{Frozen, Samples};
 use super::{export, init, vocabulary};
 use crate::models::{
-    AddedConditions, AutoencoderTiny, AutoencoderTinyConfig, ClipTextConfig, ClipTextModel, UNet2DConditionConfig,
-    UNet2DConditionModel, parse,
+    AddedConditions, ClipTextConfig, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel,
 };
 use crate::picture::Picture;
 use crate::schedulers::{NoiseSchedule, PredictionType, SchedulerConfig};
-use crate::weights::{self, Checkpoint, DirFiles, Files};
+use crate::weights::{self, Checkpoint};
 use crate::{Error, Result};
 
 /// What is trained together.
@@ -146,25 +146,16 @@ impl Objective {
 
 /// Everything but the weights that are trained.
 struct Parts {
-    vae: AutoencoderTiny,
-    vae_config: AutoencoderTinyConfig,
-    vae_json: Map<String, Value>,
+    encoder: LatentEncoder,
     text_config: ClipTextConfig,
     text_json: Map<String, Value>,
     unet_config: UNet2DConditionConfig,
     scheduler: SchedulerConfig,
-    /// Channels, height and width.
-    latent: [usize; 3],
 }
 
 impl Parts {
     fn new(config: &DiffusionConfig, stickers: &Stickers, settings: &Settings) -> Result<Self> {
-        let files = DirFiles::new(&config.vae);
-        let vae_json: Map<String, Value> = parse("vae/config.json", &files.read("config.json")?)?;
-        let vae_config: AutoencoderTinyConfig = typed("vae/config.json", &vae_json)?;
-        let structure = AutoencoderTiny::new(&vae_config, "vae/config.json", &settings.device)?;
-        let vae = weights_of(structure, &config.vae.join(export::MODEL))?;
-
+        let encoder = LatentEncoder::read(&config.vae, config.pictures.size, &settings.device)?;
         let tokenizer = vocabulary::open(config, stickers, &settings.folder.join("tokenizer"))?;
         let text_json = vocabulary::complete(&config.text_encoder, &tokenizer)?;
         let text_config: ClipTextConfig = typed("text_encoder", &text_json)?;
@@ -172,9 +163,8 @@ impl Parts {
         let scheduler = Value::Object(config.scheduler.clone()).to_string();
         let scheduler = SchedulerConfig::parse("scheduler", &scheduler)?;
 
-        let side = config.pictures.size >> (vae_config.encoder_block_out_channels.len() - 1);
+        let [channels, side, _] = encoder.shape();
         let invalid = |reason: String| Err(Error::Config { file: "unet".into(), reason });
-        let channels = vae_config.latent_channels;
         if unet_config.sample_size() != Some(side) {
             return invalid(format!("sample_size: pictures of {} pixels have latents of {side}", config.pictures.size));
         }
@@ -184,15 +174,7 @@ impl Parts {
         if unet_config.cross_attention_dim != text_config.hidden_size {
             return invalid(format!("cross_attention_dim must be the text encoder's {}", text_config.hidden_size));
         }
-        let latent = [channels, side, side];
-        Ok(Self { vae, vae_config, vae_json, text_config, text_json, unet_config, scheduler, latent })
-    }
-
-    /// Latents of pictures `[n, 3, h, w]` in [-1, 1], as the UNet sees them.
-    fn encode(&self, planes: Vec<f32>, size: usize, device: &Device) -> Tensor<4> {
-        let n = planes.len() / (3 * size * size);
-        let pictures = Tensor::from_data(TensorData::new(planes, [n, 3, size, size]), device);
-        self.vae.encode(pictures) * self.vae_config.scaling_factor
+        Ok(Self { encoder, text_config, text_json, unet_config, scheduler })
     }
 
     fn source(
@@ -202,10 +184,7 @@ impl Parts {
         settings: &Settings,
         num_train_timesteps: usize,
     ) -> Result<CaptionedSource> {
-        let store = match config.latents {
-            Latents::OnTheFly => None,
-            Latents::Precomputed(count) => Some(self.store(config, stickers, settings, count)?),
-        };
+        let store = self.encoder.store(config.latents, &config.training, stickers, settings.workers)?;
         Ok(CaptionedSource {
             stickers: Arc::clone(stickers),
             tokenizer: vocabulary::read(&settings.folder.join("tokenizer"))?,
@@ -213,46 +192,21 @@ impl Parts {
             seed: config.training.seed,
             batch: config.training.batch,
             size: config.pictures.size,
-            latent: self.latent.iter().product(),
+            latent: self.encoder.shape().iter().product(),
             caption_dropout: config.caption_dropout,
             num_train_timesteps,
         })
     }
 
-    fn store(
-        &self,
-        config: &DiffusionConfig,
-        stickers: &Arc<Stickers>,
-        settings: &Settings,
-        count: usize,
-    ) -> Result<LatentStore> {
-        let (size, batch, seed) = (config.pictures.size, config.training.batch, config.training.seed);
-        let stickers = Arc::clone(stickers);
-        let mut pictures = Prefetch::start(0, settings.workers, move |n| {
-            let mut planes = Vec::new();
-            for i in (n as usize * batch)..count.min((n as usize + 1) * batch) {
-                let scene = stickers.sample(seed, Split::Train, i as u64)?;
-                push_planes(&stickers.render(&scene, size)?, &mut planes);
-            }
-            Ok(planes)
-        })?;
-        let each = self.latent.iter().product();
-        let mut values = Vec::with_capacity(count * each);
-        while values.len() < count * each {
-            let latents = self.encode(pictures.next_batch()?, size, &settings.device);
-            values.extend(latents.into_data().iter::<f32>());
-        }
-        Ok(LatentStore { values, each })
-    }
-
     fn samples(&self, config: &DiffusionConfig, stickers: Arc<Stickers>, settings: &Settings) -> Samples {
         let frozen = Frozen {
             tokenizer: settings.folder.join("tokenizer"),
-            vae: self.vae.clone(),
-            vae_config: self.vae_config.clone(),
+            vae: self.encoder.vae.clone(),
+            vae_config: self.encoder.config.clone(),
             unet_config: self.unet_config.clone(),
             scheduler: self.scheduler.clone(),
             device: settings.device.clone(),
+            negative_prompt_in_context: false,
         };
         let (size, seed) = (config.pictures.size, config.training.seed);
         Samples { stickers, sheet: config.sheet.clone(), size, seed, frozen }
@@ -261,7 +215,7 @@ impl Parts {
     /// The whole model, so that a run that was stopped leaves something to draw with too.
     fn export(&self, config: &DiffusionConfig, settings: &Settings, average: &DiffusionModel) -> Result<()> {
         let folder = settings.folder.join("model");
-        export::component(&folder.join("vae"), &self.vae_json, export::MODEL, &self.vae)?;
+        export::component(&folder.join("vae"), &self.encoder.json, export::MODEL, &self.encoder.vae)?;
         export::component(&folder.join("unet"), &config.unet, export::MODEL, &average.unet)?;
         export::component(&folder.join("text_encoder"), &self.text_json, export::TEXT_MODEL, &average.text_encoder)?;
         vocabulary::copy(&settings.folder.join("tokenizer"), &folder.join("tokenizer"))?;
@@ -286,16 +240,8 @@ impl Task<DiffusionModel> for DiffusionTask {
     type Batch = CaptionedBatch;
 
     fn loss(&self, model: &DiffusionModel, batch: &CaptionedBatch) -> Result<Tensor<1>> {
-        let [channels, height, width] = self.parts.latent;
-        let shape = [batch.ids.len(), channels, height, width];
-        let latents = match &batch.content {
-            Content::Latents(values) => Tensor::from_data(TensorData::new(values.clone(), shape), &self.device),
-            Content::Pictures(planes) => {
-                let plain = self.device.clone().inner();
-                self.parts.encode(planes.clone(), self.samples.size, &plain).autodiff()
-            }
-        };
-        let noise = Tensor::from_data(TensorData::new(batch.noise.clone(), shape), &self.device);
+        let latents = self.parts.encoder.latents(&batch.content).autodiff();
+        let noise = Tensor::from_data(TensorData::new(batch.noise.clone(), latents.dims()), &self.device);
         self.objective.loss(model, latents, noise, &batch.timesteps, &batch.ids)
     }
 

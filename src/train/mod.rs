@@ -13,6 +13,7 @@ pub mod ema;
 pub mod export;
 pub mod font;
 pub mod init;
+pub mod latents;
 pub mod optim;
 pub mod run;
 pub mod samples;

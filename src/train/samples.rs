@@ -31,6 +31,8 @@ pub struct Frozen {
     pub scheduler: SchedulerConfig,
     /// Without autodiff.
     pub device: Device,
+    /// Of a distilled student.
+    pub negative_prompt_in_context: bool,
 }
 
 /// Which samples are drawn, and how.
@@ -71,7 +73,7 @@ impl Samples {
     }
 
     fn pipeline(&self, model: &DiffusionModel) -> Result<Pipeline> {
-        let Frozen { tokenizer, vae, vae_config, unet_config, scheduler, device } = &self.frozen;
+        let Frozen { tokenizer, vae, vae_config, unet_config, scheduler, device, .. } = &self.frozen;
         let defaults = Defaults {
             steps: self.sheet.steps,
             guidance_scale: self.sheet.guidance_scale,
@@ -86,6 +88,7 @@ impl Samples {
             vae: Vae::Tiny(vae.clone(), vae_config.clone()),
             scheduler: scheduler.clone(),
             defaults,
+            negative_prompt_in_context: self.frozen.negative_prompt_in_context,
         };
         Ok(Pipeline::from_components(components, device))
     }

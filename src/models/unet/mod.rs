@@ -21,6 +21,13 @@ pub struct AddedConditions {
     pub text_time: Option<(Tensor<2>, Vec<[f32; 6]>)>,
 }
 
+/// Guidance scales as the condition of a distilled model, `[scales, dim]`: w = scale - 1 (Meng et al., 2022), times 1000,
+/// as sinusoids, sines first (diffusers' `get_guidance_scale_embedding`).
+pub fn guidance_scale_embedding(guidance_scales: &[f32], dim: usize, device: &Device) -> Tensor<2> {
+    let w: Vec<f32> = guidance_scales.iter().map(|scale| (scale - 1.0) * 1000.0).collect();
+    timestep_embedding(&w, dim, false, 1.0, device)
+}
+
 /// (noisy latents, timestep, text) to a prediction of the noise, the velocity or the sample.
 #[derive(Module, Debug)]
 pub struct UNet2DConditionModel {
