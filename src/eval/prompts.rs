@@ -73,7 +73,7 @@ pub fn prompts(stickers: &Stickers, settings: &Settings) -> Result<Vec<Prompt>> 
 }
 
 /// The first `count` scenes of a kind, in the plain wording and with their colours said.
-fn scenes(
+pub(super) fn scenes(
     stickers: &Stickers,
     seed: u64,
     (kind, combinations): (Kind, Combinations),
@@ -107,7 +107,7 @@ fn scenes(
 }
 
 /// 0..n in an order that depends on the seed alone (Fisher and Yates).
-fn shuffled(n: usize, seed: u64) -> Vec<usize> {
+pub(super) fn shuffled(n: usize, seed: u64) -> Vec<usize> {
     let mut random = random::stream(seed, "eval.order", 0);
     let mut order: Vec<usize> = (0..n).collect();
     for last in (1..n).rev() {
