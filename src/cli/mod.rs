@@ -3,6 +3,8 @@
 mod dataset;
 mod device;
 mod eval;
+mod eval_guidance;
+mod eval_steps;
 mod generate;
 mod manifest;
 mod progress;
@@ -22,6 +24,8 @@ struct Cli {
 enum Command {
     Dataset(dataset::Dataset),
     Eval(eval::Eval),
+    EvalGuidance(eval_guidance::EvalGuidance),
+    EvalSteps(eval_steps::EvalSteps),
     Generate(generate::Generate),
     Manifest(manifest::ManifestArgs),
     Tokenizer(tokenizer::Tokenizer),
@@ -34,6 +38,8 @@ pub fn run() -> u8 {
     let result: anyhow::Result<()> = match cli.command {
         Command::Dataset(args) => dataset::run(args),
         Command::Eval(args) => eval::run(&args),
+        Command::EvalGuidance(args) => eval_guidance::run(&args),
+        Command::EvalSteps(args) => eval_steps::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Manifest(args) => manifest::run(&args),
         Command::Tokenizer(args) => tokenizer::run(&args),

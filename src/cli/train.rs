@@ -89,7 +89,9 @@ pub fn run(args: &Train) -> Result<()> {
             let config = RunConfig::read(&folder.join("config.json"))?;
             train(&config, folder, &args.how, started)
         }
-        (None, None) => bail!("train what? `autoencoder`, `diffusion` or `classifier` with --config and --out, or --resume DIR"),
+        (None, None) => {
+            bail!("train what? `autoencoder`, `diffusion` or `classifier` with --config and --out, or --resume DIR")
+        }
     }
 }
 

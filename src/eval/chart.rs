@@ -237,7 +237,8 @@ mod tests {
 
     #[test]
     fn points_are_where_their_values_are() {
-        let line = |name: &str, points: &[(f64, f64)]| Line { name: name.into(), dashed: false, points: points.to_vec() };
+        let line =
+            |name: &str, points: &[(f64, f64)]| Line { name: name.into(), dashed: false, points: points.to_vec() };
         let chart = Chart {
             title: "a & b".into(),
             doubling: true,

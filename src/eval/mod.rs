@@ -23,6 +23,8 @@ mod questions;
 mod report;
 pub mod steps;
 pub mod store;
+#[cfg(test)]
+mod testing;
 
 pub use draw::{Batch, draw};
 pub use frechet::Gaussian;

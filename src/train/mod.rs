@@ -20,6 +20,6 @@ pub mod run;
 pub mod samples;
 pub mod sheet;
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;
 pub mod values;
 pub mod vocabulary;

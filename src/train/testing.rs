@@ -61,6 +61,36 @@ fn small_autoencoder(folder: &Path) -> RunConfig {
     })
 }
 
+/// A model and a classifier of 16 pixels that know next to nothing, in `folder`; also the pack's and the recipe's files.
+pub(crate) struct Small {
+    pub model: PathBuf,
+    pub classifier: PathBuf,
+    pub pack: PathBuf,
+    pub recipe: PathBuf,
+}
+
+pub(crate) fn small(folder: &Path) -> Small {
+    run(&small_autoencoder(folder), folder.join("vae-run"), None, 1);
+    let diffusion = config(folder, "train-diffusion-tiny.json", |config| {
+        config["training"]["steps"] = 2.into();
+        config["vae"] = json!(folder.join("vae-run/vae"));
+        config["unet"]["sample_size"] = 4.into();
+    });
+    run(&diffusion, folder.join("diffusion"), None, 1);
+    let classifier = config(folder, "train-classifier.json", |config| {
+        config["training"]["steps"] = 2.into();
+        config["widths"] = json!([8]);
+        config["features"] = 4.into();
+    });
+    run(&classifier, folder.join("classifier"), None, 1);
+    Small {
+        model: folder.join("diffusion/model"),
+        classifier: folder.join("classifier/classifier.safetensors"),
+        pack: folder.join("test.pack"),
+        recipe: folder.join("recipe.json"),
+    }
+}
+
 #[test]
 fn a_resumed_autoencoder_is_the_uninterrupted_one() {
     let folder = tempfile::tempdir().unwrap();

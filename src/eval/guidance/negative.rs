@@ -3,9 +3,9 @@
 
 use serde::Serialize;
 
+use super::super::Combinations;
 use super::super::prompts::{scenes, shuffled};
 use super::super::store::{Ask, Model, Store, Way};
-use super::super::Combinations;
 use super::{Pair, Settings};
 use crate::picture::Picture;
 use crate::random;
@@ -146,7 +146,8 @@ impl Hunt<'_> {
             return Ok((Vec::new(), Vec::new()));
         }
         let with = |negative: &dyn Fn(&str) -> String| -> Vec<Ask> {
-            let ask = |(ask, colour, _): &(Ask, String, Picture)| Ask { negative_prompt: negative(colour), ..ask.clone() };
+            let ask =
+                |(ask, colour, _): &(Ask, String, Picture)| Ask { negative_prompt: negative(colour), ..ask.clone() };
             found.iter().map(ask).collect()
         };
         let asks = with(&|colour| self.exclude(colour));

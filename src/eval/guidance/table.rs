@@ -49,7 +49,8 @@ impl Report {
         );
         for negative in &self.negatives {
             let Negative { model, steps, wording, candidates, cases, .. } = negative;
-            let share = |hit: &dyn Fn(&super::Case) -> bool| percent(cases.iter().filter(|c| hit(c)).count(), cases.len());
+            let share =
+                |hit: &dyn Fn(&super::Case) -> bool| percent(cases.iter().filter(|c| hit(c)).count(), cases.len());
             let _ = writeln!(
                 text,
                 "| {} | {model} | {steps} | {candidates} | {} | {} | {} | {} |",
@@ -222,7 +223,9 @@ mod tests {
         assert!(table.contains("(\"a colourful fox\") | student | 4 | 9 | 3 | 67 % | 33 % | 0 % |"), "{table}");
         assert!(table.contains("(\"a green fox\") | student | 4 | 9 | 0 | – | – | – |"), "{table}");
         assert!(table.contains("| green | red |") && table.contains("| 1 of 1 | 1 of 2 |"), "{table}");
-        assert!(report().negative_csv().contains("OpenColour,student,4,\"a colourful fox\",7,red,\"red\",true,blue,false"));
+        assert!(
+            report().negative_csv().contains("OpenColour,student,4,\"a colourful fox\",7,red,\"red\",true,blue,false")
+        );
         assert!(report().agreement_csv().contains("\n2,24.5,10,0,3,0.5,0.5,40,40\n"));
         assert_eq!(report().charts()[1].lines[0].points, [(1.0, 25.0), (2.0, 24.5)]);
     }

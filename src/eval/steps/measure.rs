@@ -67,7 +67,9 @@ impl<'a> Measure<'a> {
         training: Memory,
         size: usize,
     ) -> Result<Self> {
-        let of = |classifier: &'a Classifier| Ok((classifier, Gaussian::new(&classifier.features(reference)?)?));
+        let of = |classifier: &'a Classifier| -> Result<(&'a Classifier, Gaussian)> {
+            Ok((classifier, Gaussian::new(&classifier.features(reference)?)?))
+        };
         Ok(Self {
             stickers,
             questions,
@@ -87,9 +89,7 @@ impl<'a> Measure<'a> {
         let (top_1, top_5) = self.retrieval(pictures)?;
         let (nearest_training, nearer_training) = self.memorised(pictures);
         let frechet = match &self.features {
-            Some((classifier, reference)) => {
-                Some(Gaussian::new(&classifier.features(pictures)?)?.distance(reference))
-            }
+            Some((classifier, reference)) => Some(Gaussian::new(&classifier.features(pictures)?)?.distance(reference)),
             None => None,
         };
         let split = |group: fn(Combinations) -> Group| -> Result<Split> {

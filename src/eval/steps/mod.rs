@@ -134,7 +134,8 @@ pub fn compare(
         let what = format!("{}, {} steps", cell.line, cell.way.steps);
         store.draw(&models[cell.model], &cell.way, &asks, &mut |done| progress(&what, done, asks.len()))
     };
-    let reference = Cell { line: cells[0].line.clone(), model: cells[0].model, way: reference_way(&cells[0].way, settings) };
+    let reference =
+        Cell { line: cells[0].line.clone(), model: cells[0].model, way: reference_way(&cells[0].way, settings) };
     let reference_pictures = draw(&reference)?.pictures;
     let drawn = cells.iter().map(&mut draw).collect::<Result<Vec<_>>>()?;
 

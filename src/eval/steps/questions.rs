@@ -2,9 +2,9 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::super::Combinations;
 use super::super::prompts::{scenes, shuffled};
 use super::super::store::Ask;
-use super::super::Combinations;
 use crate::Result;
 use crate::random;
 use crate::train::dataset::{Kind, Scene, Stickers, caption};
@@ -49,11 +49,9 @@ pub fn questions(stickers: &Stickers, seed: u64, count: usize) -> Result<Vec<Que
     let order = shuffled(stickers.names.len(), seed);
     let plain = count - 6 * each - other;
     chosen.extend((0..plain).map(|i| (Group::Plain, Scene::plain(&stickers.names[order[i % order.len()]]))));
-    for (kind, group) in [
-        (Kind::Recolour, Group::Colour as fn(Combinations) -> Group),
-        (Kind::Background, Group::Background),
-        (Kind::Count, Group::Count),
-    ] {
+    let groups: [(Kind, fn(Combinations) -> Group); 3] =
+        [(Kind::Recolour, Group::Colour), (Kind::Background, Group::Background), (Kind::Count, Group::Count)];
+    for (kind, group) in groups {
         for combinations in [Trained, HeldOut] {
             let scenes = scenes(stickers, seed, (kind, combinations), each)?;
             chosen.extend(scenes.into_iter().map(|scene| (group(combinations), scene)));

@@ -74,7 +74,8 @@ impl Report {
             ("count", self.split("Asked count is there", |m| m.count)),
         ];
         if let (Some(floor), Some(through)) = (self.truth.frechet, self.autoencoder.frechet) {
-            let mut chart = self.chart("Fréchet distance to the dataset (less is nearer)", false, |p| p.measured.frechet);
+            let mut chart =
+                self.chart("Fréchet distance to the dataset (less is nearer)", false, |p| p.measured.frechet);
             chart.levels = vec![
                 Level { name: "the dataset to itself".into(), value: floor },
                 Level { name: "through the autoencoder".into(), value: through },
@@ -223,7 +224,10 @@ mod tests {
         let table = report.markdown();
         let row = "| teacher | own | 4 | 8 | 0.250 | 17.2 | 50.0 % | – | – | – | – | 3.00 | – | – |";
         assert!(table.contains(row), "{table}");
-        assert!(table.lines().take_while(|line| line.starts_with('|')).all(|l| l.matches('|').count() == 15), "{table}");
+        assert!(
+            table.lines().take_while(|line| line.starts_with('|')).all(|l| l.matches('|').count() == 15),
+            "{table}"
+        );
         let csv = report.csv();
         assert!(csv.contains("\"student\",own,4,4,0.25,25,24,0.5,,,,,,,,3,,\n"), "{csv}");
         let columns: Vec<usize> = csv.lines().map(|line| line.split(',').count()).collect();

@@ -75,7 +75,8 @@ impl Source {
             let scene = self.stickers.sample(training.seed, Split::Train, n * training.batch as u64 + i)?;
             let picture = self.stickers.render(&scene, pictures.size)?;
             let [right, down, brighter] = [0; 3].map(|_: i32| 2.0 * random.rand(1)[0] - 1.0);
-            let by = |share: f32| (share * (*shift as f32 + 0.5)).round() as isize;
+            let most = *shift as f32;
+            let by = |share: f32| (share * (most + 0.5)).round().clamp(-most, most) as isize;
             let from = batch.pictures.len();
             push_planes(&moved(&picture, by(right), by(down)), &mut batch.pictures);
             // White stays white: brightness is about it.
