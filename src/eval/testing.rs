@@ -32,7 +32,7 @@ fn over_steps(models: &[Model], (stickers, classifier): (&Stickers, &Classifier)
     };
     let entries = [
         entry("teacher", 0, None, &[1, 3]),
-        entry("teacher, heun", 0, Some("heun"), &[2]),
+        entry("teacher, dpmpp_2m", 0, Some("dpmpp_2m"), &[2]),
         entry("student", 1, None, &[3]),
     ];
     let settings = steps::Settings {
@@ -58,10 +58,10 @@ fn over_steps(models: &[Model], (stickers, classifier): (&Stickers, &Classifier)
     };
     let (first, drew) = compared(&entries);
     let first = first.unwrap();
-    assert_eq!(drew, ["teacher, 3 steps", "teacher, 1 steps", "teacher, heun, 2 steps", "student, 3 steps"]);
+    assert_eq!(drew, ["teacher, 3 steps", "teacher, 1 steps", "teacher, dpmpp_2m, 2 steps", "student, 3 steps"]);
     let points = &first.report.points;
-    // Guidance doubles; Heun looks twice in every step but the last.
-    assert_eq!(points.iter().map(|point| point.evaluations).collect::<Vec<_>>(), [2.0, 6.0, 6.0, 6.0]);
+    // Classifier-free guidance evaluates twice a step.
+    assert_eq!(points.iter().map(|point| point.evaluations).collect::<Vec<_>>(), [2.0, 6.0, 4.0, 6.0]);
     assert!(points[1].near.is_none() && points[0].near.unwrap().mean_psnr_db < 60.0);
     assert_eq!(points[3].near.unwrap().mean_psnr_db, EQUAL_DB);
     assert!(points.iter().all(|point| point.measured.frechet.is_some() && point.time.is_some()));
