@@ -6,7 +6,7 @@
 //! device, prompts and seeds. It grows batch by batch, so an interrupted cell goes on where it stopped. The file
 //! `.json` beside it says for people what it is, and how often the network was evaluated.
 
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -142,8 +142,7 @@ impl Store {
         };
         bytes.truncate((bytes.len() / each).min(asks.len()) * each);
         if bytes.len() < asks.len() * each {
-            let mut file = std::fs::File::create(&path).map_err(Error::io(&path))?;
-            file.write_all(&bytes).map_err(Error::io(&path))?;
+            let mut file = open_at(&path, bytes.len() as u64).map_err(Error::io(&path))?;
             progress(bytes.len() / each);
             while bytes.len() < asks.len() * each {
                 let done = bytes.len() / each;
@@ -195,6 +194,14 @@ pub fn draw_batch(model: &Model, way: &Way, asks: &[Ask]) -> Result<(Vec<Picture
     };
     let (pictures, _) = pollster::block_on(model.pipeline.generate_batch(&requests, &mut on_step))?;
     Ok((pictures, evaluations as f64 / asks.len().max(1) as f64))
+}
+
+/// For writing from `position` on; what lies behind it goes.
+fn open_at(path: &Path, position: u64) -> std::io::Result<std::fs::File> {
+    let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    file.set_len(position)?;
+    file.seek(std::io::SeekFrom::End(0))?;
+    Ok(file)
 }
 
 fn write_record(path: &Path, model: &Model, way: &Way, pictures: usize, evaluations: f64) -> Result<()> {
