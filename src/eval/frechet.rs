@@ -1,15 +1,14 @@
 //! The Fréchet distance between two sets of pictures, each taken as a normal distribution of features (Heusel et al.,
 //! 2017, "GANs Trained by a Two Time-Scale Update Rule Converge to a Local Nash Equilibrium").
 
-use nalgebra::{DMatrix, DVector};
-
+use super::symmetric::{Matrix, eigen};
 use crate::{Error, Result};
 
 /// Mean and covariance of features.
 #[derive(Clone, Debug)]
 pub struct Gaussian {
-    mean: DVector<f64>,
-    covariance: DMatrix<f64>,
+    mean: Vec<f64>,
+    covariance: Matrix,
 }
 
 impl Gaussian {
@@ -24,9 +23,10 @@ impl Gaussian {
             let reason = format!("the Frechet distance needs two or more rows of finite features, not {n} of {d}");
             return Err(Error::Request(reason));
         }
-        let mean = DVector::from_fn(d, |i, _| features.iter().map(|row| row[i]).sum::<f64>() / n as f64);
-        let centred = DMatrix::from_fn(n, d, |row, i| features[row][i] - mean[i]);
-        Ok(Self { covariance: centred.tr_mul(&centred) / (n - 1) as f64, mean })
+        let mean: Vec<f64> = (0..d).map(|i| features.iter().map(|row| row[i]).sum::<f64>() / n as f64).collect();
+        let product = |i: usize, j: usize| features.iter().map(|row| (row[i] - mean[i]) * (row[j] - mean[j]));
+        let covariance = Matrix::from_fn(d, |i, j| product(i, j).sum::<f64>() / (n - 1) as f64);
+        Ok(Self { mean, covariance })
     }
 
     /// |μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2 (Σ₁ Σ₂)^½), 0 or more. The last trace is that of (√Σ₁ Σ₂ √Σ₁)^½, which is symmetric:
@@ -36,19 +36,21 @@ impl Gaussian {
     /// When the features are not as many.
     pub fn distance(&self, other: &Self) -> f64 {
         let root = square_root(&self.covariance);
-        let product = &root * &other.covariance * &root;
-        let symmetric = (&product + product.transpose()) / 2.0;
-        let trace: f64 = symmetric.symmetric_eigenvalues().iter().map(|value| value.max(0.0).sqrt()).sum();
-        let means = (&self.mean - &other.mean).norm_squared();
+        let product = root.times(&other.covariance).times(&root);
+        let (values, _) = eigen(&product.symmetric_part());
+        let trace: f64 = values.iter().map(|value| value.max(0.0).sqrt()).sum();
+        let means: f64 = self.mean.iter().zip(&other.mean).map(|(a, b)| (a - b).powi(2)).sum();
         (means + self.covariance.trace() + other.covariance.trace() - 2.0 * trace).max(0.0)
     }
 }
 
 /// The symmetric root of a symmetric matrix without negative eigenvalues (but for rounding).
-fn square_root(matrix: &DMatrix<f64>) -> DMatrix<f64> {
-    let eigen = matrix.clone().symmetric_eigen();
-    let roots = DMatrix::from_diagonal(&eigen.eigenvalues.map(|value| value.max(0.0).sqrt()));
-    &eigen.eigenvectors * roots * eigen.eigenvectors.transpose()
+fn square_root(matrix: &Matrix) -> Matrix {
+    let (values, vectors) = eigen(matrix);
+    let roots: Vec<f64> = values.iter().map(|value| value.max(0.0).sqrt()).collect();
+    let entry =
+        |i: usize, j: usize| roots.iter().enumerate().map(|(k, r)| vectors.at(i, k) * r * vectors.at(j, k)).sum();
+    Matrix::from_fn(values.len(), entry)
 }
 
 #[cfg(test)]
@@ -95,9 +97,10 @@ mod tests {
 
     #[test]
     fn the_root_of_a_matrix_is_numpys() {
-        let root = square_root(&DMatrix::from_row_slice(2, 2, &[4.0, 1.0, 1.0, 3.0]));
-        let expected = [1.981_577_63, 0.270_832_21, 0.270_832_21, 1.710_745_43];
-        assert!(root.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-8), "{root}");
+        let root = square_root(&Matrix::from_fn(2, |i, j| [[4.0, 1.0], [1.0, 3.0]][i][j]));
+        let expected = [[1.981_577_63, 0.270_832_21], [0.270_832_21, 1.710_745_43]];
+        let near = |i: usize, j: usize| (root.at(i, j) - expected[i][j]).abs() < 1e-8;
+        assert!(near(0, 0) && near(0, 1) && near(1, 0) && near(1, 1), "{root:?}");
     }
 
     #[test]

@@ -23,6 +23,7 @@ mod questions;
 mod report;
 pub mod steps;
 pub mod store;
+mod symmetric;
 #[cfg(test)]
 mod testing;
 
