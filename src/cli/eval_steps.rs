@@ -58,7 +58,7 @@ pub struct EvalSteps {
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     training_seed: u64,
     /// How often each model and number of steps is timed; 0 to leave that out
-    #[arg(long, value_name = "COUNT", default_value_t = 3)]
+    #[arg(long, value_name = "COUNT", default_value_t = 5)]
     timing_rounds: usize,
     /// Of prompts and noise
     #[arg(long, default_value_t = 0)]

@@ -150,12 +150,12 @@ impl<'a> Panel<'a> {
         self.axes(&mut out);
         for level in &self.chart.levels {
             let (_, y) = self.place((1.0, level.value));
-            let end = WIDTH - RIGHT;
+            let (end, over) = (WIDTH - RIGHT, if y < TOP + 14.0 { y + 12.0 } else { y - 3.0 });
             let _ = writeln!(
                 out,
                 "<path d=\"M{LEFT} {y:.1}H{end}\" stroke=\"#888\" stroke-dasharray=\"1 3\"/>\
                  <text x=\"{end}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#666\" font-size=\"10\">{}</text>",
-                y - 3.0,
+                over,
                 escaped(&level.name)
             );
         }

@@ -24,9 +24,8 @@ impl Gaussian {
             return Err(Error::Request(reason));
         }
         let mean: Vec<f64> = (0..d).map(|i| features.iter().map(|row| row[i]).sum::<f64>() / n as f64).collect();
-        let product = |i: usize, j: usize| -> f64 {
-            features.iter().map(|row| (row[i] - mean[i]) * (row[j] - mean[j])).sum()
-        };
+        let product =
+            |i: usize, j: usize| -> f64 { features.iter().map(|row| (row[i] - mean[i]) * (row[j] - mean[j])).sum() };
         let covariance = Matrix::from_fn(d, |i, j| product(i, j) / (n - 1) as f64);
         Ok(Self { mean, covariance })
     }

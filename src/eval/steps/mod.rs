@@ -12,7 +12,7 @@ use serde::Serialize;
 pub use measure::{Measure, Measured, Split};
 pub use questions::{Group, Question, questions};
 
-use super::compare::{Memory, Nearness, median, nearness};
+use super::compare::{Memory, Nearness, nearness};
 use super::psnr::through;
 use super::store::{Ask, Drawn, Model, Store, Way, draw_batch};
 use crate::picture::Picture;
@@ -223,8 +223,8 @@ struct Times {
     cells: Vec<f64>,
 }
 
-/// Seconds of one picture, drawn alone: the median over rounds, in each of which everything has its turn, so that what
-/// else the machine does falls on all alike.
+/// Seconds of one picture, drawn alone: the least of some rounds, in each of which everything has its turn. What else the
+/// machine does only ever makes a round longer.
 fn time(
     models: &[Model],
     (cells, reference): (&[Cell], &Cell),
@@ -237,7 +237,7 @@ fn time(
         return Ok(None);
     }
     let turns: Vec<&Cell> = std::iter::once(reference).chain(cells).collect();
-    let mut seconds = vec![Vec::with_capacity(rounds); turns.len()];
+    let mut seconds = vec![f64::INFINITY; turns.len()];
     // The first drawing of a model also allocates and, on a graphics card, compiles.
     for (index, model) in models.iter().enumerate() {
         if let Some(cell) = turns.iter().find(|cell| cell.model == index) {
@@ -249,13 +249,12 @@ fn time(
             let ask = &asks[round % asks.len()];
             let started = Instant::now();
             draw_batch(&models[cell.model], &cell.way, std::slice::from_ref(ask))?;
-            seconds[i].push(started.elapsed().as_secs_f64());
+            seconds[i] = seconds[i].min(started.elapsed().as_secs_f64());
             progress("timing", round * turns.len() + i + 1, rounds * turns.len());
         }
     }
-    let mut medians = seconds.iter().map(|seconds| median(seconds).unwrap_or(f64::NAN));
-    let reference = medians.next().unwrap_or(f64::NAN);
-    Ok(Some(Times { reference, cells: medians.collect() }))
+    let reference = seconds.remove(0);
+    Ok(Some(Times { reference, cells: seconds }))
 }
 
 fn groups(questions: &[Question]) -> Vec<(Group, usize)> {
