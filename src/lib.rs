@@ -16,7 +16,9 @@ pub mod models;
 pub mod schedulers;
 // 4: the denoising loop
 pub mod pipeline;
-// 5: data, training, evaluation (native)
+// 5: data, training, distillation, evaluation (native)
+#[cfg(feature = "native")]
+pub mod distill;
 #[cfg(feature = "native")]
 pub mod eval;
 #[cfg(feature = "native")]

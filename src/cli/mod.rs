@@ -2,6 +2,7 @@
 
 mod dataset;
 mod device;
+mod distill;
 mod eval;
 mod eval_guidance;
 mod eval_steps;
@@ -23,6 +24,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Dataset(dataset::Dataset),
+    Distill(distill::Distill),
     Eval(eval::Eval),
     EvalGuidance(eval_guidance::EvalGuidance),
     EvalSteps(eval_steps::EvalSteps),
@@ -37,6 +39,7 @@ pub fn run() -> u8 {
     let cli = Cli::parse();
     let result: anyhow::Result<()> = match cli.command {
         Command::Dataset(args) => dataset::run(args),
+        Command::Distill(args) => distill::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::EvalGuidance(args) => eval_guidance::run(&args),
         Command::EvalSteps(args) => eval_steps::run(&args),

@@ -62,8 +62,9 @@ struct NewRun {
     out: PathBuf,
 }
 
+/// Where and for how long a run computes.
 #[derive(Args)]
-struct How {
+pub struct How {
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
@@ -107,34 +108,47 @@ fn start(run: &NewRun, how: &How, started: Instant, kind: &str) -> Result<()> {
 }
 
 fn train(config: &RunConfig, folder: &Path, how: &How, started: Instant) -> Result<()> {
-    let limit = how.time_limit.map(|minutes| {
-        let sound = minutes.is_finite() && (0.0..=1e6).contains(&minutes);
-        ensure!(sound, "--time-limit {minutes}: must be minutes from 0");
-        Ok(started + Duration::from_secs_f64(minutes * 60.0))
-    });
-    let settings = Settings {
-        folder: folder.to_owned(),
-        device: how.device.open()?,
-        workers: how.workers,
-        stop: stop_on_interrupt()?,
-        deadline: limit.transpose()?,
-        stop_at: how.stop_at,
-        on_report: &print,
-    };
+    let settings = how.settings(folder, started)?;
     let outcome = match config {
         RunConfig::Autoencoder(config) => autoencoder::train(config, &settings),
         RunConfig::Diffusion(config) => diffusion::train(config, &settings),
         RunConfig::Classifier(config) => classifier::train(config, &settings),
     };
-    // After the progress line, whatever comes.
-    eprintln!();
-    match outcome? {
-        Outcome::Finished => println!("finished: {}", folder.display()),
-        Outcome::Stopped(step) => {
-            println!("stopped and saved after step {step}: `fourstep train --resume {}` goes on", folder.display());
-        }
-    }
+    report_outcome(outcome?, folder, &format!("`fourstep train --resume {}`", folder.display()));
     Ok(())
+}
+
+impl How {
+    /// For a run in `folder` by a command that began at `started`.
+    ///
+    /// # Errors
+    /// For a time limit that is none; those of opening the device.
+    pub fn settings(&self, folder: &Path, started: Instant) -> Result<Settings<'static>> {
+        let limit = self.time_limit.map(|minutes| {
+            let sound = minutes.is_finite() && (0.0..=1e6).contains(&minutes);
+            ensure!(sound, "--time-limit {minutes}: must be minutes from 0");
+            Ok(started + Duration::from_secs_f64(minutes * 60.0))
+        });
+        Ok(Settings {
+            folder: folder.to_owned(),
+            device: self.device.open()?,
+            workers: self.workers,
+            stop: stop_on_interrupt()?,
+            deadline: limit.transpose()?,
+            stop_at: self.stop_at,
+            on_report: &print,
+        })
+    }
+}
+
+/// How a run ended, and what goes on with it.
+pub fn report_outcome(outcome: Outcome, folder: &Path, goes_on: &str) {
+    // After the progress line.
+    eprintln!();
+    match outcome {
+        Outcome::Finished => println!("finished: {}", folder.display()),
+        Outcome::Stopped(step) => println!("stopped and saved after step {step}: {goes_on} goes on"),
+    }
 }
 
 /// Set by the first Ctrl-C; the second ends the program at once.

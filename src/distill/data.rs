@@ -9,6 +9,8 @@ use crate::train::dataset::{Says, Split, caption};
 
 /// What one step learns from.
 pub struct DistillBatch {
+    /// Which one it is.
+    pub number: u64,
     /// Pictures, prompts, noise, and timesteps over the whole schedule.
     pub captioned: CaptionedBatch,
     /// Padded ids of each negative prompt.
@@ -42,7 +44,7 @@ impl DistillSource {
         let guidance_scale = unit.iter().map(|u| least + u * (largest - least)).collect();
         let mut random = random::stream(seed, "distill.place", n);
         let place = (0..batch).map(|_| random.next_u32()).collect();
-        Ok(DistillBatch { captioned, negative, guidance_scale, place })
+        Ok(DistillBatch { number: n, captioned, negative, guidance_scale, place })
     }
 
     /// The ids of a negative prompt.
@@ -130,7 +132,8 @@ mod tests {
         let some = empty(&source(inputs(0.3, 0.3)));
         assert!((10..45).contains(&some), "{some}");
         let colours = source(inputs(1.0, 0.0));
-        let says = ["green", "blue", "red", "white"].map(|word| colours.captioned.tokenizer.encode_padded(word).unwrap());
+        let says =
+            ["green", "blue", "red", "white"].map(|word| colours.captioned.tokenizer.encode_padded(word).unwrap());
         let named = |ids: &Vec<i64>| says.iter().any(|word| word.ids[1..2].iter().all(|id| ids.contains(id)));
         assert!(colours.batch(0).unwrap().negative.iter().all(named));
     }

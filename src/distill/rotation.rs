@@ -36,10 +36,7 @@ impl Point {
 
     /// cos and sin of the angle from `to` up to here.
     fn turn(self, to: Self) -> (f64, f64) {
-        (
-            self.signal * to.signal + self.noise * to.noise,
-            self.noise * to.signal - self.signal * to.noise,
-        )
+        (self.signal * to.signal + self.noise * to.noise, self.noise * to.signal - self.signal * to.noise)
     }
 
     /// What the squared error of v is multiplied with for a squared error of x weighted by max(SNR, 1) (Salimans & Ho,

@@ -46,7 +46,17 @@ impl Pipeline {
         let Components { tokenizer, text_encoder, unet, unet_config, vae, scheduler, defaults, .. } = components;
         let negative_prompt_in_context = components.negative_prompt_in_context;
         let device = device.clone();
-        Self { tokenizer, text_encoder, unet, unet_config, vae, scheduler, defaults, negative_prompt_in_context, device }
+        Self {
+            tokenizer,
+            text_encoder,
+            unet,
+            unet_config,
+            vae,
+            scheduler,
+            defaults,
+            negative_prompt_in_context,
+            device,
+        }
     }
 
     /// Reads `model_index.json`, the configurations and the weights.
@@ -128,7 +138,9 @@ fn check_two_stretches(unet: &UNet2DConditionConfig, text: &ClipTextConfig, toke
     }
     match unet.time_cond_proj_dim {
         Some(_) => Ok(()),
-        None => problem(UNET, format!("{NEGATIVE_IN_CONTEXT} needs the guidance scale as an input: time_cond_proj_dim")),
+        None => {
+            problem(UNET, format!("{NEGATIVE_IN_CONTEXT} needs the guidance scale as an input: time_cond_proj_dim"))
+        }
     }
 }
 

@@ -176,6 +176,7 @@ mod tests {
             epsilon: 1e-8,
             weight_decay: 0.0,
             clip_norm: None,
+            muon: None,
         }
     }
 

@@ -186,6 +186,26 @@ pub struct SheetConfig {
     pub guidance_scale: f32,
 }
 
+impl Training {
+    /// Refuses impossible values, by name.
+    pub(crate) fn check(&self) -> std::result::Result<(), String> {
+        let least_one = [
+            ("batch", self.batch as u64),
+            ("steps", self.steps),
+            ("report_every", self.report_every),
+            ("checkpoint_every", self.checkpoint_every),
+            ("sheet_every", self.sheet_every),
+        ];
+        if let Some((key, _)) = least_one.iter().find(|(_, value)| *value == 0) {
+            return Err(format!("training.{key} = 0: must be at least 1"));
+        }
+        if !(0.0..1.0).contains(&self.ema_decay) {
+            return Err(format!("training.ema_decay = {}: must be 0 to below 1", self.ema_decay));
+        }
+        self.optimizer.check().map_err(|reason| format!("training.optimizer.{reason}"))
+    }
+}
+
 impl RunConfig {
     /// Reads and checks a file.
     ///
@@ -223,21 +243,7 @@ impl RunConfig {
     }
 
     fn check(&self) -> std::result::Result<(), String> {
-        let training = self.training();
-        let least_one = [
-            ("batch", training.batch as u64),
-            ("steps", training.steps),
-            ("report_every", training.report_every),
-            ("checkpoint_every", training.checkpoint_every),
-            ("sheet_every", training.sheet_every),
-        ];
-        if let Some((key, _)) = least_one.iter().find(|(_, value)| *value == 0) {
-            return Err(format!("training.{key} = 0: must be at least 1"));
-        }
-        if !(0.0..1.0).contains(&training.ema_decay) {
-            return Err(format!("training.ema_decay = {}: must be 0 to below 1", training.ema_decay));
-        }
-        training.optimizer.check().map_err(|reason| format!("training.optimizer.{reason}"))?;
+        self.training().check()?;
         let share = |key: &str, value: f32| match (0.0..=1.0).contains(&value) {
             true => Ok(()),
             false => Err(format!("{key} = {value}: must be 0 to 1")),

@@ -17,9 +17,7 @@ use super::latents::LatentEncoder;
 use super::run::{Outcome, Settings, Stage, Task, run_stage};
 use super::samples::{Frozen, Samples};
 use super::{export, init, vocabulary};
-use crate::models::{
-    AddedConditions, ClipTextConfig, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel,
-};
+use crate::models::{AddedConditions, ClipTextConfig, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel};
 use crate::picture::Picture;
 use crate::schedulers::{NoiseSchedule, PredictionType, SchedulerConfig};
 use crate::weights::{self, Checkpoint};

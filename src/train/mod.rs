@@ -1,6 +1,7 @@
 //! Data and training, native only.
 //!
-//! [`run`] holds what every training run does around its loss; [`autoencoder`], [`diffusion`] and [`classifier`] are the runs.
+//! [`run`] holds what every training run does around its loss; [`autoencoder`], [`diffusion`] and [`classifier`] are
+//! the runs.
 
 pub mod autoencoder;
 pub mod checkpoint;
@@ -15,6 +16,7 @@ pub mod export;
 pub mod font;
 pub mod init;
 pub mod latents;
+pub mod muon;
 pub mod optim;
 pub mod run;
 pub mod samples;

@@ -1,14 +1,17 @@
-//! AdamW (Loshchilov & Hutter, 2019) over a module, with clipping by the global norm of the gradients.
+//! AdamW (Loshchilov & Hutter, 2019) over a module, and Muon where it is asked for, with clipping by the global norm of
+//! the gradients.
 //!
 //! The arithmetic of one parameter is burn's [`AdamW`]; its whole-module optimizer is not used, since it clips each
 //! gradient by itself and keys its state by random ids. Here the moments are saved under the checkpoint's keys.
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, GradientsParams, Optimizer as _};
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use super::muon::MuonConfig;
 use super::values::Values;
+use crate::weights::KeyPath;
 
 /// Settings of the optimizer.
 #[derive(Clone, Debug, Serialize, Deserialize)]
@@ -30,6 +33,8 @@ pub struct OptimizerConfig {
     pub weight_decay: f32,
     /// Largest global norm of the gradients; null for none.
     pub clip_norm: Option<f64>,
+    /// Muon for the weight matrices inside the network; null for AdamW everywhere.
+    pub muon: Option<MuonConfig>,
 }
 
 /// The learning rate after the warm-up.
@@ -70,6 +75,7 @@ impl OptimizerConfig {
                 return Err(format!("{key} = {value}: must be 0 to below 1"));
             }
         }
+        self.muon.as_ref().map_or(Ok(()), MuonConfig::check)?;
         match self.epsilon > 0.0 && self.weight_decay >= 0.0 {
             true => Ok(()),
             false => Err("epsilon must be above 0 and weight_decay at least 0".into()),
@@ -80,10 +86,10 @@ impl OptimizerConfig {
 /// AdamW's state for a whole module.
 pub struct Optimizer {
     adamw: AdamW,
-    clip_norm: Option<f64>,
+    config: OptimizerConfig,
     /// Steps taken.
     pub time: usize,
-    /// First moments, by parameter.
+    /// First moments, by parameter; the momentum of those that are Muon's.
     pub moment_1: Values,
     /// Second moments, by parameter.
     pub moment_2: Values,
@@ -99,21 +105,22 @@ impl Optimizer {
             .with_weight_decay(config.weight_decay)
             .build();
         let (moment_1, moment_2) = (Values::default(), Values::default());
-        Self { adamw, clip_norm: config.clip_norm, time: 0, moment_1, moment_2 }
+        Self { adamw, config: config.clone(), time: 0, moment_1, moment_2 }
     }
 
     /// One step. Parameters without a gradient stay as they are.
     pub fn step<M: Module>(&mut self, learning_rate: f64, module: M, gradients: GradientsParams) -> M {
-        let scale = self.clip_norm.and_then(|largest| {
+        let scale = self.config.clip_norm.and_then(|largest| {
             let norm = global_norm(&module, &gradients)?;
             Some(((norm + 1e-6).recip() * largest).clamp_max(1.0))
         });
-        let module = module.map(&mut Step { optimizer: self, learning_rate, gradients, scale });
+        let module =
+            module.map(&mut Step { optimizer: self, learning_rate, gradients, scale, path: KeyPath::default() });
         self.time += 1;
         module
     }
 
-    fn state<const D: usize>(&mut self, id: burn::module::ParamId) -> Option<AdamWState<D>> {
+    fn state<const D: usize>(&mut self, id: ParamId) -> Option<AdamWState<D>> {
         let (moment_1, moment_2) = (self.moment_1.remove(id)?, self.moment_2.remove(id)?);
         let momentum = AdaptiveMomentumState { time: self.time, moment_1, moment_2, max_moment_2: None };
         Some(AdamWState { momentum })
@@ -149,9 +156,41 @@ struct Step<'a> {
     learning_rate: f64,
     gradients: GradientsParams,
     scale: Option<Tensor<1>>,
+    path: KeyPath,
+}
+
+impl Step<'_> {
+    fn adamw<const D: usize>(&mut self, id: ParamId, value: Tensor<D>, gradient: Tensor<D>) -> Tensor<D> {
+        let state = self.optimizer.state(id);
+        let (value, state) = self.optimizer.adamw.step(self.learning_rate, value, gradient, state);
+        if let Some(AdamWState { momentum }) = state {
+            self.optimizer.moment_1.insert(id, momentum.moment_1);
+            self.optimizer.moment_2.insert(id, momentum.moment_2);
+        }
+        value
+    }
+
+    /// None for what is AdamW's.
+    fn muon<const D: usize>(&mut self, id: ParamId, value: &Tensor<D>, gradient: &Tensor<D>) -> Option<Tensor<D>> {
+        let OptimizerConfig { muon, learning_rate, weight_decay, .. } = &self.optimizer.config;
+        let muon = muon.as_ref().filter(|muon| muon.takes(&self.path.key(), D))?;
+        let rate = muon.learning_rate * self.learning_rate / learning_rate;
+        let momentum = self.optimizer.moment_1.remove(id);
+        let (value, momentum) = muon.step(rate, *weight_decay, value.clone(), gradient.clone(), momentum);
+        self.optimizer.moment_1.insert(id, momentum);
+        Some(value)
+    }
 }
 
 impl ModuleMapper for Step<'_> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
     fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
         let Some(gradient) = self.gradients.remove::<D>(param.id) else { return param };
         let (id, value, mapper) = param.consume();
@@ -159,12 +198,11 @@ impl ModuleMapper for Step<'_> {
             Some(scale) => gradient * scale.clone().reshape([1; D]),
             None => gradient,
         };
-        let state = self.optimizer.state(id);
-        let (value, state) = self.optimizer.adamw.step(self.learning_rate, value.inner(), gradient, state);
-        if let Some(AdamWState { momentum }) = state {
-            self.optimizer.moment_1.insert(id, momentum.moment_1);
-            self.optimizer.moment_2.insert(id, momentum.moment_2);
-        }
+        let value = value.inner();
+        let value = match self.muon(id, &value, &gradient) {
+            Some(value) => value,
+            None => self.adamw(id, value, gradient),
+        };
         Param::from_mapped_value(id, Tensor::from_inner(value).require_grad(), mapper)
     }
 }
@@ -183,6 +221,7 @@ mod tests {
             epsilon: 1e-8,
             weight_decay: 0.0,
             clip_norm: Some(1.0),
+            muon: None,
         }
     }
 

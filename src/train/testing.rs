@@ -15,7 +15,7 @@ use crate::pipeline::Pipeline;
 use crate::weights::DirFiles;
 
 /// A committed recipe on the tests' pack: 16 pixels, batches of 4.
-fn config(folder: &Path, name: &str, change: impl Fn(&mut Value)) -> RunConfig {
+pub(crate) fn config(folder: &Path, name: &str, change: impl Fn(&mut Value)) -> RunConfig {
     let pack = folder.join("test.pack");
     std::fs::write(&pack, testing::pack_bytes()).unwrap();
     let recipe = folder.join("recipe.json");
@@ -28,17 +28,8 @@ fn config(folder: &Path, name: &str, change: impl Fn(&mut Value)) -> RunConfig {
     RunConfig::from_json(&config.to_string(), name).unwrap()
 }
 
-fn run(config: &RunConfig, folder: PathBuf, stop_at: Option<u64>, workers: usize) -> Outcome {
-    let settings = Settings {
-        folder,
-        device: Device::flex(),
-        workers,
-        stop: Arc::new(AtomicBool::new(false)),
-        deadline: None,
-        stop_at,
-        on_report: &|report| assert!(report.loss.is_finite()),
-    };
-    std::fs::create_dir_all(&settings.folder).unwrap();
+pub(crate) fn run(config: &RunConfig, folder: PathBuf, stop_at: Option<u64>, workers: usize) -> Outcome {
+    let settings = settings(folder, stop_at, workers);
     match config {
         RunConfig::Autoencoder(config) => autoencoder::train(config, &settings).unwrap(),
         RunConfig::Diffusion(config) => diffusion::train(config, &settings).unwrap(),
@@ -46,8 +37,22 @@ fn run(config: &RunConfig, folder: PathBuf, stop_at: Option<u64>, workers: usize
     }
 }
 
+/// On the CPU, in a folder that is made.
+pub(crate) fn settings(folder: PathBuf, stop_at: Option<u64>, workers: usize) -> Settings<'static> {
+    std::fs::create_dir_all(&folder).unwrap();
+    Settings {
+        folder,
+        device: Device::flex(),
+        workers,
+        stop: Arc::new(AtomicBool::new(false)),
+        deadline: None,
+        stop_at,
+        on_report: &|report| assert!(report.loss.is_finite()),
+    }
+}
+
 /// Everything in the checkpoint after `step`.
-fn checkpoint(folder: &Path, step: u64) -> Vec<Vec<u8>> {
+pub(crate) fn checkpoint(folder: &Path, step: u64) -> Vec<Vec<u8>> {
     let folder = folder.join(format!("checkpoints/step-{step:08}"));
     let names = ["weights", "average", "moment_1", "moment_2"].map(|name| format!("{name}.safetensors"));
     names.iter().map(|name| std::fs::read(folder.join(name)).unwrap()).collect()

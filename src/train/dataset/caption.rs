@@ -31,7 +31,8 @@ fn whole(scene: &Scene) -> String {
 
 /// With words in place of the colours that leave them open, in British and in American spelling.
 fn without_colours(scene: &Scene) -> Scene {
-    let (glyph, behind) = if scene.wording.is_multiple_of(2) { ("colourful", "coloured") } else { ("colorful", "colored") };
+    let (glyph, behind) =
+        if scene.wording.is_multiple_of(2) { ("colourful", "coloured") } else { ("colorful", "colored") };
     Scene {
         colour: scene.colour.as_ref().map(|_| glyph.to_owned()),
         background: scene.background.as_ref().map(|_| behind.to_owned()),
