@@ -8,7 +8,8 @@ pub mod infotext;
 pub mod picture;
 pub mod pngfile;
 pub mod random;
-// 1: kernels of our own: none yet
+// 1: block-quantized numbers
+pub mod kernels;
 // 2: layers, weights, text
 pub mod nn;
 pub mod text;

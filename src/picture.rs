@@ -1,6 +1,6 @@
 //! Pictures in memory: what the pipeline draws, what the dataset renders, what sheets are laid out of.
 
-use burn::tensor::Tensor;
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::error::{Error, Result};
 
@@ -36,6 +36,22 @@ impl Picture {
             true => Ok((0..n).map(picture).collect()),
             false => Err(Error::Device("the decoded picture holds values that are not finite".into())),
         }
+    }
+
+    /// What an encoder takes: `[1, 3, height, width]` in [-1, 1].
+    pub fn to_tensor(&self, device: &Device) -> Tensor<4> {
+        let size = self.width * self.height;
+        let value = |i: usize| f32::from(self.rgb[i % size * 3 + i / size]) / 255.0 * 2.0 - 1.0;
+        let values: Vec<f32> = (0..3 * size).map(value).collect();
+        Tensor::from_data(TensorData::new(values, [1, 3, self.height, self.width]), device)
+    }
+
+    /// The lightness of each pixel, by ITU-R 601 in the fixed point arithmetic of Python's Pillow.
+    pub fn luminance(&self) -> impl Iterator<Item = u8> + '_ {
+        self.rgb.chunks_exact(3).map(|pixel| {
+            let [r, g, b] = [pixel[0], pixel[1], pixel[2]].map(u32::from);
+            ((19_595 * r + 38_470 * g + 7_471 * b + 0x8000) >> 16) as u8
+        })
     }
 
     /// With an opaque alpha channel, as a canvas takes it.
@@ -78,5 +94,28 @@ impl Picture {
             }
         }
         large
+    }
+
+    /// Reads a PNG file of any colour type; transparency is left out.
+    ///
+    /// # Errors
+    /// [`Error::Io`] when the file cannot be read; [`Error::BadFile`] for something that is no PNG file.
+    #[cfg(feature = "native")]
+    pub fn read_png(path: &std::path::Path) -> Result<Self> {
+        let bytes = std::fs::read(path).map_err(Error::io(path))?;
+        let bad = |error: String| Error::BadFile {
+            file: path.display().to_string(),
+            reason: format!("no PNG file: {error}"),
+        };
+        let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
+        decoder.set_transformations(png::Transformations::normalize_to_color8());
+        let mut reader = decoder.read_info().map_err(|error| bad(error.to_string()))?;
+        let size = reader.output_buffer_size().ok_or_else(|| bad("it is too large".into()))?;
+        let mut samples = vec![0; size];
+        let info = reader.next_frame(&mut samples).map_err(|error| bad(error.to_string()))?;
+        let channels = info.color_type.samples();
+        let pixels = samples[..info.buffer_size()].chunks_exact(channels);
+        let rgb = pixels.flat_map(|p| if channels < 3 { [p[0]; 3] } else { [p[0], p[1], p[2]] }).collect();
+        Ok(Self { width: info.width as usize, height: info.height as usize, rgb })
     }
 }

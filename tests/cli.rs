@@ -331,3 +331,80 @@ fn eval_names_what_it_cannot_use() {
     let under_a_file = junk.join("out").display().to_string();
     refused(&eval(&junk, &recipe, &["--out", &under_a_file]), &[&under_a_file]);
 }
+
+#[test]
+fn pictures_masks_and_adapters_are_read_or_named() {
+    let model = Model::new();
+    let path = |name: &str| model.path(name).display().to_string();
+    for (name, side) in [("square.png", 64), ("small.png", 60), ("mask.png", 64)] {
+        fourstep::picture::Picture::filled(side, side, [200; 3]).write_png(&model.path(name)).unwrap();
+    }
+    std::fs::write(model.path("junk"), "junk").unwrap();
+    let (square, small, mask, junk) = (path("square.png"), path("small.png"), path("mask.png"), path("junk"));
+    let gone = path("gone.png");
+    model.refuses(&["--image", &gone], &["--image", &gone, "No such file"]);
+    model.refuses(&["--image", &junk], &["--image", &junk, "no PNG file"]);
+    model.refuses(&["--image", &small], &["image", "60 x 60", "64 x 64"]);
+    model.refuses(&["--image", &square, "--mask", &small], &["mask", "60 x 60", "64 x 64"]);
+    model.refuses(&["--image", &square, "--strength", "1.5"], &["strength = 1.5"]);
+    model.refuses(&["--image", &square, "--strength", "0.1"], &["strength = 0.1", "none of 2 steps"]);
+    model.refuses(&["--guidance-rescale", "2"], &["guidance rescale = 2"]);
+    model.refuses(&["--clip-skip", "9"], &["clip skip"]);
+    model.refuses(&["--lora", &gone], &["--lora", &gone]);
+    model.refuses(&["--lora", &junk], &["--lora", &junk, "safetensors"]);
+    model.refuses(&["--lora", &path(UNET)], &["--lora", UNET, "no tensor of a LoRA adapter"]);
+    assert_eq!(model.draws("a fox", &["--image", &square, "--strength", "0.5"]), "");
+    assert_eq!(model.draws("a fox", &["--image", &square, "--mask", &mask]), "");
+
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/reference/loras");
+    let adapter = root.join("lcm-lora-kohya/pytorch_lora_weights.safetensors").display().to_string();
+    assert_eq!(model.draws("a fox", &["--lora", &format!("{adapter}:0.5"), "--lora", &adapter]), "");
+    let other = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/families");
+    copy(&other.join("pipelines/tiny"), &model.path("tiny"));
+    copy(&other.join("tokenizer"), &model.path("tiny/tokenizer"));
+    let mut command = fourstep();
+    command.args(["generate", "a fox", "--lora", &adapter, "--model", &path("tiny"), "--out"]).arg(model.picture());
+    refused(&command.output().unwrap(), &["lora_te_", "fit no weight", "text_encoder"]);
+}
+
+#[test]
+fn long_prompts_are_read_whole_on_request() {
+    let model = Model::new();
+    let long = "(a fox:1.2), ".repeat(60);
+    assert!(model.draws(&long, &[]).starts_with("note: the prompt is longer"));
+    assert_eq!(model.draws(&long, &["--weighting"]), "");
+}
+
+#[test]
+fn quantize_writes_a_model_that_draws_and_names_what_it_cannot_use() {
+    let (model, elsewhere) = (Model::new(), tempfile::tempdir().unwrap());
+    let quantize = |from: &Path, to: &Path, more: &[&str]| {
+        let mut command = fourstep();
+        command.arg("quantize").arg(from).arg("--out").arg(to).args(["--bits", "8"]).args(more).output().unwrap()
+    };
+    let folder = model.0.path();
+    refused(&quantize(folder, &folder.join("q8"), &[]), &["--out", "q8", "lies in the model"]);
+    assert!(!folder.join("q8").exists());
+    refused(&quantize(folder, &folder.join("unet"), &[]), &["--out", "lies in the model"]);
+    refused(
+        &quantize(&elsewhere.path().join("gone"), &elsewhere.path().join("q8"), &[]),
+        &["gone", "model_index.json"],
+    );
+    let parts = &quantize(folder, &elsewhere.path().join("q8"), &["--components", "unet,clip"]);
+    refused(parts, &["--components clip", "unet", "vae", "text_encoder"]);
+
+    let small = Model(tempfile::tempdir().unwrap());
+    let output = quantize(folder, small.0.path(), &[]);
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    small.draws("a fox", &[]);
+    refused(&quantize(folder, small.0.path(), &[]), &["is not empty"]);
+    refused(&quantize(small.0.path(), &elsewhere.path().join("again"), &[]), &["quantized already"]);
+
+    let key = "mid_block.resnets.0.conv1.weight";
+    small.edit_weights(UNET, |w| w.get_mut(&format!("{key}.scale")).unwrap().2[..2].copy_from_slice(&[0xff, 0x7f]));
+    small.refuses(&[], &[UNET, key, "NaN"]);
+    small.edit_weights(UNET, |w| drop(w.remove(&format!("{key}.scale"))));
+    small.refuses(&[], &[UNET, key, "scale is missing"]);
+    small.edit_json("unet/config.json", |config| config["quantization_config"]["quant_method"] = "gguf".into());
+    small.refuses(&[], &["unet/config.json", "quant_method", "gguf"]);
+}

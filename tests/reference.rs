@@ -2,9 +2,10 @@
 //!
 //!     cargo test --release --test reference -- [--device cpu|wgpu] [NAME...]
 //!
-//! The folder named by `FOURSTEP_REFERENCE` (default: the copy in tests/golden/reference, then our own model's goldens in
-//! tests/golden/stickers) says through its manifests which cases there are; a case whose kind is not built yet is listed as skipped. One line a case with its worst
-//! relative error; the exit status is 1 if any is out of tolerance.
+//! The folder named by `FOURSTEP_REFERENCE` (default: the copy in tests/golden/reference, then what it lacks in
+//! tests/golden/families, then our own model's goldens in tests/golden/stickers) says through its manifests which cases
+//! there are; a case whose kind is not built yet is listed as skipped. One line a case with its worst relative error; the
+//! exit status is 1 if any is out of tolerance.
 
 mod common;
 

@@ -8,9 +8,11 @@ use anyhow::{Context, Result};
 
 use super::device::DeviceName;
 use super::progress::Progress;
+use crate::picture::Picture;
 use crate::pipeline::{Pipeline, Request, StepEvent};
 use crate::schedulers;
-use crate::weights::DirFiles;
+use crate::text::PromptSyntax;
+use crate::weights::{DirFiles, Lora};
 
 /// Draws a picture of what a prompt says
 #[derive(clap::Args)]
@@ -41,6 +43,27 @@ pub struct Generate {
     /// Pixels [default: the model's]
     #[arg(long)]
     height: Option<usize>,
+    /// A picture to begin from; its size is then the default size
+    #[arg(long, value_name = "FILE.png")]
+    image: Option<PathBuf>,
+    /// How much of --image is drawn anew, 0 to 1 [default: 0.8; with --mask 1]
+    #[arg(long, requires = "image")]
+    strength: Option<f64>,
+    /// Light where --image is drawn anew, dark where it is kept
+    #[arg(long, value_name = "FILE.png", requires = "image")]
+    mask: Option<PathBuf>,
+    /// A LoRA adapter, in the names of diffusers or kohya, with its weight [default: 1]; may be given several times
+    #[arg(long, value_name = "FILE[:WEIGHT]")]
+    lora: Vec<String>,
+    /// Layers of the text encoder to leave out at its end
+    #[arg(long, value_name = "LAYERS")]
+    clip_skip: Option<usize>,
+    /// Against overexposure at high guidance, 0 to 1
+    #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
+    guidance_rescale: f32,
+    /// Read (word:1.3), [word] and BREAK as the web UIs do, and long prompts whole
+    #[arg(long)]
+    weighting: bool,
     /// Where to draw: the processor, or a graphics card through wgpu
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
@@ -55,8 +78,12 @@ pub struct Generate {
 /// Runs the command.
 pub fn run(args: &Generate) -> Result<()> {
     let device = args.device.open()?;
-    let pipeline = Pipeline::load(&DirFiles::new(&args.model), &device)?;
-    let request = args.request(&pipeline)?;
+    let (image, mask) = (read_picture(&args.image, "--image")?, read_picture(&args.mask, "--mask")?);
+    let adapters = args.lora.iter().map(|text| read_lora(text)).collect::<Result<Vec<_>>>()?;
+    let loras = adapters.iter().map(|(file, bytes, weight)| Lora::parse(file, bytes, *weight));
+    let loras = loras.collect::<crate::Result<Vec<_>>>().context("--lora")?;
+    let pipeline = Pipeline::load_with_loras(&DirFiles::new(&args.model), &loras, &device)?;
+    let request = args.request(&pipeline, image, mask)?;
     check_writable(&args.out).with_context(|| args.out.display().to_string())?;
     let mut progress = Progress::new();
     let mut on_step = async |event: StepEvent<'_>| {
@@ -84,20 +111,40 @@ impl Generate {
         name.unwrap_or_else(|| self.model.display().to_string())
     }
 
-    fn request(&self, pipeline: &Pipeline) -> Result<Request> {
+    fn request(&self, pipeline: &Pipeline, image: Option<Picture>, mask: Option<Picture>) -> Result<Request> {
         let own = pipeline.request(&self.prompt);
         let named = |name: &String| schedulers::named(name, pipeline.scheduler());
+        let (width, height) = image.as_ref().map_or((own.width, own.height), |image| (image.width, image.height));
+        let strength = if mask.is_some() { 1.0 } else { own.strength };
         Ok(Request {
             negative_prompt: self.negative.clone(),
             seed: self.seed,
             num_inference_steps: self.steps.unwrap_or(own.num_inference_steps),
             guidance_scale: self.guidance.unwrap_or(own.guidance_scale),
-            width: self.width.unwrap_or(own.width),
-            height: self.height.unwrap_or(own.height),
+            guidance_rescale: self.guidance_rescale,
+            clip_skip: self.clip_skip,
+            width: self.width.unwrap_or(width),
+            height: self.height.unwrap_or(height),
+            image,
+            strength: self.strength.unwrap_or(strength),
+            mask,
+            prompt_syntax: if self.weighting { PromptSyntax::Weighted } else { PromptSyntax::Plain },
             scheduler: self.scheduler.as_ref().map(named).transpose()?,
             ..own
         })
     }
+}
+
+fn read_picture(path: &Option<PathBuf>, argument: &str) -> Result<Option<Picture>> {
+    path.as_ref().map(|path| Picture::read_png(path)).transpose().context(argument.to_string())
+}
+
+/// Name, bytes and weight of `FILE` or `FILE:WEIGHT`.
+fn read_lora(text: &str) -> Result<(String, Vec<u8>, f32)> {
+    let parted = text.rsplit_once(':').and_then(|(file, weight)| Some((file, weight.parse().ok()?)));
+    let (file, weight) = parted.unwrap_or((text, 1.0));
+    let bytes = std::fs::read(file).with_context(|| format!("--lora {file}"))?;
+    Ok((file.to_string(), bytes, weight))
 }
 
 /// Finds out before a long drawing whether its file can be written; leaves no trace.

@@ -46,28 +46,38 @@ pub struct ManifestArgs {
 /// examples, from which the cheap previews are fitted.
 pub fn run(args: &ManifestArgs) -> Result<()> {
     let pipeline = Pipeline::load(&DirFiles::new(&args.dir), &Device::flex())?;
-    let mut files = vec![entry(&args.dir, "model_index.json".to_string())?];
-    for folder in components(&args.dir)? {
-        collect(&args.dir, &folder, &mut files)?;
-    }
-    files.sort_by(|a: &FileEntry, b| a.path.cmp(&b.path));
     let defaults = Defaults { steps: args.steps, guidance_scale: args.guidance, width: args.size, height: args.size };
     let preview = fit_preview(&pipeline, &args.examples, &defaults)?;
     let manifest = Manifest {
         name: args.name.clone(),
         licence: args.licence.clone(),
-        files,
+        files: files(&args.dir)?,
         defaults,
         examples: args.examples.clone(),
         words: args.dir.join(WORDS).exists().then(|| WORDS.to_owned()),
         preview,
     };
-    let path = args.dir.join(MANIFEST);
-    let text = serde_json::to_string_pretty(&manifest)? + "\n";
+    write(&args.dir, &manifest)
+}
+
+/// Writes a model's manifest and says so.
+pub fn write(dir: &Path, manifest: &Manifest) -> Result<()> {
+    let path = dir.join(MANIFEST);
+    let text = serde_json::to_string_pretty(manifest)? + "\n";
     std::fs::write(&path, text).with_context(|| path.display().to_string())?;
     let bytes: u64 = manifest.files.iter().map(|file| file.size).sum();
     println!("{}: {} files, {:.1} MB", path.display(), manifest.files.len(), bytes as f64 / 1e6);
     Ok(())
+}
+
+/// Every file that a reader of the model needs, with size and hash, in the order of their paths.
+pub fn files(dir: &Path) -> Result<Vec<FileEntry>> {
+    let mut files = vec![entry(dir, "model_index.json".to_string())?];
+    for folder in components(dir)? {
+        collect(dir, &folder, &mut files)?;
+    }
+    files.sort_by(|a: &FileEntry, b| a.path.cmp(&b.path));
+    Ok(files)
 }
 
 /// From the latents of every step of the examples and the decoder's pictures of them; none without examples.

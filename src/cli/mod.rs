@@ -4,9 +4,12 @@ mod dataset;
 mod device;
 mod distill;
 mod eval;
+mod eval_guidance;
+mod eval_steps;
 mod generate;
 mod manifest;
 mod progress;
+mod quantize;
 mod tokenizer;
 mod train;
 
@@ -24,8 +27,11 @@ enum Command {
     Dataset(dataset::Dataset),
     Distill(distill::Distill),
     Eval(eval::Eval),
+    EvalGuidance(eval_guidance::EvalGuidance),
+    EvalSteps(eval_steps::EvalSteps),
     Generate(generate::Generate),
     Manifest(manifest::ManifestArgs),
+    Quantize(quantize::QuantizeArgs),
     Tokenizer(tokenizer::Tokenizer),
     Train(train::Train),
 }
@@ -37,8 +43,11 @@ pub fn run() -> u8 {
         Command::Dataset(args) => dataset::run(args),
         Command::Distill(args) => distill::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::EvalGuidance(args) => eval_guidance::run(&args),
+        Command::EvalSteps(args) => eval_steps::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Manifest(args) => manifest::run(&args),
+        Command::Quantize(args) => quantize::run(&args),
         Command::Tokenizer(args) => tokenizer::run(&args),
         Command::Train(args) => train::run(&args),
     };

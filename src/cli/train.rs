@@ -1,4 +1,4 @@
-//! `fourstep train autoencoder|diffusion`, `fourstep train --resume DIR`: from the pack to a model.
+//! `fourstep train autoencoder|diffusion|classifier`, `fourstep train --resume DIR`: from the pack to a model.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,7 +12,7 @@ use clap::{Args, Subcommand};
 use super::device::DeviceName;
 use crate::train::config::RunConfig;
 use crate::train::run::{Outcome, Report, Settings};
-use crate::train::{autoencoder, checkpoint, diffusion};
+use crate::train::{autoencoder, checkpoint, classifier, diffusion};
 
 /// Trains a model from scratch, or goes on with a run that stopped
 #[derive(Args)]
@@ -38,6 +38,13 @@ enum What {
     },
     /// Captions and noise to latents
     Diffusion {
+        #[command(flatten)]
+        run: NewRun,
+        #[command(flatten)]
+        how: How,
+    },
+    /// Pictures to what they show, for `fourstep eval-steps`
+    Classifier {
         #[command(flatten)]
         run: NewRun,
         #[command(flatten)]
@@ -78,18 +85,20 @@ pub fn run(args: &Train) -> Result<()> {
     match (&args.what, &args.resume) {
         (Some(What::Autoencoder { run, how }), _) => start(run, how, started, "autoencoder"),
         (Some(What::Diffusion { run, how }), _) => start(run, how, started, "diffusion"),
+        (Some(What::Classifier { run, how }), _) => start(run, how, started, "classifier"),
         (None, Some(folder)) => {
             let config = RunConfig::read(&folder.join("config.json"))?;
             train(&config, folder, &args.how, started)
         }
-        (None, None) => bail!("train what? `autoencoder` or `diffusion` with --config and --out, or --resume DIR"),
+        (None, None) => {
+            bail!("train what? `autoencoder`, `diffusion` or `classifier` with --config and --out, or --resume DIR")
+        }
     }
 }
 
 fn start(run: &NewRun, how: &How, started: Instant, kind: &str) -> Result<()> {
     let config = RunConfig::read(&run.config)?;
-    let fits = matches!(config, RunConfig::Autoencoder(_)) == (kind == "autoencoder");
-    ensure!(fits, "{}: not of kind {kind:?}", run.config.display());
+    ensure!(config.kind() == kind, "{}: not of kind {kind:?}", run.config.display());
     let resume = || format!("{} holds a run: `fourstep train --resume {0}` goes on with it", run.out.display());
     ensure!(checkpoint::position(&run.out)?.is_none(), resume());
     std::fs::create_dir_all(&run.out).with_context(|| run.out.display().to_string())?;
@@ -103,6 +112,7 @@ fn train(config: &RunConfig, folder: &Path, how: &How, started: Instant) -> Resu
     let outcome = match config {
         RunConfig::Autoencoder(config) => autoencoder::train(config, &settings),
         RunConfig::Diffusion(config) => diffusion::train(config, &settings),
+        RunConfig::Classifier(config) => classifier::train(config, &settings),
     };
     report_outcome(outcome?, folder, &format!("`fourstep train --resume {}`", folder.display()));
     Ok(())

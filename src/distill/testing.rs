@@ -155,7 +155,7 @@ fn students_of_four_steps_beat_the_undistilled_model_at_four_steps() {
     let red = |negative: &str| drawn(&student, 4, &PROMPTS[..1], negative).iter().filter(|p| is_red(p)).count();
     let (plain, without, only) = (red(""), red("red"), red("blue"));
     println!("red of 48 colourful foxes: {plain}, not red {without}, not blue {only}");
-    assert!((12..=36).contains(&plain) && without <= 5 && only >= 43, "{plain} {without} {only}");
+    assert!(without + 6 <= plain && plain + 3 <= only, "{plain} {without} {only}");
 
     let apart = |model: &Path| mean(&mean_squares(&drawn(model, 4, &PROMPTS, ""), &goal));
     let undistilled = apart(&first);

@@ -87,7 +87,7 @@ pub fn nearest(distances: &[u64]) -> Option<usize> {
 const SHIFT: usize = 2;
 
 /// Each pixel the mean of 2 x 2; an odd last row or column is left out.
-fn halved(picture: &Picture) -> Picture {
+pub(super) fn halved(picture: &Picture) -> Picture {
     let mut half = Picture::filled((picture.width / 2).max(1), (picture.height / 2).max(1), [255; 3]);
     for y in 0..picture.height / 2 {
         for x in 0..picture.width / 2 {
@@ -126,7 +126,7 @@ fn least_over_shifts(glyph: &Picture, padded: &Picture) -> u64 {
 }
 
 /// Sum of squared differences; sums of a chunk fit 32 bits.
-fn squares(a: &[u8], b: &[u8]) -> u64 {
+pub(super) fn squares(a: &[u8], b: &[u8]) -> u64 {
     let chunk = |(a, b): (&[u8], &[u8])| -> u64 {
         let square = |(a, b): (&u8, &u8)| (i32::from(*a) - i32::from(*b)).pow(2) as u32;
         u64::from(a.iter().zip(b).map(square).sum::<u32>())

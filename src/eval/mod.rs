@@ -7,16 +7,28 @@
 //!   that training saw and for held-out ones;
 //! - [`psnr`]: what encoding and decoding every glyph loses.
 //!
+//! [`steps`] compares models over numbers of steps, [`guidance`] over guidance scales and negative prompts.
+//!
 //! Beside each share stands what chance would reach, and what the dataset's own picture of the same scene reaches.
 
+pub mod chart;
+pub mod compare;
 mod draw;
+mod frechet;
 mod gallery;
+pub mod guidance;
 mod prompts;
 mod psnr;
 mod questions;
 mod report;
+pub mod steps;
+pub mod store;
+mod symmetric;
+#[cfg(test)]
+mod testing;
 
 pub use draw::{Batch, draw};
+pub use frechet::Gaussian;
 pub use gallery::{Distance, Gallery};
 pub use prompts::{Asked, Combinations, Prompt, prompts};
 pub use psnr::{psnr, reconstruction};

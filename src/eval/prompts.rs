@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::Settings;
 use crate::error::{Error, Result};
 use crate::random;
-use crate::train::dataset::{Kind, Scene, Split, Stickers, caption};
+use crate::train::dataset::{Kind, Says, Scene, Split, Stickers, caption};
 
 /// What the drawing is looked at for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -72,8 +72,8 @@ pub fn prompts(stickers: &Stickers, settings: &Settings) -> Result<Vec<Prompt>> 
     Ok(chosen.into_iter().enumerate().map(prompt).collect())
 }
 
-/// The first `count` scenes of a kind, in the plain wording.
-fn scenes(
+/// The first `count` scenes of a kind, in the plain wording and with their colours said.
+pub(super) fn scenes(
     stickers: &Stickers,
     seed: u64,
     (kind, combinations): (Kind, Combinations),
@@ -91,7 +91,7 @@ fn scenes(
         }
         let scene = stickers.sample(seed, split, i)?;
         if scene.kind == kind && scene.background.as_deref() != Some("white") {
-            found.push(Scene { wording: 0, ..scene });
+            found.push(Scene { wording: 0, says: Says::All, ..scene });
         }
     }
     match found.len() == count {
@@ -107,7 +107,7 @@ fn scenes(
 }
 
 /// 0..n in an order that depends on the seed alone (Fisher and Yates).
-fn shuffled(n: usize, seed: u64) -> Vec<usize> {
+pub(super) fn shuffled(n: usize, seed: u64) -> Vec<usize> {
     let mut random = random::stream(seed, "eval.order", 0);
     let mut order: Vec<usize> = (0..n).collect();
     for last in (1..n).rev() {

@@ -35,6 +35,20 @@ pub fn reconstruction(
     Ok(summary(pictures, &errors))
 }
 
+/// Pictures of one size encoded and decoded again.
+///
+/// # Errors
+/// As [`Picture::from_tensor`].
+pub fn through(pipeline: &Pipeline, pictures: &[Picture], batch: usize) -> Result<Vec<Picture>> {
+    let mut decoded = Vec::with_capacity(pictures.len());
+    for some in pictures.chunks(batch.max(1)) {
+        let some: Vec<&Picture> = some.iter().collect();
+        let tensor = pipeline.decode(pipeline.encode(tensor(pipeline, &some)));
+        decoded.extend(pollster::block_on(Picture::from_tensor(tensor))?);
+    }
+    Ok(decoded)
+}
+
 fn summary(pictures: &[(String, Picture)], errors: &[f64]) -> Reconstruction {
     let n = errors.len() as f64;
     let worst = (0..errors.len()).max_by(|a, b| errors[*a].total_cmp(&errors[*b]));

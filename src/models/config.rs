@@ -4,6 +4,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use crate::weights::Quantization;
 use crate::{Error, Result};
 
 /// Reads a `config.json`.
@@ -45,7 +46,8 @@ pub(crate) fn invalid(file: &str, reason: impl Into<String>) -> Error {
 }
 
 /// Refuses settings that would change the arithmetic in a way that is not built: every key that the reader has no
-/// field for must hold its neutral value (from `neutral`), start with `_`, or be in `ignored`.
+/// field for must hold its neutral value (from `neutral`), start with `_`, or be in `ignored`. How the weights are stored
+/// is no matter of the arithmetic: [`crate::weights::Quantization`] reads it.
 pub(crate) fn check_rest(
     file: &str,
     rest: &Map<String, Value>,
@@ -53,7 +55,7 @@ pub(crate) fn check_rest(
     ignored: &[&str],
 ) -> Result<()> {
     for (key, value) in rest {
-        if key.starts_with('_') || ignored.contains(&key.as_str()) {
+        if key.starts_with('_') || key == Quantization::KEY || ignored.contains(&key.as_str()) {
             continue;
         }
         match neutral.iter().find(|(name, _)| name == key) {

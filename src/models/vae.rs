@@ -6,7 +6,7 @@ use serde_json::Value;
 use super::config::{invalid, parse};
 use super::{AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig};
 use crate::Result;
-use crate::weights::{self, Checkpoint};
+use crate::weights::{self, Checkpoint, Quantization};
 
 /// `AutoencoderKL` or `AutoencoderTiny`, by the configuration's `_class_name`.
 #[derive(Debug)]
@@ -23,8 +23,9 @@ impl Vae {
     ///
     /// # Errors
     /// [`crate::Error::Config`] for another class or unknown settings; the loader's for the weights.
-    pub fn load(file: &str, config: &[u8], checkpoint: &Checkpoint, device: &Device) -> Result<Self> {
+    pub fn load(file: &str, config: &[u8], checkpoint: Checkpoint, device: &Device) -> Result<Self> {
         let value: Value = parse(file, config)?;
+        let checkpoint = &checkpoint.with_quantization(Quantization::parse(file, config)?);
         match value["_class_name"].as_str() {
             Some("AutoencoderKL") => {
                 let config: AutoencoderKlConfig = parse(file, config)?;
@@ -66,11 +67,25 @@ impl Vae {
     /// Pictures `[batch, 3, h, w]` in [-1, 1], h and w multiples of [`Self::scale`], to the UNet's latents
     /// `[batch, c, h/f, w/f]`: the most likely ones (the mean) times the scaling factor.
     pub fn encode(&self, pictures: Tensor<4>) -> Tensor<4> {
-        let latents = match self {
-            Self::Kl(vae, _) => vae.encode(pictures).mean,
-            Self::Tiny(vae, _) => vae.encode(pictures),
-        };
-        latents * self.scaling_factor()
+        self.posterior(pictures).0
+    }
+
+    /// Mean of the UNet's latents of pictures, as [`Self::encode`] gives it, and their standard deviation where the
+    /// autoencoder gives a distribution; the tiny one does not.
+    pub fn posterior(&self, pictures: Tensor<4>) -> (Tensor<4>, Option<Tensor<4>>) {
+        let factor = self.scaling_factor();
+        match self {
+            Self::Kl(vae, _) => {
+                let latents = vae.encode(pictures);
+                (latents.mean * factor, Some((latents.logvar * 0.5).exp() * factor))
+            }
+            Self::Tiny(vae, _) => (vae.encode(pictures) * factor, None),
+        }
+    }
+
+    /// Whether [`Self::posterior`] is a distribution, from which latents are drawn.
+    pub fn is_variational(&self) -> bool {
+        matches!(self, Self::Kl(..))
     }
 
     /// The UNet's latents `[batch, c, h, w]` to pictures `[batch, 3, h·f, w·f]`, about in [-1, 1], not clamped.

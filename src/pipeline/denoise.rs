@@ -23,6 +23,38 @@ pub struct Prediction {
     pub model_output: Tensor<4>,
 }
 
+/// Where a run begins, and what of a picture it leaves alone.
+pub struct Start {
+    /// The first sample, `[n, c, h, w]`.
+    pub latents: Tensor<4>,
+    /// Index of the first step into the sampler's timesteps.
+    pub index: usize,
+    /// For inpainting with a network that knows nothing of masks.
+    pub kept: Option<Kept>,
+}
+
+/// The part of a picture that is put back after each step, with the noise of the step (Lugmayr et al., 2022, figure 2).
+pub struct Kept {
+    /// The picture's latents `[n, c, h, w]`.
+    pub original: Tensor<4>,
+    /// Unit noise of the same shape: the run's first.
+    pub noise: Tensor<4>,
+    /// 1 where the picture is drawn anew, 0 where it is kept, `[1, 1, h, w]`.
+    pub mask: Tensor<4>,
+}
+
+impl Kept {
+    /// `x`, the sample of step `index` (past the last: the finished latents), with the kept part put back.
+    fn put_back(&self, scheduler: &dyn Scheduler, x: Tensor<4>, index: usize) -> Result<Tensor<4>> {
+        let original = match index < scheduler.timesteps().len() {
+            true => scheduler.add_noise(self.original.clone(), self.noise.clone(), &[index])?,
+            false => self.original.clone(),
+        };
+        let kept = self.mask.clone().neg() + 1.0;
+        Ok(original * kept + x * self.mask.clone())
+    }
+}
+
 /// One finished step, for whoever watches.
 pub struct StepEvent<'a> {
     /// From 0.
@@ -41,29 +73,33 @@ pub struct StepEvent<'a> {
     pub pred_original_sample: &'a Tensor<4>,
 }
 
-/// From noise to latents.
+/// From noise, or a picture with noise, to latents.
 ///
 /// # Errors
 /// The sampler's own; [`Error::NotFinite`]; [`Error::Stopped`] when `on_step` breaks.
 pub async fn denoise(
     model: &impl Denoiser,
     scheduler: &mut dyn Scheduler,
-    start: Tensor<4>,
+    start: Start,
     options: &StepOptions,
     noise: &mut Noise<'_>,
     on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
 ) -> Result<Tensor<4>> {
     let timesteps = scheduler.timesteps().to_vec();
     let sigmas = scheduler.sigmas().map(<[f32]>::to_vec);
-    let mut x = start;
-    for (index, &t) in timesteps.iter().enumerate() {
+    let mut x = start.latents;
+    for (index, &t) in timesteps.iter().enumerate().skip(start.index) {
         let prediction = model.predict(scheduler.scale_model_input(x.clone(), index), t);
         let step = scheduler.step(prediction.guided.clone(), index, x, options, noise)?;
         x = step.prev_sample;
-        check_finite(&x, index).await?;
+        if let Some(kept) = &start.kept {
+            x = kept.put_back(scheduler, x, index + 1)?;
+        }
+        let done = index - start.index;
+        check_finite(&x, done).await?;
         let event = StepEvent {
-            index,
-            steps: timesteps.len(),
+            index: done,
+            steps: timesteps.len() - start.index,
             timestep: t,
             sigma: sigmas.as_ref().map(|sigmas| sigmas[index]),
             prediction: &prediction,
@@ -71,7 +107,7 @@ pub async fn denoise(
             pred_original_sample: &step.pred_original_sample,
         };
         if on_step(event).await.is_break() {
-            return Err(Error::Stopped { step: index });
+            return Err(Error::Stopped { step: done });
         }
     }
     Ok(x)

@@ -17,10 +17,16 @@ pub struct Guidance<'a> {
     pub guidance_rescale: f32,
     /// Beyond text and timestep.
     pub conditions: AddedConditions,
+    /// Mask and masked picture `[n, 1 + c, h, w]`, which an inpainting network reads beside the latents.
+    pub inpainting: Option<Tensor<4>>,
 }
 
 impl Denoiser for Guidance<'_> {
     fn predict(&self, x: Tensor<4>, t: f32) -> Prediction {
+        let x = match &self.inpainting {
+            Some(more) => Tensor::cat(vec![x, more.clone()], 1),
+            None => x,
+        };
         let Some(scale) = self.guidance_scale else {
             let output = self.unet.forward(x.clone(), &[t], self.context.clone(), &self.conditions);
             return Prediction { guided: output.clone(), model_input: x, model_output: output };

@@ -125,7 +125,9 @@ fn sampler_of(label: &str, schedule: Option<&str>) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::pipeline::MicroConditioning;
     use crate::schedulers::named;
+    use crate::text::PromptSyntax;
 
     fn own() -> SchedulerConfig {
         SchedulerConfig::parse("s.json", r#"{"_class_name": "DDIMScheduler"}"#).unwrap()
@@ -145,6 +147,13 @@ mod tests {
             clip_skip: None,
             eta: 0.0,
             scheduler: scheduler.map(|name| named(name, &own()).unwrap()),
+            image: None,
+            strength: 0.8,
+            mask: None,
+            prompt_syntax: PromptSyntax::Plain,
+            prompt_2: None,
+            negative_prompt_2: None,
+            micro_conditioning: MicroConditioning::default(),
         }
     }
 

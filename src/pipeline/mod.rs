@@ -1,41 +1,46 @@
 //! From a request to a picture: the only denoising loop of the project, and what goes before and after it.
 
 mod denoise;
+mod encode;
 mod guidance;
 mod infotext;
 mod load;
 mod manifest;
 mod preview;
 mod request;
+mod start;
 mod walk;
 
 use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor};
 
-pub use denoise::{Denoiser, StepEvent, denoise};
+pub use denoise::{Denoiser, Kept, Start, StepEvent, denoise};
+pub use encode::EncodedPrompt;
 pub use guidance::{Guidance, rescale_noise_cfg};
 pub use infotext::Restored;
-pub use load::{Components, NEGATIVE_IN_CONTEXT};
+pub use load::{Components, Family, NEGATIVE_IN_CONTEXT};
 pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};
 pub use preview::LatentToRgb;
-pub use request::{MAX_SIZE, Request};
+pub use request::{MAX_SIZE, MicroConditioning, Request};
 pub use walk::slerp;
 
-use crate::models::{
-    AddedConditions, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, Vae, guidance_scale_embedding,
-};
+use encode::TextEncoder;
+use start::Beginning;
+
+use crate::Result;
+use crate::models::{AddedConditions, UNet2DConditionConfig, UNet2DConditionModel, Vae, guidance_scale_embedding};
 use crate::picture::Picture;
 use crate::random::{Generator, Mt19937};
 use crate::schedulers::{self, Noise, SchedulerConfig, StepOptions};
-use crate::text::Tokenizer;
-use crate::{Error, Result};
+use crate::text::PromptSyntax;
 
-/// A text-to-image model, ready on a device: diffusers' `StableDiffusionPipeline` and
-/// `LatentConsistencyModelPipeline`.
+/// A text-to-image model, ready on a device: diffusers' `StableDiffusionPipeline`, `StableDiffusionXLPipeline` and
+/// `LatentConsistencyModelPipeline`, with their image-to-image and inpainting companions.
 pub struct Pipeline {
-    tokenizer: Tokenizer,
-    text_encoder: ClipTextModel,
+    family: Family,
+    /// One, or Stable Diffusion XL's two.
+    text: Vec<TextEncoder>,
     unet: UNet2DConditionModel,
     unet_config: UNet2DConditionConfig,
     vae: Vae,
@@ -55,19 +60,6 @@ pub struct Output {
     pub warnings: Vec<String>,
 }
 
-/// The text as the UNet takes it.
-pub struct EncodedPrompt {
-    /// `[2n, tokens, features]` with guidance, negative half first; `[n, ...]` without; `[n, 2 tokens, features]`, the
-    /// negative prompt's tokens last, for a model that takes both at once.
-    pub encoder_hidden_states: Tensor<3>,
-    /// Padded ids of the prompt.
-    pub token_ids: Vec<i64>,
-    /// Padded ids of the negative prompt.
-    pub negative_token_ids: Vec<i64>,
-    /// What was cut off, in words.
-    pub warnings: Vec<String>,
-}
-
 impl Pipeline {
     /// A request for `prompt` with the settings that suit the model, and seed 0.
     pub fn request(&self, prompt: impl Into<String>) -> Request {
@@ -84,6 +76,13 @@ impl Pipeline {
             clip_skip: None,
             eta: 0.0,
             scheduler: None,
+            image: None,
+            strength: 0.8,
+            mask: None,
+            prompt_syntax: PromptSyntax::Plain,
+            prompt_2: None,
+            negative_prompt_2: None,
+            micro_conditioning: MicroConditioning::default(),
         }
     }
 
@@ -121,12 +120,12 @@ impl Pipeline {
         Ok((Picture::from_tensor(output.decoded).await?, output.warnings))
     }
 
-    /// Draws `request` with random numbers from `noise`, which is asked first for the latents to start from, then by the
-    /// sampler in its own order.
+    /// Draws `request` with random numbers from `noise`, which is asked in diffusers' order: for the latents of the picture
+    /// to begin from, if there is one; for the noise to start from; for the masked picture; then by the sampler.
     ///
     /// # Errors
-    /// [`Error::Request`] for settings out of range, [`Error::NotFinite`] for latents that are NaN or infinite,
-    /// [`Error::Stopped`] when the handler asks to stop.
+    /// [`crate::Error::Request`] for settings out of range, [`crate::Error::NotFinite`] for latents that are NaN or infinite,
+    /// [`crate::Error::Stopped`] when the handler asks to stop.
     pub async fn run(
         &self,
         request: &Request,
@@ -136,18 +135,18 @@ impl Pipeline {
         self.run_batch(std::slice::from_ref(request), noise, on_step).await
     }
 
-    /// As [`Self::run`], for requests that differ in prompt, negative prompt and seed alone; `noise` is asked for all of
+    /// As [`Self::run`], for requests that differ in prompts and seed alone; `noise` is asked for all of
     /// them together.
     ///
     /// # Errors
-    /// As [`Self::run`]; [`Error::Request`] for other differences.
+    /// As [`Self::run`]; [`crate::Error::Request`] for other differences.
     pub async fn run_batch(
         &self,
         requests: &[Request],
         noise: &mut Noise<'_>,
         on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Output> {
-        let prompts = requests.iter().map(|request| self.encode_prompt(request)).collect::<Result<Vec<_>>>()?;
+        let prompts = self.encode_prompts(requests)?;
         self.run_encoded(requests, prompts, noise, on_step).await
     }
 
@@ -163,57 +162,26 @@ impl Pipeline {
         request.check(self.vae.scale())?;
         let config = request.scheduler.as_ref().unwrap_or(&self.scheduler);
         let mut scheduler = schedulers::from_config(config)?;
-        scheduler.set_timesteps(request.num_inference_steps)?;
+        let first = self.plan(request, scheduler.as_mut())?;
         let warnings = prompts.iter().flat_map(|prompt| prompt.warnings.clone()).collect();
         let guided = self.classifier_free(request);
-        let n = requests.len() * request.num_images_per_prompt;
+        let parts = if guided { 2 } else { 1 };
+        let pooled: Option<Vec<Tensor<2>>> = prompts.iter().map(|prompt| prompt.text_embeds.clone()).collect();
+        let contexts = prompts.into_iter().map(|prompt| prompt.encoder_hidden_states).collect();
+        let Beginning { start, inpainting } = self.begin(requests, request, scheduler.as_ref(), first, noise)?;
+        let n = start.latents.dims()[0];
         let model = Guidance {
             unet: &self.unet,
-            context: join(prompts, if guided { 2 } else { 1 }),
+            context: join(contexts, parts),
             guidance_scale: guided.then_some(request.guidance_scale),
             guidance_rescale: request.guidance_rescale,
-            conditions: self.conditions(request, n),
+            conditions: self.conditions(request, n, pooled.map(|pooled| join(pooled, parts))),
+            inpainting,
         };
-        let f = self.vae.scale();
-        let unit = noise([n, self.unet_config.in_channels, request.height / f, request.width / f]);
-        let start = unit * scheduler.init_noise_sigma();
         let options = StepOptions { eta: request.eta };
         let latents = denoise(&model, scheduler.as_mut(), start, &options, noise, on_step).await?;
         let decoded = self.vae.decode(latents.clone());
         Ok(Output { latents, decoded, warnings })
-    }
-
-    /// Tokens and text encoder.
-    ///
-    /// A model distilled with guidance and negative prompt as inputs (`negative_prompt_in_context`) reads the padded ids
-    /// of the prompt and then those of the negative prompt as one text: the second stretch has places, and so position
-    /// embeddings, of its own.
-    ///
-    /// # Errors
-    /// [`Error::Request`] for a clip skip that leaves no layer.
-    pub fn encode_prompt(&self, request: &Request) -> Result<EncodedPrompt> {
-        let n = request.num_images_per_prompt;
-        let positive = self.tokenizer.encode_padded(&request.prompt)?;
-        let negative = self.tokenizer.encode_padded(&request.negative_prompt)?;
-        let apart = self.classifier_free(request);
-        let states = if self.negative_prompt_in_context {
-            vec![self.encode_ids(&[positive.ids.as_slice(), &negative.ids].concat(), request.clip_skip)?]
-        } else if apart {
-            vec![self.encode_ids(&negative.ids, None)?, self.encode_ids(&positive.ids, request.clip_skip)?]
-        } else {
-            vec![self.encode_ids(&positive.ids, request.clip_skip)?]
-        };
-        let read = (apart || self.negative_prompt_in_context).then_some(("negative prompt", &negative.truncated));
-        let texts = read.into_iter().chain([("prompt", &positive.truncated)]);
-        let warnings =
-            texts.filter_map(|(name, cut)| cut.as_ref().map(|cut| truncation(name, cut, &self.tokenizer))).collect();
-        let states = states.into_iter().map(|states| states.repeat_dim(0, n)).collect();
-        Ok(EncodedPrompt {
-            encoder_hidden_states: Tensor::cat(states, 0),
-            token_ids: positive.ids,
-            negative_token_ids: negative.ids,
-            warnings,
-        })
     }
 
     /// Pictures `[n, 3, height, width]` in [-1, 1] to the latents that [`Self::decode`] takes.
@@ -251,44 +219,33 @@ impl Pipeline {
         request.guidance_scale > 1.0 && self.unet_config.time_cond_proj_dim.is_none()
     }
 
-    /// For `n` pictures.
-    fn conditions(&self, request: &Request, n: usize) -> AddedConditions {
+    /// For `n` pictures; `pooled` is the summary of Stable Diffusion XL's text.
+    fn conditions(&self, request: &Request, n: usize, pooled: Option<Tensor<2>>) -> AddedConditions {
         let embed = |dim| guidance_scale_embedding(&vec![request.guidance_scale; n], dim, &self.device);
-        AddedConditions { timestep_cond: self.unet_config.time_cond_proj_dim.map(embed), text_time: None }
+        let time_ids = request.micro_conditioning.time_ids([request.height, request.width]);
+        AddedConditions {
+            timestep_cond: self.unet_config.time_cond_proj_dim.map(embed),
+            text_time: pooled.map(|pooled| {
+                let rows = pooled.dims()[0];
+                (pooled, vec![time_ids; rows])
+            }),
+        }
     }
 
-    fn encode_ids(&self, ids: &[i64], clip_skip: Option<usize>) -> Result<Tensor<3>> {
-        let output = self.text_encoder.forward(&[ids.to_vec()], &self.device);
-        let Some(skip) = clip_skip else { return Ok(output.last_hidden_state) };
-        let mut states = output.hidden_states;
-        if skip + 1 >= states.len() {
-            let reason =
-                format!("clip skip {skip} leaves no layer of the text encoder, which has {}", states.len() - 1);
-            return Err(Error::Request(reason));
-        }
-        let state = states.swap_remove(states.len() - 1 - skip);
-        Ok(self.text_encoder.final_layer_norm(state))
+    fn is_xl(&self) -> bool {
+        matches!(self.family, Family::StableDiffusionXl { .. })
     }
 }
 
-/// The contexts of several prompts as one batch: all of the first part (the negative ones, with two), then the next.
-fn join(prompts: Vec<EncodedPrompt>, parts: usize) -> Tensor<3> {
+/// The texts of several prompts as one batch: all of the first part (the negative ones, with two), then the next.
+fn join<const D: usize>(texts: Vec<Tensor<D>>, parts: usize) -> Tensor<D> {
     let mut joined = vec![Vec::new(); parts];
-    for prompt in prompts {
-        for (part, states) in joined.iter_mut().zip(prompt.encoder_hidden_states.chunk(parts, 0)) {
+    for text in texts {
+        for (part, states) in joined.iter_mut().zip(text.chunk(parts, 0)) {
             part.push(states);
         }
     }
     Tensor::cat(joined.concat(), 0)
-}
-
-fn truncation(name: &str, cut: &str, tokenizer: &Tokenizer) -> String {
-    const SHOWN: usize = 60;
-    let limit = tokenizer.model_max_length() - 2;
-    let words = cut.split_whitespace().collect::<Vec<_>>().join(" ");
-    let start: String = words.chars().take(SHOWN).collect();
-    let more = if start.len() < words.len() { "…" } else { "" };
-    format!("the {name} is longer than this model reads ({limit} tokens); left out: “{start}{more}”")
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
 //! What somebody asks for.
 
+use crate::picture::Picture;
 use crate::schedulers::SchedulerConfig;
+use crate::text::PromptSyntax;
 use crate::{Error, Result};
 
 /// Largest width and height that a request may ask for, in pixels.
@@ -33,13 +35,48 @@ pub struct Request {
     pub eta: f64,
     /// Instead of the model's own sampler.
     pub scheduler: Option<SchedulerConfig>,
+    /// A picture of `width` x `height` to begin from: image to image.
+    pub image: Option<Picture>,
+    /// How much of `image` is drawn anew: 0 (nothing) to 1 (everything). The share of the steps that are taken.
+    pub strength: f64,
+    /// Light where `image` is drawn anew, dark where it is kept, of the same size: inpainting.
+    pub mask: Option<Picture>,
+    /// How the prompts are read.
+    pub prompt_syntax: PromptSyntax,
+    /// What Stable Diffusion XL's second text encoder reads instead of `prompt`. Other families have none.
+    pub prompt_2: Option<String>,
+    /// What Stable Diffusion XL's second text encoder reads instead of `negative_prompt`.
+    pub negative_prompt_2: Option<String>,
+    /// Sizes that Stable Diffusion XL is told.
+    pub micro_conditioning: MicroConditioning,
+}
+
+/// What Stable Diffusion XL is told about the picture's history (Podell et al., 2023, section 2.2); heights first.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct MicroConditioning {
+    /// Height and width before scaling [default: the picture's].
+    pub original_size: Option<[usize; 2]>,
+    /// Rows and columns cut off at the top and at the left.
+    pub crops_coords_top_left: [usize; 2],
+    /// Height and width asked for [default: the picture's].
+    pub target_size: Option<[usize; 2]>,
+}
+
+impl MicroConditioning {
+    /// The six numbers of the network's input for a picture of `size`, height first.
+    pub fn time_ids(&self, size: [usize; 2]) -> [f32; 6] {
+        let [height, width] = self.original_size.unwrap_or(size);
+        let [top, left] = self.crops_coords_top_left;
+        let [target_height, target_width] = self.target_size.unwrap_or(size);
+        [height, width, top, left, target_height, target_width].map(|number| number as f32)
+    }
 }
 
 impl Request {
     /// The settings that all requests of a batch share: those of the first.
     ///
     /// # Errors
-    /// [`Error::Request`] when there is none, or when they differ in more than prompt, negative prompt and seed.
+    /// [`Error::Request`] when there is none, or when they differ in more than prompts and seed.
     pub fn common(batch: &[Self]) -> Result<&Self> {
         let Some((first, others)) = batch.split_first() else {
             return Err(Error::Request("no prompt to draw".into()));
@@ -47,6 +84,8 @@ impl Request {
         let like_first = |other: &Self| Self {
             prompt: first.prompt.clone(),
             negative_prompt: first.negative_prompt.clone(),
+            prompt_2: first.prompt_2.clone(),
+            negative_prompt_2: first.negative_prompt_2.clone(),
             seed: first.seed,
             ..other.clone()
         };
@@ -78,6 +117,22 @@ impl Request {
         }
         if !(0.0..=1.0).contains(&self.eta) {
             return refuse(format!("eta = {}: use 0 to 1", self.eta));
+        }
+        if !(0.0..=1.0).contains(&self.strength) {
+            return refuse(format!("strength = {}: use 0 to 1", self.strength));
+        }
+        if self.mask.is_some() && self.image.is_none() {
+            return refuse(
+                "a mask without an image: give the image whose light part of the mask is to be drawn anew".into(),
+            );
+        }
+        for (name, picture) in [("image", &self.image), ("mask", &self.mask)] {
+            let Some(picture) = picture else { continue };
+            if (picture.width, picture.height) != (self.width, self.height) {
+                let (has, wants) = ((picture.width, picture.height), (self.width, self.height));
+                let sizes = format!("{} x {} pixels, the picture asked for {} x {}", has.0, has.1, wants.0, wants.1);
+                return refuse(format!("the {name} has {sizes}: they must agree"));
+            }
         }
         match self.num_images_per_prompt {
             1..=64 => Ok(()),

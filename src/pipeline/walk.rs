@@ -27,8 +27,10 @@ impl Pipeline {
         if !(0.0..=1.0).contains(&t) {
             return Err(Error::Request(format!("{t} of the way: use 0 to 1")));
         }
-        Request::common(&[from.clone(), to.clone()])?;
-        let prompt = between(self.encode_prompt(from)?, self.encode_prompt(to)?, t);
+        let ends = [from.clone(), to.clone()];
+        Request::common(&ends)?;
+        let [from_prompt, to_prompt] = self.encode_prompts(&ends)?.try_into().ok().expect("one for each end");
+        let prompt = between(from_prompt, to_prompt, t);
         let (mut first, mut second) = (Mt19937::new(from.seed), Mt19937::new(to.seed));
         let device = self.device().clone();
         // Whatever the sampler asks for on the way turns with the start.
@@ -62,13 +64,18 @@ pub fn slerp(a: &[f32], b: &[f32], t: f32) -> Vec<f32> {
 fn between(from: EncodedPrompt, to: EncodedPrompt, t: f32) -> EncodedPrompt {
     let mut warnings = from.warnings;
     warnings.extend(to.warnings.into_iter().filter(|_| t > 0.0));
-    let (a, b) = (from.encoder_hidden_states, to.encoder_hidden_states);
-    let mixed = match t {
+    let encoder_hidden_states = mixed(from.encoder_hidden_states, to.encoder_hidden_states, t);
+    let text_embeds = from.text_embeds.zip(to.text_embeds).map(|(a, b)| mixed(a, b, t));
+    let EncodedPrompt { token_ids, negative_token_ids, .. } = from;
+    EncodedPrompt { encoder_hidden_states, text_embeds, token_ids, negative_token_ids, warnings }
+}
+
+fn mixed<const D: usize>(a: Tensor<D>, b: Tensor<D>, t: f32) -> Tensor<D> {
+    match t {
         0.0 => a,
         1.0 => b,
         _ => a * (1.0 - t) + b * t,
-    };
-    EncodedPrompt { encoder_hidden_states: mixed, warnings, ..from }
+    }
 }
 
 #[cfg(test)]

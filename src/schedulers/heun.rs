@@ -60,6 +60,10 @@ impl Scheduler for HeunDiscrete {
         self.table.init_noise_sigma
     }
 
+    fn order(&self) -> usize {
+        2
+    }
+
     fn scale_model_input(&self, sample: Tensor<4>, index: usize) -> Tensor<4> {
         scale_input(&sample, self.table.sigmas[index])
     }

@@ -17,6 +17,7 @@ const SIGMA_DATA: f64 = 0.5;
 pub struct Lcm {
     config: SchedulerConfig,
     schedule: NoiseSchedule,
+    strength: f64,
     steps: Vec<usize>,
     timesteps: Vec<f32>,
 }
@@ -24,15 +25,20 @@ pub struct Lcm {
 impl Lcm {
     pub fn new(config: SchedulerConfig) -> Result<Self> {
         let schedule = NoiseSchedule::new(&config)?;
-        Ok(Self { config, schedule, steps: Vec::new(), timesteps: Vec::new() })
+        Ok(Self { config, schedule, strength: 1.0, steps: Vec::new(), timesteps: Vec::new() })
     }
 }
 
 impl Scheduler for Lcm {
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.steps = distilled(&self.config, num_inference_steps)?;
+        self.steps = distilled(&self.config, num_inference_steps, self.strength)?;
         self.timesteps = self.steps.iter().map(|t| *t as f32).collect();
         Ok(())
+    }
+
+    fn set_strength(&mut self, strength: f64) -> bool {
+        self.strength = strength;
+        true
     }
 
     fn timesteps(&self) -> &[f32] {

@@ -77,6 +77,20 @@ pub trait Scheduler {
         1.0
     }
 
+    /// Calls of the network for each step in the middle of a run (2 for Heun): a run that skips k steps begins at
+    /// `timesteps()[k * order()]`, as in diffusers.
+    fn order(&self) -> usize {
+        1
+    }
+
+    /// Plans all steps within the lower share `strength` of the noise instead of leaving the first ones out, where the
+    /// scheduler can (those of consistency distillation, as diffusers has it): whether this one does. To be called
+    /// before [`Self::set_timesteps`].
+    fn set_strength(&mut self, strength: f64) -> bool {
+        let _ = strength;
+        false
+    }
+
     /// The network's input for a sample.
     ///
     /// # Panics

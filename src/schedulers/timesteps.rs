@@ -52,15 +52,17 @@ pub fn solver_spaced(config: &SchedulerConfig, steps: usize, last: usize) -> Res
 }
 
 /// The timesteps of consistency distillation: a choice among `original_inference_steps` multiples of
-/// `num_train_timesteps / original_inference_steps`, minus one (Luo 2023, section 4.3).
-pub fn distilled(config: &SchedulerConfig, steps: usize) -> Result<Vec<usize>> {
+/// `num_train_timesteps / original_inference_steps`, minus one (Luo 2023, section 4.3), of which the lower share `strength`
+/// is chosen from.
+pub fn distilled(config: &SchedulerConfig, steps: usize, strength: f64) -> Result<Vec<usize>> {
     let trained = config.num_train_timesteps();
     let original = config.original_inference_steps.unwrap_or(50);
     if original == 0 || original > trained {
         return Err(config.error(format!("original_inference_steps is {original}, must be 1 to {trained}")));
     }
-    check_steps(steps, original)?;
     let ratio = trained / original;
+    let original = (original as f64 * strength) as usize;
+    check_steps(steps, original)?;
     let origin: Vec<usize> = (1..=original).rev().map(|i| i * ratio - 1).collect();
     let stride = original as f64 / steps as f64;
     Ok((0..steps).map(|i| origin[(i as f64 * stride).floor() as usize]).collect())

@@ -1,9 +1,12 @@
-//! Where a prompt becomes tokens: CLIP's tokenizer, and (natively) the training of a small vocabulary in its manner.
+//! Where a prompt becomes tokens: CLIP's tokenizer, the weights of words, and (natively) the training of a small vocabulary in its manner.
 
+mod prompt;
 mod tokenizer;
 #[cfg(feature = "native")]
 mod train_bpe;
+mod weighting;
 
+pub use prompt::{Chunk, Chunks, PromptSyntax};
 pub use tokenizer::{Encoding, Padded, Tokenizer};
 #[cfg(feature = "native")]
 pub use train_bpe::TrainedBpe;

@@ -17,9 +17,11 @@ pub enum RunConfig {
     Autoencoder(AutoencoderConfig),
     /// Captions and noise to latents.
     Diffusion(DiffusionConfig),
+    /// Pictures to what they show, for the evaluation.
+    Classifier(ClassifierConfig),
 }
 
-/// What both kinds of runs share.
+/// What all kinds of runs share.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
@@ -125,6 +127,26 @@ pub struct DiffusionConfig {
     pub scheduler: Map<String, Value>,
 }
 
+/// Training of the evaluation's classifier.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ClassifierConfig {
+    /// Which pictures.
+    pub pictures: Pictures,
+    /// Steps, batch, optimizer.
+    pub training: Training,
+    /// Channels after each halving convolution, multiples of 8.
+    pub widths: Vec<usize>,
+    /// Numbers that describe a picture.
+    pub features: usize,
+    /// Pixels by which a picture is moved at most, each way.
+    pub shift: usize,
+    /// Largest relative change of its contrast to white, 0 to 1.
+    pub gain: f32,
+    /// Pictures on a sheet.
+    pub sheet_pictures: u64,
+}
+
 /// Where the latents of a batch come from.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
@@ -202,11 +224,21 @@ impl RunConfig {
         Ok(config)
     }
 
-    /// What both kinds share.
+    /// As in the file.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Autoencoder(_) => "autoencoder",
+            Self::Diffusion(_) => "diffusion",
+            Self::Classifier(_) => "classifier",
+        }
+    }
+
+    /// What all kinds share.
     pub fn training(&self) -> &Training {
         match self {
             Self::Autoencoder(config) => &config.training,
             Self::Diffusion(config) => &config.training,
+            Self::Classifier(config) => &config.training,
         }
     }
 
@@ -228,6 +260,8 @@ impl RunConfig {
                 Err("min_snr_gamma: must be above 0, or null".into())
             }
             Self::Diffusion(config) => share("caption_dropout", config.caption_dropout),
+            Self::Classifier(config) if config.features == 0 => Err("features = 0: must be at least 1".into()),
+            Self::Classifier(config) => share("gain", config.gain),
         }
     }
 }
@@ -242,10 +276,16 @@ mod tests {
 
     #[test]
     fn the_committed_recipes_are_read() {
-        let names = ["train-autoencoder", "train-autoencoder-tiny", "train-diffusion", "train-diffusion-tiny"];
-        for name in names {
-            let config = RunConfig::from_json(&recipe(&format!("{name}.json")), name).unwrap();
-            assert_eq!(matches!(config, RunConfig::Autoencoder(_)), name.contains("autoencoder"));
+        let kinds = [
+            ("autoencoder", "autoencoder"),
+            ("autoencoder-tiny", "autoencoder"),
+            ("diffusion", "diffusion"),
+            ("diffusion-tiny", "diffusion"),
+            ("classifier", "classifier"),
+        ];
+        for (name, kind) in kinds {
+            let name = format!("train-{name}.json");
+            assert_eq!(RunConfig::from_json(&recipe(&name), &name).unwrap().kind(), kind);
         }
     }
 

@@ -1,9 +1,11 @@
 //! Data and training, native only.
 //!
-//! [`run`] holds what every training run does around its loss; [`autoencoder`] and [`diffusion`] are the two runs.
+//! [`run`] holds what every training run does around its loss; [`autoencoder`], [`diffusion`] and [`classifier`] are
+//! the runs.
 
 pub mod autoencoder;
 pub mod checkpoint;
+pub mod classifier;
 pub mod config;
 pub mod curves;
 pub mod data;

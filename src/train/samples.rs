@@ -63,7 +63,7 @@ impl Samples {
             let record = self.stickers.record(self.seed.wrapping_add(1), split, i)?;
             let truth = self.stickers.render(&record.scene, self.size)?;
             let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
-            let request = self.request(&record.caption, i);
+            let request = Request { seed: i, ..pipeline.request(&record.caption) };
             let (mut images, _) = pollster::block_on(pipeline.generate(&request, &mut on_step))?;
             let drawn = images.remove(0);
             let said = if held_out { format!("{} (held out)", record.caption) } else { record.caption };
@@ -91,22 +91,5 @@ impl Samples {
             negative_prompt_in_context: self.frozen.negative_prompt_in_context,
         };
         Ok(Pipeline::from_components(components, device))
-    }
-
-    fn request(&self, prompt: &str, seed: u64) -> Request {
-        Request {
-            prompt: prompt.to_owned(),
-            negative_prompt: String::new(),
-            seed,
-            num_inference_steps: self.sheet.steps,
-            guidance_scale: self.sheet.guidance_scale,
-            guidance_rescale: 0.0,
-            width: self.size,
-            height: self.size,
-            num_images_per_prompt: 1,
-            clip_skip: None,
-            eta: 0.0,
-            scheduler: None,
-        }
     }
 }

@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use super::config::RunConfig;
 use super::dataset::testing;
 use super::run::{Outcome, Settings};
-use super::{autoencoder, diffusion};
+use super::{autoencoder, classifier, diffusion};
 use crate::pipeline::Pipeline;
 use crate::weights::DirFiles;
 
@@ -33,6 +33,7 @@ pub(crate) fn run(config: &RunConfig, folder: PathBuf, stop_at: Option<u64>, wor
     match config {
         RunConfig::Autoencoder(config) => autoencoder::train(config, &settings).unwrap(),
         RunConfig::Diffusion(config) => diffusion::train(config, &settings).unwrap(),
+        RunConfig::Classifier(config) => classifier::train(config, &settings).unwrap(),
     }
 }
 
@@ -63,6 +64,36 @@ fn small_autoencoder(folder: &Path) -> RunConfig {
         config["decoder_steps"] = 3.into();
         config["statistics_pictures"] = 10.into();
     })
+}
+
+/// A model and a classifier of 16 pixels that know next to nothing, in `folder`; also the pack's and the recipe's files.
+pub(crate) struct Small {
+    pub model: PathBuf,
+    pub classifier: PathBuf,
+    pub pack: PathBuf,
+    pub recipe: PathBuf,
+}
+
+pub(crate) fn small(folder: &Path) -> Small {
+    run(&small_autoencoder(folder), folder.join("vae-run"), None, 1);
+    let diffusion = config(folder, "train-diffusion-tiny.json", |config| {
+        config["training"]["steps"] = 2.into();
+        config["vae"] = json!(folder.join("vae-run/vae"));
+        config["unet"]["sample_size"] = 4.into();
+    });
+    run(&diffusion, folder.join("diffusion"), None, 1);
+    let classifier = config(folder, "train-classifier.json", |config| {
+        config["training"]["steps"] = 2.into();
+        config["widths"] = json!([8]);
+        config["features"] = 4.into();
+    });
+    run(&classifier, folder.join("classifier"), None, 1);
+    Small {
+        model: folder.join("diffusion/model"),
+        classifier: folder.join("classifier/classifier.safetensors"),
+        pack: folder.join("test.pack"),
+        recipe: folder.join("recipe.json"),
+    }
 }
 
 #[test]
@@ -121,6 +152,27 @@ fn a_resumed_diffusion_model_is_the_uninterrupted_one_and_draws() {
         assert_eq!(sheet(&straight), sheet(&stopped));
         Pipeline::load(&DirFiles::new(straight.join("model")), &Device::flex()).unwrap();
     }
+}
+
+#[test]
+fn a_resumed_classifier_is_the_uninterrupted_one_and_describes_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let config = config(folder.path(), "train-classifier.json", |config| {
+        config["training"]["steps"] = 5.into();
+        config["training"]["sheet_every"] = 5.into();
+        config["widths"] = json!([8, 16]);
+        config["sheet_pictures"] = 3.into();
+    });
+    let (straight, stopped) = (folder.path().join("straight"), folder.path().join("stopped"));
+    assert_eq!(run(&config, straight.clone(), None, 1), Outcome::Finished);
+    assert_eq!(run(&config, stopped.clone(), Some(2), 2), Outcome::Stopped(2));
+    assert_eq!(run(&config, stopped.clone(), None, 1), Outcome::Finished);
+    assert!(checkpoint(&straight, 5) == checkpoint(&stopped, 5), "the same bytes");
+    let file = straight.join("classifier.safetensors");
+    let read = classifier::Classifier::read(&file, &Device::flex()).unwrap();
+    let RunConfig::Classifier(config) = config else { panic!("a classifier") };
+    let fox = super::data::stickers(&config.pictures).unwrap().glyph("fox", 16).unwrap();
+    assert_eq!(read.features(&[fox]).unwrap()[0].len(), 48);
 }
 
 #[test]

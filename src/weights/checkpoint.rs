@@ -6,13 +6,14 @@ use burn::tensor::TensorData;
 use half::{bf16, f16};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 
-use super::rename;
+use super::{Quantization, rename};
 use crate::{Error, Result};
 
 /// The tensors of one safetensors file, widened to f32 one by one as they are asked for.
 pub struct Checkpoint<'a> {
-    file: String,
-    views: BTreeMap<String, TensorView<'a>>,
+    pub(super) file: String,
+    pub(super) views: BTreeMap<String, TensorView<'a>>,
+    pub(super) quantization: Option<Quantization>,
 }
 
 impl<'a> Checkpoint<'a> {
@@ -28,7 +29,7 @@ impl<'a> Checkpoint<'a> {
         let tensors = SafeTensors::deserialize(bytes).map_err(bad)?;
         let views = tensors.tensors().into_iter().filter(|(key, _)| !rename::is_buffer(key));
         let views = views.map(|(key, view)| (rename::present_name(&key), view)).collect();
-        Ok(Self { file: file.to_string(), views })
+        Ok(Self { file: file.to_string(), views, quantization: None })
     }
 
     /// The file's name, for messages.
@@ -89,7 +90,7 @@ impl<'a> Checkpoint<'a> {
         }
     }
 
-    fn view(&self, name: &str) -> Result<&TensorView<'a>> {
+    pub(super) fn view(&self, name: &str) -> Result<&TensorView<'a>> {
         self.views.get(name).ok_or_else(|| self.missing(name))
     }
 
@@ -97,7 +98,7 @@ impl<'a> Checkpoint<'a> {
         Error::MissingTensor { file: self.file.clone(), name: name.to_string() }
     }
 
-    fn bad(&self, name: &str, reason: &str) -> Error {
+    pub(super) fn bad(&self, name: &str, reason: &str) -> Error {
         Error::BadFile { file: self.file.clone(), reason: format!("tensor {name}: {reason}") }
     }
 }

@@ -3,18 +3,28 @@
 use std::collections::BTreeSet;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::Tensor;
+use burn::tensor::{Tensor, TensorData};
 
-use super::{Checkpoint, KeyPath};
+use super::quantized::SCALE;
+use super::{Checkpoint, KeyPath, Updates};
 use crate::{Error, Result};
 
 /// Every parameter of `module` gets the tensor of its name, widened to f32, on the module's device.
 ///
 /// # Errors
 /// [`Error::MissingTensor`], [`Error::MisshapenTensor`], [`Error::SurplusTensors`], [`Error::BadFile`] for values
-/// that are not finite; each names the tensor and the file.
+/// that are not finite and for blocks that are broken or stand where the configuration announces none; each names
+/// the tensor and the file.
 pub fn load<M: Module>(module: M, checkpoint: &Checkpoint) -> Result<M> {
-    let mut loader = Loader { checkpoint, path: KeyPath::default(), used: BTreeSet::new(), error: None };
+    load_with(module, checkpoint, &Updates::default())
+}
+
+/// As [`load`], with the updates of adapters added to the weights.
+///
+/// # Errors
+/// Those of [`load`], and the same for the adapters' tensors.
+pub fn load_with<M: Module>(module: M, checkpoint: &Checkpoint, updates: &Updates) -> Result<M> {
+    let mut loader = Loader { checkpoint, updates, path: KeyPath::default(), used: BTreeSet::new(), error: None };
     let module = module.map(&mut loader);
     if let Some(error) = loader.error {
         return Err(error);
@@ -23,6 +33,10 @@ pub fn load<M: Module>(module: M, checkpoint: &Checkpoint) -> Result<M> {
     let names: Vec<String> = surplus.map(str::to_string).collect();
     if !names.is_empty() {
         return Err(Error::SurplusTensors { file: checkpoint.file().to_string(), names });
+    }
+    if checkpoint.quantization.is_some() && !checkpoint.keys().any(|key| checkpoint.is_quantized(key)) {
+        let reason = "holds no quantized weights, but the component's config.json says so".to_string();
+        return Err(Error::BadFile { file: checkpoint.file().to_string(), reason });
     }
     Ok(module)
 }
@@ -36,6 +50,7 @@ pub fn paths<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
 
 struct Loader<'a> {
     checkpoint: &'a Checkpoint<'a>,
+    updates: &'a Updates<'a>,
     path: KeyPath,
     used: BTreeSet<String>,
     error: Option<Error>,
@@ -45,6 +60,14 @@ impl Loader<'_> {
     fn tensor<const D: usize>(&mut self, param: &Param<Tensor<D>>) -> Result<Tensor<D>> {
         let (name, file) = (self.path.key(), self.checkpoint.file().to_string());
         let expected = param.lazy_shape().to_vec();
+        if self.path.is_layer_weight() && self.checkpoint.is_quantized(&name) {
+            let values = self.checkpoint.blocks(&name, &expected)?.dequantize();
+            let tensor = Tensor::from_data(TensorData::new(values, expected), &param.lazy_device());
+            let tensor = self.updates.apply(&name, tensor)?;
+            self.used.insert(format!("{name}{SCALE}"));
+            self.used.insert(name);
+            return Ok(tensor);
+        }
         if let Some(found) = self.checkpoint.shape(&name).filter(|found| *found != expected) {
             return Err(Error::MisshapenTensor { file, name, expected, found: found.to_vec() });
         }
@@ -52,8 +75,9 @@ impl Loader<'_> {
         if !data.as_slice::<f32>().expect("widened to f32").iter().all(|value| value.is_finite()) {
             return Err(Error::BadFile { file, reason: format!("tensor {name} holds values that are not finite") });
         }
+        let tensor = self.updates.apply(&name, Tensor::from_data(data, &param.lazy_device()))?;
         self.used.insert(name);
-        Ok(Tensor::from_data(data, &param.lazy_device()))
+        Ok(tensor)
     }
 }
 

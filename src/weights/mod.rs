@@ -1,39 +1,62 @@
 //! From bytes to modules and back: the one way in for weights.
 //!
 //! A module's own structure says which tensors it wants ([`load`]): its fields are named as in the checkpoint, so the
-//! path of a parameter is its key, but for the few old names in [`rename`].
+//! path of a parameter is its key, but for the few old names in [`rename`]. Adapters ([`Lora`]) are added on the way.
 
 mod checkpoint;
 mod files;
 mod load;
+mod lora;
+#[cfg(feature = "native")]
+mod quantize;
+mod quantized;
 mod rename;
 #[cfg(feature = "native")]
 mod save;
 
 pub use checkpoint::Checkpoint;
 pub use files::{DirFiles, Files, MemoryFiles};
-pub use load::{load, paths};
+pub use load::{load, load_with, paths};
+pub use lora::{Lora, Part, Updates};
+#[cfg(feature = "native")]
+pub use quantize::{QuantizedFile, QuantizedTensor, quantize};
+pub use quantized::Quantization;
+#[cfg(feature = "native")]
+pub(crate) use save::write;
 #[cfg(feature = "native")]
 pub use save::{Precision, save};
 
 /// The path of the parameter that is being visited, as a checkpoint key.
 #[derive(Default)]
-pub(crate) struct KeyPath(Vec<String>);
+pub(crate) struct KeyPath {
+    fields: Vec<String>,
+    /// Kind of module that each field is in.
+    containers: Vec<String>,
+}
 
 impl KeyPath {
     /// Enters a field. An enum's variant is no part of a key.
     pub fn enter(&mut self, name: &str, container: &str) {
-        self.0.push(if container.starts_with("Enum") { String::new() } else { name.to_string() });
+        self.fields.push(if container.starts_with("Enum") { String::new() } else { name.to_string() });
+        self.containers.push(container.to_string());
     }
 
     /// Leaves the field that was entered last.
     pub fn exit(&mut self) {
-        self.0.pop();
+        self.fields.pop();
+        self.containers.pop();
     }
 
     /// `a.b.0.weight`.
     pub fn key(&self) -> String {
-        let parts: Vec<&str> = self.0.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
+        let parts: Vec<&str> = self.fields.iter().map(String::as_str).filter(|part| !part.is_empty()).collect();
         parts.join(".")
+    }
+
+    /// Whether this is the weight of a [`crate::nn::Linear`] or [`crate::nn::Conv2d`]: those may be quantized.
+    pub fn is_layer_weight(&self) -> bool {
+        let container = self.containers.last().map(String::as_str);
+        self.fields.last().is_some_and(|field| field == "weight")
+            && matches!(container, Some("Struct:Linear" | "Struct:Conv2d"))
     }
 }

@@ -37,6 +37,14 @@ pub fn save<M: Module>(module: &M, path: &Path, precision: Precision, metadata: 
     });
     let bytes = safetensors::serialize(views, Some(metadata))
         .map_err(|error| Error::BadFile { file: path.display().to_string(), reason: error.to_string() })?;
+    write(path, &bytes)
+}
+
+/// Writes a file whole or not at all.
+///
+/// # Errors
+/// [`Error::Io`].
+pub(crate) fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let temporary = path.with_extension("tmp");
     std::fs::write(&temporary, bytes).map_err(Error::io(&temporary))?;
     std::fs::rename(&temporary, path).map_err(Error::io(path))

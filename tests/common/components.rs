@@ -1,11 +1,12 @@
 //! One forward of a text encoder, UNet or autoencoder at a time.
 
+use burn::module::Module;
 use burn::tensor::Tensor;
 use fourstep::models::{
     AddedConditions, AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig, ClipTextConfig,
     ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, parse,
 };
-use fourstep::weights::{self, Checkpoint, Files};
+use fourstep::weights::{self, Checkpoint, Files, Lora, Part};
 use serde_json::Value;
 
 use super::{Golden, Outcome, Suite, Worst};
@@ -23,6 +24,7 @@ pub fn run(suite: &Suite, manifest: &Value) -> Outcome {
         Some("unet") => unet(suite, manifest, &golden, &mut worst),
         Some("autoencoder_kl") => autoencoder_kl(suite, manifest, &golden, &mut worst),
         Some("autoencoder_tiny") => autoencoder_tiny(suite, manifest, &golden, &mut worst),
+        Some("lora") => lora(suite, manifest, &golden, &mut worst),
         Some(other) => return Outcome::Skipped(format!("kind {other} is not built yet")),
         None => panic!("a component without a kind"),
     };
@@ -124,4 +126,36 @@ fn autoencoder_tiny(suite: &Suite, manifest: &Value, golden: &Golden, worst: &mu
         worst.tensor(golden, &format!("decode_out.{i}"), model.decode(latents));
     }
     Ok(())
+}
+
+/// UNet and text encoder without the adapter, and with it at two weights.
+fn lora(suite: &Suite, manifest: &Value, golden: &Golden, worst: &mut Worst) -> fourstep::Result<()> {
+    let files = suite.pipeline(manifest["pipeline"].as_str().expect("a pipeline"));
+    let adapter = suite.lora(manifest["lora"].as_str().expect("an adapter"));
+    for (suffix, weight) in [("without", None), ("scale1.0", Some(1.0)), ("scale0.5", Some(0.5))] {
+        let loras: Vec<Lora> =
+            weight.into_iter().map(|weight| Lora::parse("lora", &adapter, weight)).collect::<fourstep::Result<_>>()?;
+        let config: UNet2DConditionConfig = parse("unet/config.json", &files.read("unet/config.json")?)?;
+        let bytes = files.read(&format!("unet/{WEIGHTS}"))?;
+        let unet = UNet2DConditionModel::new(&config, "unet/config.json", &suite.device)?;
+        let unet = merged(unet, &Checkpoint::parse(WEIGHTS, &bytes)?, Part::Unet, &loras)?;
+        let sample = golden.tensor("sample", &suite.device);
+        let context = golden.tensor("encoder_hidden_states", &suite.device);
+        let out = unet.forward(sample, &golden.values("timestep"), context, &AddedConditions::default());
+        worst.tensor(golden, &format!("unet_out_{suffix}"), out);
+
+        let config: ClipTextConfig = parse("text_encoder/config.json", &files.read("text_encoder/config.json")?)?;
+        let bytes = files.read("text_encoder/model.safetensors")?;
+        let text = ClipTextModel::new(&config, "text_encoder/config.json", &suite.device)?;
+        let text = merged(text, &Checkpoint::parse(WEIGHTS, &bytes)?, Part::TextEncoder, &loras)?;
+        let state = text.forward(&golden.ids("token_ids"), &suite.device).last_hidden_state;
+        worst.tensor(golden, &format!("text_{suffix}"), state);
+    }
+    Ok(())
+}
+
+fn merged<M: Module>(module: M, checkpoint: &Checkpoint, part: Part, loras: &[Lora]) -> fourstep::Result<M> {
+    let targets = weights::paths(&module);
+    let updates = loras.iter().map(|lora| lora.updates(part, &targets)).collect::<fourstep::Result<Vec<_>>>()?;
+    weights::load_with(module, checkpoint, &weights::Updates::together(updates))
 }

@@ -39,7 +39,7 @@ pub struct Suite {
 }
 
 impl Suite {
-    /// From the command line and the environment: the set of `FOURSTEP_REFERENCE`, or the copy and our own model's.
+    /// From the command line and the environment: the set of `FOURSTEP_REFERENCE`, or the copy and those made here.
     pub fn from_args() -> Vec<Self> {
         let (mut device_name, mut filters) = ("cpu".to_string(), Vec::new());
         let mut args = std::env::args().skip(1);
@@ -66,7 +66,12 @@ impl Suite {
             None => {
                 let copy = root.join("tests/golden/reference");
                 let own = root.join("tests/golden/stickers");
-                vec![suite(copy.clone(), copy.join("pipelines")), suite(own, root.join("models"))]
+                let families = root.join("tests/golden/families");
+                vec![
+                    suite(copy.clone(), copy.join("pipelines")),
+                    suite(families.clone(), families.join("pipelines")),
+                    suite(own, root.join("models")),
+                ]
             }
         }
     }
@@ -125,6 +130,12 @@ impl Suite {
         // Python writes infinities in a way that JSON does not know.
         serde_json::from_str(&text.replace("-Infinity", "null"))
             .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    }
+
+    /// The bytes of an adapter of the reference.
+    pub fn lora(&self, name: &str) -> Vec<u8> {
+        let path = self.reference.join("loras").join(name).join("pytorch_lora_weights.safetensors");
+        std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
     }
 
     /// The model files of a pipeline of the reference.

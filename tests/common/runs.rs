@@ -5,18 +5,16 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 use fourstep::picture::Picture;
-use fourstep::pipeline::{Pipeline, Request, StepEvent};
+use fourstep::pipeline::{MicroConditioning, Pipeline, Request, StepEvent};
 use fourstep::schedulers::SchedulerConfig;
-use fourstep::weights::{Checkpoint, DirFiles};
+use fourstep::text::PromptSyntax;
+use fourstep::weights::{Checkpoint, DirFiles, Lora};
 use serde_json::Value;
 
 use super::{Golden, Outcome, Suite, Worst};
 
 /// Runs the case that a manifest of cases/runs describes.
 pub fn run(suite: &Suite, manifest: &Value) -> Outcome {
-    if let Some(why) = not_built(manifest) {
-        return Outcome::Skipped(why);
-    }
     let file = manifest["file"].as_str().expect("a tensor file");
     let bytes = std::fs::read(suite.reference.join("cases").join(file)).expect("the golden tensors");
     let golden = Golden(Checkpoint::parse(file, &bytes).expect("a safetensors file"));
@@ -28,26 +26,31 @@ pub fn run(suite: &Suite, manifest: &Value) -> Outcome {
     }
 }
 
-fn not_built(manifest: &Value) -> Option<String> {
-    let kind = manifest["kind"].as_str().expect("a kind");
-    if kind != "text2img" {
-        return Some(format!("kind {kind} is not built yet"));
-    }
-    manifest["lora"].as_str().map(|_| "LoRA is not built yet".to_string())
-}
-
 fn compare(suite: &Suite, manifest: &Value, golden: &Golden, worst: &mut Worst) -> fourstep::Result<()> {
-    let mut pipeline =
-        Pipeline::load(&suite.pipeline(manifest["pipeline"].as_str().expect("a pipeline")), &suite.device)?;
+    let files = suite.pipeline(manifest["pipeline"].as_str().expect("a pipeline"));
+    let mut pipeline = match manifest["lora"].as_str() {
+        Some(name) => {
+            let (bytes, weight) = (suite.lora(name), manifest["lora_scale"].as_f64().unwrap_or(1.0));
+            let lora = Lora::parse(name, &bytes, weight as f32)?;
+            Pipeline::load_with_loras(&files, &[lora], &suite.device)?
+        }
+        None => Pipeline::load(&files, &suite.device)?,
+    };
     if let Some(vae) = manifest["vae"].as_str() {
         pipeline = pipeline.with_vae(&DirFiles::new(suite.reference.join("pipelines").join(vae)))?;
     }
-    let request = request(manifest)?;
+    let request = request(manifest, golden, &pipeline)?;
     let prompt = pipeline.encode_prompt(&request)?;
     worst.tensor(golden, "unet_encoder_hidden_states", prompt.encoder_hidden_states);
-    for (name, ids) in [("token_ids", prompt.token_ids), ("negative_token_ids", prompt.negative_token_ids)] {
-        if golden.has(name) && golden.ids(name)[0] != ids {
-            worst.fail(format!("{name} differ"));
+    if let Some(pooled) = prompt.text_embeds {
+        worst.tensor(golden, "unet_text_embeds", pooled);
+    }
+    for (name, encoders) in [("token_ids", prompt.token_ids), ("negative_token_ids", prompt.negative_token_ids)] {
+        for (ids, suffix) in encoders.into_iter().zip(["", "_2"]) {
+            let name = format!("{name}{suffix}");
+            if golden.has(&name) && golden.ids(&name)[0] != ids {
+                worst.fail(format!("{name} differ"));
+            }
         }
     }
     let mut draws = (0..).map_while(|i| golden.has(&format!("noise.{i}")).then(|| format!("noise.{i}")));
@@ -69,22 +72,43 @@ fn compare(suite: &Suite, manifest: &Value, golden: &Golden, worst: &mut Worst) 
     Ok(())
 }
 
-fn request(manifest: &Value) -> fourstep::Result<Request> {
+fn request(manifest: &Value, golden: &Golden, pipeline: &Pipeline) -> fourstep::Result<Request> {
     let number = |key: &str, default: usize| manifest[key].as_u64().map_or(default, |value| value as usize);
+    let (width, height) = (number("width", 0), number("height", 0));
     let extra = &manifest["extra"];
+    let text = |value: &Value| value.as_str().map(str::to_string);
+    let pair = |key: &str| {
+        let numbers = extra[key].as_array()?.iter().map(|number| number.as_u64().expect("a size") as usize);
+        <[usize; 2]>::try_from(numbers.collect::<Vec<_>>()).ok()
+    };
+    let bytes = |name: &str| golden.has(name).then(|| golden.0.u8(name).expect("U8").to_vec());
+    let picture = |rgb| Picture { width, height, rgb };
     Ok(Request {
-        prompt: manifest["prompt"].as_str().unwrap_or_default().to_string(),
-        negative_prompt: manifest["negative_prompt"].as_str().unwrap_or_default().to_string(),
-        seed: 0,
+        negative_prompt: text(&manifest["negative_prompt"]).unwrap_or_default(),
         num_inference_steps: number("steps", 0),
         guidance_scale: manifest["guidance_scale"].as_f64().expect("guidance_scale") as f32,
         guidance_rescale: extra["guidance_rescale"].as_f64().unwrap_or(0.0) as f32,
-        width: number("width", 0),
-        height: number("height", 0),
+        width,
+        height,
         num_images_per_prompt: number("num_images_per_prompt", 1),
         clip_skip: extra["clip_skip"].as_u64().map(|skip| skip as usize),
         eta: extra["eta"].as_f64().unwrap_or(0.0),
         scheduler: Some(SchedulerConfig::parse("scheduler", &manifest["scheduler"].to_string())?),
+        image: bytes("init_image_u8").map(picture),
+        strength: manifest["strength"].as_f64().unwrap_or(1.0),
+        mask: bytes("mask_u8").map(|grey| picture(grey.into_iter().flat_map(|value| [value; 3]).collect())),
+        prompt_syntax: match extra["prompt_syntax"].as_str() {
+            Some("weighted") => PromptSyntax::Weighted,
+            _ => PromptSyntax::Plain,
+        },
+        prompt_2: text(&extra["prompt_2"]),
+        negative_prompt_2: text(&extra["negative_prompt_2"]),
+        micro_conditioning: MicroConditioning {
+            original_size: pair("original_size"),
+            crops_coords_top_left: pair("crops_coords_top_left").unwrap_or_default(),
+            target_size: pair("target_size"),
+        },
+        ..pipeline.request(manifest["prompt"].as_str().unwrap_or_default())
     })
 }
 

@@ -3,8 +3,8 @@
 
     python tests/reference/subset.py REFERENCE [OUT]
 
-Kept: random generators, tokenizer, schedulers at up to 20 steps, and everything about `sd15` and `taesd` that is
-text-to-image without an adapter. Manifests are cut to what is kept; nothing is recomputed. Needs safetensors, numpy.
+Kept: random generators, tokenizer, schedulers at up to 20 steps, and of `sd15` and `taesd` the components, the
+adapters, and the runs that differ in what they exercise. Manifests are cut to what is kept; nothing is recomputed. Needs safetensors, numpy.
 """
 import json
 import shutil
@@ -15,7 +15,9 @@ from safetensors.numpy import load_file, save_file
 
 PIPELINES = ("sd15", "taesd")
 MOST_STEPS = 20
-SKIPPED_RUNS = ("sd15_pndm20_128", "sd15_pndm50_slim", "sd15_tcd4")
+SKIPPED_RUNS = ("sd15_pndm20_128", "sd15_pndm50_slim", "sd15_tcd4", "sd15_empty_prompt", "sd15_dpmpp2m_karras12",
+                "sd15_img2img_ddim10", "sd15_img2img_euler10", "sd15_img2img_euler_a10", "sd15_img2img_dpmpp2m10",
+                "sd15_img2img_strength1", "sd15_inpaint_ddim8", "sd15_inpaint_euler8")
 
 
 def write_json(path, value):
@@ -56,9 +58,10 @@ def main():
     shutil.rmtree(out, ignore_errors=True)
     copy(source, out, "README.md", "versions.json", "cases/tokenizer.json", "cases/rng.json", "cases/rng.safetensors")
     schedulers(source, out)
-    listed(source, out, "components", lambda e: e["pipeline"] in PIPELINES and e["kind"] != "lora")
-    listed(source, out, "runs", lambda e: e["pipeline"] in PIPELINES and e["kind"] == "text2img"
-           and "lora" not in e["name"] and e["name"] not in SKIPPED_RUNS)
+    listed(source, out, "components", lambda e: e["pipeline"] in PIPELINES)
+    listed(source, out, "runs", lambda e: e["pipeline"] in PIPELINES and e["name"] not in SKIPPED_RUNS)
+    for file in source.glob("loras/*/*.safetensors"):
+        copy(source, out, file.relative_to(source))
     for file in (source / "tokenizer").iterdir():
         copy(source, out, file.relative_to(source))
     for file in source.glob("pipelines/*/**/*"):

@@ -86,13 +86,18 @@ impl ColourJudge {
 
 /// Which pixels are drawn: those that differ from the border's median colour. Row-major, like the picture.
 pub fn foreground(picture: &Picture) -> Vec<bool> {
+    apart(picture).into_iter().map(|distance| distance > FOREGROUND_DISTANCE).collect()
+}
+
+/// How far each pixel is from the border's median colour, in Oklab.
+pub(super) fn apart(picture: &Picture) -> Vec<f32> {
     let mut border = border(picture);
     let behind = [0, 1, 2].map(|c| {
         border.sort_unstable_by_key(|p| p[c]);
         border[border.len() / 2][c]
     });
     let behind = oklab(behind);
-    picture.rgb.chunks_exact(3).map(|p| distance(oklab([p[0], p[1], p[2]]), behind) > FOREGROUND_DISTANCE).collect()
+    picture.rgb.chunks_exact(3).map(|p| distance(oklab([p[0], p[1], p[2]]), behind)).collect()
 }
 
 /// Least share of shades of the asked colour; the rest may be eyes, windows, labels and soft edges.

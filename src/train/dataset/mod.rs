@@ -5,6 +5,7 @@
 //! it. All three are pure, so the trainer composes samples on the fly with what `fourstep dataset render` writes.
 
 mod caption;
+mod count;
 mod judge;
 pub mod pack;
 mod raster;
@@ -21,6 +22,7 @@ mod world;
 mod write;
 
 pub use caption::caption;
+pub use count::count_of;
 pub use judge::{ColourJudge, foreground};
 pub use pack::{Concept, Pack};
 pub use raster::Glyph;

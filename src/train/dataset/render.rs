@@ -80,14 +80,14 @@ impl Stickers {
 }
 
 /// Centre and side of a glyph, in units of the picture's side.
-struct Spot {
-    x: f32,
-    y: f32,
-    side: f32,
+pub(super) struct Spot {
+    pub(super) x: f32,
+    pub(super) y: f32,
+    pub(super) side: f32,
 }
 
 /// What goes where; spots of one scene never overlap.
-fn spots(scene: &Scene) -> Result<Vec<(&str, Spot)>> {
+pub(super) fn spots(scene: &Scene) -> Result<Vec<(&str, Spot)>> {
     let spot = |x, y, side| Spot { x, y, side };
     let first = scene.concepts.first().ok_or_else(|| Error::Request("a scene without a concept".into()))?.as_str();
     if let Some(second) = scene.concepts.get(1) {

@@ -1,0 +1,269 @@
+//! Line charts as SVG: a metric over evaluations or guidance, one line a model.
+
+use std::fmt::Write as _;
+
+/// One chart.
+#[derive(Clone, Debug, Default)]
+pub struct Chart {
+    /// Above it: what is shown, and whether more is better.
+    pub title: String,
+    /// Below it.
+    pub x_label: String,
+    /// Whether x doubles from tick to tick; else it is linear.
+    pub doubling: bool,
+    /// Whether y is a share in 0..1, shown in per cent from 0 to 100.
+    pub share: bool,
+    /// In drawing order.
+    pub lines: Vec<Line>,
+    /// Horizontal lines to compare with.
+    pub levels: Vec<Level>,
+}
+
+/// One line; lines of one name have one colour, over all charts of a figure.
+#[derive(Clone, Debug)]
+pub struct Line {
+    /// In the legend.
+    pub name: String,
+    /// Of a second kind, for example held-out combinations.
+    pub dashed: bool,
+    /// (x, y) from left to right.
+    pub points: Vec<(f64, f64)>,
+}
+
+/// A horizontal line.
+#[derive(Clone, Debug)]
+pub struct Level {
+    /// Written on it.
+    pub name: String,
+    /// y.
+    pub value: f64,
+}
+
+/// The charts in rows of `columns` under one legend; `dashed` says there what dashed lines are.
+///
+/// # Panics
+/// When `columns` is 0.
+pub fn figure(charts: &[Chart], columns: usize, dashed: &str) -> String {
+    let mut names: Vec<&str> = Vec::new();
+    for line in charts.iter().flat_map(|chart| &chart.lines) {
+        if !names.contains(&line.name.as_str()) {
+            names.push(&line.name);
+        }
+    }
+    let columns = columns.min(charts.len().max(1));
+    let width = columns as f64 * WIDTH;
+    let with_dashes = charts.iter().flat_map(|chart| &chart.lines).any(|line| line.dashed);
+    let (legend, top) = legend(&names, with_dashes.then_some(dashed), width);
+    let height = top + charts.len().div_ceil(columns) as f64 * HEIGHT;
+    let mut out = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" font-family=\"sans-serif\" \
+         font-size=\"11\" fill=\"#222\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n{legend}"
+    );
+    for (i, chart) in charts.iter().enumerate() {
+        let (left, top) = ((i % columns) as f64 * WIDTH, top + (i / columns) as f64 * HEIGHT);
+        let _ = writeln!(out, "<g transform=\"translate({left} {top})\">\n{}</g>", Panel::new(chart).draw(&names));
+    }
+    out + "</svg>\n"
+}
+
+const WIDTH: f64 = 400.0;
+const HEIGHT: f64 = 270.0;
+const LEFT: f64 = 50.0;
+const RIGHT: f64 = 16.0;
+const TOP: f64 = 28.0;
+const BOTTOM: f64 = 44.0;
+/// Of a letter at 11 pixels, about.
+const LETTER: f64 = 6.2;
+
+/// Told apart with every common colour blindness (Okabe & Ito, 2008), yellow left out; past them they come again.
+const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444"];
+
+/// The legend's SVG and its height.
+fn legend(names: &[&str], dashed: Option<&str>, width: f64) -> (String, f64) {
+    let entries = names.iter().enumerate().map(|(i, name)| (*name, COLOURS[i % COLOURS.len()], false, Some(i)));
+    let entries = entries.chain(dashed.map(|text| (text, "#888", true, None)));
+    let (mut out, mut x, mut y) = (String::new(), LEFT, 18.0);
+    for (name, colour, dashes, marked) in entries {
+        let wide = 44.0 + LETTER * name.chars().count() as f64;
+        if x + wide > width - RIGHT && x > LEFT {
+            (x, y) = (LEFT, y + 18.0);
+        }
+        let _ = write!(out, "<path d=\"M{x} {}h24\" {}/>", y - 4.0, stroke(colour, dashes));
+        if let Some(i) = marked {
+            out += &marker(i, x + 12.0, y - 4.0);
+        }
+        let _ = writeln!(out, "<text x=\"{}\" y=\"{y}\">{}</text>", x + 30.0, escaped(name));
+        x += wide;
+    }
+    (out, y + 10.0)
+}
+
+/// A chart with the ranges of its axes.
+struct Panel<'a> {
+    chart: &'a Chart,
+    x: (f64, f64),
+    y: (f64, f64),
+    /// Between two ticks of y.
+    step: f64,
+}
+
+impl<'a> Panel<'a> {
+    fn new(chart: &'a Chart) -> Self {
+        let points = || chart.lines.iter().flat_map(|line| &line.points);
+        let scaled = |x: f64| if chart.doubling { x.max(f64::MIN_POSITIVE).log2() } else { x };
+        let range = |values: &mut dyn Iterator<Item = f64>| {
+            let (low, high) = values.fold((f64::MAX, f64::MIN), |(low, high), v| (low.min(v), high.max(v)));
+            if low > high { (0.0, 1.0) } else { (low, high) }
+        };
+        let mut x = range(&mut points().map(|point| scaled(point.0)));
+        if x.1 - x.0 < 1e-9 {
+            x = (x.0 - 1.0, x.1 + 1.0);
+        }
+        if chart.share {
+            return Self { chart, x, y: (0.0, 1.0), step: 0.2 };
+        }
+        let levels = chart.levels.iter().map(|level| level.value);
+        let (low, high) = range(&mut points().map(|point| point.1).chain(levels));
+        // From 0 unless all is far from it.
+        let low = if low > 0.0 && low < 0.6 * high { 0.0 } else { low };
+        let step = round_step((high - low).max(1e-9 * high.abs()).max(1e-12) / 4.0);
+        Self { chart, x, y: ((low / step).floor() * step, (high / step).ceil() * step), step }
+    }
+
+    fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
+        let x = if self.chart.doubling { x.max(f64::MIN_POSITIVE).log2() } else { x };
+        let across = (x - self.x.0) / (self.x.1 - self.x.0);
+        let up = (y - self.y.0) / (self.y.1 - self.y.0).max(1e-12);
+        // A little room at both sides for the markers.
+        let inner = WIDTH - LEFT - RIGHT - 20.0;
+        (LEFT + 10.0 + across * inner, HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM))
+    }
+
+    fn draw(&self, names: &[&str]) -> String {
+        let mut out = format!(
+            "<text x=\"{LEFT}\" y=\"16\" font-size=\"13\">{}</text>\n<text x=\"{}\" y=\"{}\" text-anchor=\"middle\">{}</text>\n",
+            escaped(&self.chart.title),
+            (LEFT + WIDTH - RIGHT) / 2.0,
+            HEIGHT - 10.0,
+            escaped(&self.chart.x_label)
+        );
+        self.axes(&mut out);
+        for level in &self.chart.levels {
+            let (_, y) = self.place((1.0, level.value));
+            let (end, over) = (WIDTH - RIGHT, if y < TOP + 14.0 { y + 12.0 } else { y - 3.0 });
+            let _ = writeln!(
+                out,
+                "<path d=\"M{LEFT} {y:.1}H{end}\" stroke=\"#888\" stroke-dasharray=\"1 3\"/>\
+                 <text x=\"{end}\" y=\"{:.1}\" text-anchor=\"end\" fill=\"#666\" font-size=\"10\">{}</text>",
+                over,
+                escaped(&level.name)
+            );
+        }
+        for line in &self.chart.lines {
+            let index = names.iter().position(|name| *name == line.name).unwrap_or(0);
+            let places: Vec<(f64, f64)> = line.points.iter().map(|point| self.place(*point)).collect();
+            let points: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
+            let stroke = stroke(COLOURS[index % COLOURS.len()], line.dashed);
+            let _ = writeln!(out, "<polyline points=\"{}\" {stroke}/>", points.join(" "));
+            places.iter().for_each(|(x, y)| out += &marker(index, *x, *y));
+        }
+        out
+    }
+
+    fn axes(&self, out: &mut String) {
+        let ticks = ((self.y.1 - self.y.0) / self.step).round() as usize;
+        let decimals = (-self.step.log10().floor()).clamp(0.0, 6.0) as usize;
+        for value in (0..=ticks).map(|i| self.y.0 + i as f64 * self.step) {
+            let (_, y) = self.place((1.0, value));
+            let text = if self.chart.share { format!("{:.0} %", 100.0 * value) } else { format!("{value:.decimals$}") };
+            let _ = writeln!(
+                out,
+                "<path d=\"M{LEFT} {y:.1}H{}\" stroke=\"#e2e2e2\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{text}</text>",
+                WIDTH - RIGHT,
+                LEFT - 6.0,
+                y + 4.0
+            );
+        }
+        for value in self.x_ticks() {
+            let (x, _) = self.place((value, 0.0));
+            let (bottom, text) = (HEIGHT - BOTTOM, HEIGHT - BOTTOM + 16.0);
+            let _ = writeln!(
+                out,
+                "<path d=\"M{x:.1} {bottom}v4\" stroke=\"#888\"/><text x=\"{x:.1}\" y=\"{text}\" text-anchor=\"middle\">{value}</text>"
+            );
+        }
+    }
+
+    fn x_ticks(&self) -> Vec<f64> {
+        if self.chart.doubling {
+            let (low, high) = (self.x.0.ceil() as i32, self.x.1.floor() as i32);
+            return (low..=high).map(|power| 2f64.powi(power)).collect();
+        }
+        let mut values: Vec<f64> = self.chart.lines.iter().flat_map(|line| &line.points).map(|p| p.0).collect();
+        values.sort_unstable_by(f64::total_cmp);
+        values.dedup();
+        values
+    }
+}
+
+/// 1, 2 or 5 times a power of ten, at least `least`.
+fn round_step(least: f64) -> f64 {
+    let power = 10f64.powf(least.log10().floor());
+    [1.0, 2.0, 5.0].into_iter().map(|times| times * power).find(|step| *step >= least).unwrap_or(10.0 * power)
+}
+
+fn stroke(colour: &str, dashed: bool) -> String {
+    let dashes = if dashed { " stroke-dasharray=\"6 4\"" } else { "" };
+    format!("fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dashes}")
+}
+
+/// A disc, a square or a diamond, so that colour is not all that tells lines apart.
+fn marker(index: usize, x: f64, y: f64) -> String {
+    let colour = COLOURS[index % COLOURS.len()];
+    match index % 3 {
+        0 => format!("<circle cx=\"{x:.1}\" cy=\"{y:.1}\" r=\"3.5\" fill=\"{colour}\"/>\n"),
+        1 => format!("<rect x=\"{:.1}\" y=\"{:.1}\" width=\"7\" height=\"7\" fill=\"{colour}\"/>\n", x - 3.5, y - 3.5),
+        _ => format!("<path d=\"M{x:.1} {:.1}l5 5l-5 5l-5 -5z\" fill=\"{colour}\"/>\n", y - 5.0),
+    }
+}
+
+fn escaped(text: &str) -> String {
+    text.replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn points_are_where_their_values_are() {
+        let line =
+            |name: &str, points: &[(f64, f64)]| Line { name: name.into(), dashed: false, points: points.to_vec() };
+        let chart = Chart {
+            title: "a & b".into(),
+            doubling: true,
+            share: true,
+            lines: vec![line("x", &[(1.0, 0.0), (4.0, 0.5), (16.0, 1.0)]), line("y", &[(4.0, 0.25)])],
+            ..Chart::default()
+        };
+        let drawn = figure(&[chart.clone(), Chart { lines: vec![line("y", &[(1.0, 1.0)])], ..chart }], 2, "held out");
+        let (left, right) = (LEFT + 10.0, WIDTH - RIGHT - 10.0);
+        let (top, bottom) = (TOP, HEIGHT - BOTTOM);
+        let middle = ((left + right) / 2.0, (top + bottom) / 2.0);
+        let points = format!("{left:.1},{bottom:.1} {:.1},{:.1} {right:.1},{top:.1}", middle.0, middle.1);
+        assert!(drawn.contains(&format!("points=\"{points}\"")), "{drawn}");
+        assert!(drawn.contains("a &amp; b") && drawn.contains(">16</text>") && drawn.contains(">40 %</text>"));
+        // The second line has its colour in both charts.
+        assert_eq!(drawn.matches(&format!("stroke=\"{}\"", COLOURS[1])).count(), 3, "legend and two charts");
+        assert!(!drawn.contains("held out"), "nothing is dashed");
+    }
+
+    #[test]
+    fn ticks_are_round_and_empty_charts_draw() {
+        assert_eq!([0.3, 1.0, 1.1, 4.0, 60.0].map(round_step), [0.5, 1.0, 2.0, 5.0, 100.0]);
+        let levels = vec![Level { name: "floor".into(), value: 3.2 }];
+        let drawn = figure(&[Chart { levels, ..Chart::default() }], 3, "");
+        assert!(drawn.contains("floor") && !drawn.contains("NaN") && !drawn.contains("inf"), "{drawn}");
+        figure(&[], 3, "");
+    }
+}

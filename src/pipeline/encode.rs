@@ -1,0 +1,222 @@
+//! From words to what the UNet reads: tokens, text encoders, weights, and the two halves of guidance.
+
+use burn::tensor::{Tensor, TensorData};
+
+use super::{Family, Pipeline, Request};
+use crate::models::ClipTextModel;
+use crate::text::{Chunk, Chunks, Tokenizer};
+use crate::{Error, Result};
+
+/// A tokenizer and its text encoder: Stable Diffusion XL has two pairs.
+pub(super) struct TextEncoder {
+    pub tokenizer: Tokenizer,
+    pub model: ClipTextModel,
+}
+
+/// The text as the UNet takes it.
+pub struct EncodedPrompt {
+    /// `[2n, tokens, features]` with guidance, negative half first; `[n, ...]` without; `[n, 2 tokens, features]`, the
+    /// negative prompt's tokens last, for a model that takes both at once. A prompt of several chunks has the tokens of
+    /// all of them, one after the other.
+    pub encoder_hidden_states: Tensor<3>,
+    /// Stable Diffusion XL's summary of the text, `[2n or n, projection_dim]`.
+    pub text_embeds: Option<Tensor<2>>,
+    /// Padded ids of the prompt for each text encoder.
+    pub token_ids: Vec<Vec<i64>>,
+    /// Padded ids of the negative prompt for each text encoder.
+    pub negative_token_ids: Vec<Vec<i64>>,
+    /// What was cut off, in words.
+    pub warnings: Vec<String>,
+}
+
+/// The chunks of a request's two texts, for each text encoder.
+struct Tokens {
+    prompt: Vec<Chunks>,
+    negative: Vec<Chunks>,
+    /// Whether the network sees the negative prompt.
+    reads_negative: bool,
+}
+
+impl Tokens {
+    /// The longest text's.
+    fn chunks(&self) -> usize {
+        let negative = self.negative.iter().filter(|_| self.reads_negative);
+        self.prompt.iter().chain(negative).map(|text| text.chunks.len()).max().unwrap_or(1)
+    }
+}
+
+impl Pipeline {
+    /// Tokens and text encoder.
+    ///
+    /// A model distilled with guidance and negative prompt as inputs (`negative_prompt_in_context`) reads the padded ids
+    /// of the prompt and then those of the negative prompt as one text: the second stretch has places, and so position
+    /// embeddings, of its own.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a clip skip that leaves no layer.
+    pub fn encode_prompt(&self, request: &Request) -> Result<EncodedPrompt> {
+        let tokens = self.tokenize(request)?;
+        let chunks = tokens.chunks();
+        self.encode_tokens(request, tokens, chunks)
+    }
+
+    /// As [`Self::encode_prompt`], of several requests whose features are as long as the longest one's.
+    ///
+    /// # Errors
+    /// As [`Self::encode_prompt`].
+    pub(super) fn encode_prompts(&self, requests: &[Request]) -> Result<Vec<EncodedPrompt>> {
+        let tokens = requests.iter().map(|request| self.tokenize(request)).collect::<Result<Vec<_>>>()?;
+        let chunks = tokens.iter().map(Tokens::chunks).max().unwrap_or(1);
+        requests.iter().zip(tokens).map(|(request, tokens)| self.encode_tokens(request, tokens, chunks)).collect()
+    }
+
+    /// # Errors
+    /// [`Error::Request`] for texts of a second encoder that the model lacks.
+    fn tokenize(&self, request: &Request) -> Result<Tokens> {
+        if self.text.len() < 2 && (request.prompt_2.is_some() || request.negative_prompt_2.is_some()) {
+            return Err(Error::Request("a second prompt: this model has one text encoder".into()));
+        }
+        let texts = |first: &str, second: &Option<String>| -> Result<Vec<Chunks>> {
+            let second = second.as_deref().filter(|text| !text.is_empty()).unwrap_or(first);
+            let words = [first, second].into_iter();
+            self.text
+                .iter()
+                .zip(words)
+                .map(|(text, words)| text.tokenizer.chunks(words, request.prompt_syntax))
+                .collect()
+        };
+        Ok(Tokens {
+            prompt: texts(&request.prompt, &request.prompt_2)?,
+            negative: texts(&request.negative_prompt, &request.negative_prompt_2)?,
+            reads_negative: self.classifier_free(request) || self.negative_prompt_in_context,
+        })
+    }
+
+    /// The shorter text is filled up with empty chunks.
+    fn encode_tokens(&self, request: &Request, tokens: Tokens, chunks: usize) -> Result<EncodedPrompt> {
+        let n = request.num_images_per_prompt;
+        let apart = self.classifier_free(request);
+        let (prompt, negative) = (&tokens.prompt, &tokens.negative);
+        let mut halves = Vec::new();
+        if self.negative_prompt_in_context {
+            halves.push(self.encode_text(&self.stretches(prompt, negative, chunks), request.clip_skip)?);
+        } else {
+            let positive = self.encode_text(&self.filled(prompt, chunks), request.clip_skip)?;
+            if apart {
+                halves.push(match self.forces_zeros(request) {
+                    true => (positive.0.zeros_like(), positive.1.as_ref().map(Tensor::zeros_like)),
+                    false => self.encode_text(&self.filled(negative, chunks), None)?,
+                });
+            }
+            halves.push(positive);
+        }
+        let (states, pooled): (Vec<_>, Vec<_>) = halves.into_iter().unzip();
+        let states = states.into_iter().map(|states| states.repeat_dim(0, n)).collect();
+        let pooled: Option<Vec<Tensor<2>>> =
+            pooled.into_iter().map(|pooled| pooled.map(|pooled| pooled.repeat_dim(0, n))).collect();
+        let first = |texts: &[Chunks]| texts.iter().map(|text| text.chunks[0].ids.clone()).collect();
+        Ok(EncodedPrompt {
+            encoder_hidden_states: Tensor::cat(states, 0),
+            text_embeds: pooled.filter(|_| self.is_xl()).map(|pooled| Tensor::cat(pooled, 0)),
+            token_ids: first(prompt),
+            negative_token_ids: first(negative),
+            warnings: self.warnings(&tokens),
+        })
+    }
+
+    /// What of the texts that the network sees was cut off.
+    fn warnings(&self, tokens: &Tokens) -> Vec<String> {
+        let negative = tokens.reads_negative.then_some(("negative prompt", &tokens.negative[0]));
+        let texts = negative.into_iter().chain([("prompt", &tokens.prompt[0])]);
+        let cut = texts.filter_map(|(name, text)| Some((name, text.truncated.as_ref()?)));
+        cut.map(|(name, cut)| truncation(name, cut, &self.text[0].tokenizer)).collect()
+    }
+
+    /// Stable Diffusion XL, where its model says so, takes zeros for an empty negative prompt. An empty one is what Python
+    /// writes as `None`.
+    fn forces_zeros(&self, request: &Request) -> bool {
+        let empty = |text: &Option<String>| text.as_deref().is_none_or(str::is_empty);
+        let forced = self.family == Family::StableDiffusionXl { force_zeros_for_empty_prompt: true };
+        forced && request.negative_prompt.is_empty() && empty(&request.negative_prompt_2)
+    }
+
+    fn filled(&self, texts: &[Chunks], chunks: usize) -> Vec<Vec<Chunk>> {
+        let fill = |(text, encoder): (&Chunks, &TextEncoder)| {
+            let mut filled = text.chunks.clone();
+            filled.resize_with(chunks, || encoder.tokenizer.empty_chunk());
+            filled
+        };
+        texts.iter().zip(&self.text).map(fill).collect()
+    }
+
+    /// Each chunk of the prompt followed by the negative prompt's.
+    fn stretches(&self, prompt: &[Chunks], negative: &[Chunks], chunks: usize) -> Vec<Vec<Chunk>> {
+        let pair = |(prompt, negative): (Chunk, Chunk)| Chunk {
+            ids: [prompt.ids, negative.ids].concat(),
+            weights: [prompt.weights, negative.weights].concat(),
+        };
+        let texts = self.filled(prompt, chunks).into_iter().zip(self.filled(negative, chunks));
+        texts.map(|(prompt, negative)| prompt.into_iter().zip(negative).map(pair).collect()).collect()
+    }
+
+    /// The features of a text `[1, tokens, features]`, of all text encoders beside each other, and the last one's summary
+    /// of its first chunk `[1, projection_dim]`.
+    fn encode_text(&self, texts: &[Vec<Chunk>], clip_skip: Option<usize>) -> Result<(Tensor<3>, Option<Tensor<2>>)> {
+        let (mut states, mut summary) = (Vec::new(), None);
+        for (text, chunks) in self.text.iter().zip(texts) {
+            let ids: Vec<Vec<i64>> = chunks.iter().map(|chunk| chunk.ids.clone()).collect();
+            let output = text.model.forward(&ids, &self.device);
+            summary = Some(output.pooled.narrow(0, 0, 1));
+            // Stable Diffusion XL reads the last layer but one, without the final norm.
+            let skipped = clip_skip.unwrap_or(0) + usize::from(self.is_xl());
+            let state = match skipped {
+                0 if clip_skip.is_none() => output.last_hidden_state,
+                skipped => {
+                    let state = layer(output.hidden_states, skipped)?;
+                    if self.is_xl() { state } else { text.model.final_layer_norm(state) }
+                }
+            };
+            let state = weighted(state, chunks);
+            let [count, tokens, features] = state.dims();
+            states.push(state.reshape([1, count * tokens, features]));
+        }
+        Ok((Tensor::cat(states, 2), summary))
+    }
+}
+
+/// The output of the layer that many before the last.
+fn layer(mut states: Vec<Tensor<3>>, skipped: usize) -> Result<Tensor<3>> {
+    match skipped + 1 < states.len() {
+        true => Ok(states.swap_remove(states.len() - 1 - skipped)),
+        false => {
+            let layers = states.len() - 1;
+            Err(Error::Request(format!("clip skip leaves no layer of the text encoder, which has {layers}")))
+        }
+    }
+}
+
+/// Features times the weights of their tokens, then times what brings the mean of each chunk back: the web UI's rule.
+/// Text without weights stays as it is, to the bit.
+fn weighted(states: Tensor<3>, chunks: &[Chunk]) -> Tensor<3> {
+    if chunks.iter().all(|chunk| chunk.weights.iter().all(|weight| *weight == 1.0)) {
+        return states;
+    }
+    let [count, tokens, _] = states.dims();
+    let mean = |states: Tensor<3>| -> Tensor<3> {
+        let flat: Tensor<2> = states.flatten(1, 2);
+        flat.mean_dim(1).reshape([count, 1, 1])
+    };
+    let weights: Vec<f32> = chunks.iter().flat_map(|chunk| chunk.weights.iter().copied()).collect();
+    let weights = Tensor::<3>::from_data(TensorData::new(weights, [count, tokens, 1]), &states.device());
+    let scaled = states.clone() * weights;
+    scaled.clone() * (mean(states) / mean(scaled))
+}
+
+fn truncation(name: &str, cut: &str, tokenizer: &Tokenizer) -> String {
+    const SHOWN: usize = 60;
+    let limit = tokenizer.model_max_length() - 2;
+    let words = cut.split_whitespace().collect::<Vec<_>>().join(" ");
+    let start: String = words.chars().take(SHOWN).collect();
+    let more = if start.len() < words.len() { "…" } else { "" };
+    format!("the {name} is longer than this model reads ({limit} tokens); left out: “{start}{more}”")
+}

@@ -1,0 +1,328 @@
+//! Quantized weights in a checkpoint: `X.weight` holds codes and `X.weight.scale` scales, and the component's
+//! `config.json` says so.
+//!
+//! | | 8 bits (GGUF's `Q8_0`) | 4 bits (`Q4_0`) |
+//! |---|---|---|
+//! | `X.weight` | I8 `[out, blocks, 32]` | U8 `[out, blocks, 16]` |
+//! | `X.weight.scale` | F16 `[out, blocks]` | F16 `[out, blocks]` |
+//!
+//! The third dimension is there so that a reader of floats finds a shape that it did not ask for, and stops.
+
+use half::f16;
+use safetensors::Dtype;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::Checkpoint;
+use crate::kernels::{BLOCK, BlockFormat, Blocks};
+use crate::{Error, Result};
+
+/// What follows a weight's key in the key of its scales.
+pub(super) const SCALE: &str = ".scale";
+
+/// `quantization_config` of a component's `config.json`, diffusers' place for it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Quantization {
+    /// [`Self::METHOD`].
+    quant_method: String,
+    /// 8 or 4.
+    bits: u32,
+    /// Numbers that share a scale: 32.
+    group_size: usize,
+}
+
+impl Quantization {
+    /// The key in `config.json`.
+    pub const KEY: &str = "quantization_config";
+    /// The name of this way of storing weights; other readers know that they do not know it.
+    pub const METHOD: &str = "fourstep";
+
+    /// With blocks of this format.
+    pub fn new(format: BlockFormat) -> Self {
+        Self { quant_method: Self::METHOD.to_string(), bits: format.bits(), group_size: BLOCK }
+    }
+
+    /// From a component's `config.json`; `None` where the weights are floats. `file` is the name to use in messages.
+    ///
+    /// # Errors
+    /// [`Error::Config`] for another method or other values than are known.
+    pub fn parse(file: &str, config: &[u8]) -> Result<Option<Self>> {
+        let problem = |reason: String| Error::Config { file: file.to_string(), reason };
+        let value: Value = serde_json::from_slice(config).map_err(|error| problem(error.to_string()))?;
+        let Some(value) = value.get(Self::KEY).filter(|value| !value.is_null()) else { return Ok(None) };
+        let key = Self::KEY;
+        let method = &value["quant_method"];
+        if method != Self::METHOD {
+            let known = Self::METHOD;
+            return Err(problem(format!("{key}.quant_method = {method} is not supported, only {known:?}")));
+        }
+        let this: Self = serde_json::from_value(value.clone()).map_err(|error| problem(format!("{key}: {error}")))?;
+        if BlockFormat::from_bits(this.bits).is_none() {
+            return Err(problem(format!("{key}.bits = {} is not supported, only 8 or 4", this.bits)));
+        }
+        if this.group_size != BLOCK {
+            return Err(problem(format!("{key}.group_size = {} is not supported, only {BLOCK}", this.group_size)));
+        }
+        Ok(Some(this))
+    }
+
+    /// How the blocks are stored.
+    pub fn format(&self) -> BlockFormat {
+        BlockFormat::from_bits(self.bits).expect("checked when it was read")
+    }
+}
+
+impl Checkpoint<'_> {
+    /// The same file, read as its component's `config.json` says.
+    pub fn with_quantization(self, quantization: Option<Quantization>) -> Self {
+        Self { quantization, ..self }
+    }
+
+    /// Whether a tensor holds codes instead of floats.
+    pub(super) fn is_quantized(&self, name: &str) -> bool {
+        self.views.get(name).is_some_and(|view| matches!(view.dtype(), Dtype::I8 | Dtype::U8))
+    }
+
+    /// The blocks of a quantized weight of this shape, checked.
+    ///
+    /// # Errors
+    /// [`Error::MissingTensor`] for the weight or its scales; [`Error::MisshapenTensor`]; [`Error::BadFile`] for blocks
+    /// that the configuration does not announce, and for scales that are not finite.
+    pub(super) fn blocks(&self, name: &str, shape: &[usize]) -> Result<Blocks> {
+        let view = self.view(name)?;
+        let format = if view.dtype() == Dtype::I8 { BlockFormat::Q8_0 } else { BlockFormat::Q4_0 };
+        self.check_announced(name, format)?;
+        let scale = format!("{name}{SCALE}");
+        let scales = self.view(&scale)?;
+        if scales.dtype() != Dtype::F16 {
+            return Err(self.bad(&scale, &format!("dtype {:?}, expected F16", scales.dtype())));
+        }
+        let columns: usize = shape.iter().skip(1).product();
+        let blocks = vec![shape[0], columns.div_ceil(BLOCK)];
+        let with_codes = [blocks.as_slice(), &[format.code_bytes()]].concat();
+        for (name, expected, found) in [(name, with_codes, view.shape()), (scale.as_str(), blocks, scales.shape())] {
+            if found != expected {
+                let (file, name, found) = (self.file.clone(), name.to_string(), found.to_vec());
+                return Err(Error::MisshapenTensor { file, name, expected, found });
+            }
+        }
+        let numbers = scales.data().chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect();
+        let blocks = Blocks::from_parts(format, shape, view.data().to_vec(), numbers);
+        blocks.map_err(|error| self.bad(name, &error.to_string()))
+    }
+
+    fn check_announced(&self, name: &str, format: BlockFormat) -> Result<()> {
+        let bits = format.bits();
+        match &self.quantization {
+            Some(quantization) if quantization.format() == format => Ok(()),
+            Some(quantization) => {
+                let announced = quantization.bits;
+                let reason = format!("stored in {bits} bits, but the component's config.json says {announced}");
+                Err(self.bad(name, &reason))
+            }
+            None => {
+                let reason = format!(
+                    "stored in {bits} bits a number, where floats are expected; quantized weights need a {} in the \
+                     component's config.json, and cannot be trained",
+                    Quantization::KEY
+                );
+                Err(self.bad(name, &reason))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Module;
+    use burn::tensor::{Device, Tensor};
+    use safetensors::tensor::TensorView;
+    use std::collections::BTreeMap;
+
+    use super::*;
+    use crate::nn::{Conv2d, LayerNorm, Linear};
+    use crate::random::{Generator, stream};
+    use crate::weights::{load, quantize};
+
+    const FORMATS: [BlockFormat; 2] = [BlockFormat::Q8_0, BlockFormat::Q4_0];
+
+    /// Codes, scales and widened values of `tests/reference/blocks_golden.py`, which has GGUF's arithmetic in numpy.
+    #[test]
+    fn codes_scales_and_values_are_those_of_numpy() {
+        let bytes = std::fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/blocks.safetensors")).unwrap();
+        let golden = Checkpoint::parse("blocks.safetensors", &bytes).unwrap();
+        let floats = |name: &str| golden.f32(name).unwrap().iter::<f32>().collect::<Vec<_>>();
+        let names: Vec<&str> = golden.keys().filter_map(|key| key.strip_suffix(".values")).collect();
+        assert!(names.len() >= 6, "{names:?}");
+        for name in names {
+            let key = format!("{name}.values");
+            let (shape, values) = (golden.shape(&key).unwrap(), floats(&key));
+            for format in FORMATS {
+                let part = |what: &str| format!("{name}.q{}.{what}", format.bits());
+                let blocks = Blocks::quantize(format, shape, &values).unwrap();
+                assert_eq!(blocks.codes(), golden.u8(&part("codes")).unwrap(), "{name} {format:?}");
+                let scales: Vec<f32> = blocks.scales().iter().map(|scale| scale.to_f32()).collect();
+                assert_eq!(scales, floats(&part("scales")), "{name} {format:?}");
+                assert_eq!(blocks.dequantize(), floats(&part("widened")), "{name} {format:?}");
+            }
+        }
+    }
+
+    #[derive(Module, Debug)]
+    struct Net {
+        conv_in: Conv2d,
+        linear: Linear,
+        conv: Conv2d,
+        norm: LayerNorm,
+    }
+
+    impl Net {
+        fn new() -> Self {
+            let device = Device::flex();
+            let (conv_in, linear) = (Conv2d::new(3, 5, 3, &device), Linear::new(40, 6, &device));
+            Self { conv_in, linear, conv: Conv2d::new(5, 7, 3, &device), norm: LayerNorm::new(6, 1e-5, &device) }
+        }
+    }
+
+    type Tensors = BTreeMap<String, (Dtype, Vec<usize>, Vec<u8>)>;
+
+    fn floats() -> Vec<u8> {
+        let shapes = crate::weights::paths(&Net::new()).into_iter();
+        let value = |x: f32| f16::from_f32(x).to_le_bytes();
+        let tensors = shapes.map(|(name, shape)| {
+            let values = stream(1, &name, 0).randn(shape.iter().product());
+            (name, (Dtype::F16, shape, values.into_iter().flat_map(value).collect()))
+        });
+        serialized(&tensors.collect())
+    }
+
+    fn serialized(tensors: &Tensors) -> Vec<u8> {
+        let views = tensors
+            .iter()
+            .map(|(name, (dtype, shape, data))| (name.clone(), TensorView::new(*dtype, shape.clone(), data).unwrap()));
+        safetensors::serialize(views, None).unwrap()
+    }
+
+    fn quantized(format: BlockFormat) -> Vec<u8> {
+        quantize(&Net::new(), &Checkpoint::parse("x", &floats()).unwrap(), format).unwrap().bytes
+    }
+
+    fn read(bytes: &[u8], quantization: Option<Quantization>) -> Result<Net> {
+        load(Net::new(), &Checkpoint::parse("x.safetensors", bytes)?.with_quantization(quantization))
+    }
+
+    #[test]
+    fn layers_are_put_into_blocks_and_everything_else_stays() {
+        for (format, dtype, bytes) in [(BlockFormat::Q8_0, Dtype::I8, 32), (BlockFormat::Q4_0, Dtype::U8, 16)] {
+            let file = quantized(format);
+            let tensors = safetensors::SafeTensors::deserialize(&file).unwrap();
+            let mut names: Vec<&str> = tensors.names();
+            names.sort_unstable();
+            let expected = [
+                "conv.bias",
+                "conv.weight",
+                "conv.weight.scale",
+                "conv_in.bias",
+                "conv_in.weight",
+                "linear.bias",
+                "linear.weight",
+                "linear.weight.scale",
+                "norm.bias",
+                "norm.weight",
+            ];
+            assert_eq!(names, expected);
+            let of =
+                |name: &str| (tensors.tensor(name).unwrap().dtype(), tensors.tensor(name).unwrap().shape().to_vec());
+            assert_eq!(of("conv_in.weight"), (Dtype::F16, vec![5, 3, 3, 3]));
+            assert_eq!(of("linear.weight"), (dtype, vec![6, 2, bytes]));
+            assert_eq!(of("conv.weight"), (dtype, vec![7, 2, bytes]));
+            assert_eq!(of("conv.weight.scale"), (Dtype::F16, vec![7, 2]));
+        }
+    }
+
+    #[test]
+    fn a_quantized_module_holds_its_blocks_values() {
+        let float = read(&floats(), None).unwrap();
+        let values = |tensor: Tensor<4>| tensor.into_data().iter::<f32>().collect::<Vec<_>>();
+        for format in FORMATS {
+            let net = read(&quantized(format), Some(Quantization::new(format))).unwrap();
+            assert_eq!(values(net.conv_in.weight.val()), values(float.conv_in.weight.val()));
+            let weight = values(float.conv.weight.val());
+            let expected = Blocks::quantize(format, &[7, 5, 3, 3], &weight).unwrap().dequantize();
+            assert_eq!(values(net.conv.weight.val()), expected);
+            assert_ne!(expected, weight);
+        }
+    }
+
+    #[test]
+    fn what_is_wrong_with_quantized_weights_is_named() {
+        type Break = fn(&mut Tensors);
+        fn put(tensors: &mut Tensors, name: &str, bytes: [u8; 2]) {
+            tensors.get_mut(name).unwrap().2[..2].copy_from_slice(&bytes);
+        }
+        let breaks: [(&[&str], Break); 8] = [
+            (&["linear.weight.scale", "missing"], |t| drop(t.remove("linear.weight.scale"))),
+            (&["linear.weight", "missing"], |t| drop(t.remove("linear.weight"))),
+            (&["conv.weight", "NaN"], |t| put(t, "conv.weight.scale", [0xff, 0x7f])),
+            (&["conv.weight", "scale inf"], |t| put(t, "conv.weight.scale", [0x00, 0x7c])),
+            (&["conv.weight", "scale -"], |t| put(t, "conv.weight.scale", [0x00, 0xbc])),
+            (&["linear.weight", "[6, 2, 32]", "[6, 64]"], |t| t.get_mut("linear.weight").unwrap().1 = vec![6, 64]),
+            (&["conv.weight.scale", "F32"], |t| {
+                *t.get_mut("conv.weight.scale").unwrap() = (Dtype::F32, vec![7, 2], vec![0; 56]);
+            }),
+            (&["norm.weight", "I8"], |t| *t.get_mut("norm.weight").unwrap() = (Dtype::I8, vec![6], vec![1; 6])),
+        ];
+        let file = quantized(BlockFormat::Q8_0);
+        let whole = safetensors::SafeTensors::deserialize(&file).unwrap();
+        for (words, breaks) in breaks {
+            let own = |view: &TensorView| (view.dtype(), view.shape().to_vec(), view.data().to_vec());
+            let mut tensors: Tensors = whole.tensors().iter().map(|(name, view)| (name.clone(), own(view))).collect();
+            breaks(&mut tensors);
+            let error =
+                read(&serialized(&tensors), Some(Quantization::new(BlockFormat::Q8_0))).unwrap_err().to_string();
+            assert!(error.starts_with("x.safetensors: "), "{error}");
+            assert!(words.iter().all(|word| error.contains(word)), "{words:?} is not in: {error}");
+        }
+    }
+
+    #[test]
+    fn configuration_and_file_must_agree() {
+        let (q8, q4) = FORMATS.map(Quantization::new).into();
+        let cases = [
+            (quantized(BlockFormat::Q8_0), None, "quantization_config"),
+            (quantized(BlockFormat::Q8_0), Some(q4), "config.json says 4"),
+            (floats(), Some(q8), "no quantized weights"),
+        ];
+        for (bytes, quantization, words) in cases {
+            let error = read(&bytes, quantization).unwrap_err().to_string();
+            assert!(error.contains(words), "{error}");
+        }
+        let bytes = quantized(BlockFormat::Q4_0);
+        let error = quantize(&Net::new(), &Checkpoint::parse("x", &bytes).unwrap(), BlockFormat::Q8_0).err().unwrap();
+        assert!(error.to_string().contains("linear.weight: quantized already"), "{error}");
+    }
+
+    #[test]
+    fn configurations_are_read_strictly() {
+        let parse = |text: &str| Quantization::parse("unet/config.json", text.as_bytes());
+        assert_eq!(parse("{}").unwrap(), None);
+        assert_eq!(parse(r#"{"quantization_config": null}"#).unwrap(), None);
+        for format in FORMATS {
+            let text = serde_json::json!({ Quantization::KEY: Quantization::new(format) }).to_string();
+            assert_eq!(parse(&text).unwrap().unwrap().format(), format);
+        }
+        let with = |inner: &str| parse(&format!(r#"{{"quantization_config": {{{inner}}}}}"#)).unwrap_err().to_string();
+        for (inner, words) in [
+            (r#""quant_method": "gguf""#, "gguf"),
+            ("", "quant_method = null"),
+            (r#""quant_method": "fourstep", "bits": 5, "group_size": 32"#, "bits = 5"),
+            (r#""quant_method": "fourstep", "bits": 8, "group_size": 64"#, "group_size = 64"),
+            (r#""quant_method": "fourstep", "bits": 8"#, "group_size"),
+            (r#""quant_method": "fourstep", "bits": 8, "group_size": 32, "sym": true"#, "sym"),
+        ] {
+            let error = with(inner);
+            assert!(error.starts_with("unet/config.json: quantization_config") && error.contains(words), "{error}");
+        }
+    }
+}

@@ -1,0 +1,296 @@
+"""Golden runs of what the whole reference set lacks, drawn by Python's diffusers: tests/golden/families.
+
+    python tests/reference/families_golden.py [--vocabulary models/stickers/tokenizer] [--out tests/golden/families]
+
+Tiny pipelines with random weights (`tiny`, `tiny-inpaint` with nine input channels, `tiny-xl`) and runs of them, in the
+layout of tests/golden/reference (its README). Two kinds are not diffusers' own:
+
+* `prompt_syntax` "weighted": contexts of weighted and long prompts, computed here from transformers' text encoder by
+  the rule of AUTOMATIC1111's web UI, from the chunks written out in `CHUNKS`, and handed to diffusers as embeddings.
+* the negative prompt of `tiny_xl` runs without one is zeros, diffusers' `None`.
+"""
+
+import argparse
+import json
+import shutil
+from pathlib import Path
+
+import diffusers
+import torch
+from safetensors.torch import save_file
+from stickers_golden import ids, record, relative_l2
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
+
+DDIM = dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
+            clip_sample=False, set_alpha_to_one=False, steps_offset=1)
+BOUND = 1e-4
+LONG = "a red fox above a green crown, " * 5
+
+# Pieces of a weighted prompt, each with its weight: what its syntax means, written out by hand. A chunk is a list.
+CHUNKS = {
+    "a (red:1.4) fox, ((big)) [crown] \\(blue\\)": [
+        [("a ", 1.0), ("red", 1.4), (" fox, ", 1.0), ("big", 1.21), (" ", 1.0), ("crown", 1 / 1.1), (" (blue)", 1.0)]],
+    "a dog BREAK (grey:0.5)": [[("a dog", 1.0)], [("grey", 0.5)]],
+    LONG: None,  # no brackets: tokens are simply counted into chunks
+    "grey": [[("grey", 1.0)]],
+}
+
+RUNS = [
+    dict(name="tiny_weighted", pipeline="tiny", prompt="a (red:1.4) fox, ((big)) [crown] \\(blue\\)", negative_prompt="grey"),
+    dict(name="tiny_long", pipeline="tiny", prompt=LONG, negative_prompt="a dog BREAK (grey:0.5)"),
+    dict(name="tiny_img2img_heun", pipeline="tiny", kind="img2img", strength=0.6, steps=5,
+         scheduler=dict(_class_name="HeunDiscreteScheduler")),
+    dict(name="tiny_img2img_unipc", pipeline="tiny", kind="img2img", strength=0.7, steps=6,
+         scheduler=dict(_class_name="UniPCMultistepScheduler")),
+    dict(name="tiny_img2img_two_pictures", pipeline="tiny", kind="img2img", strength=0.5, num_images_per_prompt=2),
+    dict(name="tiny_inpaint_euler_a", pipeline="tiny", kind="inpaint", strength=0.9,
+         scheduler=dict(_class_name="EulerAncestralDiscreteScheduler")),
+    dict(name="tiny_inpaint9", pipeline="tiny-inpaint", kind="inpaint", strength=1.0),
+    dict(name="tiny_inpaint9_strength", pipeline="tiny-inpaint", kind="inpaint", strength=0.6,
+         scheduler=dict(_class_name="EulerDiscreteScheduler")),
+    dict(name="tiny_xl", pipeline="tiny-xl", height=40, extra=dict(
+        prompt_2="a green crown", original_size=[60, 50], crops_coords_top_left=[4, 2], target_size=[40, 64])),
+    dict(name="tiny_xl_no_negative", pipeline="tiny-xl", negative_prompt=None),
+    dict(name="tiny_xl_clip_skip", pipeline="tiny-xl", extra=dict(clip_skip=1)),
+    dict(name="tiny_xl_inpaint", pipeline="tiny-xl", kind="inpaint", strength=0.8),
+    dict(name="tiny_xl_img2img", pipeline="tiny-xl", kind="img2img", strength=0.5),
+]
+DEFAULTS = dict(kind="text2img", prompt="a red fox", negative_prompt="a blue dog", seed=5, steps=4, guidance_scale=5.0,
+                width=32, height=32)
+
+
+# ---------------------------------------------------------------- models
+def build(out, vocabulary):
+    shutil.rmtree(out, ignore_errors=True)
+    tokenizer_files = [path for path in Path(vocabulary).iterdir() if path.suffix in (".json", ".txt")]
+    for path in tokenizer_files:
+        copy(path, out / "tokenizer" / path.name)
+    for name in ("tiny", "tiny-inpaint", "tiny-xl"):
+        torch.manual_seed(len(name))
+        folder = out / "pipelines" / name
+        xl = name == "tiny-xl"
+        tokenizer = CLIPTokenizer.from_pretrained(vocabulary)
+        parts = dict(tokenizer=tokenizer, unet=unet(9 if name == "tiny-inpaint" else 4, xl), vae=vae(),
+                     text_encoder=text_encoder(tokenizer, 12, 3), scheduler=diffusers.DDIMScheduler(**DDIM))
+        if xl:
+            parts |= dict(tokenizer_2=tokenizer, text_encoder_2=text_encoder(tokenizer, 20, 3, projection=12))
+            pipe = diffusers.StableDiffusionXLPipeline(**parts, add_watermarker=False)
+        else:
+            pipe = diffusers.StableDiffusionPipeline(**parts, safety_checker=None, feature_extractor=None,
+                                                     requires_safety_checker=False)
+        for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
+            if part in parts:
+                enliven(parts[part])
+        pipe.to(torch.float16).save_pretrained(folder)
+        for part in (path for path in folder.glob("tokenizer*") if path.is_dir()):
+            for file in part.iterdir():
+                file.unlink()
+            for path in tokenizer_files:
+                if path.name not in ("vocab.json", "merges.txt"):
+                    copy(path, part / path.name)
+
+
+def copy(source, target):
+    target.parent.mkdir(parents=True, exist_ok=True)
+    shutil.copy(source, target)
+
+
+def enliven(model):
+    """Random biases and norms: the initial values of both would hide mistakes."""
+    generator = torch.Generator().manual_seed(7)
+    for name, value in model.named_parameters():
+        if value.ndim == 1:
+            value.data += torch.randn(value.shape, generator=generator) * 0.1
+        elif "embedding" in name and "text" in type(model).__name__.lower():
+            value.data = torch.randn(value.shape, generator=generator)
+
+
+def unet(channels, xl):
+    more = dict(addition_embed_type="text_time", addition_time_embed_dim=4, use_linear_projection=True,
+                transformer_layers_per_block=[1, 2], projection_class_embeddings_input_dim=12 + 6 * 4) if xl else {}
+    return diffusers.UNet2DConditionModel(
+        sample_size=16, in_channels=channels, out_channels=4, block_out_channels=[16, 24], layers_per_block=2,
+        norm_num_groups=4, attention_head_dim=[2, 4] if xl else 4, cross_attention_dim=32 if xl else 12,
+        down_block_types=["DownBlock2D", "CrossAttnDownBlock2D"], up_block_types=["CrossAttnUpBlock2D", "UpBlock2D"],
+        **more)
+
+
+def vae():
+    return diffusers.AutoencoderKL(
+        in_channels=3, out_channels=3, latent_channels=4, block_out_channels=[8, 8, 8], layers_per_block=1,
+        norm_num_groups=4, down_block_types=["DownEncoderBlock2D"] * 3, up_block_types=["UpDecoderBlock2D"] * 3)
+
+
+def text_encoder(tokenizer, width, layers, projection=None):
+    config = CLIPTextConfig(
+        vocab_size=len(tokenizer), hidden_size=width, intermediate_size=2 * width, num_hidden_layers=layers,
+        num_attention_heads=2, max_position_embeddings=tokenizer.model_max_length, projection_dim=projection or width,
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+    return CLIPTextModelWithProjection(config) if projection else CLIPTextModel(config)
+
+
+# ---------------------------------------------------------------- weighted prompts
+def weighted_context(pipe, prompt, count):
+    """The web UI's rule: features of each chunk times the weights of its tokens, then times what brings the chunk's mean
+    back; chunks one after the other. A shorter prompt is filled up with empty chunks."""
+    room = pipe.tokenizer.model_max_length - 2
+    chunks = []
+    for pieces in CHUNKS[prompt] or [[(prompt, 1.0)]]:
+        tokens = [(token, weight) for words, weight in pieces
+                  for token in pipe.tokenizer(words, add_special_tokens=False).input_ids]
+        chunks += [tokens[i:i + room] for i in range(0, max(len(tokens), 1), room)]
+    features = []
+    for tokens in chunks + [[]] * (count - len(chunks)):
+        padding = room - len(tokens)
+        row = [pipe.tokenizer.bos_token_id] + [token for token, _ in tokens]
+        row += [pipe.tokenizer.eos_token_id] + [pipe.tokenizer.pad_token_id] * padding
+        weights = torch.tensor([1.0] + [weight for _, weight in tokens] + [1.0] * (1 + padding))
+        plain = pipe.text_encoder(torch.tensor([row])).last_hidden_state
+        scaled = plain * weights.to(plain.dtype)[None, :, None]
+        features.append(scaled * (plain.mean() / scaled.mean()))
+    return torch.cat(features, 1), len(chunks)
+
+
+# ---------------------------------------------------------------- runs
+class Draws:
+    """Records what torch.randn gives in float32, or gives it again in the order of the calls."""
+
+    def __init__(self, replay=None):
+        self.items, self.replay, self.original = [], replay, torch.randn
+
+    def __enter__(self):
+        torch.randn = self.draw
+        return self
+
+    def __exit__(self, *_):
+        torch.randn = self.original
+
+    def draw(self, *size, generator=None, dtype=None, **_):
+        size = size[0] if isinstance(size[0], (tuple, list, torch.Size)) else size
+        value = self.replay[len(self.items)] if self.replay else self.original(size, generator=generator)
+        self.items.append(value)
+        return value.to(dtype)
+
+
+def pictures(run):
+    """A smooth picture and an ellipse with a ramp beneath."""
+    height, width = run["height"], run["width"]
+    y, x = torch.meshgrid(torch.linspace(0, 1, height), torch.linspace(0, 1, width), indexing="ij")
+    image = torch.stack([torch.sin(5 * x + 2 * y), torch.cos(4 * y - x), torch.sin(9 * x * y)], -1) * 0.5 + 0.5
+    inside = ((y - 0.45) / 0.3) ** 2 + ((x - 0.5) / 0.25) ** 2 < 1
+    mask = torch.where(y > 0.85, x, inside.float())
+    return (image * 255).round().to(torch.uint8), (mask * 255).round().to(torch.uint8)
+
+
+def draw(folder, run, dtype, replay=None):
+    kind = dict(text2img="", img2img="Img2Img", inpaint="Inpaint")[run["kind"]]
+    xl = "XL" if run["pipeline"] == "tiny-xl" else ""
+    pipe = getattr(diffusers, f"StableDiffusion{xl}Pipeline").from_pretrained(folder, torch_dtype=torch.float32)
+    pipe = pipe.to(dtype)
+    if "scheduler" in run:
+        pipe.scheduler = getattr(diffusers, run["scheduler"]["_class_name"]).from_config(pipe.scheduler.config)
+    if kind:
+        parts = {name: part for name, part in pipe.components.items() if part is not None}
+        none = {} if xl else dict(safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+        pipe = getattr(diffusers, f"StableDiffusion{xl}{kind}Pipeline")(**parts, **none)
+    pipe.set_progress_bar_config(disable=True)
+    once, named = {}, dict(width=run["width"], height=run["height"])
+    if kind:
+        image, mask = pictures(run)
+        once["init_image_u8"] = image
+        named = dict(image=(image.to(dtype) / 255).permute(2, 0, 1)[None], strength=run["strength"])
+        if kind == "Inpaint":
+            once["mask_u8"] = mask
+            named |= dict(mask_image=(mask.to(dtype) / 255)[None, None], width=run["width"], height=run["height"])
+    if run["prompt"] in CHUNKS:
+        count = max(weighted_context(pipe, run[text], 0)[1] for text in ("prompt", "negative_prompt"))
+        named["prompt_embeds"] = weighted_context(pipe, run["prompt"], count)[0]
+        named["negative_prompt_embeds"] = weighted_context(pipe, run["negative_prompt"], count)[0]
+    else:
+        named |= dict(prompt=run["prompt"], negative_prompt=run["negative_prompt"])
+    extra = {name: value for name, value in run.get("extra", {}).items() if name != "prompt_syntax"}
+    named |= {name: tuple(value) if isinstance(value, list) else value for name, value in extra.items()}
+    steps = {"unet_in": [], "unet_out": [], "unet_timesteps": [], "latents": []}
+    record(pipe, steps, once)
+    recorded = pipe.unet.forward
+
+    def with_conditions(*rest, **conditions):
+        for name, value in (conditions.get("added_cond_kwargs") or {}).items():
+            once.setdefault(f"unet_{name}", value.clone())
+        return recorded(*rest, **conditions)
+
+    pipe.unet.forward = with_conditions
+    with Draws(replay) as draws, torch.no_grad():
+        result = pipe(
+            num_inference_steps=run["steps"], guidance_scale=run["guidance_scale"], output_type="np",
+            num_images_per_prompt=run.get("num_images_per_prompt", 1),
+            generator=torch.Generator().manual_seed(run["seed"]), **named,
+            callback_on_step_end=lambda pipe, i, t, kept: (steps["latents"].append(kept["latents"].clone()), {})[1])
+    tensors = once | {name: torch.stack(values) for name, values in steps.items()}
+    tensors |= {f"noise.{i}": value for i, value in enumerate(draws.items)}
+    tensors["unet_timesteps"] = tensors["unet_timesteps"].float()
+    tensors["image_u8"] = torch.from_numpy((result.images * 255).round().astype("uint8"))
+    if run["prompt"] not in CHUNKS:
+        tensors["token_ids"] = ids(pipe.tokenizer, run["prompt"])
+        tensors["negative_token_ids"] = ids(pipe.tokenizer, run["negative_prompt"] or "")
+    return {name: t.detach().clone().contiguous() for name, t in tensors.items()}, pipe
+
+
+def manifest_of(run, tensors, pipe, exact):
+    floor = {name: relative_l2(tensors[name], exact[name]) for name in sorted(exact)
+             if exact[name].dtype == torch.float64}
+    worst = max(floor.values())
+    config = {name: value for name, value in pipe.scheduler.config.items() if not name.startswith("_")}
+    difference = (tensors["image_u8"].int() - exact["image_u8"].int()).abs().max()
+    run = {name: value for name, value in run.items() if name != "scheduler"}
+    return {
+        **run, "pipeline_class": type(pipe).__name__, "unet_trace": "all calls",
+        "scheduler": {"_class_name": type(pipe.scheduler).__name__, **config}, "file": f"runs/{run['name']}.safetensors",
+        "tensors": {name: {"dtype": str(t.dtype).removeprefix("torch."), "shape": list(t.shape)}
+                    for name, t in sorted(tensors.items())},
+        "tolerance": {"rel_l2": BOUND if worst <= BOUND / 5 else 5 * worst, "image_u8_max_abs": 1},
+        "float64_rerun_rel_l2": {name: float(f"{value:.2e}") for name, value in floor.items()},
+        "float64_rerun_image_u8_max_abs": int(difference),
+    }
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vocabulary", default="models/stickers/tokenizer")
+    parser.add_argument("--out", default="tests/golden/families")
+    args = parser.parse_args()
+    out = Path(args.out)
+    build(out, args.vocabulary)
+    index = []
+    (out / "cases" / "runs").mkdir(parents=True)
+    for run in RUNS:
+        run = DEFAULTS | run
+        if run["prompt"] in CHUNKS:
+            run["extra"] = dict(prompt_syntax="weighted")
+        folder = out / "pipelines" / run["pipeline"]
+        tensors, pipe = draw(with_vocabulary(folder, out), run, torch.float32)
+        noise = [tensors[f"noise.{i}"] for i in range(sum(name.startswith("noise.") for name in tensors))]
+        exact, _ = draw(with_vocabulary(folder, out), run, torch.float64, noise)
+        manifest = manifest_of(run, tensors, pipe, exact)
+        json_file = f"runs/{run['name']}.json"
+        save_file(tensors, out / "cases" / manifest["file"])
+        (out / "cases" / json_file).write_text(json.dumps(manifest, indent=1) + "\n")
+        index.append({"name": run["name"], "kind": run["kind"], "pipeline": run["pipeline"], "json": json_file})
+        print(f"{run['name']}: largest float64 difference {max(manifest['float64_rerun_rel_l2'].values()):.1e}")
+    (out / "cases" / "runs" / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+    shutil.rmtree(out.parent / ".families")
+
+
+def with_vocabulary(folder, out):
+    """A copy of a pipeline's folder in which the tokenizers are whole."""
+    whole = out.parent / ".families" / folder.name
+    shutil.rmtree(whole.parent, ignore_errors=True)
+    shutil.copytree(folder, whole)
+    for part in whole.glob("tokenizer*"):
+        for name in ("vocab.json", "merges.txt"):
+            shutil.copy(out / "tokenizer" / name, part / name)
+    return whole
+
+
+if __name__ == "__main__":
+    main()
