@@ -28,6 +28,7 @@ use burn::tensor::Tensor;
 
 pub use betas::NoiseSchedule;
 pub use config::{PredictionType, SchedulerClass, SchedulerConfig, TimestepSpacing};
+#[cfg(feature = "native")]
 pub(crate) use linear::mix;
 pub use names::{NAMES, name_of, named};
 pub use timesteps::spaced_integers;
