@@ -40,6 +40,10 @@ def arguments():
     command.add_argument("--tokenizer", required=True, help="folder of `fourstep tokenizer`")
     command.add_argument("--out", required=True, help="the run's folder; an unfinished run there is resumed")
     command.add_argument("--stop-at", type=int, help="stop at this step with a checkpoint")
+    command.add_argument("--start-from", help="model folder whose weights to begin with, instead of random ones")
+    command.add_argument("--seed", type=int, help="another one than the config's, as a second run should have")
+    command.add_argument("--steps", type=int, help="steps in all, instead of the config's")
+    command.add_argument("--decay", type=int, help="how many of the last steps the rate falls over")
     command.set_defaults(command=train_diffusion)
 
     command = commands.add_parser("sheet", help="draw captions, count retrieval, write a contact sheet")
@@ -83,7 +87,9 @@ def train_diffusion(args):
         save_file({"latents": diffusion.encode_distinct(vae, pictures, diffusion.CONFIG["lanes"])}, cache)
     latents = load_file(cache)["latents"]
     print(f"latents: mean {latents.float().mean((0, 2, 3))} deviation {latents.float().std((0, 2, 3))}", flush=True)
-    diffusion.train(diffusion.CONFIG, latents, tokens, empty, tokenizer, args.out, args.stop_at)
+    asked = {name: getattr(args, name) for name in ("start_from", "seed", "steps", "decay")}
+    config = diffusion.CONFIG | {name: value for name, value in asked.items() if value is not None}
+    diffusion.train(config, latents, tokens, empty, tokenizer, args.out, args.stop_at)
 
 
 def load_models(args):

@@ -18,11 +18,11 @@ from .optimizer import Optimizer
 from .run import Average, Run, learning_rate, step_generator
 
 CONFIG = {
-    "seed": 3, "batch": 64, "lanes": 2,
+    "seed": 2, "batch": 64, "lanes": 2,
     "channels": [64, 128, 192], "layers_per_block": 1, "head_width": 32,
     "text_width": 192, "text_layers": 3, "text_head_width": 32,
-    "steps": 800, "decay": 340, "warm_up": 50, "rate": 1e-3, "muon_rate": 2e-3, "weight_decay": 0.01,
-    "caption_dropout": 0.1, "average": 0.995, "start_from": "models/stickers",
+    "steps": 4000, "decay": 1300, "warm_up": 100, "rate": 1e-3, "muon_rate": 2e-3, "weight_decay": 0.01,
+    "caption_dropout": 0.1, "average": 0.995, "start_from": None,
 }
 
 SCHEDULER = {
