@@ -22,6 +22,8 @@ impl std::fmt::Display for DeviceName {
         f.write_str(match self {
             Self::Cpu => "cpu",
             Self::Wgpu => "wgpu",
+            #[cfg(feature = "vulkan")]
+            Self::Vulkan => "vulkan",
         })
     }
 }
