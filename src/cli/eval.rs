@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::device::DeviceName;
+use super::drawing::Drawing;
 use super::progress::Progress;
 use crate::eval::{Asked, Evaluation, Settings, evaluate};
 use crate::picture::Picture;
 use crate::pipeline::Pipeline;
-use crate::train::dataset::{Pack, Recipe, Stickers};
+use crate::train::dataset::Stickers;
 use crate::train::sheet::sheet;
 use crate::weights::DirFiles;
 
@@ -20,12 +20,6 @@ pub struct Eval {
     /// A model in the diffusers folder layout
     #[arg(long, value_name = "DIR", default_value = "models/stickers")]
     model: PathBuf,
-    /// File that `fourstep dataset pack` wrote
-    #[arg(long, default_value = "stickers.pack")]
-    pack: PathBuf,
-    /// The recipe that the model was trained with
-    #[arg(long, default_value = "recipes/stickers-v0.json")]
-    recipe: PathBuf,
     /// Plain prompts ("a fox") [default: one for each concept of the recipe]
     #[arg(long)]
     prompts: Option<usize>,
@@ -41,15 +35,8 @@ pub struct Eval {
     /// ddim, euler, euler_a, lms, ... [default: the model's]
     #[arg(long)]
     scheduler: Option<String>,
-    /// Of prompts and noise
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Where to draw: the processor, or a graphics card through wgpu
-    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
-    device: DeviceName,
-    /// Pictures drawn at once
-    #[arg(long, default_value_t = 16)]
-    batch: usize,
+    #[command(flatten)]
+    drawing: Drawing,
     /// Folder for eval.json, table.md, failures.txt and sheet.png, made if it is not there
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
@@ -57,12 +44,11 @@ pub struct Eval {
 
 /// Runs the command: the table on standard output, everything else in the folder.
 pub fn run(args: &Eval) -> Result<()> {
-    ensure!((1..=256).contains(&args.batch), "--batch {}: must be 1 to 256", args.batch);
     if let Some(out) = &args.out {
         std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     }
-    let stickers = Stickers::new(Pack::read(&args.pack)?, Recipe::read(&args.recipe)?)?;
-    let pipeline = Pipeline::load(&DirFiles::new(&args.model), &args.device.open()?)?;
+    let stickers = args.drawing.stickers()?;
+    let pipeline = Pipeline::load(&DirFiles::new(&args.model), &args.drawing.device.open()?)?;
     let settings = args.settings(&pipeline, &stickers)?;
     let mut progress = Progress::new();
     let evaluation =
@@ -88,17 +74,17 @@ impl Eval {
         );
         Ok(Settings {
             model: self.model.display().to_string(),
-            pack: self.pack.display().to_string(),
-            recipe: self.recipe.display().to_string(),
-            device: self.device.to_string(),
+            pack: self.drawing.pack.display().to_string(),
+            recipe: self.drawing.recipe.display().to_string(),
+            device: self.drawing.device.to_string(),
             prompts: self.prompts.unwrap_or(stickers.names.len()),
             colour_prompts: self.colour_prompts,
             steps: self.steps.unwrap_or(defaults.steps),
             guidance_scale: self.guidance.unwrap_or(defaults.guidance_scale),
             scheduler: self.scheduler.clone(),
             size: defaults.width,
-            seed: self.seed,
-            batch: self.batch,
+            seed: self.drawing.seed,
+            batch: self.drawing.batch,
         })
     }
 }

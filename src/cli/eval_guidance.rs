@@ -3,15 +3,14 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result};
 
-use super::device::DeviceName;
+use super::drawing::Drawing;
 use super::progress::Progress;
 use crate::eval::chart::figure;
 use crate::eval::guidance::{Pair, Report, Settings, agreement, negatives};
 use crate::eval::store::{Model, Store};
 use crate::picture::Picture;
-use crate::train::dataset::{Pack, Recipe, Stickers};
 use crate::train::sheet::sheet;
 
 /// Compares a student with its teacher over guidance scales and negative prompts
@@ -47,21 +46,8 @@ pub struct EvalGuidance {
     /// Negative prompts against colours that the prompt names, and as many that it implies
     #[arg(long, default_value_t = 40)]
     other_cases: usize,
-    /// File that `fourstep dataset pack` wrote
-    #[arg(long, default_value = "stickers.pack")]
-    pack: PathBuf,
-    /// The recipe that the models were trained with
-    #[arg(long, default_value = "recipes/stickers-v0.json")]
-    recipe: PathBuf,
-    /// Of prompts and noise
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Where to draw
-    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
-    device: DeviceName,
-    /// Pictures drawn at once
-    #[arg(long, default_value_t = 16)]
-    batch: usize,
+    #[command(flatten)]
+    drawing: Drawing,
     /// Folder for drawn pictures, tables and charts, made if it is not there; what is drawn there is not drawn again
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -69,17 +55,16 @@ pub struct EvalGuidance {
 
 /// Runs the command: the tables on standard output, everything in the folder.
 pub fn run(args: &EvalGuidance) -> Result<()> {
-    ensure!((1..=256).contains(&args.batch), "--batch {}: must be 1 to 256", args.batch);
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
-    let stickers = Stickers::new(Pack::read(&args.pack)?, Recipe::read(&args.recipe)?)?;
-    let device = args.device.open()?;
+    let stickers = args.drawing.stickers()?;
+    let device = args.drawing.device.open()?;
     let load =
         |name: &str, folder: &PathBuf| Model::load(name, folder, &device).with_context(|| folder.display().to_string());
     let (teacher, student) = (load("teacher", &args.teacher)?, load("student", &args.student)?);
     student.scheduler(args.student_sampler.as_deref())?;
     let settings = args.settings(&student);
     let pair = Pair { teacher: &teacher, student: &student, student_scheduler: args.student_sampler.clone() };
-    let store = Store::open(&args.out, &args.device.to_string(), args.batch)?;
+    let store = Store::open(&args.out, &args.drawing.device.to_string(), args.drawing.batch)?;
     let mut progress = Progress::new();
     let mut said = |what: &str, done: usize, total: usize| progress.say(what, done, total);
     let agreement = match settings.pictures {
@@ -108,7 +93,7 @@ impl EvalGuidance {
             cases: self.cases,
             other_cases: self.other_cases,
             size: defaults.width,
-            seed: self.seed,
+            seed: self.drawing.seed,
         }
     }
 }

@@ -7,14 +7,13 @@ use std::str::FromStr;
 use anyhow::{Context, Result, bail, ensure};
 use burn::tensor::Device;
 
-use super::device::DeviceName;
+use super::drawing::Drawing;
 use super::progress::Progress;
 use crate::eval::chart::figure;
 use crate::eval::steps::{Comparison, Entry, Report, Settings, compare};
 use crate::eval::store::{Model, Store};
 use crate::picture::Picture;
 use crate::train::classifier::Classifier;
-use crate::train::dataset::{Pack, Recipe, Stickers};
 use crate::train::sheet::sheet;
 
 /// Compares models over numbers of steps: the same prompts from the same noise, counted by programs
@@ -42,12 +41,6 @@ pub struct EvalSteps {
     /// Pictures for each model and number of steps
     #[arg(long, default_value_t = 400)]
     pictures: usize,
-    /// File that `fourstep dataset pack` wrote
-    #[arg(long, default_value = "stickers.pack")]
-    pack: PathBuf,
-    /// The recipe that the models were trained with
-    #[arg(long, default_value = "recipes/stickers-v0.json")]
-    recipe: PathBuf,
     /// Weights that `fourstep train classifier` wrote, for the Frechet distance; left out without
     #[arg(long, value_name = "FILE")]
     classifier: Option<PathBuf>,
@@ -60,15 +53,8 @@ pub struct EvalSteps {
     /// How often each model and number of steps is timed; 0 to leave that out
     #[arg(long, value_name = "COUNT", default_value_t = 5)]
     timing_rounds: usize,
-    /// Of prompts and noise
-    #[arg(long, default_value_t = 0)]
-    seed: u64,
-    /// Where to draw
-    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
-    device: DeviceName,
-    /// Pictures drawn at once
-    #[arg(long, default_value_t = 16)]
-    batch: usize,
+    #[command(flatten)]
+    drawing: Drawing,
     /// Folder for drawn pictures, tables and charts, made if it is not there; what is drawn there is not drawn again
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -85,16 +71,15 @@ struct Named {
 
 /// Runs the command: the table on standard output, everything in the folder.
 pub fn run(args: &EvalSteps) -> Result<()> {
-    ensure!((1..=256).contains(&args.batch), "--batch {}: must be 1 to 256", args.batch);
     ensure!(args.pictures > 0, "--pictures 0: nothing to draw");
     ensure!(args.classifier.is_none() || args.pictures > 1, "--pictures 1: the Frechet distance needs two or more");
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
-    let stickers = Stickers::new(Pack::read(&args.pack)?, Recipe::read(&args.recipe)?)?;
-    let device = args.device.open()?;
+    let stickers = args.drawing.stickers()?;
+    let device = args.drawing.device.open()?;
     let (models, entries) = args.contestants(&device)?;
     let settings = args.settings(&models[0])?;
     let classifier = args.classifier.as_ref().map(|path| Classifier::read(path, &device)).transpose()?;
-    let store = Store::open(&args.out, &args.device.to_string(), args.batch)?;
+    let store = Store::open(&args.out, &args.drawing.device.to_string(), args.drawing.batch)?;
     let mut progress = Progress::new();
     let comparison =
         compare((&models, &entries), (&stickers, classifier.as_ref()), &settings, &store, &mut |what, done, total| {
@@ -143,11 +128,11 @@ impl EvalSteps {
             guidance_scale: self.guidance.unwrap_or(defaults.guidance_scale),
             reference_steps: self.reference_steps,
             size: width,
-            seed: self.seed,
+            seed: self.drawing.seed,
             training_pictures: self.training_pictures,
             training_seed: self.training_seed,
             timing_rounds: self.timing_rounds,
-            batch: self.batch,
+            batch: self.drawing.batch,
         })
     }
 }

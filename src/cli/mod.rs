@@ -3,6 +3,7 @@
 mod dataset;
 mod device;
 mod distill;
+mod drawing;
 mod eval;
 mod eval_guidance;
 mod eval_steps;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
+use crate::train::checked;
 use crate::train::config::{Latents, Pictures, SheetConfig, Training};
 use crate::{Error, Result};
 
@@ -112,10 +113,7 @@ impl DistillConfig {
 
     /// As [`Self::read`], from memory; `file` is for messages.
     pub fn from_json(text: &str, file: &str) -> Result<Self> {
-        let invalid = |reason: String| Error::Config { file: file.to_owned(), reason };
-        let config: Self = serde_json::from_str(text).map_err(|e| invalid(e.to_string()))?;
-        config.check().map_err(invalid)?;
-        Ok(config)
+        checked::from_json(text, file, Self::check)
     }
 
     fn check(&self) -> std::result::Result<(), String> {

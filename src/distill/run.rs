@@ -113,7 +113,7 @@ impl Inputs<'_> {
         schedule.add_noise(self.latents.clone(), self.noise.clone(), timesteps)
     }
 
-    /// What a model with guidance scale and negative prompt as inputs reads, on the device of `model_device`.
+    /// What a model with guidance scale and negative prompt as inputs reads, on `device`: the one that the model is on.
     pub fn conditions(&self, model: &DiffusionModel, width: usize, device: &Device) -> (Tensor<3>, AddedConditions) {
         let context = model.text_encoder.encode(&self.ids, device);
         let scale = guidance_scale_embedding(&self.batch.guidance_scale, width, device);

@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
+use super::checked;
 use super::optim::OptimizerConfig;
 use crate::{Error, Result};
 
@@ -218,10 +219,7 @@ impl RunConfig {
 
     /// As [`Self::read`], from memory; `file` is for messages.
     pub fn from_json(text: &str, file: &str) -> Result<Self> {
-        let invalid = |reason: String| Error::Config { file: file.to_owned(), reason };
-        let config: Self = serde_json::from_str(text).map_err(|e| invalid(e.to_string()))?;
-        config.check().map_err(invalid)?;
-        Ok(config)
+        checked::from_json(text, file, Self::check)
     }
 
     /// As in the file.

@@ -4,6 +4,7 @@
 //! the runs.
 
 pub mod autoencoder;
+pub mod checked;
 pub mod checkpoint;
 pub mod classifier;
 pub mod config;

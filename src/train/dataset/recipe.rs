@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::pack::{Concept, Pack};
 use super::scene::Kind;
 use crate::error::{Error, Result};
+use crate::train::checked;
 
 /// What `fourstep dataset` is asked to make; see `recipes/stickers-v0.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -71,10 +72,7 @@ impl Recipe {
 
     /// As [`Recipe::read`], from memory; `file` is for messages.
     pub fn from_json(text: &str, file: &str) -> Result<Self> {
-        let config = |reason: String| Error::Config { file: file.to_owned(), reason };
-        let recipe: Self = serde_json::from_str(text).map_err(|e| config(e.to_string()))?;
-        recipe.check().map_err(config)?;
-        Ok(recipe)
+        checked::from_json(text, file, Self::check)
     }
 
     /// The chosen concepts in the pack's order: caption name and index into the pack.

@@ -1,0 +1,39 @@
+//! What every evaluation is asked for: the stickers, the noise, and where to draw.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, ensure};
+
+use super::device::DeviceName;
+use crate::train::dataset::{Pack, Recipe, Stickers};
+
+/// The arguments that the evaluations share.
+#[derive(clap::Args)]
+pub struct Drawing {
+    /// File that `fourstep dataset pack` wrote
+    #[arg(long, default_value = "stickers.pack")]
+    pub pack: PathBuf,
+    /// The recipe that the models were trained with
+    #[arg(long, default_value = "recipes/stickers-v0.json")]
+    pub recipe: PathBuf,
+    /// Of prompts and noise
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+    /// Where to draw: the processor, or a graphics card through wgpu
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    pub device: DeviceName,
+    /// Pictures drawn at once
+    #[arg(long, default_value_t = 16)]
+    pub batch: usize,
+}
+
+impl Drawing {
+    /// Pack and recipe, read after a look at the batch.
+    ///
+    /// # Errors
+    /// For a batch out of range; those of reading.
+    pub fn stickers(&self) -> Result<Stickers> {
+        ensure!((1..=256).contains(&self.batch), "--batch {}: must be 1 to 256", self.batch);
+        Ok(Stickers::new(Pack::read(&self.pack)?, Recipe::read(&self.recipe)?)?)
+    }
+}
