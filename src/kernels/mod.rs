@@ -1,5 +1,13 @@
-//! Block-quantized numbers, the format that kernels of our own will read.
+//! Kernels of our own, each a plain function on the processor; `glue` makes operations of burn's tensors of them. And
+//! block-quantized numbers.
 
 mod blocks;
+mod conv2d;
+mod glue;
+mod group_norm;
+mod lanes;
+mod parallel;
+mod product;
 
 pub use blocks::{BLOCK, BlockError, BlockFormat, Blocks};
+pub use glue::{convolve, normalise};

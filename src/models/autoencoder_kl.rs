@@ -8,7 +8,7 @@ use serde_json::{Map, Value, json};
 use super::config::{check_groups, check_rest, invalid};
 use crate::Result;
 use crate::nn::{
-    Activation, Attention, AttentionConfig, Conv2d, Downsample2D, GroupNorm, ResnetBlock2D, ResnetConfig, Upsample2D,
+    Attention, AttentionConfig, Conv2d, Downsample2D, GroupNorm, ResnetBlock2D, ResnetConfig, Upsample2D,
 };
 
 /// Epsilon of every norm of this network.
@@ -175,7 +175,7 @@ impl Encoder {
             x = block.downsamplers.iter().flatten().fold(x, |x, downsampler| downsampler.forward(x));
         }
         let x = self.mid_block.forward(x);
-        self.conv_out.forward(Activation::Silu.forward(self.conv_norm_out.forward(x)))
+        self.conv_out.forward(self.conv_norm_out.forward_silu(x))
     }
 }
 
@@ -265,7 +265,7 @@ impl Decoder {
             let doubled = |x, upsampler: &Upsample2D| upsampler.forward(x, [2 * height, 2 * width]);
             x = block.upsamplers.iter().flatten().fold(x, doubled);
         }
-        self.conv_out.forward(Activation::Silu.forward(self.conv_norm_out.forward(x)))
+        self.conv_out.forward(self.conv_norm_out.forward_silu(x))
     }
 }
 

@@ -1,8 +1,9 @@
 //! Two-dimensional convolution.
 
 use burn::module::{Module, Param};
-use burn::tensor::ops::ConvOptions;
-use burn::tensor::{Device, Tensor, module};
+use burn::tensor::{Device, Tensor};
+
+use crate::kernels::convolve;
 
 /// Convolution over `[batch, channels, height, width]`.
 #[derive(Module, Debug)]
@@ -45,8 +46,11 @@ impl Conv2d {
 
     /// `[batch, channels_in, h, w]` to `[batch, channels_out, h', w']`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let padding = (self.padding_begin, self.padding_end);
-        let options = ConvOptions::new_with_padding([self.stride; 2], [padding; 2], [1, 1], 1);
-        module::conv2d(x, self.weight.val(), self.bias.as_ref().map(Param::val), options)
+        let weight = self.weight.val();
+        let bias = match &self.bias {
+            Some(bias) => bias.val(),
+            None => Tensor::zeros([weight.dims()[0]], &weight.device()),
+        };
+        convolve(x, weight, bias, self.stride, [self.padding_begin, self.padding_end])
     }
 }

@@ -3,6 +3,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, module};
 
+use crate::kernels::normalise;
+
 /// Normalises each group of channels of each picture to mean 0 and variance 1, then scales and shifts each channel.
 #[derive(Module, Debug)]
 pub struct GroupNorm {
@@ -22,12 +24,12 @@ impl GroupNorm {
 
     /// `[batch, channels, h, w]` to the same shape.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let [batch, channels, height, width] = x.dims();
-        let grouped = x.reshape([batch, self.groups, channels / self.groups * height * width]);
-        let centred = grouped.clone() - grouped.mean_dim(2);
-        let variance = (centred.clone() * centred.clone()).mean_dim(2);
-        let normal = (centred / (variance + self.eps).sqrt()).reshape([batch, channels, height, width]);
-        normal * self.weight.val().reshape([1, channels, 1, 1]) + self.bias.val().reshape([1, channels, 1, 1])
+        normalise(x, self.weight.val(), self.bias.val(), self.groups, self.eps, false)
+    }
+
+    /// The same, followed by SiLU.
+    pub fn forward_silu(&self, x: Tensor<4>) -> Tensor<4> {
+        normalise(x, self.weight.val(), self.bias.val(), self.groups, self.eps, true)
     }
 }
 

@@ -53,14 +53,14 @@ impl ResnetBlock2D {
 
     /// `x` `[batch, in_channels, h, w]`, `temb` `[batch, temb_channels]` to `[batch, out_channels, h, w]`.
     pub fn forward(&self, x: Tensor<4>, temb: Option<Tensor<2>>) -> Tensor<4> {
-        let mut h = self.conv1.forward(Activation::Silu.forward(self.norm1.forward(x.clone())));
+        let mut h = self.conv1.forward(self.norm1.forward_silu(x.clone()));
         if let (Some(proj), Some(temb)) = (&self.time_emb_proj, temb) {
             let [batch, _] = temb.dims();
             let shift = proj.forward(Activation::Silu.forward(temb));
             let channels = shift.dims()[1];
             h = h + shift.reshape([batch, channels, 1, 1]);
         }
-        let h = self.conv2.forward(Activation::Silu.forward(self.norm2.forward(h)));
+        let h = self.conv2.forward(self.norm2.forward_silu(h));
         let shortcut = match &self.conv_shortcut {
             Some(conv) => conv.forward(x),
             None => x,

@@ -10,7 +10,7 @@ pub use blocks::{DownBlock, MidBlock, UpBlock};
 pub use config::UNet2DConditionConfig;
 
 use crate::Result;
-use crate::nn::{Activation, Conv2d, GroupNorm, TimestepEmbedding, timestep_embedding};
+use crate::nn::{Conv2d, GroupNorm, TimestepEmbedding, timestep_embedding};
 
 /// Conditions beyond timestep and text.
 #[derive(Clone, Default)]
@@ -114,7 +114,7 @@ impl UNet2DConditionModel {
         for block in &self.up_blocks {
             x = block.forward(x, &temb, &encoder_hidden_states, &mut skips);
         }
-        self.conv_out.forward(Activation::Silu.forward(self.conv_norm_out.forward(x)))
+        self.conv_out.forward(self.conv_norm_out.forward_silu(x))
     }
 
     fn embed_time(&self, batch: usize, timesteps: &[f32], conditions: &AddedConditions, device: &Device) -> Tensor<2> {

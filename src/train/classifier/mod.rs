@@ -79,7 +79,7 @@ impl ClassifierModel {
     pub fn features(&self, pictures: Tensor<4>) -> Tensor<2> {
         let mut x = pictures;
         for (conv, norm) in self.conv.iter().zip(&self.norm) {
-            x = Activation::Silu.forward(norm.forward(conv.forward(x)));
+            x = norm.forward_silu(conv.forward(x));
         }
         self.features.forward(x.flatten::<2>(1, 3))
     }

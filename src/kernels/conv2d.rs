@@ -1,0 +1,338 @@
+//! Two-dimensional convolution on the processor, forwards and backwards: the windows of a tile of places become the columns
+//! of a matrix, and the rest is one matrix product a tile (Chellapilla et al., 2006).
+//!
+//! burn's own converts the layout and multiplies sample by sample, which for the small pictures of training is most of the
+//! time. Here pictures of few places share a tile, so that the product stays large, and nothing is transposed.
+
+use super::lanes::{self, wide};
+use super::parallel::{Share, for_each_share, shares};
+use super::product::{Matrix, product};
+
+/// Sizes of a convolution without groups and dilation.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Conv2dSizes {
+    /// Pictures.
+    pub batch: usize,
+    /// Of the input.
+    pub channels_in: usize,
+    /// Of the output.
+    pub channels_out: usize,
+    /// Height and width of the input.
+    pub size: [usize; 2],
+    /// Height and width of the window.
+    pub kernel: [usize; 2],
+    /// Between two windows, down and across.
+    pub stride: usize,
+    /// Zeros above and to the left, below and to the right.
+    pub padding: [usize; 2],
+}
+
+impl Conv2dSizes {
+    /// Height and width of the output.
+    ///
+    /// # Panics
+    /// When not even one window fits.
+    pub fn output(&self) -> [usize; 2] {
+        [0, 1].map(|i| (self.size[i] + self.padding[0] + self.padding[1] - self.kernel[i]) / self.stride + 1)
+    }
+
+    /// Numbers in a window.
+    fn window(&self) -> usize {
+        self.channels_in * self.kernel[0] * self.kernel[1]
+    }
+
+    fn places(&self) -> usize {
+        self.output().iter().product()
+    }
+}
+
+/// `x` `[batch, channels_in, h, w]`, `weight` `[channels_out, channels_in, kh, kw]` and `bias` `[channels_out]` to
+/// `[batch, channels_out, h', w']`.
+pub fn conv2d(x: &[f32], weight: &[f32], bias: Option<&[f32]>, sizes: &Conv2dSizes) -> Vec<f32> {
+    let mut y = vec![0.0; sizes.batch * sizes.channels_out * sizes.places()];
+    let tiles = tiles(sizes, 1);
+    let out = Share::new(&mut y);
+    for_each_share(shares(tiles.len()), |range| {
+        let mut scratch = Scratch::new(sizes, &tiles[range.clone()]);
+        for tile in &tiles[range] {
+            scratch.read(x, tile);
+            scratch.unfold(tile);
+            let mut values = std::mem::take(&mut scratch.values);
+            let places = sizes.channels_out * tile.places(sizes);
+            product(Matrix::rows(weight, sizes.window()), scratch.columns(tile), &mut values[..places], false);
+            scratch.values = values;
+            // SAFETY: each tile has places of its own.
+            unsafe { scratch.write(&out, bias, tile) };
+        }
+    });
+    y
+}
+
+/// The gradients of `x`, `weight` and `bias` for the gradient `dy` of the output.
+pub fn conv2d_backward(x: &[f32], weight: &[f32], dy: &[f32], sizes: &Conv2dSizes) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+    let (mut dx, mut dw, mut db) = (vec![0.0; x.len()], vec![0.0; weight.len()], vec![0.0; sizes.channels_out]);
+    for (i, places) in dy.chunks_exact(sizes.places()).enumerate() {
+        db[i % sizes.channels_out] += wide(
+            #[inline(always)]
+            || lanes::sum(places, |dy| dy),
+        );
+    }
+    let out = Share::new(&mut dx);
+    let parts = for_each_share(shares(sizes.batch), |pictures| {
+        let mut part = vec![0.0; weight.len()];
+        let tiles: Vec<Tile> = tiles(sizes, 0).into_iter().filter_map(|tile| tile.within(&pictures)).collect();
+        let mut scratch = Scratch::new(sizes, &tiles);
+        for tile in &tiles {
+            scratch.read(x, tile);
+            scratch.unfold(tile);
+            scratch.read_output(dy, tile);
+            product(scratch.values(tile), scratch.columns(tile).transposed(), &mut part, true);
+            let mut columns = std::mem::take(&mut scratch.columns);
+            let weight = Matrix::rows(weight, sizes.window()).transposed();
+            product(weight, scratch.values(tile), &mut columns[..sizes.window() * tile.places(sizes)], false);
+            scratch.columns = columns;
+            scratch.fold(tile);
+            // SAFETY: each share has pictures of its own.
+            unsafe { scratch.add_to(&out, tile) };
+        }
+        part
+    });
+    for part in parts {
+        dw.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
+    }
+    (dx, dw, db)
+}
+
+/// Whole pictures, or some lines of one picture's output.
+#[derive(Clone, Copy, Debug)]
+struct Tile {
+    picture: usize,
+    pictures: usize,
+    line: usize,
+    lines: usize,
+}
+
+/// Places in a tile: as many as keep the columns in the second cache.
+const PLACES: usize = 256;
+
+/// In order. `spread`: no more pictures a tile than leave work for every thread.
+fn tiles(sizes: &Conv2dSizes, spread: usize) -> Vec<Tile> {
+    let [height, width] = sizes.output();
+    let places = height * width;
+    if places > 2 * PLACES {
+        let lines = (PLACES / width).max(1);
+        let bands = move |picture| {
+            let band = move |line| Tile { picture, pictures: 1, line, lines: lines.min(height - line) };
+            (0..height).step_by(lines).map(band)
+        };
+        return (0..sizes.batch).flat_map(bands).collect();
+    }
+    let fair = match spread {
+        0 => sizes.batch,
+        _ => sizes.batch.div_ceil(super::parallel::threads()),
+    };
+    let pictures = (PLACES / places.max(1)).clamp(1, fair.max(1));
+    let whole = |picture| Tile { picture, pictures: pictures.min(sizes.batch - picture), line: 0, lines: height };
+    (0..sizes.batch).step_by(pictures).map(whole).collect()
+}
+
+impl Tile {
+    fn places(&self, sizes: &Conv2dSizes) -> usize {
+        self.pictures * self.lines * sizes.output()[1]
+    }
+
+    /// What of it lies in some pictures.
+    fn within(self, pictures: &std::ops::Range<usize>) -> Option<Self> {
+        let first = self.picture.max(pictures.start);
+        let end = (self.picture + self.pictures).min(pictures.end);
+        (first < end).then(|| Self { picture: first, pictures: end - first, ..self })
+    }
+}
+
+/// A tile's numbers on their way.
+struct Scratch<'a> {
+    sizes: &'a Conv2dSizes,
+    /// `[pictures, channels_in, lines, width]` with the border of zeros.
+    padded: Vec<f32>,
+    /// `[channels_in · kh · kw, places]`.
+    columns: Vec<f32>,
+    /// `[channels_out, places]`.
+    values: Vec<f32>,
+}
+
+impl<'a> Scratch<'a> {
+    fn new(sizes: &'a Conv2dSizes, tiles: &[Tile]) -> Self {
+        let places = tiles.iter().map(|tile| tile.places(sizes)).max().unwrap_or_default();
+        let most = |of: fn(&Tile) -> usize| tiles.iter().map(of).max().unwrap_or_default();
+        let (pictures, lines) = (most(|tile| tile.pictures), most(|tile| tile.lines));
+        let mut scratch = Self {
+            sizes,
+            padded: Vec::new(),
+            columns: vec![0.0; sizes.window() * places],
+            values: vec![0.0; sizes.channels_out * places],
+        };
+        let whole = Tile { picture: 0, pictures, line: 0, lines };
+        scratch.padded = vec![0.0; pictures * sizes.channels_in * scratch.padded_lines(&whole) * scratch.padded_width()];
+        scratch
+    }
+
+    fn columns(&self, tile: &Tile) -> Matrix<'_> {
+        let places = tile.places(self.sizes);
+        Matrix::rows(&self.columns[..self.sizes.window() * places], places)
+    }
+
+    fn values(&self, tile: &Tile) -> Matrix<'_> {
+        let places = tile.places(self.sizes);
+        Matrix::rows(&self.values[..self.sizes.channels_out * places], places)
+    }
+
+    fn padded_width(&self) -> usize {
+        self.sizes.size[1] + self.sizes.padding[0] + self.sizes.padding[1]
+    }
+
+    fn padded_lines(&self, tile: &Tile) -> usize {
+        (tile.lines.max(1) - 1) * self.sizes.stride + self.sizes.kernel[0]
+    }
+
+    /// For each line of a tile's input that is not border: where it begins in `padded`, and in the whole input.
+    fn lines(&self, tile: &Tile) -> impl Iterator<Item = (usize, usize)> + use<> {
+        let (sizes, tile) = (*self.sizes, *tile);
+        let ([height, width], top) = (sizes.size, sizes.padding[0]);
+        let (wide, high) = (self.padded_width(), self.padded_lines(&tile));
+        let first = tile.line * sizes.stride;
+        let inside = top.saturating_sub(first)..(height + top).saturating_sub(first).min(high);
+        (0..tile.pictures * sizes.channels_in).flat_map(move |plane| {
+            let from = (tile.picture * sizes.channels_in + plane) * height;
+            let inside = inside.clone();
+            inside.map(move |line| ((plane * high + line) * wide + top, (from + first + line - top) * width))
+        })
+    }
+
+    fn read(&mut self, x: &[f32], tile: &Tile) {
+        self.padded.fill(0.0);
+        let width = self.sizes.size[1];
+        for (to, from) in self.lines(tile) {
+            self.padded[to..to + width].copy_from_slice(&x[from..from + width]);
+        }
+    }
+
+    /// Adds the gradient in `padded` to the input's.
+    ///
+    /// # Safety
+    /// Nobody else may have this tile's pictures.
+    unsafe fn add_to(&self, dx: &Share<f32>, tile: &Tile) {
+        let width = self.sizes.size[1];
+        for (from, to) in self.lines(tile) {
+            // SAFETY: the caller's.
+            let line = unsafe { dx.slice(to..to + width) };
+            line.iter_mut().zip(&self.padded[from..from + width]).for_each(|(sum, part)| *sum += part);
+        }
+    }
+
+    /// Where a window's numbers are in `padded`, from its corner.
+    fn numbers(&self, tile: &Tile) -> Vec<usize> {
+        let (wide, high) = (self.padded_width(), self.padded_lines(tile));
+        let [kernel_h, kernel_w] = self.sizes.kernel;
+        let line = |c: usize, ky: usize| (0..kernel_w).map(move |kx| (c * high + ky) * wide + kx);
+        (0..self.sizes.channels_in).flat_map(|c| (0..kernel_h).flat_map(move |ky| line(c, ky))).collect()
+    }
+
+    /// Where the first window of each line of places has its corner.
+    fn corners(&self, tile: &Tile) -> Vec<usize> {
+        let (wide, high) = (self.padded_width(), self.padded_lines(tile));
+        let (picture, line) = (self.sizes.channels_in * high * wide, self.sizes.stride * wide);
+        (0..tile.pictures).flat_map(|i| (0..tile.lines).map(move |j| i * picture + j * line)).collect()
+    }
+
+    fn unfold(&mut self, tile: &Tile) {
+        let (numbers, corners) = (self.numbers(tile), self.corners(tile));
+        let (width, stride) = (self.sizes.output()[1], self.sizes.stride);
+        let (padded, columns) = (&self.padded, &mut self.columns);
+        match (stride, width) {
+            (1, 4) => unfold_lines::<4>(padded, columns, &numbers, &corners),
+            (1, 8) => unfold_lines::<8>(padded, columns, &numbers, &corners),
+            (1, 16) => unfold_lines::<16>(padded, columns, &numbers, &corners),
+            (1, 32) => unfold_lines::<32>(padded, columns, &numbers, &corners),
+            _ => {
+                for (line, from) in columns.chunks_exact_mut(width).zip(pairs(&numbers, &corners)) {
+                    line.iter_mut().zip(padded[from..].iter().step_by(stride)).for_each(|(to, from)| *to = *from);
+                }
+            }
+        }
+    }
+
+    /// The reverse of [`Self::unfold`]: sums over all windows that a number is in.
+    fn fold(&mut self, tile: &Tile) {
+        let (numbers, corners) = (self.numbers(tile), self.corners(tile));
+        let (width, stride) = (self.sizes.output()[1], self.sizes.stride);
+        let (padded, columns) = (&mut self.padded, &self.columns);
+        padded.fill(0.0);
+        match (stride, width) {
+            (1, 4) => fold_lines::<4>(padded, columns, &numbers, &corners),
+            (1, 8) => fold_lines::<8>(padded, columns, &numbers, &corners),
+            (1, 16) => fold_lines::<16>(padded, columns, &numbers, &corners),
+            (1, 32) => fold_lines::<32>(padded, columns, &numbers, &corners),
+            _ => {
+                for (line, to) in columns.chunks_exact(width).zip(pairs(&numbers, &corners)) {
+                    padded[to..].iter_mut().step_by(stride).zip(line).for_each(|(sum, part)| *sum += part);
+                }
+            }
+        }
+    }
+
+    /// Where each channel's places of each picture are in `values` and in the output.
+    fn runs(&self, tile: &Tile) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
+        let (sizes, tile, width) = (*self.sizes, *tile, self.sizes.output()[1]);
+        let (run, all) = (tile.lines * width, sizes.places());
+        (0..sizes.channels_out).flat_map(move |channel| {
+            (0..tile.pictures).map(move |picture| {
+                let outside = ((tile.picture + picture) * sizes.channels_out + channel) * all + tile.line * width;
+                (channel, (channel * tile.pictures + picture) * run, outside)
+            })
+        })
+    }
+
+    /// # Safety
+    /// Nobody else may have this tile's places.
+    unsafe fn write(&self, y: &Share<f32>, bias: Option<&[f32]>, tile: &Tile) {
+        let run = tile.lines * self.sizes.output()[1];
+        for (channel, from, to) in self.runs(tile) {
+            let bias = bias.map_or(0.0, |bias| bias[channel]);
+            // SAFETY: the caller's.
+            let places = unsafe { y.slice(to..to + run) };
+            places.iter_mut().zip(&self.values[from..from + run]).for_each(|(to, value)| *to = value + bias);
+        }
+    }
+
+    fn read_output(&mut self, dy: &[f32], tile: &Tile) {
+        let run = tile.lines * self.sizes.output()[1];
+        for (_, to, from) in self.runs(tile) {
+            self.values[to..to + run].copy_from_slice(&dy[from..from + run]);
+        }
+    }
+}
+
+/// Every number of every line of places, in the order of the columns.
+fn pairs<'a>(numbers: &'a [usize], corners: &'a [usize]) -> impl Iterator<Item = usize> + 'a {
+    numbers.iter().flat_map(move |number| corners.iter().map(move |corner| number + corner))
+}
+
+/// Lines of a width that the compiler knows are moved in one or two instructions.
+fn unfold_lines<const W: usize>(padded: &[f32], columns: &mut [f32], numbers: &[usize], corners: &[usize]) {
+    let lines = columns.as_chunks_mut::<W>().0;
+    for (lines, number) in lines.chunks_exact_mut(corners.len()).zip(numbers) {
+        for (line, corner) in lines.iter_mut().zip(corners) {
+            *line = *padded[number + corner..].first_chunk::<W>().expect("windows lie within");
+        }
+    }
+}
+
+fn fold_lines<const W: usize>(padded: &mut [f32], columns: &[f32], numbers: &[usize], corners: &[usize]) {
+    let lines = columns.as_chunks::<W>().0;
+    for (lines, number) in lines.chunks_exact(corners.len()).zip(numbers) {
+        for (line, corner) in lines.iter().zip(corners) {
+            let sums = padded[number + corner..].first_chunk_mut::<W>().expect("windows lie within");
+            sums.iter_mut().zip(line).for_each(|(sum, part)| *sum += part);
+        }
+    }
+}
