@@ -78,12 +78,12 @@ fn follow<M: Module>(golden: &Golden, kind: &str, structure: M, loss: impl Fn(&M
     let mut state = TrainState::start(before.clone(), &optimizer, Position { step: 0, stage: 0, stage_step: 0 });
     let mut worst = 0f64;
     for (step, expected) in steps.iter().enumerate() {
-        // The norm is of gradients that the step itself uses up: they are computed once more.
-        let gradients = GradientsParams::from_grads(loss(&state.model, step).backward(), &state.model);
+        let drawn = loss(&state.model, step);
+        let gradients = GradientsParams::from_grads(drawn.backward(), &state.model);
         let norm = global_norm(&state.model, &gradients).expect("gradients").into_scalar::<f32>();
         let rate = optimizer.rate(step as u64, steps.len() as u64);
-        let drawn = loss(&state.model, step);
-        let value = update(&mut state, drawn, rate, ema_decay).into_scalar::<f32>();
+        update(&mut state, gradients, rate, ema_decay);
+        let value = drawn.into_scalar::<f32>();
         let relative = |mine: f32, key: &str| (f64::from(mine) / expected[key] - 1.0).abs();
         let (of_loss, of_norm) = (relative(value, "loss"), relative(norm, "gradient_norm"));
         println!("{kind} step {step}: loss {value:.6} ({of_loss:.1e}), gradient norm {norm:.6} ({of_norm:.1e})");

@@ -71,7 +71,7 @@ impl Task<DiffusionModel> for ConsistencyTask {
 
     fn loss(&self, student: &DiffusionModel, batch: &DistillBatch) -> Result<Tensor<1>> {
         let inputs = self.bench.inputs(batch);
-        let steps = self.config.teacher_steps_at(batch.number);
+        let steps = self.config.teacher_steps_at(batch.number / self.config.training.micro_batches);
         let grid = Grid::new(&self.teacher.scheduler, &self.bench.schedule, steps)?;
         let each = steps / self.config.segments;
         let starts: Vec<usize> = batch.place.iter().map(|place| *place as usize % steps).collect();

@@ -50,14 +50,14 @@ impl Bench {
         })
     }
 
-    /// From batch number `first` on.
+    /// Of the steps from `step` on.
     pub fn batches(
         &self,
         config: &DistillConfig,
         training: &Training,
         teacher: &ModelFolder,
         settings: &Settings,
-        first: u64,
+        step: u64,
     ) -> Result<Prefetch<DistillBatch>> {
         let captioned = CaptionedSource {
             stickers: Arc::clone(&self.stickers),
@@ -71,7 +71,7 @@ impl Bench {
             num_train_timesteps: self.schedule.alphas_cumprod().len(),
         };
         let source = DistillSource { captioned, inputs: config.inputs };
-        Prefetch::start(first, settings.workers, move |n| source.batch(n))
+        Prefetch::start(training.first_batch(step), settings.workers, move |n| source.batch(n))
     }
 
     /// Sheets of a student of `steps` steps.

@@ -1,6 +1,6 @@
 //! The one file that touches burn's internals: our kernels as operations of its tensors, on every device, with gradients.
 
-use burn::backend::ops::{FloatTensorOps, ModuleOps};
+use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::FloatTensor;
 use burn::backend::{Backend, Dispatch, Flex, TensorMetadata, backend_extension};
 use burn::tensor::ops::ConvOptions;

@@ -56,7 +56,7 @@ fn stages(
     let training = &config.training;
     let run = |state: State, steps, noise, title| {
         let task = AutoencoderTask::new(config, vae, device, noise)?;
-        let mut batches = batches(config, vae, state.position.step, settings.workers)?;
+        let mut batches = batches(config, vae, config.training.first_batch(state.position.step), settings.workers)?;
         let stage = Stage { training, steps, all_steps: training.steps + config.decoder_steps, title };
         run_stage(state, &task, &mut batches, &stage, settings)
     };

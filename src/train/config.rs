@@ -28,8 +28,10 @@ pub enum RunConfig {
 pub struct Training {
     /// Of every draw: initial weights, pictures, noise, timesteps.
     pub seed: u64,
-    /// Samples a step.
+    /// Samples in a micro-batch.
     pub batch: usize,
+    /// Whose gradients a step takes the mean of; on the processor they are worked on at the same time.
+    pub micro_batches: u64,
     /// Steps of the (first) stage.
     pub steps: u64,
     /// How gradients change weights.
@@ -188,10 +190,21 @@ pub struct SheetConfig {
 }
 
 impl Training {
+    /// Samples a step.
+    pub fn samples(&self) -> u64 {
+        self.batch as u64 * self.micro_batches
+    }
+
+    /// The number of a step's first micro-batch.
+    pub fn first_batch(&self, step: u64) -> u64 {
+        step * self.micro_batches
+    }
+
     /// Refuses impossible values, by name.
     pub(crate) fn check(&self) -> std::result::Result<(), String> {
         let least_one = [
             ("batch", self.batch as u64),
+            ("micro_batches", self.micro_batches),
             ("steps", self.steps),
             ("report_every", self.report_every),
             ("checkpoint_every", self.checkpoint_every),

@@ -65,7 +65,8 @@ pub fn train(config: &DiffusionConfig, settings: &Settings) -> Result<Outcome> {
     };
     let objective = Objective::new(&parts.scheduler, config.min_snr_gamma)?;
     let source = parts.source(config, &stickers, settings, objective.schedule.alphas_cumprod().len())?;
-    let mut batches = Prefetch::start(state.position.step, settings.workers, move |n| source.batch(n))?;
+    let first = config.training.first_batch(state.position.step);
+    let mut batches = Prefetch::start(first, settings.workers, move |n| source.batch(n))?;
     let stage = Stage { training, steps: training.steps, all_steps: training.steps, title: "diffusion" };
     let task = DiffusionTask { samples: parts.samples(config, stickers, settings), objective, parts, device };
     let (state, outcome) = run_stage(state, &task, &mut batches, &stage, settings)?;

@@ -16,6 +16,7 @@ pub mod ema;
 pub mod export;
 pub mod font;
 pub mod init;
+pub mod lanes;
 pub mod latents;
 pub mod muon;
 pub mod optim;

@@ -14,6 +14,7 @@ use super::config::Training;
 use super::curves::{Curves, Row};
 use super::data::Prefetch;
 use super::ema;
+use super::lanes::Lanes;
 use crate::picture::Picture;
 use crate::{Error, Result};
 
@@ -95,7 +96,7 @@ pub struct Stage<'a> {
 ///
 /// # Errors
 /// Those of the task, of saving, and [`Error::Diverged`].
-pub fn run_stage<M: Module, T: Task<M>>(
+pub fn run_stage<M: Module + Send, T: Task<M> + Sync>(
     mut state: TrainState<M>,
     task: &T,
     batches: &mut Prefetch<T::Batch>,
@@ -103,11 +104,13 @@ pub fn run_stage<M: Module, T: Task<M>>(
     settings: &Settings,
 ) -> Result<(TrainState<M>, Outcome)> {
     let mut session = Session::open(stage, settings, state.position.step)?;
+    let lanes = Lanes::new(stage.training.micro_batches, &settings.device)?;
     while state.position.stage_step < stage.steps {
-        let batch = batches.next_batch()?;
+        let batches = (0..stage.training.micro_batches).map(|_| batches.next_batch()).collect::<Result<_>>()?;
         let rate = stage.training.optimizer.rate(state.position.stage_step, stage.steps);
-        let loss = task.loss(&state.model, &batch)?;
-        session.pending.push(update(&mut state, loss, rate, stage.training.ema_decay));
+        let (loss, gradients) = lanes.gradients(&state.model, task, batches)?;
+        update(&mut state, gradients, rate, stage.training.ema_decay);
+        session.pending.push(loss);
         let step = state.position.step;
         let due = |every: u64| step.is_multiple_of(every);
         let stop = session.settings.asked_to_stop(step);
@@ -132,15 +135,13 @@ pub fn run_stage<M: Module, T: Task<M>>(
     Ok((state, Outcome::Finished))
 }
 
-/// One step from a loss; gives the loss back as a plain tensor.
-pub fn update<M: Module>(state: &mut TrainState<M>, loss: Tensor<1>, rate: f64, ema_decay: f64) -> Tensor<1> {
-    let gradients = GradientsParams::from_grads(loss.backward(), &state.model);
+/// One step along `gradients`.
+pub fn update<M: Module>(state: &mut TrainState<M>, gradients: GradientsParams, rate: f64, ema_decay: f64) {
     state.model = state.optimizer.step(rate, state.model.clone(), gradients);
     let decay = ema::decay(state.position.stage_step, ema_decay);
     state.average = ema::update(state.average.clone(), &state.model, decay);
     state.position.step += 1;
     state.position.stage_step += 1;
-    loss.inner()
 }
 
 impl Settings<'_> {
@@ -179,7 +180,7 @@ impl<'a> Session<'a> {
             return Err(Error::Diverged { step });
         }
         let speed = |(instant, from): (Instant, u64)| (step - from) as f64 / instant.elapsed().as_secs_f64().max(1e-9);
-        let samples_per_second = speed(self.reported) * self.stage.training.batch as f64;
+        let samples_per_second = speed(self.reported) * self.stage.training.samples() as f64;
         let left = (self.stage.all_steps.saturating_sub(step)) as f64 / speed(self.started).max(1e-9);
         self.reported = (Instant::now(), step);
         self.curves.push(Row { step, loss, learning_rate, samples_per_second })?;

@@ -42,7 +42,8 @@ pub fn train(config: &ClassifierConfig, settings: &Settings) -> Result<Outcome> 
         }
     };
     let source = Source { stickers: Arc::clone(&stickers), config: config.clone() };
-    let mut batches = Prefetch::start(state.position.step, settings.workers, move |n| source.batch(n))?;
+    let first = training.first_batch(state.position.step);
+    let mut batches = Prefetch::start(first, settings.workers, move |n| source.batch(n))?;
     let stage = Stage { training, steps: training.steps, all_steps: training.steps, title: "classifier" };
     let task = ClassifierTask { stickers, config: config.clone(), sizes, device };
     let (state, outcome) = run_stage(state, &task, &mut batches, &stage, settings)?;
