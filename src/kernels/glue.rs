@@ -9,6 +9,7 @@ use burn_cubecl::CubeBackend;
 use burn_flex::{FlexTensor, Layout};
 
 use super::conv2d::{self, Conv2dSizes};
+use super::geglu as gate;
 use super::group_norm::{self, GroupNormSizes};
 
 /// A convolution without groups: `x` `[batch, in, h, w]`, `weight` `[out, in, kh, kw]`, `bias` `[out]`; `padding` is above
@@ -25,6 +26,11 @@ pub fn normalise(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, groups: usize
     let [batch, channels, height, width] = x.dims();
     let sizes = GroupNormSizes { batch, channels, places: height * width, groups, eps: eps as f32, silu };
     Tensor::from_dispatch(Dispatch::normalise(x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch(), sizes))
+}
+
+/// value · gelu(gate) of `x` `[batch, tokens, 2 · hidden]`, values first: `[batch, tokens, hidden]`.
+pub fn geglu(x: Tensor<3>) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::geglu(x.into_dispatch()))
 }
 
 /// Our operations. The bodies here are burn's own operations, for devices that have nothing better.
@@ -73,6 +79,18 @@ pub trait Kernels: Backend {
         sizes: GroupNormSizes,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         stock::normalise_backward::<Self>(x, weight, bias, dy, sizes)
+    }
+
+    /// See [`geglu`].
+    #[fusion(default)]
+    fn geglu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        stock::geglu::<Self>(x)
+    }
+
+    /// The gradient of its `x`.
+    #[fusion(default)]
+    fn geglu_backward(x: FloatTensor<Self>, dy: FloatTensor<Self>) -> FloatTensor<Self> {
+        stock::geglu_backward::<Self>(x, dy)
     }
 }
 
@@ -128,6 +146,28 @@ impl Kernels for Flex {
             group_norm::group_norm_backward(numbers(&x), numbers(&weight), numbers(&bias), numbers(&dy), &sizes);
         (tensor(dx, x.shape().as_slice()), tensor(dw, &[sizes.channels]), tensor(db, &[sizes.channels]))
     }
+
+    fn geglu(x: FlexTensor) -> FlexTensor {
+        if !all_f32(&[&x]) {
+            return stock::geglu::<Self>(x);
+        }
+        let x = x.to_contiguous();
+        let (mut shape, hidden) = (x.shape().to_vec(), last(&x) / 2);
+        *shape.last_mut().expect("three dimensions") = hidden;
+        tensor(gate::geglu(numbers(&x), hidden), &shape)
+    }
+
+    fn geglu_backward(x: FlexTensor, dy: FlexTensor) -> FlexTensor {
+        if !all_f32(&[&x, &dy]) {
+            return stock::geglu_backward::<Self>(x, dy);
+        }
+        let (x, dy) = (x.to_contiguous(), dy.to_contiguous());
+        tensor(gate::geglu_backward(numbers(&x), numbers(&dy), last(&dy)), x.shape().as_slice())
+    }
+}
+
+fn last(tensor: &FlexTensor) -> usize {
+    *tensor.shape().as_slice().last().expect("at least one dimension")
 }
 
 fn all_f32(tensors: &[&FlexTensor]) -> bool {
@@ -208,6 +248,26 @@ mod stock {
         (B::float_reshape(B::float_mul(dx, rate), shape), dw, db)
     }
 
+    /// The first and the second half of each row of `[batch, tokens, 2 · hidden]`.
+    fn halves<B: Backend>(x: FloatTensor<B>) -> (FloatTensor<B>, FloatTensor<B>) {
+        let shape = x.shape();
+        let (batch, tokens, half) = (shape[0], shape[1], shape[2] / 2);
+        let part = |from: usize| [(0..batch).into(), (0..tokens).into(), (from..from + half).into()];
+        (B::float_slice(x.clone(), &part(0)), B::float_slice(x, &part(half)))
+    }
+
+    pub fn geglu<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+        let (value, gate) = halves::<B>(x);
+        B::float_mul(value, B::gelu(gate))
+    }
+
+    pub fn geglu_backward<B: Backend>(x: FloatTensor<B>, dy: FloatTensor<B>) -> FloatTensor<B> {
+        let (value, gate) = halves::<B>(x);
+        let d_value = B::float_mul(dy.clone(), B::gelu(gate.clone()));
+        let d_gate = B::gelu_backward(gate, B::float_mul(dy, value));
+        B::float_cat(vec![d_value, d_gate], 2)
+    }
+
     /// The normalised numbers in the shape of `x`, and 1 / standard deviation of each group.
     fn normal<B: Backend>(x: FloatTensor<B>, sizes: &GroupNormSizes) -> (FloatTensor<B>, FloatTensor<B>) {
         let shape = x.shape();
@@ -254,6 +314,19 @@ mod differentiated {
     struct Convolve;
     #[derive(Debug)]
     struct Normalise;
+    #[derive(Debug)]
+    struct Geglu;
+
+    impl<B: Kernels> Backward<B, 1> for Geglu {
+        type State = FloatTensor<B>;
+
+        fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+            let dy = gradients.consume::<B>(&ops.node);
+            if let [Some(node)] = ops.parents {
+                gradients.register::<B>(node.id, B::geglu_backward(ops.state, dy));
+            }
+        }
+    }
 
     impl<B: Kernels> Backward<B, 3> for Convolve {
         type State = (FloatTensor<B>, FloatTensor<B>, Conv2dSizes);
@@ -316,6 +389,14 @@ mod differentiated {
                     prep.finish(state, B::normalise(x, weight, bias, sizes))
                 }
                 OpsKind::UnTracked(prep) => prep.finish(B::normalise(x, weight, bias, sizes)),
+            }
+        }
+
+        fn geglu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+            let (x, node) = x.into_parts();
+            match Geglu.prepare::<C>([node]).compute_bound().stateful() {
+                OpsKind::Tracked(prep) => prep.finish(x.clone(), B::geglu(x)),
+                OpsKind::UnTracked(prep) => prep.finish(B::geglu(x)),
             }
         }
     }

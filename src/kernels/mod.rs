@@ -3,11 +3,14 @@
 
 mod blocks;
 mod conv2d;
+mod geglu;
 mod glue;
 mod group_norm;
 mod lanes;
 mod parallel;
 mod product;
+#[cfg(test)]
+mod testing;
 
 pub use blocks::{BLOCK, BlockError, BlockFormat, Blocks};
-pub use glue::{convolve, normalise};
+pub use glue::{convolve, geglu, normalise};
