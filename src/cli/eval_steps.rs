@@ -20,7 +20,7 @@ use crate::train::sheet::sheet;
 #[derive(clap::Args)]
 pub struct EvalSteps {
     /// The model that all others are compared with, in the diffusers folder layout
-    #[arg(long, value_name = "DIR", default_value = "models/stickers")]
+    #[arg(long, value_name = "DIR", default_value = "models/stickers-teacher")]
     teacher: PathBuf,
     /// Another sampler for the teacher, for example dpmpp_2m; may be given several times
     #[arg(long = "teacher-sampler", value_name = "NAME")]

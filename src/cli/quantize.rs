@@ -215,7 +215,7 @@ mod tests {
     use crate::picture::Picture;
     use crate::pipeline::{Request, StepEvent};
 
-    const STICKERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/stickers");
+    const STICKERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/stickers-teacher");
     const PROMPTS: [&str; 6] = [
         "a green fox",
         "a purple butterfly",
