@@ -323,10 +323,11 @@ async function load(signal) {
 
 /** Builds the pipeline ahead of the first request, from files that are kept here already. */
 async function prepare() {
-  status.say("Preparing the model…");
+  const words = "Preparing the model…";
+  status.say(words);
   try {
     await load();
-    if (!jobs.running && engine.loaded) status.rest("Ready.");
+    if (!jobs.running && engine.loaded && line.textContent === words) status.rest("Ready.");
   } catch (error) {
     if (!jobs.running) showTrouble(error, prepare);
   }
