@@ -205,7 +205,8 @@ mod tests {
         let restored = Restored::from_infotext(&Infotext::parse(&text));
         assert_eq!(restored.strength, Some(0.35));
         assert!(restored.notes[0].contains("another picture and a mask"), "{:?}", restored.notes);
-        let hires = "x\nSteps: 20, Sampler: DDIM, CFG scale: 7, Seed: 5, RNG: CPU, Denoising strength: 0.7, Hires upscale: 2";
+        let hires =
+            "x\nSteps: 20, Sampler: DDIM, CFG scale: 7, Seed: 5, RNG: CPU, Denoising strength: 0.7, Hires upscale: 2";
         assert_eq!(Restored::from_infotext(&Infotext::parse(hires)).strength, None);
     }
 

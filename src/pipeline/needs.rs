@@ -108,7 +108,8 @@ mod tests {
         let needs = golden("sd15").needs();
         let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/reference/pipelines/sd15");
         let parts = ["text_encoder/model", "unet/diffusion_pytorch_model", "vae/diffusion_pytorch_model"];
-        let sizes: Vec<usize> = parts.iter().flat_map(|part| sizes(&folder.join(format!("{part}.safetensors")))).collect();
+        let sizes: Vec<usize> =
+            parts.iter().flat_map(|part| sizes(&folder.join(format!("{part}.safetensors")))).collect();
         assert_eq!(needs.weights, (sizes.iter().sum::<usize>() * FLOAT) as u64);
         assert!(needs.largest_buffer >= (sizes.iter().max().unwrap() * FLOAT) as u64);
         assert!(needs.activations >= needs.largest_buffer && needs.activations < 1 << 30, "{needs:?}");
