@@ -2,7 +2,7 @@
 // SHA-256, and a cache keyed by hash, so that a second visit fetches nothing, works without a network,
 // and an old file never meets a new manifest.
 
-import { FileCache } from "./filecache.js";
+import { FileCache, cacheName } from "./filecache.js";
 import { ModelFileError, download, get } from "./download.js";
 
 export { ModelFileError };
@@ -12,18 +12,49 @@ const LISTS = "fourstep-lists"; // the cache of lists and manifests, for visits 
 /**
  * @typedef {{path: string, size: number, sha256: string}} ModelFile size in bytes, sha256 in lower-case hex
  * @typedef {{name: string, licence?: string, files: ModelFile[], examples?: string[],
- *            defaults: {steps: number, guidance_scale: number, width: number, height: number}}} Manifest
+ *            defaults: {steps: number, guidance_scale: number, width: number, height: number},
+ *            needs?: {weights: number, largest_buffer: number, activations: number}}} Manifest
  */
 
 /** Finds a model in `models/index.json` (the first one when `id` is absent) and reads its manifest.
  *  @param {URL} index @returns {Promise<{id: string, base: URL, manifest: Manifest, models: {id: string, name?: string}[]}>} */
 export async function findModel(index, id) {
-  const { models } = await readJson(index, "models/index.json");
-  const entry = id === undefined ? models?.[0] : models?.find((model) => model.id === id);
+  const models = await readIndex(index);
+  const entry = id === undefined ? models[0] : models.find((model) => model.id === id);
   if (!entry)
     throw new ModelFileError(
       id === undefined ? "models/index.json lists no model." : `There is no model called “${id}” here.`,
     );
+  return { ...(await readModel(index, entry)), models };
+}
+
+/** Every model of the list with its size, and whether it is kept here; without those where its manifest cannot be read.
+ *  @returns {Promise<{id: string, name: string, bytes?: number, cached?: boolean}[]>} */
+export async function listModels(index, models) {
+  const described = async (entry) => {
+    const name = entry.name ?? entry.id;
+    try {
+      const model = await readModel(index, entry);
+      const { manifest } = model;
+      return { id: entry.id, name: entry.name ?? manifest.name, bytes: totalBytes(manifest), cached: await isCached(model) };
+    } catch {
+      return { id: entry.id, name }; // said when somebody asks for it
+    }
+  };
+  return Promise.all(models.map(described));
+}
+
+/** Removes the files of a model that are kept here. */
+export async function forgetModel(id) {
+  await caches.delete(cacheName(id));
+}
+
+async function readIndex(index) {
+  const { models } = await readJson(index, "models/index.json");
+  return Array.isArray(models) ? models : [];
+}
+
+async function readModel(index, entry) {
   const base = new URL(entry.path, index);
   const manifest = await readJson(new URL("fourstep.json", base), `models/${entry.path}fourstep.json`);
   if (!Array.isArray(manifest.files) || !manifest.defaults) {
@@ -31,7 +62,7 @@ export async function findModel(index, id) {
       `models/${entry.path}fourstep.json is no model manifest: “files” or “defaults” is missing.`,
     );
   }
-  return { id: entry.id, base, manifest, models };
+  return { id: entry.id, base, manifest };
 }
 
 /** Sum of the file sizes, in bytes. */
@@ -151,7 +182,6 @@ async function matches(bytes, file) {
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("") === file.sha256;
 }
 
-/** A list or manifest: as the server has it, or as it was last seen where no server can be reached. */
 /** A list or manifest from the network, and from an earlier visit where there is none. @throws {ModelFileError} naming it */
 export async function readJson(url, name) {
   const lists = await openLists();

@@ -45,8 +45,8 @@ pub struct ManifestArgs {
 /// Runs the command. The model is loaded once, so that a manifest only ever describes a whole one; it draws the
 /// examples, from which the cheap previews are fitted.
 pub fn run(args: &ManifestArgs) -> Result<()> {
-    let pipeline = Pipeline::load(&DirFiles::new(&args.dir), &Device::flex())?;
     let defaults = Defaults { steps: args.steps, guidance_scale: args.guidance, width: args.size, height: args.size };
+    let pipeline = Pipeline::load(&DirFiles::new(&args.dir), &Device::flex())?.with_defaults(defaults.clone());
     let preview = fit_preview(&pipeline, &args.examples, &defaults)?;
     let manifest = Manifest {
         name: args.name.clone(),
@@ -55,6 +55,7 @@ pub fn run(args: &ManifestArgs) -> Result<()> {
         defaults,
         examples: args.examples.clone(),
         words: args.dir.join(WORDS).exists().then(|| WORDS.to_owned()),
+        needs: Some(pipeline.needs()),
         preview,
     };
     write(&args.dir, &manifest)
