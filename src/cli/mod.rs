@@ -1,5 +1,6 @@
 //! The command line: each command in a file of its own, `run` maps them to exit codes.
 
+mod components;
 mod dataset;
 mod device;
 mod distill;
@@ -9,6 +10,8 @@ mod eval_guidance;
 mod eval_steps;
 mod generate;
 mod manifest;
+mod pack;
+mod plan;
 mod progress;
 mod quantize;
 mod tokenizer;
@@ -32,6 +35,8 @@ enum Command {
     EvalSteps(eval_steps::EvalSteps),
     Generate(generate::Generate),
     Manifest(manifest::ManifestArgs),
+    Pack(pack::PackArgs),
+    Plan(plan::PlanArgs),
     Quantize(quantize::QuantizeArgs),
     Tokenizer(tokenizer::Tokenizer),
     Train(train::Train),
@@ -48,6 +53,8 @@ pub fn run() -> u8 {
         Command::EvalSteps(args) => eval_steps::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Manifest(args) => manifest::run(&args),
+        Command::Pack(args) => pack::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Tokenizer(args) => tokenizer::run(&args),
         Command::Train(args) => train::run(&args),
