@@ -12,7 +12,7 @@ use crate::models::{
     AutoencoderKl, AutoencoderTiny, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, parse,
 };
 use crate::pipeline::vae_bears;
-use crate::weights::{self, Checkpoint, DirFiles, Files, Quantization, Rewrite, Written};
+use crate::weights::{self, Checkpoint, DirFiles, Files, Quantization, QuantizedTensor, Rewrite, Written};
 
 /// A part of a model that has weights.
 #[derive(Clone)]
@@ -83,6 +83,13 @@ impl Component {
         let text = serde_json::to_string_pretty(&config)? + "\n";
         weights::write(&out.join(&config_path), text.as_bytes())?;
         Ok(written)
+    }
+
+    /// What blocks would do to its weights; nothing is written.
+    pub fn measure(&self, files: &DirFiles, format: BlockFormat) -> Result<Vec<QuantizedTensor>> {
+        let checkpoint = self.open(files)?;
+        let rewrite = self.rewrite(&files.read(&self.config())?, &checkpoint, Some(format))?;
+        Ok(rewrite.measure()?)
     }
 
     fn rewrite<'c, 'f>(

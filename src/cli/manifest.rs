@@ -10,7 +10,8 @@ use sha2::{Digest, Sha256};
 
 use super::components::components;
 use crate::pipeline::{
-    Defaults, Family, FileEntry, LatentToRgb, MANIFEST, Manifest, Pipeline, Plan, PlanOptions, Request, StepEvent, small_files,
+    Defaults, Family, FileEntry, LatentToRgb, MANIFEST, Manifest, Pipeline, Plan, PlanOptions, Request, StepEvent,
+    small_files,
 };
 use crate::weights::DirFiles;
 

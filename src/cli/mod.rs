@@ -8,12 +8,14 @@ mod drawing;
 mod eval;
 mod eval_guidance;
 mod eval_steps;
+mod full_width;
 mod generate;
 mod manifest;
 mod pack;
 mod plan;
 mod progress;
 mod quantize;
+mod quantize_report;
 mod tokenizer;
 mod train;
 
@@ -33,6 +35,8 @@ enum Command {
     Eval(eval::Eval),
     EvalGuidance(eval_guidance::EvalGuidance),
     EvalSteps(eval_steps::EvalSteps),
+    #[command(hide = true)]
+    FullWidth(full_width::FullWidth),
     Generate(generate::Generate),
     Manifest(manifest::ManifestArgs),
     Pack(pack::PackArgs),
@@ -51,6 +55,7 @@ pub fn run() -> u8 {
         Command::Eval(args) => eval::run(&args),
         Command::EvalGuidance(args) => eval_guidance::run(&args),
         Command::EvalSteps(args) => eval_steps::run(&args),
+        Command::FullWidth(args) => full_width::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Manifest(args) => manifest::run(&args),
         Command::Pack(args) => pack::run(&args),

@@ -79,8 +79,7 @@ fn make(args: &PackArgs, files: &DirFiles, described: Manifest) -> Result<()> {
 impl PackArgs {
     /// The manifest without its files.
     fn described(&self, files: &DirFiles) -> Result<Manifest> {
-        let old: Option<Manifest> =
-            files.get_small(MANIFEST)?.map(|bytes| parse(MANIFEST, &bytes)).transpose()?;
+        let old: Option<Manifest> = files.get_small(MANIFEST)?.map(|bytes| parse(MANIFEST, &bytes)).transpose()?;
         let Defaults { steps, guidance_scale, width, height } = Pipeline::defaults_of(files)?;
         let folder = self.out.file_name().map(|name| name.to_string_lossy().into_owned());
         let licence = self.licence.clone().or_else(|| old.as_ref().map(|old| old.licence.clone()));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::components::{self, Component, make_room};
-use super::manifest;
+use super::{manifest, quantize_report};
 use crate::kernels::BlockFormat;
 use crate::models::parse;
 use crate::pipeline::{MANIFEST, Manifest};
@@ -24,30 +24,42 @@ pub struct QuantizeArgs {
     #[arg(long, value_parser = format)]
     bits: BlockFormat,
     /// A new or empty folder for the quantized model
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "report")]
+    out: Option<PathBuf>,
     /// Parts of the model to quantize, by the names of their folders [default: all with 8 bits, all but the autoencoder with 4]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     components: Option<Vec<String>>,
+    /// Writes nothing; prints the error of each group of layers, and how far pictures are from the float model's
+    #[arg(long, conflicts_with_all = ["out", "components"])]
+    report: bool,
+    /// Denoising steps of those pictures [default: the model's]
+    #[arg(long, requires = "report")]
+    steps: Option<usize>,
 }
 
 /// Runs the command.
 pub fn run(args: &QuantizeArgs) -> Result<()> {
+    let Some(out) = &args.out else {
+        let report = quantize_report::report(&args.dir, args.bits, args.steps)?;
+        println!("| model | bits | layers | relative error |\n|---|---:|---|---:|");
+        quantize_report::print(&args.dir.display().to_string(), args.bits.bits(), &report);
+        return Ok(());
+    };
     let all = components::components(&DirFiles::new(&args.dir))?;
     let wanted: Vec<Component> = match &args.components {
         None => all.into_iter().filter(|component| component.bears(args.bits)).collect(),
         Some(names) => names.iter().map(|name| components::named(&all, "--components", name)).collect::<Result<_>>()?,
     };
-    make_room(&args.dir, &args.out)?;
-    let made = make(args, &wanted);
+    make_room(&args.dir, out)?;
+    let made = make(args, out, &wanted);
     if made.is_err() {
         // It was empty; half a model would look like a whole one.
-        let _ = std::fs::remove_dir_all(&args.out);
+        let _ = std::fs::remove_dir_all(out);
     }
     made
 }
 
-fn make(args: &QuantizeArgs, components: &[Component]) -> Result<()> {
+fn make(args: &QuantizeArgs, out: &Path, components: &[Component]) -> Result<()> {
     let files = DirFiles::new(&args.dir);
     let mut old_weights = BTreeSet::new();
     for component in components {
@@ -55,14 +67,14 @@ fn make(args: &QuantizeArgs, components: &[Component]) -> Result<()> {
         old_weights.extend(checkpoint.parts().iter().map(|path| args.dir.join(path)));
         old_weights.insert(args.dir.join(checkpoint.file()));
     }
-    copy(&args.dir, &args.out, &old_weights)?;
-    let lines = components.iter().map(|component| quantize(component, &files, &args.out, args.bits));
+    copy(&args.dir, out, &old_weights)?;
+    let lines = components.iter().map(|component| quantize(component, &files, out, args.bits));
     let lines = lines.collect::<Result<Vec<_>>>()?;
     println!("{:<14} {:>8} {:>8} {:>9} {:>12}   worst layers", "component", "MB", "MB then", "of before", "rel. error");
     lines.iter().for_each(|line| println!("{line}"));
     let Some(bytes) = files.get(MANIFEST)? else { return Ok(()) };
     let old: Manifest = parse(MANIFEST, &bytes)?;
-    manifest::write(&args.out, &manifest::described(&args.out, old)?)
+    manifest::write(out, &manifest::described(out, old)?)
 }
 
 /// Eight or four bits, as an argument says them.
@@ -150,7 +162,9 @@ mod tests {
         let args = QuantizeArgs {
             dir: STICKERS.into(),
             bits: BlockFormat::from_bits(bits).unwrap(),
-            out: out.path().into(),
+            out: Some(out.path().into()),
+            report: false,
+            steps: None,
             components: components.map(|names| names.iter().map(|name| name.to_string()).collect()),
         };
         run(&args).unwrap();

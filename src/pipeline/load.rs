@@ -123,6 +123,7 @@ impl Pipeline {
         let parts = [family.encoders(), &[Part::Unet]].concat();
         loras.iter().try_for_each(|lora| lora.check_parts(&parts))?;
         let unet_config: UNet2DConditionConfig = parse(UNET, &files.read(UNET)?)?;
+        unet_config.check(UNET)?;
         let texts = family.encoders().iter().map(|part| TextFiles::read(files, *part)).collect::<Result<Vec<_>>>()?;
         check_widths(family, &unet_config, &texts)?;
         if negative_prompt_in_context {
@@ -209,6 +210,7 @@ impl TextFiles {
         let tokenizer = load_tokenizer(files, &part.folder().replace("text_encoder", "tokenizer"))?;
         let file = Self::file(part);
         let config: ClipTextConfig = parse(&file, &files.read(&file)?)?;
+        config.check(&file)?;
         let problem = |reason: String| Err(Error::Config { file: file.clone(), reason });
         let (length, places) = (tokenizer.model_max_length(), config.max_position_embeddings);
         if length > places {
@@ -350,7 +352,7 @@ pub(super) fn defaults_for(
         let manifest: Manifest = parse(MANIFEST, &bytes)?;
         return Ok(manifest.defaults);
     }
-    let size = unet.sample_size().unwrap_or(64) * scale;
+    let size = unet.sample_size().unwrap_or(64).saturating_mul(scale);
     let (steps, guidance_scale) = match family {
         Family::StableDiffusion => (50, 7.5),
         Family::LatentConsistency => (4, 8.5),

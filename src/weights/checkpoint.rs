@@ -88,7 +88,8 @@ impl<'a> Checkpoint<'a> {
                 }
             }
         }
-        let is_there = |name: &String| rename::is_buffer(name) || this.tensors.contains_key(&rename::present_name(name));
+        let is_there =
+            |name: &String| rename::is_buffer(name) || this.tensors.contains_key(&rename::present_name(name));
         match map.iter().find(|(name, _)| !is_there(name)) {
             Some((name, shard)) => {
                 Err(Error::MissingTensor { file: format!("{folder}{shard}"), name: name.to_string() })

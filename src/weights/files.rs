@@ -136,6 +136,11 @@ impl MemoryFiles {
     pub fn insert(&mut self, path: impl Into<String>, bytes: Vec<u8>) {
         self.0.insert(path.into(), bytes);
     }
+
+    /// Removes a file, if it is there.
+    pub fn remove(&mut self, path: &str) {
+        self.0.remove(path);
+    }
 }
 
 impl Files for MemoryFiles {

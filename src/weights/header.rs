@@ -43,11 +43,7 @@ impl Header {
     /// # Errors
     /// [`Error::BadFile`] for something that is no safetensors file, one that is cut off, and tensors that overlap, leave
     /// gaps, stand there twice, or are not as long as their shape says.
-    pub fn read<'a>(
-        file: &str,
-        size: u64,
-        range: impl Fn(u64, usize) -> Result<Cow<'a, [u8]>>,
-    ) -> Result<Self> {
+    pub fn read<'a>(file: &str, size: u64, range: impl Fn(u64, usize) -> Result<Cow<'a, [u8]>>) -> Result<Self> {
         let bad = |reason: String| Error::BadFile { file: file.to_string(), reason };
         if size < PREFIX {
             return Err(bad(format!("truncated or no safetensors file: only {size} bytes")));
@@ -170,7 +166,8 @@ impl<'de> Deserialize<'de> for Entries {
                         entries.metadata = map.next_value()?;
                         continue;
                     }
-                    let entry = map.next_value().map_err(|error| A::Error::custom(format!("tensor {name}: {error}")))?;
+                    let entry =
+                        map.next_value().map_err(|error| A::Error::custom(format!("tensor {name}: {error}")))?;
                     entries.tensors.push((name, entry));
                 }
                 Ok(entries)

@@ -12,8 +12,8 @@ use safetensors::Dtype;
 use super::quantized::{SCALE, is_edge};
 use super::write::{Planned, write_sharded, write_to};
 use super::{Checkpoint, Wanted, wanted};
-use crate::kernels::{BLOCK, BlockFormat, Blocks};
 use crate::Result;
+use crate::kernels::{BLOCK, BlockFormat, Blocks};
 
 /// A safetensors file with quantized weights.
 pub struct QuantizedFile {
@@ -145,6 +145,14 @@ impl<'c, 'a> Rewrite<'c, 'a> {
     pub fn write(self, dir: &Path, file: &str, limit: u64) -> Result<Written> {
         let files = write_sharded(dir, file, &self.tensors(), limit, &mut |tensor| self.bytes(tensor))?;
         Ok(Written { files, tensors: self.changes.into_inner() })
+    }
+
+    /// What is quantized, without writing it.
+    ///
+    /// # Errors
+    /// Those of [`Self::bytes`].
+    pub fn measure(&self) -> Result<Vec<QuantizedTensor>> {
+        self.layers.iter().map(|(name, shape)| Ok(self.quantize_one(name, shape)?.1)).collect()
     }
 
     fn quantize_one(&self, name: &str, shape: &[usize]) -> Result<(Blocks, QuantizedTensor)> {

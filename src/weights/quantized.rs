@@ -152,7 +152,8 @@ impl Checkpoint<'_> {
     fn check_announced(&self, name: &str, format: BlockFormat) -> Result<()> {
         let bits = format.bits();
         if let Some(other) = self.quantize.filter(|other| *other != format) {
-            let reason = format!("in {bits} bits already; for {} bits, take the float weights it was made from", other.bits());
+            let reason =
+                format!("in {bits} bits already; for {} bits, take the float weights it was made from", other.bits());
             return Err(self.bad(name, &reason));
         }
         match &self.quantization {
@@ -363,7 +364,7 @@ mod tests {
         }
         let bytes = quantized(BlockFormat::Q4_0);
         let error = quantize(&Net::new(), &Checkpoint::parse("x", &bytes).unwrap(), BlockFormat::Q8_0).err().unwrap();
-        assert!(error.to_string().contains("linear.weight: quantized already"), "{error}");
+        assert!(error.to_string().contains("weight: quantized already"), "{error}");
     }
 
     #[test]

@@ -22,9 +22,9 @@ pub(super) struct Index {
 /// [`Error::BadFile`] for something else than an index, an index of nothing, and files elsewhere than beside it.
 pub(super) fn parse_index(file: &str, bytes: &[u8]) -> Result<BTreeMap<String, String>> {
     let bad = |reason: String| Error::BadFile { file: file.to_string(), reason };
-    let index: Index =
-        serde_json::from_slice(bytes).map_err(|error| bad(format!("no index of shards ({error})")))?;
-    let odd = |name: &&String| !name.ends_with(".safetensors") || name.contains(['/', '\\', ':']) || name.starts_with('.');
+    let index: Index = serde_json::from_slice(bytes).map_err(|error| bad(format!("no index of shards ({error})")))?;
+    let odd =
+        |name: &&String| !name.ends_with(".safetensors") || name.contains(['/', '\\', ':']) || name.starts_with('.');
     match index.weight_map.values().find(odd) {
         Some(name) => Err(bad(format!("the shard {name:?} is no safetensors file beside it"))),
         None if index.weight_map.is_empty() => Err(bad("no index of shards (its weight_map is empty)".to_string())),

@@ -115,6 +115,7 @@ impl Plan {
         let family = Index::read(files)?.family;
         let device = Device::flex();
         let unet_config: UNet2DConditionConfig = parse(UNET, &files.read(UNET)?)?;
+        unet_config.check(UNET)?;
         let texts = family.encoders().iter().map(|part| TextFiles::read(files, *part)).collect::<Result<Vec<_>>>()?;
         let vae = VaeConfig::read(files)?;
         let defaults = defaults_for(files, family, &unet_config, vae.scale())?;
@@ -214,8 +215,16 @@ impl VaeConfig {
         let bytes = files.read(VAE)?;
         let value: Value = parse(VAE, &bytes)?;
         match value["_class_name"].as_str() {
-            Some("AutoencoderTiny") => Ok(Self::Tiny(parse(VAE, &bytes)?)),
-            Some("AutoencoderKL") => Ok(Self::Kl(parse(VAE, &bytes)?)),
+            Some("AutoencoderTiny") => {
+                let config: AutoencoderTinyConfig = parse(VAE, &bytes)?;
+                config.check(VAE)?;
+                Ok(Self::Tiny(config))
+            }
+            Some("AutoencoderKL") => {
+                let config: AutoencoderKlConfig = parse(VAE, &bytes)?;
+                config.check(VAE)?;
+                Ok(Self::Kl(config))
+            }
             other => {
                 let reason = format!("_class_name = {other:?}, expected AutoencoderKL or AutoencoderTiny");
                 Err(Error::Config { file: VAE.into(), reason })
@@ -319,9 +328,9 @@ mod tests {
 
     #[test]
     fn sizes_that_cannot_be_drawn_are_named() {
-        let options = PlanOptions { size: Some((100, 64)), quantize: None };
+        let options = PlanOptions { size: Some((101, 64)), quantize: None };
         let error = Plan::read(&DirFiles::new(STICKERS), &options).unwrap_err().to_string();
-        assert!(error.contains("100 x 64"), "{error}");
+        assert!(error.contains("101 x 64"), "{error}");
     }
 
     #[test]
