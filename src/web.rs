@@ -8,37 +8,20 @@ use js_sys::{Array, Float32Array, Function, Object, Promise, Reflect, Uint8Clamp
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
+use crate::kernels::BlockFormat;
 use crate::picture::Picture;
-use crate::pipeline::{LatentToRgb, MANIFEST, Manifest, Pipeline, Request, StepEvent};
+use crate::pipeline::{LatentToRgb, LoadOptions, MANIFEST, Manifest, Pipeline, Request, StepEvent};
 use crate::random::{Generator, Mt19937};
 use crate::schedulers;
+use crate::webfiles::JsFiles;
 use crate::webrequest::{Settings, Toward};
-use crate::weights::{Files, MemoryFiles};
+use crate::weights::Files;
 use crate::{Error, Result};
 
 /// Runs once when the module is instantiated: panics are shown in the console with their message.
 #[wasm_bindgen(start)]
 pub fn start() {
     console_error_panic_hook::set_once();
-}
-
-/// A model's files, as the page fetched them.
-#[wasm_bindgen(js_name = Files)]
-#[derive(Default)]
-pub struct JsFiles(MemoryFiles);
-
-#[wasm_bindgen(js_class = Files)]
-impl JsFiles {
-    /// Without files.
-    #[wasm_bindgen(constructor)]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a file under its path in the model's folder.
-    pub fn insert(&mut self, path: String, bytes: Vec<u8>) {
-        self.0.insert(path, bytes);
-    }
 }
 
 /// A model, ready to draw.
@@ -53,15 +36,19 @@ pub struct JsPipeline {
 
 #[wasm_bindgen(js_class = Pipeline)]
 impl JsPipeline {
-    /// Loads a model on `device`: "wgpu" or "cpu". Throws an `Error` that names what is wrong.
-    pub async fn load(files: JsFiles, device: String) -> std::result::Result<JsPipeline, JsError> {
+    /// Loads a model on `device`: "wgpu" or "cpu"; float weights are put into blocks of `bits` (8 or 4) on the way, where
+    /// that is given. Throws an `Error` that names what is wrong.
+    pub async fn load(files: JsFiles, device: String, bits: Option<u32>) -> std::result::Result<JsPipeline, JsError> {
+        let known =
+            |bits| BlockFormat::from_bits(bits).ok_or_else(|| Error::Request(format!("bits = {bits}: use 8 or 4")));
+        let quantize = bits.map(known).transpose()?;
         let device = match device.as_str() {
             "cpu" => Device::flex(),
             "wgpu" => wgpu().await?,
             other => return Err(Error::Request(format!("device = {other}: use wgpu or cpu")).into()),
         };
-        let pipeline = Pipeline::load(&files.0, &device)?;
-        let manifest = files.0.get(MANIFEST)?.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
+        let pipeline = Pipeline::load_with(&files, &LoadOptions { loras: &[], quantize }, &device)?;
+        let manifest = files.get_small(MANIFEST)?.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
         Ok(Self { pipeline, preview: manifest.and_then(|manifest| manifest.preview), estimates: RefCell::default() })
     }
 

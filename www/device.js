@@ -6,7 +6,7 @@
  *   absent: the browser has no WebGPU; none: it has, but found no adapter; software: a CPU plays the adapter. `buffer`:
  *   the largest buffer that the adapter binds, `memory`: the machine's, where the browser tells; both in bytes.
  * @typedef {{bytes: number, needs?: {weights: number, largest_buffer: number, activations: number}}} Demand
- *   a model's files, and what it needs (src/pipeline/needs.rs), in bytes
+ *   a model's files, and what it needs (src/pipeline/plan/mod.rs), in bytes
  * @typedef {'auto'|'wgpu'|'cpu'} Choice
  */
 

@@ -7,6 +7,7 @@ import { ModelFileError, download, get } from "./download.js";
 
 export { ModelFileError };
 
+const IN_MEMORY = 300 * 2 ** 20; // bytes of files that are fetched and checked at once
 const LISTS = "fourstep-lists"; // the cache of lists and manifests, for visits without a network
 
 /**
@@ -79,10 +80,11 @@ export async function isCached(model) {
 }
 
 /**
- * Every file of the model, checked against the manifest.
+ * Every file of the model, checked against the manifest. While it is checked a file is in memory, afterwards the browser
+ * keeps it where it likes, so that a model larger than the memory can be read.
  * @param {(progress: {loaded: number, total: number, secondsLeft: number | null}) => void} onProgress in bytes;
  *        seconds left as the network went so far, null while that is unknown
- * @returns {Promise<{files: {path: string, bytes: Uint8Array}[], warnings: string[]}>}
+ * @returns {Promise<{files: {path: string, blob: Blob}[], warnings: string[]}>}
  * @throws {ModelFileError} naming the first file that is missing, truncated or altered
  */
 export async function loadFiles(model, { signal, onProgress }) {
@@ -98,12 +100,43 @@ export async function loadFiles(model, { signal, onProgress }) {
   const job = { model, cache, warnings, signal: stop.signal, progress: new Progress(model.manifest, onProgress) };
   try {
     await cache?.keepOnly(model.manifest.files); // first, since the room may be needed
-    const files = await Promise.all(model.manifest.files.map((file) => loadFile(job, file)));
+    const files = await inTurn(model.manifest.files, (file) => loadFile(job, file));
     return { files, warnings: [...warnings] };
   } catch (error) {
     stop.abort(error);
     throw error;
   }
+}
+
+/** Hands files to the wasm module, which reads ranges of them as it needs them; in a worker only.
+ *  @param {{stream: (path: string, size: number, read: (from: number, length: number) => Uint8Array) => void}} store its Files
+ *  @param {{path: string, blob: Blob}[]} files blobs, or files that somebody picked */
+export function fill(store, files) {
+  const reader = new FileReaderSync();
+  for (const { path, blob } of files) {
+    const read = (from, length) => new Uint8Array(reader.readAsArrayBuffer(blob.slice(from, from + length)));
+    store.stream(path, blob.size, read);
+  }
+}
+
+/** Loads every file, as many at once as have IN_MEMORY bytes together, and one at least; the results are in order. */
+async function inTurn(files, load) {
+  const results = [];
+  const running = new Set();
+  let held = 0;
+  for (const [index, file] of files.entries()) {
+    while (running.size > 0 && held + file.size > IN_MEMORY) await Promise.race(running);
+    held += file.size;
+    const task = load(file).then((result) => {
+      results[index] = result;
+      held -= file.size;
+      running.delete(task);
+    });
+    task.catch(() => {}); // the first failure is thrown from here; the others are its consequences
+    running.add(task);
+  }
+  await Promise.all(running);
+  return results;
 }
 
 /** Bytes that are here, of all, and the time that the rest may take. */
@@ -141,13 +174,13 @@ async function loadFile(job, file) {
   const kept = (await job.cache?.read(file, bytes)) ?? 0;
   job.progress.add(kept, false);
   if (kept < file.size) await fetchRest(job, file, bytes, kept);
-  if (await matches(bytes, file)) return { path: file.path, bytes };
+  if (await matches(bytes, file)) return { path: file.path, blob: new Blob([bytes]) };
   await job.cache?.forget(file);
   if (kept > 0) {
     // What was kept may be the altered part: the whole file once more.
     job.progress.add(-file.size, false);
     await fetchRest(job, file, bytes, 0);
-    if (await matches(bytes, file)) return { path: file.path, bytes };
+    if (await matches(bytes, file)) return { path: file.path, blob: new Blob([bytes]) };
     await job.cache?.forget(file);
   }
   throw new ModelFileError(

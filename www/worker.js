@@ -3,7 +3,7 @@
 
 import { Ask, Cause, Tell } from "./messages.js";
 import { misfit, probe, watchDevices } from "./device.js";
-import { ModelFileError, findModel, forgetModel, isCached, listModels, loadFiles, readJson, totalBytes } from "./modelfiles.js";
+import { ModelFileError, fill, findModel, forgetModel, isCached, listModels, loadFiles, readJson, totalBytes } from "./modelfiles.js";
 
 const MODELS = new URL("../models/index.json", import.meta.url);
 const DEVICE_ERROR = /^device: (?!no WebGPU device)/; // as src/error.rs words it
@@ -89,7 +89,7 @@ async function load({ id, model: wanted, device }, signal) {
   const { Files, Pipeline } = await starting;
   signal.throwIfAborted();
   const store = new Files();
-  for (const { path, bytes } of files) store.insert(path, bytes);
+  fill(store, files);
   store.insert("fourstep.json", new TextEncoder().encode(JSON.stringify(model.manifest)));
   pipeline = await Pipeline.load(store, device);
   return { device, warnings, defaults: pipeline.defaults(), cached: await isCached(model) };
