@@ -1,12 +1,12 @@
 //! CLIP's text encoder (Radford et al., 2021), as transformers' `CLIPTextModel` and `CLIPTextModelWithProjection`.
 
 use burn::module::{Module, Param};
-use burn::tensor::ops::AttentionModuleOptions;
 use burn::tensor::{Device, Int, Tensor, TensorData, module};
 use serde::{Deserialize, Serialize};
 
 use super::config::invalid;
 use crate::Result;
+use crate::kernels::attend;
 use crate::nn::{self, Activation, LayerNorm, Linear};
 
 /// `text_encoder/config.json`.
@@ -246,10 +246,8 @@ pub struct ClipAttention {
 
 impl ClipAttention {
     fn forward(&self, x: Tensor<3>, heads: usize) -> Tensor<3> {
-        let split = |linear: &Linear| nn::split_heads(linear.forward(x.clone()), heads);
-        let options = AttentionModuleOptions { is_causal: true, ..Default::default() };
-        let (q, k, v) = (split(&self.q_proj), split(&self.k_proj), split(&self.v_proj));
-        self.out_proj.forward(nn::join_heads(module::attention(q, k, v, None, None, options)))
+        let (q, k) = (self.q_proj.forward(x.clone()), self.k_proj.forward(x.clone()));
+        self.out_proj.forward(attend(q, k, self.v_proj.forward(x), heads, true))
     }
 }
 

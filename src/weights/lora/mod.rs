@@ -148,6 +148,11 @@ impl Updates<'_> {
         together
     }
 
+    /// Whether there is something for a weight.
+    pub(super) fn touch(&self, name: &str) -> bool {
+        self.0.contains_key(name)
+    }
+
     /// `weight` of that name with its updates.
     ///
     /// # Errors
