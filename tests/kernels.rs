@@ -71,7 +71,7 @@ const FORMATS: [BlockFormat; 2] = [BlockFormat::Q8_0, BlockFormat::Q4_0];
 #[test]
 fn products_agree_on_every_device_and_in_every_format() {
     let (cpu, gpu) = (Device::flex(), gpu());
-    for seed in 0..24 {
+    for seed in 0..12 {
         let mut draw = Draw::new(seed);
         let (batch, most) = (draw.size(3), draw.pick(&[4, 30, 150]));
         let (tokens, inner, columns) = (draw.size(most), draw.size(200), draw.size(200));
@@ -98,7 +98,7 @@ fn products_agree_on_every_device_and_in_every_format() {
 #[test]
 fn convolutions_agree_on_every_device_and_in_every_format() {
     let (cpu, gpu) = (Device::flex(), gpu());
-    for seed in 100..124 {
+    for seed in 100..112 {
         let mut draw = Draw::new(seed);
         let (batch, kernel, stride) = (draw.size(2), draw.pick(&[[1, 1], [3, 3]]), draw.pick(&[1, 2]));
         let channels_in = match draw.pick(&[true, false]) {
@@ -131,7 +131,7 @@ fn convolutions_agree_on_every_device_and_in_every_format() {
 
 #[test]
 fn group_norms_agree_on_every_device() {
-    for seed in 200..216 {
+    for seed in 200..210 {
         let mut draw = Draw::new(seed);
         let (batch, groups, each) = (draw.size(3), draw.pick(&[1, 3, 32]), draw.size(4));
         let most = draw.pick(&[4, 20, 60]);
@@ -155,10 +155,10 @@ fn group_norms_agree_on_every_device() {
 
 #[test]
 fn attention_agrees_on_every_device() {
-    for seed in 300..324 {
+    for seed in 300..312 {
         let mut draw = Draw::new(seed);
         let (batch, heads) = (draw.size(2), draw.size(3));
-        let features = draw.pick(&[16, 21, 40, 64, 80, 160]);
+        let features = draw.pick(&[16, 21, 40, 160]);
         let causal = draw.pick(&[true, false]);
         let queries = draw.size(150);
         let keys = if causal { queries } else { draw.size(150) };

@@ -15,5 +15,5 @@ mod product;
 mod tile;
 
 pub use blocks::{BLOCK, BlockError, BlockFormat, Blocks};
-pub use glue::{PackedWeight, attend, convolve, convolve_packed, multiply, multiply_packed, normalise};
+pub use glue::{PackedWeight, attend, convolve, convolve_packed, largest_buffer, multiply, multiply_packed, normalise};
 pub use packed::{Packing, code_words, scale_words};

@@ -60,6 +60,10 @@ impl Kernels for CubeBackend {
         group_norm::gpu::group_norm(x, weight, bias, &sizes)
     }
 
+    fn largest_buffer(x: CubeTensor) -> u64 {
+        x.client.properties().memory.max_page_size
+    }
+
     fn attend(q: CubeTensor, k: CubeTensor, v: CubeTensor, sizes: AttentionSizes) -> CubeTensor {
         if !all_f32(&[&q, &k, &v]) {
             return stock::attend::<Self>(q, k, v, sizes);

@@ -107,6 +107,11 @@ pub fn attend(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize, causal: bo
     Tensor::from_dispatch(Dispatch::attend(q.into_dispatch(), k.into_dispatch(), v.into_dispatch(), sizes))
 }
 
+/// Bytes that one buffer of a tensor's device may have: 128 MiB is what WebGPU promises.
+pub fn largest_buffer<const D: usize>(on: &Tensor<D>) -> u64 {
+    Dispatch::largest_buffer(on.clone().into_dispatch())
+}
+
 /// Our operations. The bodies here are burn's own operations, for devices that have nothing better.
 #[backend_extension(Cube, Flex, Autodiff: cfg(feature = "native"), Fusion: cfg(feature = "vulkan"))]
 pub trait Kernels: Backend {
@@ -190,6 +195,12 @@ pub trait Kernels: Backend {
         sizes: GroupNormSizes,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         stock::normalise_backward::<Self>(x, weight, bias, dy, sizes)
+    }
+
+    /// See [`largest_buffer`].
+    #[fusion(default)]
+    fn largest_buffer(_x: FloatTensor<Self>) -> u64 {
+        u64::MAX
     }
 
     /// See [`attend`].
