@@ -1,16 +1,24 @@
-//! Kernels of our own, each a plain function on the processor; `glue` makes operations of burn's tensors of them. And
-//! block-quantized numbers.
+//! Kernels of our own, each for the GPU and as a plain function on the processor; `glue` makes operations of burn's tensors
+//! of them. And block-quantized numbers, which the kernels widen as they go.
 
+mod attention;
 mod blocks;
 mod conv2d;
 mod geglu;
 mod glue;
 mod group_norm;
 mod lanes;
+mod launch;
+mod matmul;
+mod packed;
 mod parallel;
 mod product;
 #[cfg(test)]
 mod testing;
+mod tile;
 
 pub use blocks::{BLOCK, BlockError, BlockFormat, Blocks};
-pub use glue::{convolve, geglu, normalise};
+pub use glue::{
+    PackedWeight, attend, convolve, convolve_packed, geglu, largest_buffer, multiply, multiply_packed, normalise,
+};
+pub use packed::{Packing, code_words, scale_words};

@@ -4,6 +4,7 @@ mod autoencoder_kl;
 mod autoencoder_tiny;
 mod clip;
 mod config;
+mod tiling;
 mod unet;
 mod vae;
 
@@ -11,5 +12,6 @@ pub use autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
 pub use autoencoder_tiny::{AutoencoderTiny, AutoencoderTinyConfig, Layer as AutoencoderTinyLayer};
 pub use clip::{ClipTextConfig, ClipTextModel, ClipTextOutput};
 pub use config::{PerBlock, parse};
+pub use tiling::Tiling;
 pub use unet::{AddedConditions, UNet2DConditionConfig, UNet2DConditionModel, guidance_scale_embedding};
 pub use vae::Vae;

@@ -4,7 +4,8 @@ use burn::tensor::{Device, Tensor};
 use serde_json::Value;
 
 use super::config::{invalid, parse};
-use super::{AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig};
+use super::{AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig, Tiling};
+use crate::kernels;
 use crate::Result;
 use crate::weights::{self, Checkpoint, Quantization};
 
@@ -89,11 +90,52 @@ impl Vae {
     }
 
     /// The UNet's latents `[batch, c, h, w]` to pictures `[batch, 3, h·f, w·f]`, about in [-1, 1], not clamped.
+    ///
+    /// In tiles where a whole picture's activations would not fit into one buffer of the device.
     pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
+        let [batch, _, height, width] = latents.dims();
+        let fits = |height, width| self.largest_activation(batch, [height, width]) <= kernels::largest_buffer(&latents);
+        if fits(height, width) {
+            return self.decode_whole(latents);
+        }
+        let sides = std::iter::successors(Some(height.max(width) / 2), |side| Some(side / 2));
+        let side = sides.take_while(|side| *side > 0).find(|side| fits(*side, *side)).unwrap_or(1);
+        self.decode_tiled(latents, &Tiling::new(side * self.scale(), self.scale()))
+    }
+
+    /// As [`Self::decode`], in tiles in any case.
+    pub fn decode_tiled(&self, latents: Tensor<4>, tiling: &Tiling) -> Tensor<4> {
+        tiling.decode(latents, |tile| self.decode_whole(tile))
+    }
+
+    fn decode_whole(&self, latents: Tensor<4>) -> Tensor<4> {
         let latents = latents / self.scaling_factor();
         match self {
             Self::Kl(vae, _) => vae.decode(latents),
             Self::Tiny(vae, _) => vae.decode(latents),
+        }
+    }
+
+    /// Bytes of the largest tensor on the way from latents of that height and width to pictures.
+    pub fn largest_activation(&self, batch: usize, [height, width]: [usize; 2]) -> u64 {
+        let channels = match self {
+            Self::Kl(_, config) => &config.block_out_channels,
+            Self::Tiny(_, config) => &config.decoder_block_out_channels,
+        };
+        // A level's channels are still there when its picture has grown to the size of the level above.
+        let pixels = (height * width * self.scale() * self.scale()) as u64;
+        let level = |(i, channels): (usize, &usize)| *channels as u64 * pixels >> (2 * i.saturating_sub(1));
+        channels.iter().enumerate().map(level).max().unwrap_or_default() * batch as u64 * 4
+    }
+
+    /// Tiles as diffusers cuts them: of the size that the autoencoder was trained for.
+    pub fn tiling(&self) -> Tiling {
+        match self {
+            Self::Kl(_, config) => {
+                let side = config.rest.get("sample_size").and_then(Value::as_u64).unwrap_or(512);
+                Tiling::new(side as usize, self.scale())
+            }
+            Self::Tiny(..) => Tiling { tile_overlap_factor: 0.125, ..Tiling::new(512, self.scale()) },
         }
     }
 }

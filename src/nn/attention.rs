@@ -1,10 +1,10 @@
 //! Multi-head attention (Vaswani et al., 2017), as `diffusers.models.attention_processor.Attention`.
 
 use burn::module::Module;
-use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Device, Tensor, module};
+use burn::tensor::{Device, Tensor};
 
 use super::{GroupNorm, Linear};
+use crate::kernels::attend;
 
 /// Sizes of an [`Attention`].
 #[derive(Clone, Debug)]
@@ -57,11 +57,8 @@ impl Attention {
 
     /// `x` `[batch, tokens, query_dim]`; `context` `[batch, tokens', context_dim]`, `x` itself for self-attention.
     pub fn forward(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
-        let q = split_heads(self.to_q.forward(x), self.heads);
-        let k = split_heads(self.to_k.forward(context.clone()), self.heads);
-        let v = split_heads(self.to_v.forward(context), self.heads);
-        let attended = module::attention(q, k, v, None, None, AttentionModuleOptions::default());
-        self.to_out[0].forward(join_heads(attended))
+        let (k, v) = (self.to_k.forward(context.clone()), self.to_v.forward(context));
+        self.to_out[0].forward(attend(self.to_q.forward(x), k, v, self.heads, false))
     }
 
     /// Self-attention over the places of a picture `[batch, channels, h, w]`, normalised first, added to it.
@@ -75,16 +72,4 @@ impl Attention {
         let attended = self.forward(tokens.clone(), tokens);
         x + attended.swap_dims(1, 2).reshape([batch, channels, height, width])
     }
-}
-
-/// `[batch, tokens, heads · d]` to `[batch, heads, tokens, d]`.
-pub(crate) fn split_heads(x: Tensor<3>, heads: usize) -> Tensor<4> {
-    let [batch, tokens, features] = x.dims();
-    x.reshape([batch, tokens, heads, features / heads]).swap_dims(1, 2)
-}
-
-/// `[batch, heads, tokens, d]` to `[batch, tokens, heads · d]`.
-pub(crate) fn join_heads(x: Tensor<4>) -> Tensor<3> {
-    let [batch, heads, tokens, d] = x.dims();
-    x.swap_dims(1, 2).reshape([batch, tokens, heads * d])
 }

@@ -3,7 +3,8 @@
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
 
-use crate::kernels::convolve;
+use super::Packed;
+use crate::kernels::{convolve, convolve_packed};
 
 /// Convolution over `[batch, channels, height, width]`.
 #[derive(Module, Debug)]
@@ -12,6 +13,8 @@ pub struct Conv2d {
     pub weight: Param<Tensor<4>>,
     /// `[channels_out]`.
     pub bias: Option<Param<Tensor<1>>>,
+    /// The weight, where it is in blocks.
+    pub packed: Packed,
     stride: usize,
     padding_begin: usize,
     padding_end: usize,
@@ -23,6 +26,7 @@ impl Conv2d {
         Self {
             weight: super::parameter([channels_out, channels_in, kernel, kernel], device),
             bias: Some(super::parameter([channels_out], device)),
+            packed: Packed::none(device),
             stride: 1,
             padding_begin: kernel / 2,
             padding_end: kernel / 2,
@@ -46,11 +50,15 @@ impl Conv2d {
 
     /// `[batch, channels_in, h, w]` to `[batch, channels_out, h', w']`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
-        let weight = self.weight.val();
+        let shape = self.weight.lazy_shape();
         let bias = match &self.bias {
             Some(bias) => bias.val(),
-            None => Tensor::zeros([weight.dims()[0]], &weight.device()),
+            None => Tensor::zeros([shape[0]], &x.device()),
         };
-        convolve(x, weight, bias, self.stride, [self.padding_begin, self.padding_end])
+        let padding = [self.padding_begin, self.padding_end];
+        match self.packed.weight(&shape) {
+            Some(weight) => convolve_packed(x, weight, [shape[2], shape[3]], bias, self.stride, padding),
+            None => convolve(x, self.weight.val(), bias, self.stride, padding),
+        }
     }
 }

@@ -1,7 +1,10 @@
 //! The affine layer.
 
 use burn::module::{Module, Param};
-use burn::tensor::{Device, Tensor, module};
+use burn::tensor::{Device, Tensor};
+
+use super::Packed;
+use crate::kernels::{multiply, multiply_packed};
 
 /// y = x · weightᵀ + bias, with the weight as PyTorch stores it.
 #[derive(Module, Debug)]
@@ -10,6 +13,8 @@ pub struct Linear {
     pub weight: Param<Tensor<2>>,
     /// `[d_output]`.
     pub bias: Option<Param<Tensor<1>>>,
+    /// The weight, where it is in blocks.
+    pub packed: Packed,
 }
 
 impl Linear {
@@ -21,11 +26,15 @@ impl Linear {
 
     /// A layer from `d_input` to `d_output` features without a bias.
     pub fn without_bias(d_input: usize, d_output: usize, device: &Device) -> Self {
-        Self { weight: super::parameter([d_output, d_input], device), bias: None }
+        Self { weight: super::parameter([d_output, d_input], device), bias: None, packed: Packed::none(device) }
     }
 
     /// `[..., d_input]` to `[..., d_output]`.
     pub fn forward<const D: usize>(&self, x: Tensor<D>) -> Tensor<D> {
-        module::linear(x, self.weight.val().transpose(), self.bias.as_ref().map(Param::val))
+        let bias = self.bias.as_ref().map(Param::val);
+        match self.packed.weight(&self.weight.lazy_shape()) {
+            Some(weight) => multiply_packed(x, weight, bias),
+            None => multiply(x, self.weight.val(), bias),
+        }
     }
 }

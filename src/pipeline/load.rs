@@ -92,7 +92,8 @@ impl Pipeline {
         let family = Family::StableDiffusion;
         let text = vec![TextEncoder { tokenizer, model: text_encoder }];
         let device = device.clone();
-        Self { family, text, unet, unet_config, vae, scheduler, defaults, negative_prompt_in_context, device }
+        let vae_tiling = None;
+        Self { family, text, unet, unet_config, vae, scheduler, defaults, negative_prompt_in_context, vae_tiling, device }
     }
 
     /// Reads `model_index.json`, the configurations and the weights.
@@ -137,7 +138,8 @@ impl Pipeline {
         let defaults = defaults_for(files, family, &unet_config, vae.scale())?;
         let scheduler = SchedulerConfig::parse(SCHEDULER, &files.read_text(SCHEDULER)?)?;
         let device = device.clone();
-        Ok(Self { family, text, unet, unet_config, vae, scheduler, defaults, negative_prompt_in_context, device })
+        let vae_tiling = None;
+        Ok(Self { family, text, unet, unet_config, vae, scheduler, defaults, negative_prompt_in_context, vae_tiling, device })
     }
 
     /// The settings that suit a model, without loading it.

@@ -32,7 +32,7 @@ use encode::TextEncoder;
 use start::Beginning;
 
 use crate::Result;
-use crate::models::{AddedConditions, UNet2DConditionConfig, UNet2DConditionModel, Vae, guidance_scale_embedding};
+use crate::models::{AddedConditions, Tiling, UNet2DConditionConfig, UNet2DConditionModel, Vae, guidance_scale_embedding};
 use crate::picture::Picture;
 use crate::random::{Generator, Mt19937};
 use crate::schedulers::{self, Noise, SchedulerConfig, StepOptions};
@@ -50,6 +50,7 @@ pub struct Pipeline {
     scheduler: SchedulerConfig,
     defaults: Defaults,
     negative_prompt_in_context: bool,
+    vae_tiling: Option<Tiling>,
     device: Device,
 }
 
@@ -183,7 +184,7 @@ impl Pipeline {
         };
         let options = StepOptions { eta: request.eta };
         let latents = denoise(&model, scheduler.as_mut(), start, &options, noise, on_step).await?;
-        let decoded = self.vae.decode(latents.clone());
+        let decoded = self.decode(latents.clone());
         Ok(Output { latents, decoded, warnings })
     }
 
@@ -192,9 +193,30 @@ impl Pipeline {
         self.vae.encode(pictures)
     }
 
-    /// Latents to a picture, for previews.
+    /// Latents to a picture: whole, or in tiles where [`Self::enable_vae_tiling`] asks for them or the device for less at once.
     pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
-        self.vae.decode(latents)
+        match &self.vae_tiling {
+            Some(tiling) => self.vae.decode_tiled(latents, tiling),
+            None => self.vae.decode(latents),
+        }
+    }
+
+    /// Decodes pictures larger than `tile_sample_min_size` pixels in tiles of that size (`None`: the size that the autoencoder
+    /// was trained for), which takes less memory: diffusers' method of that name.
+    pub fn enable_vae_tiling(&mut self, tile_sample_min_size: Option<usize>) {
+        let own = self.vae.tiling();
+        self.vae_tiling = Some(match tile_sample_min_size {
+            Some(size) => Tiling {
+                tile_overlap_factor: own.tile_overlap_factor,
+                ..Tiling::new(size.max(self.vae.scale()), self.vae.scale())
+            },
+            None => own,
+        });
+    }
+
+    /// Decodes whole pictures again, where the device lets it.
+    pub fn disable_vae_tiling(&mut self) {
+        self.vae_tiling = None;
     }
 
     /// Steps, guidance, size and the like that suit the model.

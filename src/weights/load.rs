@@ -3,16 +3,18 @@
 use std::collections::BTreeSet;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{Device, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::quantized::SCALE;
 use super::{Checkpoint, KeyPath, Updates};
+use crate::kernels::{self, Blocks};
 use crate::{Error, Result};
 
 /// Whether weights in blocks are widened to f32 when they are loaded, rather than kept packed on the device.
-pub const WIDENED_AT_LOAD: bool = true;
+pub const WIDENED_AT_LOAD: bool = false;
 
-/// Every parameter of `module` gets the tensor of its name, widened to f32, on the module's device.
+/// Every parameter of `module` gets the tensor of its name on the module's device: floats widened to f32, blocks as they are
+/// (but widened where the device keeps gradients, and where an adapter changes them).
 ///
 /// # Errors
 /// [`Error::MissingTensor`], [`Error::MisshapenTensor`], [`Error::SurplusTensors`], [`Error::BadFile`] for values
@@ -27,7 +29,7 @@ pub fn load<M: Module>(module: M, checkpoint: &Checkpoint) -> Result<M> {
 /// # Errors
 /// Those of [`load`], and the same for the adapters' tensors.
 pub fn load_with<M: Module>(module: M, checkpoint: &Checkpoint, updates: &Updates) -> Result<M> {
-    let mut loader = Loader { checkpoint, updates, path: KeyPath::default(), used: BTreeSet::new(), error: None };
+    let mut loader = Loader { checkpoint, updates, path: KeyPath::default(), used: BTreeSet::new(), blocks: None, error: None };
     let module = module.map(&mut loader);
     if let Some(error) = loader.error {
         return Err(error);
@@ -96,23 +98,32 @@ struct Loader<'a> {
     updates: &'a Updates<'a>,
     path: KeyPath,
     used: BTreeSet<String>,
+    /// Of the layer whose weight came last; they go to its packed weight, which follows.
+    blocks: Option<Blocks>,
     error: Option<Error>,
 }
 
 impl Loader<'_> {
-    fn tensor<const D: usize>(&mut self, param: &Param<Tensor<D>>) -> Result<Tensor<D>> {
+    /// `None` for a weight that stays in blocks.
+    fn tensor<const D: usize>(&mut self, param: &Param<Tensor<D>>) -> Result<Option<Tensor<D>>> {
         let (name, file) = (self.path.key(), self.checkpoint.file().to_string());
         let expected = param.lazy_shape().to_vec();
         if self.path.is_layer_weight() && self.checkpoint.comes_in_blocks(&name) {
-            let tensor = match self.updates.change(&name) && !self.checkpoint.is_quantized(&name) {
-                true => self.updated_blocks::<D>(&name, &expected, &param.lazy_device())?,
-                false => {
-                    let values = self.checkpoint.blocks(&name, &expected)?.dequantize();
-                    let tensor = Tensor::from_data(TensorData::new(values, expected), &param.lazy_device());
-                    self.updates.apply(&name, tensor)?
-                }
+            let (device, quantized) = (param.lazy_device(), self.checkpoint.is_quantized(&name));
+            let updated = self.updates.touch(&name);
+            let blocks = match updated && !quantized {
+                true => self.updated_blocks::<D>(&name, &expected)?,
+                false => self.checkpoint.blocks(&name, &expected)?,
             };
             self.used.insert(format!("{name}{SCALE}"));
+            // Gradients need floats; so does an update of blocks, which would lose its smallest changes.
+            let tensor = if device.is_autodiff() || (updated && quantized) {
+                let tensor = Tensor::from_data(TensorData::new(blocks.dequantize(), expected), &device);
+                Some(if quantized { self.updates.apply(&name, tensor)? } else { tensor })
+            } else {
+                self.blocks = Some(blocks);
+                None
+            };
             self.used.insert(name);
             return Ok(tensor);
         }
@@ -123,18 +134,17 @@ impl Loader<'_> {
         }
         let tensor = self.updates.apply(&name, Tensor::from_data(data, &param.lazy_device()))?;
         self.used.insert(name);
-        Ok(tensor)
+        Ok(Some(tensor))
     }
 
     /// A weight that is put into blocks here: adapters come first, so that the blocks hold what is drawn with. (On the
     /// processor, whose numbers can be read back at once.)
-    fn updated_blocks<const D: usize>(&self, name: &str, shape: &[usize], device: &Device) -> Result<Tensor<D>> {
+    fn updated_blocks<const D: usize>(&self, name: &str, shape: &[usize]) -> Result<Blocks> {
         self.checkpoint.check_shape(name, shape)?;
         let weight = Tensor::<D>::from_data(self.checkpoint.f32(name)?, &Device::flex());
         let values: Vec<f32> = self.updates.apply(name, weight)?.into_data().iter::<f32>().collect();
         let format = self.checkpoint.quantize.expect("asked for where floats are quantized");
-        let values = self.checkpoint.to_blocks(name, shape, &values, format)?.dequantize();
-        Ok(Tensor::from_data(TensorData::new(values, shape.to_vec()), device))
+        self.checkpoint.to_blocks(name, shape, &values, format)
     }
 }
 
@@ -152,15 +162,31 @@ impl ModuleMapper for Loader<'_> {
             return param;
         }
         match self.tensor(&param) {
-            Ok(tensor) => {
+            Ok(Some(tensor)) => {
                 let id = param.id;
                 param.transform_for_load(tensor, id)
             }
+            Ok(None) => param,
             Err(error) => {
                 self.error = Some(error);
                 param
             }
         }
+    }
+
+    /// Codes, then scales, of the blocks that were read for the layer's weight.
+    fn map_int<const D: usize>(&mut self, param: Param<Tensor<D, Int>>) -> Param<Tensor<D, Int>> {
+        let Some(blocks) = &self.blocks else { return param };
+        let words = if self.path.is_codes() {
+            kernels::code_words(blocks)
+        } else {
+            let words = kernels::scale_words(blocks);
+            self.blocks = None;
+            words
+        };
+        let (id, count) = (param.id, words.len());
+        let tensor = Tensor::from_data(TensorData::new(words, [count; D]), (&param.lazy_device(), DType::I32));
+        param.transform_for_load(tensor, id)
     }
 }
 

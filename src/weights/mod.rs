@@ -63,6 +63,11 @@ impl KeyPath {
         parts.join(".")
     }
 
+    /// Whether these are the codes of a weight in blocks.
+    pub fn is_codes(&self) -> bool {
+        self.fields.last().is_some_and(|field| field == "codes")
+    }
+
     /// Whether this is the weight of a [`crate::nn::Linear`] or [`crate::nn::Conv2d`]: those may be quantized.
     pub fn is_layer_weight(&self) -> bool {
         let container = self.containers.last().map(String::as_str);

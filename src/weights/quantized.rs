@@ -200,11 +200,12 @@ fn tiny_place(name: &str) -> Option<(&str, usize)> {
 #[cfg(test)]
 mod tests {
     use burn::module::Module;
-    use burn::tensor::{Device, Tensor};
+    use burn::tensor::{Device, Int, Tensor, TensorData};
     use safetensors::tensor::TensorView;
     use std::collections::BTreeMap;
 
     use super::*;
+    use crate::kernels::{self, Packing};
     use crate::nn::{Conv2d, LayerNorm, Linear};
     use crate::random::{Generator, stream};
     use crate::weights::{load, quantize};
@@ -243,9 +244,12 @@ mod tests {
 
     impl Net {
         fn new() -> Self {
-            let device = Device::flex();
-            let (conv_in, linear) = (Conv2d::new(3, 5, 3, &device), Linear::new(40, 6, &device));
-            Self { conv_in, linear, conv: Conv2d::new(5, 7, 3, &device), norm: LayerNorm::new(6, 1e-5, &device) }
+            Self::on(&Device::flex())
+        }
+
+        fn on(device: &Device) -> Self {
+            let (conv_in, linear) = (Conv2d::new(3, 5, 3, device), Linear::new(40, 6, device));
+            Self { conv_in, linear, conv: Conv2d::new(5, 7, 3, device), norm: LayerNorm::new(6, 1e-5, device) }
         }
     }
 
@@ -306,16 +310,55 @@ mod tests {
     }
 
     #[test]
-    fn a_quantized_module_holds_its_blocks_values() {
+    fn a_quantized_module_holds_its_blocks_and_no_floats() {
         let float = read(&floats(), None).unwrap();
         let values = |tensor: Tensor<4>| tensor.into_data().iter::<f32>().collect::<Vec<_>>();
+        let words = |tensor: Tensor<1, Int>| tensor.into_data().iter::<i32>().collect::<Vec<_>>();
         for format in FORMATS {
             let net = read(&quantized(format), Some(Quantization::new(format))).unwrap();
             assert_eq!(values(net.conv_in.weight.val()), values(float.conv_in.weight.val()));
-            let weight = values(float.conv.weight.val());
-            let expected = Blocks::quantize(format, &[7, 5, 3, 3], &weight).unwrap().dequantize();
-            assert_eq!(values(net.conv.weight.val()), expected);
-            assert_ne!(expected, weight);
+            assert!(net.conv_in.packed.weight(&net.conv_in.weight.lazy_shape()).is_none());
+            let expected = Blocks::quantize(format, &[7, 5, 3, 3], &values(float.conv.weight.val())).unwrap();
+            let packed = net.conv.packed.weight(&net.conv.weight.lazy_shape()).unwrap();
+            assert_eq!(packed.packing, Packing { format, rows: 7, columns: 45 });
+            assert_eq!(words(packed.codes), kernels::code_words(&expected));
+            assert_eq!(words(packed.scales), kernels::scale_words(&expected));
+            assert!(!net.conv.weight.is_initialized() && !net.linear.weight.is_initialized());
+        }
+    }
+
+    /// Training cannot start from blocks, but Imagic's gradients pass through layers that were quantized.
+    #[test]
+    fn where_gradients_are_kept_blocks_are_widened() {
+        let device = Device::flex().autodiff();
+        let file = quantized(BlockFormat::Q8_0);
+        let checkpoint = Checkpoint::parse("x", &file).unwrap();
+        let checkpoint = checkpoint.with_quantization(Some(Quantization::new(BlockFormat::Q8_0)));
+        let net = load(Net::on(&device), &checkpoint).unwrap();
+        assert!(net.conv.weight.is_initialized() && net.conv.packed.weight(&net.conv.weight.lazy_shape()).is_none());
+    }
+
+    #[test]
+    fn packed_layers_draw_what_widened_ones_draw() {
+        let (cpu, gradients) = (Device::flex(), Device::flex().autodiff());
+        for format in FORMATS {
+            let file = quantized(format);
+            let read = |device: &Device| {
+                let checkpoint = Checkpoint::parse("x", &file).unwrap();
+                load(Net::on(device), &checkpoint.with_quantization(Some(Quantization::new(format)))).unwrap()
+            };
+            let picture = stream(2, "picture", 0).randn(2 * 5 * 9 * 7);
+            let tokens = stream(2, "tokens", 0).randn(3 * 40);
+            let run = |device: &Device| {
+                let net = read(device);
+                let x = Tensor::<4>::from_data(TensorData::new(picture.clone(), [2, 5, 9, 7]), device);
+                let y = Tensor::<2>::from_data(TensorData::new(tokens.clone(), [3, 40]), device);
+                let outputs = [net.conv.forward(x).into_data(), net.linear.forward(y).into_data()];
+                outputs.map(|data| data.iter::<f32>().collect::<Vec<_>>())
+            };
+            for (packed, widened) in run(&cpu).iter().flatten().zip(run(&gradients).iter().flatten()) {
+                assert!((packed - widened).abs() < 1e-4, "{packed} for {widened}");
+            }
         }
     }
 

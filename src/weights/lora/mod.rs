@@ -147,8 +147,8 @@ impl Updates<'_> {
         together
     }
 
-    /// Whether there are any for the weight of that name.
-    pub(super) fn change(&self, name: &str) -> bool {
+    /// Whether there is something for a weight.
+    pub(super) fn touch(&self, name: &str) -> bool {
         self.0.contains_key(name)
     }
 

@@ -4,51 +4,27 @@
 //! burn's own converts the layout and multiplies sample by sample, which for the small pictures of training is most of the
 //! time. Here pictures of few places share a tile, so that the product stays large, and nothing is transposed.
 
-use super::lanes::{self, wide};
-use super::parallel::{Share, for_each_share, shares};
-use super::product::{Matrix, product};
+use super::super::BLOCK;
+use super::super::lanes::{self, wide};
+use super::super::packed::PackedRows;
+use super::super::parallel::{Share, for_each_share, shares};
+use super::super::product::{Matrix, product};
+use super::Conv2dSizes;
 
-/// Sizes of a convolution without groups and dilation.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Conv2dSizes {
-    /// Pictures.
-    pub batch: usize,
-    /// Of the input.
-    pub channels_in: usize,
-    /// Of the output.
-    pub channels_out: usize,
-    /// Height and width of the input.
-    pub size: [usize; 2],
-    /// Height and width of the window.
-    pub kernel: [usize; 2],
-    /// Between two windows, down and across.
-    pub stride: usize,
-    /// Zeros above and to the left, below and to the right.
-    pub padding: [usize; 2],
+/// A weight `[channels_out, channels_in, kh, kw]`.
+#[derive(Clone, Copy)]
+pub enum Weight<'a> {
+    /// In order.
+    Floats(&'a [f32]),
+    /// In blocks, of which some channels' are widened at a time.
+    Packed(PackedRows<'a>),
 }
 
-impl Conv2dSizes {
-    /// Height and width of the output.
-    ///
-    /// # Panics
-    /// When not even one window fits.
-    pub fn output(&self) -> [usize; 2] {
-        [0, 1].map(|i| (self.size[i] + self.padding[0] + self.padding[1] - self.kernel[i]) / self.stride + 1)
-    }
+/// Channels whose packed weights are widened at once.
+const WIDENED: usize = 32;
 
-    /// Numbers in a window.
-    fn window(&self) -> usize {
-        self.channels_in * self.kernel[0] * self.kernel[1]
-    }
-
-    fn places(&self) -> usize {
-        self.output().iter().product()
-    }
-}
-
-/// `x` `[batch, channels_in, h, w]`, `weight` `[channels_out, channels_in, kh, kw]` and `bias` `[channels_out]` to
-/// `[batch, channels_out, h', w']`.
-pub fn conv2d(x: &[f32], weight: &[f32], bias: Option<&[f32]>, sizes: &Conv2dSizes) -> Vec<f32> {
+/// `x` `[batch, channels_in, h, w]` and `bias` `[channels_out]` to `[batch, channels_out, h', w']`.
+pub fn conv2d(x: &[f32], weight: Weight, bias: Option<&[f32]>, sizes: &Conv2dSizes) -> Vec<f32> {
     let mut y = vec![0.0; sizes.batch * sizes.channels_out * sizes.places()];
     let tiles = tiles(sizes, 1);
     let out = Share::new(&mut y);
@@ -59,7 +35,7 @@ pub fn conv2d(x: &[f32], weight: &[f32], bias: Option<&[f32]>, sizes: &Conv2dSiz
             scratch.unfold(tile);
             let mut values = std::mem::take(&mut scratch.values);
             let places = sizes.channels_out * tile.places(sizes);
-            product(Matrix::rows(weight, sizes.window()), scratch.columns(tile), &mut values[..places], false);
+            multiply(weight, scratch.columns(tile), &mut values[..places], sizes);
             scratch.values = values;
             // SAFETY: each tile has places of its own.
             #[allow(unsafe_code)]
@@ -67,6 +43,25 @@ pub fn conv2d(x: &[f32], weight: &[f32], bias: Option<&[f32]>, sizes: &Conv2dSiz
         }
     });
     y
+}
+
+/// `weight` times the windows' columns into `values`, a row each channel.
+fn multiply(weight: Weight, columns: Matrix, values: &mut [f32], sizes: &Conv2dSizes) {
+    let window = sizes.window();
+    let packed = match weight {
+        Weight::Floats(weight) => return product(Matrix::rows(weight, window), columns, values, false),
+        Weight::Packed(packed) => packed,
+    };
+    let (taps, places) = (sizes.kernel[0] * sizes.kernel[1], values.len() / sizes.channels_out);
+    let mut scratch = vec![0.0; packed.packing.blocks() * BLOCK];
+    let mut floats = vec![0.0; WIDENED * window];
+    for (first, values) in (0..).step_by(WIDENED).zip(values.chunks_mut(WIDENED * places)) {
+        let some = values.len() / places;
+        for (i, floats) in floats.chunks_exact_mut(window).take(some).enumerate() {
+            packed.widen_window(first + i, taps, &mut scratch, floats);
+        }
+        product(Matrix::rows(&floats[..some * window], window), columns, values, false);
+    }
 }
 
 /// The gradients of `x`, `weight` and `bias` for the gradient `dy` of the output.
@@ -131,7 +126,7 @@ fn tiles(sizes: &Conv2dSizes, spread: usize) -> Vec<Tile> {
     }
     let fair = match spread {
         0 => sizes.batch,
-        _ => sizes.batch.div_ceil(super::parallel::threads()),
+        _ => sizes.batch.div_ceil(super::super::parallel::threads()),
     };
     let pictures = (PLACES / places.max(1)).clamp(1, fair.max(1));
     let whole = |picture| Tile { picture, pictures: pictures.min(sizes.batch - picture), line: 0, lines: height };
@@ -343,7 +338,7 @@ fn fold_lines<const W: usize>(padded: &mut [f32], columns: &[f32], numbers: &[us
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Draw, close};
+    use super::super::super::testing::{Draw, close};
     use super::*;
 
     /// What a convolution is, number by number, in f64: for each product of it the places of output, input and weight.
@@ -404,7 +399,7 @@ mod tests {
                 dw[w] += f64::from(dy[out]) * f64::from(x[input]);
             });
             let (found_dx, found_dw, found_db) = conv2d_backward(&x, &weight, &dy, &sizes);
-            let found_y = conv2d(&x, &weight, Some(&bias), &sizes);
+            let found_y = conv2d(&x, Weight::Floats(&weight), Some(&bias), &sizes);
             for (what, found, known) in
                 [("y", found_y, y), ("dx", found_dx, dx), ("dw", found_dw, dw), ("db", found_db, db)]
             {

@@ -1,38 +1,9 @@
 //! Group normalisation (Wu & He, 2018) with the activation that follows it, on the processor: each group of channels of a
 //! picture is read while it is in the cache, instead of once for each of the dozen operations that it is made of.
 
-use super::lanes::{self, exp, wide};
-use super::parallel::{Share, for_each_share, shares};
-
-/// Sizes of a normalisation.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct GroupNormSizes {
-    /// Pictures.
-    pub batch: usize,
-    /// Of the input, a multiple of `groups`.
-    pub channels: usize,
-    /// Numbers in a channel.
-    pub places: usize,
-    /// Of channels, that are normalised together.
-    pub groups: usize,
-    /// Added to the variance.
-    pub eps: f32,
-    /// Whether x · sigmoid(x) follows.
-    pub silu: bool,
-}
-
-impl GroupNormSizes {
-    fn group(&self) -> usize {
-        self.channels / self.groups * self.places
-    }
-
-    /// The channels of group `i` of all pictures' groups.
-    fn channels_of(&self, i: usize) -> std::ops::Range<usize> {
-        let each = self.channels / self.groups;
-        let first = i % self.groups * each;
-        first..first + each
-    }
-}
+use super::super::lanes::{self, exp, wide};
+use super::super::parallel::{Share, for_each_share, shares};
+use super::GroupNormSizes;
 
 /// `x` `[batch, channels, places]` to the same shape; `weight` and `bias` `[channels]`.
 pub fn group_norm(x: &[f32], weight: &[f32], bias: &[f32], sizes: &GroupNormSizes) -> Vec<f32> {
@@ -160,7 +131,7 @@ fn silu_slope(x: f32) -> f32 {
 
 #[cfg(test)]
 mod tests {
-    use super::super::testing::{Draw, close};
+    use super::super::super::testing::{Draw, close};
     use super::*;
 
     /// In f64, straight from the definition.

@@ -1,0 +1,20 @@
+//! Attention: a kernel in tiles for the GPU. The CPU has burn-flex's own, which works in tiles beyond 512 x 512 scores.
+
+pub mod gpu;
+
+/// Sizes of softmax(q kᵀ / √d) v over several heads.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AttentionSizes {
+    /// Sequences.
+    pub batch: usize,
+    /// Tokens of the queries.
+    pub queries: usize,
+    /// Tokens of keys and values.
+    pub keys: usize,
+    /// Heads, one beside the other in a token's features.
+    pub heads: usize,
+    /// Features of a head, d.
+    pub features: usize,
+    /// Whether a token only attends to itself and those before it.
+    pub causal: bool,
+}

@@ -1,0 +1,15 @@
+//! Products of activations with the weights of a linear layer, floats or blocks: a kernel for the GPU, its twin for the CPU.
+
+pub mod cpu;
+pub mod gpu;
+
+/// Sizes of y = x · weightᵀ + bias.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct MatmulSizes {
+    /// Of `x` and `y`.
+    pub rows: usize,
+    /// Numbers a row of `x`, and of the weight.
+    pub inner: usize,
+    /// Numbers a row of `y`; rows of the weight.
+    pub columns: usize,
+}
