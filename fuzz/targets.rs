@@ -7,7 +7,7 @@ use fourstep::models::{
     AutoencoderKl, AutoencoderTiny, ClipTextConfig, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, parse,
 };
 use fourstep::pipeline::{Manifest, Restored};
-use fourstep::schedulers::{Scheduler, SchedulerConfig, from_config};
+use fourstep::schedulers::{SchedulerConfig, from_config};
 use fourstep::weights::{Checkpoint, MemoryFiles, Quantization};
 use fourstep::{Error, Result};
 

@@ -48,7 +48,7 @@ fn picture(model: &Path, more: &[&str]) -> Vec<u8> {
     let (out, model) = (out.path().join("x.png"), model.to_str().unwrap());
     let own =
         ["generate", "a fox", "--steps", "2", "--width", "64", "--height", "64", "--no-settings", "--model", model];
-    succeeds(&[&own, &["--out", out.to_str().unwrap()], more].concat());
+    succeeds(&[&own[..], &["--out", out.to_str().unwrap()], more].concat());
     std::fs::read(out).unwrap()
 }
 
@@ -58,7 +58,7 @@ fn json(path: PathBuf) -> Value {
 
 fn pack(from: &Path, to: &Path, more: &[&str]) -> String {
     let own = ["pack", from.to_str().unwrap(), "--out", to.to_str().unwrap(), "--licence", "none"];
-    succeeds(&[&own, more].concat())
+    succeeds(&[&own[..], more].concat())
 }
 
 #[test]
