@@ -22,6 +22,9 @@ pub(super) const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
 /// The key of `model_index.json` that says that the text encoder takes prompt and negative prompt together.
 pub const NEGATIVE_IN_CONTEXT: &str = "negative_prompt_in_context";
 
+/// The key of `model_index.json` with the least and the largest guidance scale that a distilled model learned.
+pub const GUIDANCE_SCALE_RANGE: &str = "guidance_scale_range";
+
 /// What the pipelines of different model families do differently; by `_class_name` of `model_index.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -82,18 +85,31 @@ pub struct Components {
     pub defaults: Defaults,
     /// The text encoder takes prompt and negative prompt together; see [`Pipeline::encode_prompt`].
     pub negative_prompt_in_context: bool,
+    /// Guidance scales that a model learned which takes the scale as an input.
+    pub guidance_scale_range: Option<[f32; 2]>,
 }
 
 impl Pipeline {
     /// From a model in memory, all of it on `device`: what the trainer draws its samples with.
     pub fn from_components(components: Components, device: &Device) -> Self {
         let Components { tokenizer, text_encoder, unet, unet_config, vae, scheduler, defaults, .. } = components;
-        let negative_prompt_in_context = components.negative_prompt_in_context;
+        let Components { negative_prompt_in_context, guidance_scale_range, .. } = components;
         let family = Family::StableDiffusion;
         let text = vec![TextEncoder { tokenizer, model: text_encoder }];
         let device = device.clone();
-        let vae_tiling = None;
-        Self { family, text, unet, unet_config, vae, scheduler, defaults, negative_prompt_in_context, vae_tiling, device }
+        Self {
+            family,
+            text,
+            unet,
+            unet_config,
+            vae,
+            scheduler,
+            defaults,
+            negative_prompt_in_context,
+            guidance_scale_range,
+            vae_tiling: None,
+            device,
+        }
     }
 
     /// Reads `model_index.json`, the configurations and the weights.
@@ -120,7 +136,7 @@ impl Pipeline {
     /// As [`Self::load_with_loras`]; [`Error::BadFile`] for weights that are in other blocks already.
     pub fn load_with(files: &impl Files, options: &LoadOptions, device: &Device) -> Result<Self> {
         let loras = options.loras;
-        let Index { family, negative_prompt_in_context } = Index::read(files)?;
+        let Index { family, negative_prompt_in_context, guidance_scale_range } = Index::read(files)?;
         let parts = [family.encoders(), &[Part::Unet]].concat();
         loras.iter().try_for_each(|lora| lora.check_parts(&parts))?;
         let unet_config: UNet2DConditionConfig = parse(UNET, &files.read(UNET)?)?;
@@ -138,8 +154,19 @@ impl Pipeline {
         let defaults = defaults_for(files, family, &unet_config, vae.scale())?;
         let scheduler = SchedulerConfig::parse(SCHEDULER, &files.read_text(SCHEDULER)?)?;
         let device = device.clone();
-        let vae_tiling = None;
-        Ok(Self { family, text, unet, unet_config, vae, scheduler, defaults, negative_prompt_in_context, vae_tiling, device })
+        Ok(Self {
+            family,
+            text,
+            unet,
+            unet_config,
+            vae,
+            scheduler,
+            defaults,
+            negative_prompt_in_context,
+            guidance_scale_range,
+            vae_tiling: None,
+            device,
+        })
     }
 
     /// The settings that suit a model, without loading it.
@@ -166,6 +193,7 @@ impl Pipeline {
 pub(super) struct Index {
     pub family: Family,
     negative_prompt_in_context: bool,
+    guidance_scale_range: Option<[f32; 2]>,
 }
 
 impl Index {
@@ -196,7 +224,17 @@ impl Index {
             let reason = format!("{NEGATIVE_IN_CONTEXT} is not supported for Stable Diffusion XL");
             return Err(Error::Config { file: INDEX.into(), reason });
         }
-        Ok(Self { family, negative_prompt_in_context })
+        let guidance_scale_range = match &index[GUIDANCE_SCALE_RANGE] {
+            Value::Null => None,
+            range => match serde_json::from_value::<[f32; 2]>(range.clone()) {
+                Ok([least, largest]) if least <= largest => Some([least, largest]),
+                _ => {
+                    let reason = format!("{GUIDANCE_SCALE_RANGE} = {range}: must be two numbers, the least first");
+                    return Err(Error::Config { file: INDEX.into(), reason });
+                }
+            },
+        };
+        Ok(Self { family, negative_prompt_in_context, guidance_scale_range })
     }
 }
 

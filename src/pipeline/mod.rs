@@ -21,7 +21,7 @@ pub use encode::EncodedPrompt;
 pub use guidance::{Guidance, rescale_noise_cfg};
 pub use infotext::Restored;
 pub(crate) use load::small_files;
-pub use load::{Components, Family, LoadOptions, NEGATIVE_IN_CONTEXT, vae_bears};
+pub use load::{Components, Family, GUIDANCE_SCALE_RANGE, LoadOptions, NEGATIVE_IN_CONTEXT, vae_bears};
 pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};
 pub use plan::{Buffer, ComponentPlan, Needs, Phase, Plan, PlanOptions};
 pub use preview::LatentToRgb;
@@ -50,6 +50,7 @@ pub struct Pipeline {
     scheduler: SchedulerConfig,
     defaults: Defaults,
     negative_prompt_in_context: bool,
+    guidance_scale_range: Option<[f32; 2]>,
     vae_tiling: Option<Tiling>,
     device: Device,
 }
@@ -164,6 +165,7 @@ impl Pipeline {
     ) -> Result<Output> {
         let request = Request::common(requests)?;
         request.check(self.vae.scale())?;
+        self.check_guidance(request)?;
         let config = request.scheduler.as_ref().unwrap_or(&self.scheduler);
         let mut scheduler = schedulers::from_config(config)?;
         let first = self.plan(request, scheduler.as_mut())?;
@@ -186,6 +188,22 @@ impl Pipeline {
         let latents = denoise(&model, scheduler.as_mut(), start, &options, noise, on_step).await?;
         let decoded = self.decode(latents.clone());
         Ok(Output { latents, decoded, warnings })
+    }
+
+    /// A network that takes the guidance scale as an input answers for those alone that it was trained with.
+    fn check_guidance(&self, request: &Request) -> Result<()> {
+        let Some([least, largest]) = self.guidance_scale_range else { return Ok(()) };
+        let scale = request.guidance_scale;
+        if (least..=largest).contains(&scale) {
+            return Ok(());
+        }
+        let reason = format!("guidance = {scale}: this model was distilled for {least} to {largest}");
+        Err(crate::Error::Request(reason))
+    }
+
+    /// Guidance scales that the model learned, if it takes the scale as an input and says so.
+    pub fn guidance_scale_range(&self) -> Option<[f32; 2]> {
+        self.guidance_scale_range
     }
 
     /// Pictures `[n, 3, height, width]` in [-1, 1] to the latents that [`Self::decode`] takes.
@@ -328,6 +346,16 @@ mod tests {
             }
             assert!(together[0] != together[1] && together[1] != together[2]);
         }
+    }
+
+    #[test]
+    fn a_scale_that_a_distilled_model_never_saw_is_refused() {
+        let mut pipeline = golden("sd15");
+        let asked = request(&pipeline, "a fox", 1, "ddim");
+        assert!(drawn(&pipeline, std::slice::from_ref(&asked)).is_ok());
+        pipeline.guidance_scale_range = Some([1.0, 3.5]);
+        let refused = drawn(&pipeline, &[asked]).unwrap_err().to_string();
+        assert!(refused.contains("guidance = 4: this model was distilled for 1 to 3.5"), "{refused}");
     }
 
     #[test]
