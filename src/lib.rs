@@ -33,5 +33,7 @@ pub mod cli;
 mod web;
 #[cfg(all(feature = "web", target_arch = "wasm32"))]
 mod webfiles;
+#[cfg(all(feature = "web", target_arch = "wasm32"))]
+mod webrequest;
 
 pub use error::{Error, Result};

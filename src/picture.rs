@@ -59,6 +59,23 @@ impl Picture {
         self.rgb.chunks_exact(3).flat_map(|p| [p[0], p[1], p[2], 255]).collect()
     }
 
+    /// From 8-bit red, green, blue and alpha; what is transparent lies on white, as in A1111.
+    ///
+    /// # Errors
+    /// [`Error::Request`] when the bytes are not `width` x `height` pixels.
+    pub fn from_rgba(width: usize, height: usize, rgba: &[u8]) -> Result<Self> {
+        let pixels = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(4));
+        if pixels != Some(rgba.len()) || rgba.is_empty() {
+            return Err(Error::Request(format!("{} bytes are no picture of {width} x {height}", rgba.len())));
+        }
+        let over_white = |level: u8, alpha: u8| {
+            let (level, alpha) = (u32::from(level), u32::from(alpha));
+            ((level * alpha + 255 * (255 - alpha) + 127) / 255) as u8
+        };
+        let rgb = rgba.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]].map(|level| over_white(level, p[3]))).collect();
+        Ok(Self { width, height, rgb })
+    }
+
     /// A picture of one colour.
     pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
         Self { width, height, rgb: colour.repeat(width * height) }
@@ -96,7 +113,7 @@ impl Picture {
         large
     }
 
-    /// Reads a PNG file of any colour type; transparency is left out.
+    /// Reads a PNG file of any colour type; what is transparent lies on white.
     ///
     /// # Errors
     /// [`Error::Io`] when the file cannot be read; [`Error::BadFile`] for something that is no PNG file.
@@ -115,7 +132,27 @@ impl Picture {
         let info = reader.next_frame(&mut samples).map_err(|error| bad(error.to_string()))?;
         let channels = info.color_type.samples();
         let pixels = samples[..info.buffer_size()].chunks_exact(channels);
-        let rgb = pixels.flat_map(|p| if channels < 3 { [p[0]; 3] } else { [p[0], p[1], p[2]] }).collect();
-        Ok(Self { width: info.width as usize, height: info.height as usize, rgb })
+        let rgba = |p: &[u8]| match *p {
+            [grey] => [grey, grey, grey, 255],
+            [grey, alpha] => [grey, grey, grey, alpha],
+            [r, g, b] => [r, g, b, 255],
+            _ => [p[0], p[1], p[2], p[3]],
+        };
+        Self::from_rgba(info.width as usize, info.height as usize, &pixels.flat_map(rgba).collect::<Vec<u8>>())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_transparent_lies_on_white() {
+        let picture = Picture::from_rgba(3, 1, &[9, 8, 7, 255, 9, 8, 7, 0, 0, 100, 255, 128]).unwrap();
+        assert_eq!(picture.rgb, [9, 8, 7, 255, 255, 255, 127, 177, 255]);
+        assert_eq!(Picture::from_rgba(1, 1, &picture.rgba()[..4]).unwrap().rgb, [9, 8, 7]);
+        for (width, height) in [(2, 1), (0, 0), (usize::MAX, 2)] {
+            assert!(Picture::from_rgba(width, height, &[0; 4]).unwrap_err().to_string().contains("4 bytes"));
+        }
     }
 }

@@ -5,40 +5,23 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor};
 use js_sys::{Array, Float32Array, Function, Object, Promise, Reflect, Uint8ClampedArray};
-use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
+use crate::kernels::BlockFormat;
 use crate::picture::Picture;
-use crate::pipeline::{LatentToRgb, MANIFEST, Manifest, Pipeline, Request, StepEvent};
+use crate::pipeline::{LatentToRgb, LoadOptions, MANIFEST, Manifest, Pipeline, Request, StepEvent};
 use crate::random::{Generator, Mt19937};
-use crate::schedulers::{self, SchedulerConfig};
-use crate::weights::{Files, MemoryFiles};
+use crate::schedulers;
+use crate::webfiles::JsFiles;
+use crate::webrequest::{Settings, Toward};
+use crate::weights::Files;
 use crate::{Error, Result};
 
 /// Runs once when the module is instantiated: panics are shown in the console with their message.
 #[wasm_bindgen(start)]
 pub fn start() {
     console_error_panic_hook::set_once();
-}
-
-/// A model's files, as the page fetched them.
-#[wasm_bindgen(js_name = Files)]
-#[derive(Default)]
-pub struct JsFiles(MemoryFiles);
-
-#[wasm_bindgen(js_class = Files)]
-impl JsFiles {
-    /// Without files.
-    #[wasm_bindgen(constructor)]
-    pub fn new() -> Self {
-        Self::default()
-    }
-
-    /// Adds a file under its path in the model's folder.
-    pub fn insert(&mut self, path: String, bytes: Vec<u8>) {
-        self.0.insert(path, bytes);
-    }
 }
 
 /// A model, ready to draw.
@@ -53,15 +36,19 @@ pub struct JsPipeline {
 
 #[wasm_bindgen(js_class = Pipeline)]
 impl JsPipeline {
-    /// Loads a model on `device`: "wgpu" or "cpu". Throws an `Error` that names what is wrong.
-    pub async fn load(files: JsFiles, device: String) -> std::result::Result<JsPipeline, JsError> {
+    /// Loads a model on `device`: "wgpu" or "cpu"; float weights are put into blocks of `bits` (8 or 4) on the way, where
+    /// that is given. Throws an `Error` that names what is wrong.
+    pub async fn load(files: JsFiles, device: String, bits: Option<u32>) -> std::result::Result<JsPipeline, JsError> {
+        let known =
+            |bits| BlockFormat::from_bits(bits).ok_or_else(|| Error::Request(format!("bits = {bits}: use 8 or 4")));
+        let quantize = bits.map(known).transpose()?;
         let device = match device.as_str() {
             "cpu" => Device::flex(),
             "wgpu" => wgpu().await?,
             other => return Err(Error::Request(format!("device = {other}: use wgpu or cpu")).into()),
         };
-        let pipeline = Pipeline::load(&files.0, &device)?;
-        let manifest = files.0.get(MANIFEST)?.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
+        let pipeline = Pipeline::load_with(&files, &LoadOptions { loras: &[], quantize }, &device)?;
+        let manifest = files.get_small(MANIFEST)?.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
         Ok(Self { pipeline, preview: manifest.and_then(|manifest| manifest.preview), estimates: RefCell::default() })
     }
 
@@ -85,7 +72,9 @@ impl JsPipeline {
     /// resolves to `{ width, height, rgba, warnings, infotext, noise }`: the settings as A1111 writes them, and a
     /// preview of the noise that it began with, where the model has cheap previews. Those are small, one pixel a
     /// latent; `estimate` gives a step's whole picture. With `latents: true` in the request, each event carries the
-    /// latents after the step as a `Float32Array`. With `toward: { prompt, negative_prompt, seed, at }` it draws the
+    /// latents after the step as a `Float32Array`. With `image: { width, height, rgba }` of the picture's size it
+    /// begins from that picture and draws `strength` (0 to 1) of it anew; with a `mask` in the same form only where that
+    /// is light. With `toward: { prompt, negative_prompt, seed, at }` it draws the
     /// picture at `at` (0 to 1) of the way from the request to that one.
     pub async fn generate(&self, request: JsValue, on_step: Function) -> std::result::Result<Object, JsError> {
         let settings = Settings::parse(&request)?;
@@ -174,102 +163,18 @@ impl JsPipeline {
             ..request.clone()
         };
         let output = self.pipeline.run_between(request, &to, end.at, on_step).await?;
-        Ok((Picture::from_tensor(output.decoded).await?, output.warnings))
+        Ok((request.finished(output.decoded).await?, output.warnings))
     }
 
     async fn decoded(&self, latents: Tensor<4>) -> Result<Picture> {
         Ok(Picture::from_tensor(self.pipeline.decode(latents)).await?.swap_remove(0))
     }
 
-    /// What a request starts from.
+    /// The noise that a request starts from; none where it starts from a picture.
     fn noise(&self, request: &Request) -> Option<Picture> {
-        let map = self.preview.as_ref()?;
+        let map = self.preview.as_ref().filter(|_| request.image.is_none())?;
         let (width, height) = (request.width / self.pipeline.scale(), request.height / self.pipeline.scale());
         Some(map.picture(&Mt19937::new(request.seed).randn(map.channels() * width * height), width, height))
-    }
-}
-
-/// A request as the page sends it; settings that are left out are the model's.
-#[derive(Deserialize)]
-struct Settings {
-    #[serde(default)]
-    prompt: String,
-    #[serde(default)]
-    negative_prompt: String,
-    seed: Seed,
-    steps: Option<f64>,
-    guidance_scale: Option<f32>,
-    scheduler: Option<String>,
-    /// The text of a whole scheduler_config.json instead of a name.
-    scheduler_config: Option<String>,
-    width: Option<usize>,
-    height: Option<usize>,
-    #[serde(default)]
-    latents: bool,
-    /// The model's id, for the infotext.
-    model: Option<String>,
-    toward: Option<Toward>,
-}
-
-/// The other end of a way, and how far to go.
-#[derive(Deserialize)]
-struct Toward {
-    #[serde(default)]
-    prompt: String,
-    #[serde(default)]
-    negative_prompt: String,
-    seed: Seed,
-    at: f32,
-}
-
-/// A number, or decimal digits for those beyond 2^53.
-#[derive(Deserialize)]
-#[serde(untagged)]
-enum Seed {
-    Number(u64),
-    Text(String),
-}
-
-impl Seed {
-    fn value(&self) -> Result<u64> {
-        match self {
-            Self::Number(seed) => Ok(*seed),
-            Self::Text(text) => {
-                let refuse = |_| Error::Request(format!("seed = {text}: use a whole number from 0 to 2^64 - 1"));
-                text.parse().map_err(refuse)
-            }
-        }
-    }
-}
-
-impl Settings {
-    fn parse(request: &JsValue) -> Result<Self> {
-        let text = js_sys::JSON::stringify(request).map_err(|error| thrown(&error))?;
-        serde_json::from_str(&String::from(text)).map_err(|error| Error::Request(format!("the request: {error}")))
-    }
-
-    fn request(&self, pipeline: &Pipeline) -> Result<Request> {
-        let own = pipeline.request(&self.prompt);
-        let seed = self.seed.value()?;
-        let steps = self.steps.unwrap_or(own.num_inference_steps as f64);
-        if steps < 0.0 || steps.fract() != 0.0 {
-            return Err(Error::Request(format!("steps = {steps}: use a whole number from 1")));
-        }
-        let scheduler = match (&self.scheduler_config, &self.scheduler) {
-            (Some(text), _) => Some(SchedulerConfig::parse("scheduler_config", text)?),
-            (None, Some(name)) => Some(schedulers::named(name, pipeline.scheduler())?),
-            (None, None) => None,
-        };
-        Ok(Request {
-            negative_prompt: self.negative_prompt.clone(),
-            seed,
-            num_inference_steps: steps as usize,
-            guidance_scale: self.guidance_scale.unwrap_or(own.guidance_scale),
-            width: self.width.unwrap_or(own.width),
-            height: self.height.unwrap_or(own.height),
-            scheduler,
-            ..own
-        })
     }
 }
 
@@ -319,6 +224,6 @@ fn set(object: &Object, key: &str, value: &JsValue) -> Result<()> {
     Reflect::set(object, &key.into(), value).map(|_| ()).map_err(|error| thrown(&error))
 }
 
-fn thrown(error: &JsValue) -> Error {
+pub(crate) fn thrown(error: &JsValue) -> Error {
     Error::Request(format!("the page's code threw {error:?}"))
 }

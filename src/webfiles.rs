@@ -1,6 +1,10 @@
-//! What the page's worker calls for picture files: PNGs with their settings, animations, and settings read back.
+//! Files between the page's worker and here: a model's, read by ranges from where the browser keeps them; and pictures as
+//! PNGs with their settings, animations, and settings read back.
 
-use js_sys::JSON;
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+
+use js_sys::{Function, JSON, Uint8Array};
 use wasm_bindgen::prelude::*;
 
 use crate::Error;
@@ -8,6 +12,71 @@ use crate::infotext::Infotext;
 use crate::picture::Picture;
 use crate::pipeline::Restored;
 use crate::pngfile;
+use crate::weights::{Files, MemoryFiles, cut_off};
+
+/// A model's files. Only those that were inserted are in this module's memory.
+#[wasm_bindgen(js_name = Files)]
+#[derive(Default)]
+pub struct JsFiles {
+    whole: MemoryFiles,
+    streams: BTreeMap<String, Stream>,
+}
+
+struct Stream {
+    size: u64,
+    /// `(offset, length) => Uint8Array`.
+    read: Function,
+}
+
+#[wasm_bindgen(js_class = Files)]
+impl JsFiles {
+    /// Without files.
+    #[wasm_bindgen(constructor)]
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds a file under its path in the model's folder.
+    pub fn insert(&mut self, path: String, bytes: Vec<u8>) {
+        self.whole.insert(path, bytes);
+    }
+
+    /// Adds a file of `size` bytes, of which `read(offset, length)` gives a part at once, as a `Uint8Array`.
+    pub fn stream(&mut self, path: String, size: f64, read: Function) {
+        self.streams.insert(path, Stream { size: size as u64, read });
+    }
+}
+
+impl Files for JsFiles {
+    fn place(&self) -> String {
+        self.whole.place()
+    }
+
+    fn get(&self, path: &str) -> crate::Result<Option<Cow<'_, [u8]>>> {
+        match self.streams.get(path) {
+            Some(stream) => self.range(path, 0, stream.size as usize).map(Some),
+            None => self.whole.get(path),
+        }
+    }
+
+    fn size(&self, path: &str) -> crate::Result<Option<u64>> {
+        match self.streams.get(path) {
+            Some(stream) => Ok(Some(stream.size)),
+            None => self.whole.size(path),
+        }
+    }
+
+    fn range(&self, path: &str, offset: u64, length: usize) -> crate::Result<Cow<'_, [u8]>> {
+        let Some(stream) = self.streams.get(path) else { return self.whole.range(path, offset, length) };
+        let part = stream.read.call2(&JsValue::NULL, &(offset as f64).into(), &(length as f64).into());
+        let unreadable = |error: JsValue| Error::BadFile { file: path.to_string(), reason: format!("{error:?}") };
+        let part: Uint8Array = part.map_err(unreadable)?.dyn_into().map_err(unreadable)?;
+        match part.length() as usize == length {
+            true => Ok(Cow::Owned(part.to_vec())),
+            false => Err(cut_off(path, offset, length)),
+        }
+    }
+}
 
 /// A PNG file of pictures of one size, given as one buffer of RGBA after the other; several make an animation that
 /// shows each for `milliseconds`. `infotext` is written into it when there is one.

@@ -355,6 +355,8 @@ fn pictures_masks_and_adapters_are_read_or_named() {
     model.refuses(&["--lora", &path(UNET)], &["--lora", UNET, "no tensor of a LoRA adapter"]);
     assert_eq!(model.draws("a fox", &["--image", &square, "--strength", "0.5"]), "");
     assert_eq!(model.draws("a fox", &["--image", &square, "--mask", &mask]), "");
+    let settings = fourstep::pngfile::parameters(&std::fs::read(model.picture()).unwrap()).unwrap().unwrap();
+    assert!(settings.contains("Denoising strength: 1, RNG: CPU, Mask blur: 0, "), "{settings}");
 
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/reference/loras");
     let adapter = root.join("lcm-lora-kohya/pytorch_lora_weights.safetensors").display().to_string();
@@ -365,6 +367,18 @@ fn pictures_masks_and_adapters_are_read_or_named() {
     let mut command = fourstep();
     command.args(["generate", "a fox", "--lora", &adapter, "--model", &path("tiny"), "--out"]).arg(model.picture());
     refused(&command.output().unwrap(), &["lora_te_", "has shape [4, 24]", "asks for [4, 12]"]);
+}
+
+#[test]
+fn a_manifest_says_what_the_model_needs() {
+    let model = Model::new();
+    let mut command = fourstep();
+    command.arg("manifest").arg(model.0.path()).args(["--name", "Tiny", "--licence", "MIT", "--steps", "2"]);
+    let output = command.args(["--guidance", "2", "--size", "64"]).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{}", stderr(&output));
+    let manifest: Value = serde_json::from_slice(&std::fs::read(model.path("fourstep.json")).unwrap()).unwrap();
+    let bytes = |key: &str| manifest["needs"][key].as_u64().unwrap();
+    assert!(bytes("weights") > bytes("largest_buffer") && bytes("activations") > 0, "{}", manifest["needs"]);
 }
 
 #[test]

@@ -46,7 +46,16 @@ async function take(viewport, colorScheme, name) {
     await page.click("#more-4");
     await page.locator("#variations button").nth(3).waitFor({ timeout: 300_000 });
     await page.waitForTimeout(500);
-    await shot("more");
+    await shot("gallery");
+    await page.click("#change");
+    const { x, y, width, height } = await page.locator("#start-canvas").boundingBox();
+    await page.mouse.move(x + width * 0.2, y + height * 0.25);
+    await page.mouse.down();
+    await page.mouse.move(x + width * 0.75, y + height * 0.3, { steps: 6 });
+    await page.mouse.up();
+    await page.mouse.move(0, 0);
+    await page.waitForTimeout(300);
+    await shot("start");
   } finally {
     await close();
   }

@@ -1,31 +1,69 @@
 // Which device draws, and the words for it. The worker asks the browser (`probe`); the page chooses
-// (`choose`) from that answer and what the user prefers.
+// (`choose`) from that answer, what the model needs and what the user prefers.
 
 /**
- * @typedef {{state: 'absent'|'none'|'software'|'hardware', name: string}} Probe
- *   absent: the browser has no WebGPU; none: it has, but found no adapter; software: a CPU plays the adapter.
+ * @typedef {{state: 'absent'|'none'|'software'|'hardware', name: string, buffer?: number, memory?: number}} Probe
+ *   absent: the browser has no WebGPU; none: it has, but found no adapter; software: a CPU plays the adapter. `buffer`:
+ *   the largest buffer that the adapter binds, `memory`: the machine's, where the browser tells; both in bytes.
+ * @typedef {{bytes: number, needs?: {weights: number, largest_buffer: number, activations: number}}} Demand
+ *   a model's files, and what it needs (src/pipeline/plan/mod.rs), in bytes
  * @typedef {'auto'|'wgpu'|'cpu'} Choice
  */
 
+const WASM_MEMORY = 2 ** 32; // bytes that a wasm module can have
+const TELLS_NO_MORE = 8 * 2 ** 30; // browsers call every larger machine one of 8 GiB
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|software|basic render/i;
 const VENDORS = { nvidia: "NVIDIA", amd: "AMD", intel: "Intel", apple: "Apple", arm: "Arm", qualcomm: "Qualcomm" };
 
-/** @param {GPU | undefined} gpu navigator.gpu; @returns {Promise<Probe>} */
-export async function probe(gpu) {
-  if (!gpu) return { state: "absent", name: "" };
+/** @param {GPU | undefined} gpu navigator.gpu; @param {number} [deviceMemory] navigator's, in GiB @returns {Promise<Probe>} */
+export async function probe(gpu, deviceMemory) {
+  const memory = deviceMemory * 2 ** 30 < TELLS_NO_MORE ? deviceMemory * 2 ** 30 : undefined;
+  if (!gpu) return { state: "absent", name: "", memory };
   const adapter = await gpu.requestAdapter().catch(() => null);
-  if (!adapter) return { state: "none", name: "" };
+  if (!adapter) return { state: "none", name: "", memory };
   const info = adapter.info ?? {};
   const all = [info.vendor, info.architecture, info.device, info.description].filter(Boolean).join(" ");
   const software = Boolean(info.isFallbackAdapter || adapter.isFallbackAdapter || SOFTWARE.test(all));
-  return { state: software ? "software" : "hardware", name: adapterName(info) };
+  const { maxStorageBufferBindingSize, maxBufferSize } = adapter.limits;
+  const buffer = Math.min(maxStorageBufferBindingSize, maxBufferSize);
+  return { state: software ? "software" : "hardware", name: adapterName(info), buffer, memory };
 }
 
 /**
- * @param {Probe} probed @param {Choice} choice
+ * Why a model cannot be drawn on a device here, in words; '' where it can, or where its manifest does not say.
+ * @param {Demand | undefined} demand @param {Probe} probed @param {'wgpu'|'cpu'} device
+ */
+export function misfit(demand, probed, device) {
+  if (!demand?.needs) return "";
+  const { weights, largest_buffer: largest, activations } = demand.needs;
+  // The files pass through the wasm module on their way to either device; the weights stay there only on the CPU.
+  const inModule = demand.bytes + (device === "cpu" ? weights + activations : 2 * largest);
+  if (inModule > WASM_MEMORY)
+    return `This model needs ${size(inModule)} of memory in the page, which can have ${size(WASM_MEMORY)}.`;
+  const inAll = 2 * demand.bytes + weights + activations;
+  if (inAll > probed.memory)
+    return `This model needs about ${size(inAll)} of memory, and this machine has ${size(probed.memory)}.`;
+  if (device === "wgpu" && largest > probed.buffer)
+    return `This model needs graphics buffers of ${size(largest)}, and ${probed.name || "this adapter"} has at most ${size(probed.buffer)}.`;
+  return "";
+}
+
+/**
+ * @param {Probe} probed @param {Choice} choice @param {Demand} [demand] what the model needs, once that is known
  * @returns {{device: 'wgpu'|'cpu'|null, words: string, slow: boolean}} device null: the choice cannot be had here, and `words` says why
  */
-export function choose(probed, choice) {
+export function choose(probed, choice, demand) {
+  const chosen = preferred(probed, choice);
+  const reason = chosen.device && misfit(demand, probed, chosen.device);
+  if (!reason) return chosen;
+  const onCpu = choice === "auto" && chosen.device === "wgpu" && !misfit(demand, probed, "cpu");
+  if (onCpu) return { device: "cpu", words: `${reason} Drawing on the CPU, slower.`, slow: true };
+  const other = ["wgpu", "cpu"].some((device) => preferred(probed, device).device && !misfit(demand, probed, device));
+  const advice = other ? "Another device can draw it." : "Nothing was fetched.";
+  return { device: null, words: `${reason} ${advice}`, slow: true };
+}
+
+function preferred(probed, choice) {
   const adapter = probed.name || "this graphics adapter";
   const usable = probed.state === "software" || probed.state === "hardware";
   if (choice === "cpu") return { device: "cpu", words: "Drawing on the CPU, as you chose.", slow: true };
@@ -77,4 +115,8 @@ function adapterName(info) {
   if (SOFTWARE.test(info.architecture ?? ""))
     return info.architecture === "swiftshader" ? "SwiftShader" : info.architecture;
   return [VENDORS[info.vendor] ?? info.vendor, info.device || info.architecture].filter(Boolean).join(" ");
+}
+
+function size(bytes) {
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }

@@ -38,9 +38,11 @@ export async function get(url, name, options = {}) {
 }
 
 async function downloadOnce({ url, name, bytes, signal, onBytes }, from) {
-  const headers = from > 0 ? { Range: `bytes=${from}-` } : {};
-  const response = await request(url, name, { signal, headers, cache: "no-store" });
+  const response = await requestFrom(url, name, signal, from);
   if (!response.ok) throw missing(name, response);
+  // Some hosts answer with their start page for a file that they do not have.
+  if (/^text\/html/i.test(response.headers.get("Content-Type") ?? "") && !name.endsWith(".html"))
+    throw new ModelFileError(`The file “${name}” is missing on the server: it sent a web page instead.`);
   let filled = response.status === 206 ? from : 0;
   if (filled !== from) await onBytes(filled);
   const reader = response.body.getReader();
@@ -66,6 +68,18 @@ async function downloadOnce({ url, name, bytes, signal, onBytes }, from) {
   if (filled < bytes.length)
     throw new ModelFileError(`The model file “${name}” is cut short: ${filled} of ${bytes.length} bytes.`);
   return { done: true, filled };
+}
+
+/** The file from `from` on, or all of it where the server has no such range, or sends another one. */
+async function requestFrom(url, name, signal, from) {
+  const ask = (headers) => request(url, name, { signal, headers, cache: "no-store" });
+  if (from === 0) return ask({});
+  const response = await ask({ Range: `bytes=${from}-` });
+  const sent = response.headers.get("Content-Range"); // hidden from us on some other origins
+  const fits = response.status !== 206 || sent === null || sent.trim().startsWith(`bytes ${from}-`);
+  if (response.status !== 416 && fits) return response;
+  await response.body?.cancel();
+  return ask({});
 }
 
 async function request(url, name, options) {

@@ -37,6 +37,11 @@ export class Engine {
     return this.#bridge.request(Ask.DESCRIBE, { model });
   }
 
+  /** Removes what is kept of a model's files. */
+  forget(model) {
+    return this.#bridge.request(Ask.FORGET, { model });
+  }
+
   /** The pipeline of a model on a device, brought to the worker when it does not hold it; unfinished when `signal` is aborted. */
   async load(model, device, signal) {
     if (this.#loading) {

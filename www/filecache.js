@@ -4,6 +4,11 @@
 
 const PIECE = 2 ** 20; // bytes
 
+/** Each model has a cache of its own, so that one can go without the others. */
+export function cacheName(id) {
+  return `fourstep-model-${id}`;
+}
+
 export class FileCache {
   #cache;
   #base;
@@ -16,7 +21,7 @@ export class FileCache {
   /** The cache of a model, or null where the browser gives none (private windows, storage denied). */
   static async open({ id, base }) {
     try {
-      return new FileCache(await caches.open(`fourstep-model-${id}`), base);
+      return new FileCache(await caches.open(cacheName(id)), base);
     } catch {
       return null;
     }

@@ -39,11 +39,19 @@ export async function copy(text) {
   await navigator.clipboard.writeText(text);
 }
 
+/** Calls `onFile` for a file that is chosen with `input`. @param {HTMLInputElement} input @param {(file: File) => void} onFile */
+export function chosen(input, onFile) {
+  input.addEventListener("change", () => {
+    if (input.files[0]) onFile(input.files[0]);
+    input.value = "";
+  });
+}
+
 /**
- * Calls `onFile` for a picture that is dropped anywhere, pasted, or chosen with `input`; `over` is shown meanwhile.
- * @param {{over: HTMLElement, input: HTMLInputElement, onFile: (file: File) => void}} parts
+ * Calls `onFile` for a picture that is dropped anywhere or pasted; `over` is shown while one is held above the page.
+ * @param {{over: HTMLElement, onFile: (file: File) => void}} parts
  */
-export function receive({ over, input, onFile }) {
+export function receive({ over, onFile }) {
   const file = (data) => [...(data?.files ?? [])].find(({ type }) => type.startsWith("image/"));
   const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   let depth = 0; // a drag enters each element that it crosses before it leaves the last
@@ -66,9 +74,5 @@ export function receive({ over, input, onFile }) {
     if (!pasted) return; // text goes where it is pasted
     event.preventDefault();
     onFile(pasted);
-  });
-  input.addEventListener("change", () => {
-    if (input.files[0]) onFile(input.files[0]);
-    input.value = "";
   });
 }

@@ -66,6 +66,14 @@ export class Form {
     if (schedulers) this.#listSamplers(schedulers, scheduler);
   }
 
+  /** Another model was chosen: all of its own settings are used, as soon as they are known. */
+  follow() {
+    for (const name of Object.keys(this.#own)) this.#touched.delete(name);
+    for (const name of ["steps", "guidance"]) this.#say(name, "");
+    this.#own.sampler = "";
+    this.#fields.sampler.replaceChildren(new Option("the model’s own", ""));
+  }
+
   /** The model's own settings, which an address leaves out. */
   get own() {
     return this.#own;

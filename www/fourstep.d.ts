@@ -51,6 +51,12 @@ export interface GenerateOptions {
   scheduler?: string;
   width?: number;
   height?: number;
+  /** A picture of `width` x `height` to begin from: image to image. */
+  image?: Pixels;
+  /** White where `image` is drawn anew, black where it is kept, of the same size: inpainting. */
+  mask?: Pixels;
+  /** How much of `image` is drawn anew, 0 to 1; 0.8 when left out, with `mask` 1. */
+  strength?: number;
   onStep?: (step: Step) => void;
   signal?: AbortSignal;
 }

@@ -38,7 +38,8 @@ class Model {
   }
 
   async open(choice) {
-    const { device, words } = choose(await this.#bridge.request(Ask.PROBE), choice);
+    const demand = await this.#bridge.request(Ask.DESCRIBE, this.#ask);
+    const { device, words } = choose(await this.#bridge.request(Ask.PROBE), choice, demand);
     if (!device) throw new Error(words);
     this.#ask.device = device;
     await this.#load();

@@ -5,7 +5,8 @@ const STORE = "pictures";
 /** So many are kept; then the oldest go. */
 export const LIMIT = 200;
 
-/** @typedef {{id?: number, time: number, settings: import("./link.js").Settings, infotext: string, png: Blob}} Kept */
+/** @typedef {{id?: number, time: number, settings: import("./link.js").Settings, infotext: string, png: Blob,
+ *             start?: {image: Blob, mask?: Blob}}} Kept `start`: what the picture began with */
 
 export class History {
   #opening;

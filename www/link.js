@@ -2,11 +2,12 @@
 // change, and written short, with the model's own settings left out.
 
 /** @typedef {{prompt?: string, negative?: string, seed?: string, steps?: string, guidance?: string, sampler?: string,
- *             size?: string, model?: string}} Settings all of them as the address says them; size is `64` or `96x64` */
+ *             size?: string, strength?: string, model?: string}} Settings all of them as the address says them; size is
+ *             `64` or `96x64`, strength that of a start picture, which no address can carry */
 
 /** Lowest and highest. */
-export const LIMITS = { steps: [1, 1000], guidance: [0, 50], size: [8, 2048] };
-const KEYS = ["prompt", "negative", "seed", "steps", "guidance", "sampler", "size", "model"];
+export const LIMITS = { steps: [1, 1000], guidance: [0, 50], size: [8, 2048], strength: [0, 1] };
+const KEYS = ["prompt", "negative", "seed", "steps", "guidance", "sampler", "size", "strength", "model"];
 const LONGEST_TEXT = 2000; // characters of a prompt, several times what a model reads
 const LARGEST_SEED = 2n ** 64n - 1n;
 
@@ -70,6 +71,10 @@ const CHECKS = {
     const asked = sizeText(...fitted);
     if (asked !== sizeText(...sides)) say(`The link’s size ${value.slice(0, 12)} became ${asked}.`);
     return asked;
+  },
+  strength(value, say) {
+    say("This picture began with another picture, which a link cannot carry: drop, paste or choose that one to draw it again.");
+    return number("strength", Number(value), value, say);
   },
   model: (value) => value.slice(0, 60),
 };

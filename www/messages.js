@@ -11,12 +11,15 @@ export const Ask = Object.freeze({
   MEMORY: "memory",
   /** {} -> {@link Probe} of www/device.js: what graphics this browser has. */
   PROBE: "probe",
-  /** {model?: id} -> {id, name, licence?, bytes, cached, defaults, examples?, words?, models: {id, name}[]}: the model,
-   *  before anything large is fetched; `words` is its list of words, `models` all that are here. */
+  /** {model?: id} -> {id, name, licence?, bytes, needs?, cached, defaults, examples?, words?,
+   *  models: {id, name, bytes?, cached?}[]}: the model, before anything large is fetched; `needs` is what it takes of a
+   *  machine, `words` its list of words, `models` all that are here. */
   DESCRIBE: "describe",
-  /** {model?: id, device: 'wgpu'|'cpu'}, events {@link Tell.LOADING} -> {defaults, device, warnings: string[]}. */
+  /** {model: id} -> {}: remove what is kept of the model's files. */
+  FORGET: "forget",
+  /** {model?: id, device: 'wgpu'|'cpu'}, events {@link Tell.LOADING} -> {defaults, device, cached, warnings: string[]}. */
   LOAD: "load",
-  /** {request} as Pipeline.generate takes it, events {@link Tell.STEP}
+  /** {request} as Pipeline.generate takes it (with `image` and `mask` as {width, height, rgba} it begins there), events {@link Tell.STEP}
    *  -> {width, height, rgba, warnings: string[], infotext, noise?: {width, height, rgba}} or {cancelled: true}. */
   GENERATE: "generate",
   /** {index} -> {width, height, rgba}: the whole picture of a step of the last GENERATE. */

@@ -2,28 +2,60 @@
 // SHA-256, and a cache keyed by hash, so that a second visit fetches nothing, works without a network,
 // and an old file never meets a new manifest.
 
-import { FileCache } from "./filecache.js";
+import { FileCache, cacheName } from "./filecache.js";
 import { ModelFileError, download, get } from "./download.js";
 
 export { ModelFileError };
 
+const IN_MEMORY = 300 * 2 ** 20; // bytes of files that are fetched and checked at once
 const LISTS = "fourstep-lists"; // the cache of lists and manifests, for visits without a network
 
 /**
  * @typedef {{path: string, size: number, sha256: string}} ModelFile size in bytes, sha256 in lower-case hex
  * @typedef {{name: string, licence?: string, files: ModelFile[], examples?: string[],
- *            defaults: {steps: number, guidance_scale: number, width: number, height: number}}} Manifest
+ *            defaults: {steps: number, guidance_scale: number, width: number, height: number},
+ *            needs?: {weights: number, largest_buffer: number, activations: number}}} Manifest
  */
 
 /** Finds a model in `models/index.json` (the first one when `id` is absent) and reads its manifest.
  *  @param {URL} index @returns {Promise<{id: string, base: URL, manifest: Manifest, models: {id: string, name?: string}[]}>} */
 export async function findModel(index, id) {
-  const { models } = await readJson(index, "models/index.json");
-  const entry = id === undefined ? models?.[0] : models?.find((model) => model.id === id);
+  const models = await readIndex(index);
+  const entry = id === undefined ? models[0] : models.find((model) => model.id === id);
   if (!entry)
     throw new ModelFileError(
       id === undefined ? "models/index.json lists no model." : `There is no model called “${id}” here.`,
     );
+  return { ...(await readModel(index, entry)), models };
+}
+
+/** Every model of the list with its size, and whether it is kept here; without those where its manifest cannot be read.
+ *  @returns {Promise<{id: string, name: string, bytes?: number, cached?: boolean}[]>} */
+export async function listModels(index, models) {
+  const described = async (entry) => {
+    const name = entry.name ?? entry.id;
+    try {
+      const model = await readModel(index, entry);
+      const { manifest } = model;
+      return { id: entry.id, name: entry.name ?? manifest.name, bytes: totalBytes(manifest), cached: await isCached(model) };
+    } catch {
+      return { id: entry.id, name }; // said when somebody asks for it
+    }
+  };
+  return Promise.all(models.map(described));
+}
+
+/** Removes the files of a model that are kept here. */
+export async function forgetModel(id) {
+  await caches.delete(cacheName(id));
+}
+
+async function readIndex(index) {
+  const { models } = await readJson(index, "models/index.json");
+  return Array.isArray(models) ? models : [];
+}
+
+async function readModel(index, entry) {
   const base = new URL(entry.path, index);
   const manifest = await readJson(new URL("fourstep.json", base), `models/${entry.path}fourstep.json`);
   if (!Array.isArray(manifest.files) || !manifest.defaults) {
@@ -31,7 +63,7 @@ export async function findModel(index, id) {
       `models/${entry.path}fourstep.json is no model manifest: “files” or “defaults” is missing.`,
     );
   }
-  return { id: entry.id, base, manifest, models };
+  return { id: entry.id, base, manifest };
 }
 
 /** Sum of the file sizes, in bytes. */
@@ -48,10 +80,11 @@ export async function isCached(model) {
 }
 
 /**
- * Every file of the model, checked against the manifest.
+ * Every file of the model, checked against the manifest. While it is checked a file is in memory, afterwards the browser
+ * keeps it where it likes, so that a model larger than the memory can be read.
  * @param {(progress: {loaded: number, total: number, secondsLeft: number | null}) => void} onProgress in bytes;
  *        seconds left as the network went so far, null while that is unknown
- * @returns {Promise<{files: {path: string, bytes: Uint8Array}[], warnings: string[]}>}
+ * @returns {Promise<{files: {path: string, blob: Blob}[], warnings: string[]}>}
  * @throws {ModelFileError} naming the first file that is missing, truncated or altered
  */
 export async function loadFiles(model, { signal, onProgress }) {
@@ -67,12 +100,43 @@ export async function loadFiles(model, { signal, onProgress }) {
   const job = { model, cache, warnings, signal: stop.signal, progress: new Progress(model.manifest, onProgress) };
   try {
     await cache?.keepOnly(model.manifest.files); // first, since the room may be needed
-    const files = await Promise.all(model.manifest.files.map((file) => loadFile(job, file)));
+    const files = await inTurn(model.manifest.files, (file) => loadFile(job, file));
     return { files, warnings: [...warnings] };
   } catch (error) {
     stop.abort(error);
     throw error;
   }
+}
+
+/** Hands files to the wasm module, which reads ranges of them as it needs them; in a worker only.
+ *  @param {{stream: (path: string, size: number, read: (from: number, length: number) => Uint8Array) => void}} store its Files
+ *  @param {{path: string, blob: Blob}[]} files blobs, or files that somebody picked */
+export function fill(store, files) {
+  const reader = new FileReaderSync();
+  for (const { path, blob } of files) {
+    const read = (from, length) => new Uint8Array(reader.readAsArrayBuffer(blob.slice(from, from + length)));
+    store.stream(path, blob.size, read);
+  }
+}
+
+/** Loads every file, as many at once as have IN_MEMORY bytes together, and one at least; the results are in order. */
+async function inTurn(files, load) {
+  const results = [];
+  const running = new Set();
+  let held = 0;
+  for (const [index, file] of files.entries()) {
+    while (running.size > 0 && held + file.size > IN_MEMORY) await Promise.race(running);
+    held += file.size;
+    const task = load(file).then((result) => {
+      results[index] = result;
+      held -= file.size;
+      running.delete(task);
+    });
+    task.catch(() => {}); // the first failure is thrown from here; the others are its consequences
+    running.add(task);
+  }
+  await Promise.all(running);
+  return results;
 }
 
 /** Bytes that are here, of all, and the time that the rest may take. */
@@ -110,13 +174,13 @@ async function loadFile(job, file) {
   const kept = (await job.cache?.read(file, bytes)) ?? 0;
   job.progress.add(kept, false);
   if (kept < file.size) await fetchRest(job, file, bytes, kept);
-  if (await matches(bytes, file)) return { path: file.path, bytes };
+  if (await matches(bytes, file)) return { path: file.path, blob: new Blob([bytes]) };
   await job.cache?.forget(file);
   if (kept > 0) {
     // What was kept may be the altered part: the whole file once more.
     job.progress.add(-file.size, false);
     await fetchRest(job, file, bytes, 0);
-    if (await matches(bytes, file)) return { path: file.path, bytes };
+    if (await matches(bytes, file)) return { path: file.path, blob: new Blob([bytes]) };
     await job.cache?.forget(file);
   }
   throw new ModelFileError(
@@ -151,7 +215,6 @@ async function matches(bytes, file) {
   return Array.from(digest, (byte) => byte.toString(16).padStart(2, "0")).join("") === file.sha256;
 }
 
-/** A list or manifest: as the server has it, or as it was last seen where no server can be reached. */
 /** A list or manifest from the network, and from an earlier visit where there is none. @throws {ModelFileError} naming it */
 export async function readJson(url, name) {
   const lists = await openLists();

@@ -1,39 +1,39 @@
-// The page: joins the form, the picture, the status and the engine. One request runs at a time, and the newest wins:
-// asking for a picture while one is drawn stops that one at its next step.
+// The page: joins the form, the start picture, the picture, the status and the engine.
 
-import { choose } from "./device.js";
+import { DeviceChoice } from "./devicechoice.js";
 import { Engine } from "./engine.js";
-import { canShare, receive } from "./files.js";
+import { canShare } from "./files.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { History } from "./history.js";
+import { Incoming } from "./incoming.js";
+import { Jobs } from "./jobs.js";
 import { readLink, sizeOf, sizeText, writeLink } from "./link.js";
 import { Live } from "./live.js";
 import { recall, remember } from "./memory.js";
+import { Models } from "./models.js";
 import { More } from "./more.js";
 import { Numbers } from "./numbers.js";
 import { Picture, imageOf } from "./picture.js";
 import { PromptHelp } from "./prompthelp.js";
 import { requestOf, settingsOf, settingsOfFile } from "./settings.js";
 import { Shown } from "./shown.js";
+import { Start } from "./start.js";
 import { Status, duration, megabytes } from "./status.js";
 import { explain, watchPage } from "./trouble.js";
 
-const DEVICE_KEY = "fourstep.device";
-const DEVICES = ["auto", "wgpu", "cpu"];
 const INFOTEXT_KEY = "fourstep.infotext";
-const SUPERSEDED = "superseded"; // why a running request was stopped when a newer one took its place
-const SMALL_MODEL = 64e6; // bytes; a link may fetch so much without a click
 const KEEP_LIVE_MS = 2500; // a picture that followed the typing is kept when nothing followed it for so long
 const $ = (id) => document.getElementById(id);
 
 const form = new Form($("form"));
-const [frame, bar, line, note, spoken] = ["frame", "bar", "line", "note", "spoken"].map($);
+const [frame, bar, line, note, offer, spoken] = ["frame", "bar", "line", "note", "offer", "spoken"].map($);
 const status = new Status({
   frame,
   bar,
   line,
   note,
+  offer,
   spoken,
   loadTitle: $("load-title"),
   loadBar: $("load-bar"),
@@ -44,18 +44,28 @@ const status = new Status({
   retry: $("retry"),
 });
 const engine = new Engine({
-  onLoading: (event) => drawing && status.loading(event),
-  onLoaded: ({ defaults }) => {
+  onLoading: (event) => jobs.running && status.loading(event),
+  onLoaded: ({ model, defaults, cached }) => {
+    if (model !== models.model.id) return;
+    models.cached = cached;
     form.fillDefaults(defaults);
     refreshSummary();
   },
 });
+const jobs = new Jobs({ onChange: refreshButtons, onTrouble: showTrouble });
+const models = new Models(
+  engine,
+  { field: $("model-field"), select: $("model"), words: $("model-words"), forget: $("model-forget") },
+  { describe, follow: () => form.follow(), removed: (line) => status.done(line), trouble: showTrouble },
+);
+const device = new DeviceChoice({ select: $("device"), words: $("device-words") }, () => models.demand);
+const start = new Start({ choose: () => $("start-file").click(), onChange: changed });
 const picture = new Picture({
   canvas: $("canvas"),
   strip: $("strip"),
   slider: $("slider"),
   caption: (text) => status.say(text),
-  estimate: (index) => (drawing ? null : engine.estimate(shown.one?.result, index)),
+  estimate: (index) => (jobs.running ? null : engine.estimate(shown.one?.result, index)),
 });
 const numbers = new Numbers($("numbers-body"));
 const help = new PromptHelp({
@@ -76,61 +86,45 @@ const gallery = new Gallery(
 );
 const shown = new Shown({ engine, gallery, status, link: linkOf, withSettings: () => $("infotext").checked, onChange: refreshButtons });
 const more = new More({
-  request: () => requestOf(shown.one.settings, model.id),
+  request: () => ({ ...requestOf(shown.one.settings, models.model.id), ...shown.one.start }),
   several,
   take,
   png: (images, options) => engine.png(images, options),
   trouble: (error) => showTrouble(error),
 });
 
-let opening; // promise: devices and model are known
-let probed; // what the worker found, see www/device.js
-let model; // Ask.DESCRIBE's reply
-let drawing = null; // {stop, done, quiet} of the running request
-let newest = 0; // number of the last request asked for
 let linkNotes = []; // about the address, said with its picture
+let retry = () => {};
 
-/** Looks for devices and for the model's description; `opening` is done when both are known, or trouble is shown. */
-function open(wanted) {
-  return (opening = describe(wanted));
-}
-
+/** Looks for devices and for a model's description, and fills the page with them; or shows trouble. */
 async function describe(wanted) {
+  let model;
   try {
-    [probed, model] = await Promise.all([probed ?? engine.probe(), describeModel(wanted)]);
+    const note = (words) => linkNotes.push(words);
+    [device.probed, model] = await Promise.all([device.probed ?? engine.probe(), models.describe(wanted, note)]);
   } catch (error) {
-    return showTrouble(error, () => open(wanted));
+    return showTrouble(error, () => models.open(wanted));
   }
   form.fillDefaults(model.defaults);
   help.examples = model.examples ?? [];
   help.words = model.words ?? null;
   $("surprise").hidden = help.surprise() === null;
-  offerModels();
   refreshSummary();
-  refreshDevice();
+  device.refresh();
   const ready = model.cached ? "" : `The first picture fetches the model once: ${megabytes(model.bytes)} MB.`;
-  status.rest(ready, linkNotes.join(" "));
-  if (model.cached && device().device && !drawing && !asked()) prepare();
+  const { device: possible, words } = device.chosen;
+  status.rest(possible ? ready : words, linkNotes.join(" "));
+  if (model.cached && possible && !jobs.running && !asked()) prepare();
 }
 
-/** A model that the address names but is not here gives way to the first one, with a word. */
-async function describeModel(wanted) {
-  try {
-    return await engine.describe(wanted || undefined);
-  } catch (error) {
-    if (!wanted || !/no model called/.test(error.message)) throw error;
-    linkNotes.push(`${error.message} Another one is used.`);
-    return engine.describe();
-  }
-}
-
-/** Whether the address asks for a picture that can be drawn without a click. */
+/** Whether the address asks for a picture that can be drawn without a click. One that began with another picture cannot. */
 function asked() {
-  return new URLSearchParams(location.search).has("prompt") && (model.cached || model.bytes <= SMALL_MODEL);
+  const query = new URLSearchParams(location.search);
+  return query.has("prompt") && !query.has("strength") && models.drawsUnasked;
 }
 
 function wire() {
-  $("generate").addEventListener("click", () => (drawing && !drawing.quiet ? cancel() : draw()));
+  $("generate").addEventListener("click", () => (jobs.busy ? cancel() : draw()));
   $("retry").addEventListener("click", () => {
     status.clearTrouble();
     retry();
@@ -147,23 +141,28 @@ function wire() {
   $("share").addEventListener("click", () => shown.share().catch(showTrouble));
   $("form").addEventListener("input", changed);
   $("form").addEventListener("submit", (event) => event.preventDefault());
-  $("model").addEventListener("change", ({ target }) => open(target.value));
-  $("device").addEventListener("change", ({ target }) => setDevice(target.value));
+  $("change").addEventListener("click", () => {
+    start.set(shown.one.result);
+    start.reveal();
+  });
   $("infotext").checked = recall(INFOTEXT_KEY) !== "off";
   $("infotext").addEventListener("change", ({ target }) => remember(INFOTEXT_KEY, target.checked ? "on" : "off"));
   $("open").addEventListener("click", () => $("file").click());
-  receive({ over: $("over"), input: $("file"), onFile: restore });
+  new Incoming(
+    { over: $("over"), settingsFile: $("file"), startFile: $("start-file") },
+    { engine, status, trouble: showTrouble, restore, start: begin },
+  );
   document.addEventListener("keydown", onKey);
 }
 
 function onKey(event) {
   if (event.isComposing) return;
-  const inField = event.target.matches("#form textarea, #form input:not([type=checkbox], [type=range])");
+  const inField = event.target.matches("#form textarea, #form input:not([type=checkbox], [type=radio], [type=color], [type=range])");
   const asked = event.key === "Enter" && (event.ctrlKey || event.metaKey || (inField && !event.shiftKey));
   if (asked) {
     event.preventDefault();
     draw();
-  } else if (event.key === "Escape" && drawing) cancel();
+  } else if (event.key === "Escape" && jobs.running) cancel();
 }
 
 /** A field was changed, by hand or from here. */
@@ -176,29 +175,14 @@ function changed() {
 async function draw({ live: quiet = false } = {}) {
   if (quiet && !form.prompt.trim()) return;
   live.forget();
-  await opening;
+  await models.ready;
+  if (quiet && engine.loaded?.model !== models.model?.id) return; // typing fetches no model
   if (!quiet) status.clearTrouble();
   const request = form.read({ roll: !quiet });
   refreshSummary();
   if (!request) return quiet ? undefined : showWrongField();
-  return begin((signal) => run(request, signal, quiet), () => draw(), quiet);
-}
-
-/** Runs a job alone: what runs already is stopped, and of several that wait the newest begins. */
-async function begin(job, again, quiet = false) {
-  const number = ++newest;
-  drawing?.stop.abort(SUPERSEDED);
-  await drawing?.done;
-  if (number !== newest) return;
-  const stop = new AbortController();
-  drawing = { stop, done: null, quiet };
-  drawing.done = job(stop.signal)
-    .catch((error) => showTrouble(error, again))
-    .finally(() => {
-      drawing = null;
-      refreshButtons();
-    });
-  refreshButtons();
+  Object.assign(request, start.read(request.width, request.height));
+  return jobs.begin((signal) => run(request, signal, quiet), () => draw(), quiet);
 }
 
 async function run(request, signal, quiet) {
@@ -207,29 +191,31 @@ async function run(request, signal, quiet) {
   if (signal.aborted) return stopped(signal, "Stopped before the first step.");
   const { full, notes } = complete(request, ready);
   const times = [];
+  let { steps } = full; // fewer where it starts from a picture
   const begun = performance.now();
   form.markSeedUsed();
-  picture.begin(full.steps, { quiet });
+  picture.begin({ quiet });
   if (!quiet) status.drawing(0, full.steps, times);
   $("frame").classList.add("drawn");
   const onEvent = (event) => {
     if (times.length === 0) drop(quiet);
     times.push(event.milliseconds);
+    steps = event.steps;
     numbers.add(event);
     picture.addStep(event, `Step ${event.index + 1} of ${event.steps} · ${duration(event.milliseconds)}`);
     if (!signal.aborted && !quiet) status.drawing(event.index + 1, event.steps, times);
   };
   const result = await engine.generate(full, { onEvent, signal });
-  if (result.cancelled) return stopped(signal, `Stopped after step ${times.length} of ${full.steps}.`);
+  if (result.cancelled) return stopped(signal, `Stopped after step ${times.length} of ${steps}.`);
   const took = performance.now() - begun;
   live.measured(took);
-  const mean = times.length ? ` · ${duration(times.reduce((sum, time) => sum + time, 0) / times.length)} a step` : "";
-  const line = `Drawn in ${duration(took)} · ${full.steps} step${full.steps === 1 ? "" : "s"}${mean}`;
+  const mean = duration(times.reduce((sum, time) => sum + time, 0) / times.length);
+  const line = `Drawn in ${duration(took)} · ${times.length} step${times.length === 1 ? "" : "s"} · ${mean} a step`;
   picture.finish(result, line, result.noise);
   const words = [...linkNotes.splice(0), ...notes, ...ready.warnings.splice(0), ...result.warnings].join(" ");
   if (quiet) status.rest(line, words);
   else status.done(line, words);
-  show({ settings: settingsOf(full, modelId()), result, infotext: result.infotext });
+  show({ settings: settingsOf(full, models.nameInLink), result, infotext: result.infotext, start: startOf(full) });
   shown.keep(quiet ? KEEP_LIVE_MS : 0);
 }
 
@@ -237,11 +223,11 @@ async function run(request, signal, quiet) {
 function complete(request, { defaults }) {
   const known = defaults.schedulers.some(([name]) => name === request.scheduler);
   const notes = request.scheduler && !known ? [`The sampler “${request.scheduler}” is not known; the model’s own drew.`] : [];
-  return { full: { ...request, scheduler: known ? request.scheduler : defaults.scheduler, model: model.id }, notes };
+  return { full: { ...request, scheduler: known ? request.scheduler : defaults.scheduler, model: models.model.id }, notes };
 }
 
 function stopped(signal, line) {
-  if (signal.reason !== SUPERSEDED) status.done(line);
+  if (!Jobs.superseded(signal)) status.done(line);
 }
 
 /** The canvas shows a finished picture, and everything that can be done with it refers to that one. */
@@ -257,48 +243,57 @@ function drop(quiet) {
   if (!quiet) shown.one = null;
 }
 
+/** What of a request is its start picture. */
+function startOf({ image, mask, strength }) {
+  return image ? { image, mask, strength } : undefined;
+}
+
 /** A picture drawn elsewhere on the page takes the canvas. */
 function take(request, result) {
-  const settings = settingsOf(request, modelId());
+  const settings = settingsOf(request, models.nameInLink);
   form.restore(settings);
   help.refresh();
   refreshSummary();
   picture.still(result);
   numbers.clear();
   status.rest(`Seed ${request.seed}`);
-  show({ settings, result, infotext: result.infotext });
+  show({ settings, result, infotext: result.infotext, start: startOf(request) });
   shown.keep();
 }
 
 async function showKept(kept) {
-  if (drawing) cancel();
-  await drawing?.done;
+  if (jobs.running) cancel();
+  await jobs.idle;
   const result = await imageOf(kept.png);
-  await useModel(kept.settings.model || model.models[0].id);
+  await models.use(kept.settings.model || models.first);
   form.restore(kept.settings);
+  const began = kept.start && { image: await imageOf(kept.start.image), mask: kept.start.mask && (await imageOf(kept.start.mask)) };
+  if (began) start.set(began.image, { strength: kept.settings.strength, mask: began.mask });
+  else start.remove();
   help.refresh();
   refreshSummary();
   picture.still(result);
   numbers.clear();
   status.rest(`Drawn ${new Date(kept.time).toLocaleString()}`);
-  show({ ...kept, result });
+  show({ ...kept, result, start: began && { ...began, strength: Number(kept.settings.strength) } });
   $("frame").scrollIntoView({ block: "nearest" });
 }
 
-/** A picture file was dropped, pasted or chosen: its settings fill the form. */
-async function restore(file) {
-  status.clearTrouble();
-  try {
-    const found = await engine.settings(file);
-    if (!found) return status.trouble("This picture carries no settings. Those that Fourstep or A1111 saved do.");
-    await useModel(found.model);
-    form.restore(settingsOfFile(found));
-    help.refresh();
-    changed();
-    status.done("Settings taken from the picture.", found.notes.join(" "));
-  } catch (error) {
-    showTrouble(error);
-  }
+/** The settings that a picture file carries fill the form. Its own start picture is not in it. */
+async function restore(found) {
+  await models.use(found.model);
+  const settings = settingsOfFile(found);
+  form.restore(settings);
+  if (settings.strength === undefined) start.remove();
+  else start.strength = settings.strength;
+  help.refresh();
+  changed();
+}
+
+/** A picture becomes the start picture. */
+function begin(image) {
+  start.set(image);
+  start.reveal();
 }
 
 /**
@@ -307,7 +302,7 @@ async function restore(file) {
  *   the function that it is given, tells the count so far, and resolves to false when it was stopped
  */
 function several({ count, job, line, again, done = () => {} }) {
-  begin(async (signal) => {
+  jobs.begin(async (signal) => {
     await load(signal);
     if (signal.aborted) return stopped(signal, "Stopped.");
     const say = (finished) => status.drawing(finished, count, [], "Picture");
@@ -320,47 +315,39 @@ function several({ count, job, line, again, done = () => {} }) {
 }
 
 async function load(signal) {
-  if (!probed || !model) throw new Error("The model could not be found. Reload the page to try again.");
-  const { device: wanted, words } = device();
+  if (!device.probed || !models.model) throw new Error("The model could not be found. Reload the page to try again.");
+  const { device: wanted, words } = device.chosen;
   if (!wanted) throw new Error(words);
-  return engine.load(model.id, wanted, signal);
+  return engine.load(models.model.id, wanted, signal);
 }
 
 /** Builds the pipeline ahead of the first request, from files that are kept here already. */
 async function prepare() {
-  status.say("Preparing the model…");
+  const words = "Preparing the model…";
+  status.say(words);
   try {
     await load();
-    if (!drawing && engine.loaded) status.rest("Ready.");
+    if (!jobs.running && engine.loaded && line.textContent === words) status.rest("Ready.");
   } catch (error) {
-    if (!drawing) showTrouble(error, prepare);
+    if (!jobs.running) showTrouble(error, prepare);
   }
 }
 
 function cancel() {
-  newest++;
-  drawing.stop.abort();
+  jobs.cancel();
   status.say(engine.loading ? "Stopping…" : "Stopping after this step…");
   engine.stopLoading();
 }
-
-let retry = () => {};
 
 function showTrouble(error, again) {
   const [width, height] = sizeOf(form.settings.size || form.own.size) ?? [];
   const { message, detail, offer } = explain(error, { width, height, smallest: Math.min(...(sizeOf(form.own.size) ?? [64])) });
   retry = () => {
-    if (offer.device) setDevice(offer.device);
+    if (offer.device) device.set(offer.device);
     if (offer.width) form.fill({ size: sizeText(offer.width, offer.height) });
     again();
   };
   status.trouble(message, { detail, retry: again ? offer.label : false });
-}
-
-function setDevice(device) {
-  $("device").value = device;
-  remember(DEVICE_KEY, device);
-  refreshDevice();
 }
 
 function showWrongField() {
@@ -368,67 +355,34 @@ function showWrongField() {
   form.firstWrong?.focus();
 }
 
-function device() {
-  return choose(probed, $("device").value);
-}
-
-function refreshDevice() {
-  if (!probed) return;
-  const { words, slow } = device();
-  $("device-words").textContent = words;
-  $("device-words").dataset.slow = slow;
-}
-
 function refreshSummary() {
   $("summary").textContent = form.summary;
-  if (!drawing) picture.slots(Number($("steps").value) || 0);
+  const size = sizeOf(form.settings.size || form.own.size);
+  if (size) start.size = size;
+  if (!jobs.running) picture.slots(Number($("steps").value) || 0);
 }
 
 function refreshButtons() {
-  const busy = Boolean(drawing) && !drawing.quiet;
+  const { busy } = jobs;
   $("generate").textContent = busy ? "Cancel" : "Generate";
   $("key").textContent = busy ? "Esc" : "Enter";
   $("generate").classList.toggle("quiet", busy);
-  for (const id of ["download", "copy", "share"]) $(id).disabled = busy || !shown.one;
+  for (const id of ["download", "copy", "share", "change"]) $(id).disabled = busy || !shown.one;
   more.ready = !busy && shown.one !== null;
   if (shown.one) $("more").hidden = false;
-}
-
-function offerModels() {
-  const several = (model.models ?? []).length > 1;
-  $("model-field").hidden = !several;
-  $("model").replaceChildren(...(model.models ?? []).map(({ id, name }) => new Option(name ?? id, id)));
-  $("model").value = model.id;
-}
-
-/** Goes over to another of the models that are here. */
-async function useModel(id) {
-  await opening;
-  if (id !== model?.id && model?.models.some((one) => one.id === id)) await open(id);
-}
-
-/** As an address names it: the first one needs no name. */
-function modelId() {
-  return model.models?.[0]?.id === model.id ? "" : model.id;
 }
 
 function linkOf(settings) {
   return new URL(writeLink(settings, form.own), location.href.split(/[?#]/)[0]).href;
 }
 
-/** `?device=` of the address, else what was chosen at an earlier visit. */
-function preferredDevice() {
-  const wanted = [new URLSearchParams(location.search).get("device"), recall(DEVICE_KEY)];
-  return wanted.find((choice) => DEVICES.includes(choice)) ?? "auto";
-}
-
 const { settings, notes } = readLink(location.search);
 linkNotes = notes;
 form.fill(settings);
-$("device").value = preferredDevice();
+if (settings.strength) start.strength = settings.strength;
 wire();
 watchPage(showTrouble);
 refreshSummary();
 refreshButtons();
 gallery.open();
-open(settings.model).then(() => model && asked() && !drawing && draw());
+models.open(settings.model).then(() => models.model && asked() && !jobs.running && draw());

@@ -11,7 +11,7 @@ export class Picture {
   #final = null; // {image, source} of the finished picture
   #caption;
   #estimate;
-  #awaiting = 0; // steps of a request that has shown nothing yet
+  #awaiting = false; // a request has begun and shown nothing yet
   #following = true;
   #quiet = false;
 
@@ -36,10 +36,10 @@ export class Picture {
     return this.#final?.image ?? null;
   }
 
-  /** A request of so many steps begins. What is there stays until its first step, so that a refusal costs nothing;
+  /** A request begins. What is there stays until its first step, so that a refusal costs nothing;
    *  with `quiet` until its last. */
-  begin(steps, { quiet = false } = {}) {
-    this.#awaiting = steps;
+  begin({ quiet = false } = {}) {
+    this.#awaiting = true;
     this.#quiet = quiet;
   }
 
@@ -50,9 +50,9 @@ export class Picture {
     this.#strip.replaceChildren(...slots);
   }
 
-  /** @param {{index: number, preview: object}} event @param {string} caption what to say of this step */
-  addStep({ index, preview }, caption) {
-    if (this.#awaiting) this.#clear();
+  /** @param {{index: number, steps: number, preview: object}} event @param {string} caption what to say of this step */
+  addStep({ index, steps, preview }, caption) {
+    if (this.#awaiting) this.#clear(steps);
     const source = toSource(preview);
     const button = document.createElement("button");
     button.type = "button";
@@ -86,9 +86,7 @@ export class Picture {
 
   /** A finished picture whose steps are not there. */
   still(image) {
-    this.#awaiting = 1;
-    this.#clear();
-    this.#strip.replaceChildren();
+    this.#clear(0);
     this.#final = { image, source: toSource(image) };
     this.#shown = this.#final.source;
     this.#paint();
@@ -112,9 +110,8 @@ export class Picture {
     this.#select(entry);
   }
 
-  #clear() {
-    const count = this.#awaiting;
-    this.#awaiting = 0;
+  #clear(count) {
+    this.#awaiting = false;
     this.#steps = [];
     this.#final = null;
     this.#noise = null;

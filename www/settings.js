@@ -8,10 +8,12 @@ export function settingsOf(request, model) {
   const { prompt, negative_prompt, seed, steps, guidance_scale, scheduler, width, height } = request;
   const size = sizeText(width, height);
   const numbers = { seed, steps: String(steps), guidance: String(guidance_scale) };
-  return { prompt, negative: negative_prompt, ...numbers, sampler: scheduler, size, model };
+  const strength = request.image ? String(request.strength) : "";
+  return { prompt, negative: negative_prompt, ...numbers, sampler: scheduler, size, strength, model };
 }
 
-/** @param {import("./link.js").Settings} settings @param {string} model its id, for the infotext */
+/** @param {import("./link.js").Settings} settings @param {string} model its id, for the infotext @returns {object} without
+ *  the picture that it starts from, which settings do not hold */
 export function requestOf(settings, model) {
   const [width, height] = sizeOf(settings.size);
   return {
@@ -28,8 +30,8 @@ export function requestOf(settings, model) {
 }
 
 /** Those of a PNG file, as readSettings of src/webfiles.rs gives them, without what the file does not say. */
-export function settingsOfFile({ prompt, negative_prompt, seed, steps, guidance_scale, sampler, width, height }) {
+export function settingsOfFile({ prompt, negative_prompt, seed, steps, guidance_scale, sampler, width, height, strength }) {
   const size = width ? sizeText(width, height) : null;
-  const all = { prompt, negative: negative_prompt, seed, steps, guidance: guidance_scale, sampler, size };
+  const all = { prompt, negative: negative_prompt, seed, steps, guidance: guidance_scale, sampler, size, strength };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null && value !== undefined));
 }

@@ -3,8 +3,10 @@
 import { copy, fileName, save, share } from "./files.js";
 import { imageOf } from "./picture.js";
 
+const LEFT_OUT = "It holds the settings, but no link can carry the picture that this one began with: send that one too.";
+
 export class Shown {
-  #one = null; // {settings, result, infotext, png?}
+  #one = null; // {settings, result, infotext, start?, png?}
   #page;
   #keeping; // timer of a picture that followed the typing
 
@@ -17,7 +19,8 @@ export class Shown {
     this.#page = page;
   }
 
-  /** `{settings, result, infotext, png?}` of the picture, or null. */
+  /** `{settings, result, infotext, start?, png?}` of the picture, or null; `start` is what it began with, `{image, mask?,
+   *  strength}`. */
   get one() {
     return this.#one;
   }
@@ -46,7 +49,7 @@ export class Shown {
     const url = this.#page.link(this.#one.settings);
     try {
       await copy(url);
-      this.#page.status.done("Link copied.");
+      this.#page.status.done("Link copied.", this.#one.settings.strength ? LEFT_OUT : "");
     } catch (error) {
       this.#page.status.trouble(`${error.message} The link is: ${url}`);
     }
@@ -60,7 +63,14 @@ export class Shown {
   async #keep() {
     const one = this.#one;
     const { engine, gallery } = this.#page;
-    one.png ??= await engine.png([one.result], { infotext: one.infotext }).catch(() => null);
-    if (one.png) gallery.add({ time: Date.now(), settings: one.settings, infotext: one.infotext, png: one.png });
+    const png = (image, options) => engine.png([image], options);
+    try {
+      one.png ??= await png(one.result, { infotext: one.infotext });
+      const { image, mask } = one.start ?? {};
+      const start = image && { image: await png(image), mask: mask && (await png(mask)) };
+      gallery.add({ time: Date.now(), settings: one.settings, infotext: one.infotext, png: one.png, start });
+    } catch {
+      // The worker is gone; the picture is still on the canvas.
+    }
   }
 }

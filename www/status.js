@@ -6,17 +6,22 @@ const SPEAK_EVERY_MS = 5000;
 export class Status {
   #parts;
   #spokeAt = 0;
+  #act = () => {}; // of the offer
 
-  /** @param {Record<'frame'|'bar'|'line'|'note'|'loadTitle'|'loadBar'|'loadLine'|'trouble'|'troubleText'|'troubleDetail'|'retry'|'spoken', HTMLElement>} parts */
+  /** @param {Record<'frame'|'bar'|'line'|'note'|'offer'|'loadTitle'|'loadBar'|'loadLine'|'trouble'|'troubleText'|'troubleDetail'|'retry'|'spoken', HTMLElement>} parts */
   constructor(parts) {
     this.#parts = parts;
+    parts.offer.addEventListener("click", () => this.#act());
   }
 
-  /** Nothing is going on; `line` is the resting text. */
-  rest(line, note = "") {
+  /** Nothing is going on; `line` is the resting text. @param {{label: string, act: () => void} | null} offer a button beside it */
+  rest(line, note = "", offer = null) {
     this.#state("rest");
     this.#parts.line.textContent = line;
     this.#parts.note.textContent = note;
+    this.#parts.offer.hidden = !offer;
+    this.#parts.offer.textContent = offer?.label ?? "";
+    this.#act = offer?.act ?? (() => {});
   }
 
   /** A quiet word on the same line, without a change of state. */
@@ -55,8 +60,8 @@ export class Status {
   }
 
   /** The end of a request, well or stopped. */
-  done(line, note = "") {
-    this.rest(line, note);
+  done(line, note = "", offer = null) {
+    this.rest(line, note, offer);
     this.#speak(`${line} ${note}`, true);
   }
 
@@ -81,6 +86,7 @@ export class Status {
   #state(name) {
     const changed = this.#parts.frame.dataset.state !== name;
     this.#parts.frame.dataset.state = name;
+    this.#parts.offer.hidden = true;
     if (name !== "rest") this.clearTrouble();
     return changed;
   }

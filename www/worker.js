@@ -2,8 +2,8 @@
 // Moves messages (www/messages.js) between the page and the wasm module; does no arithmetic itself.
 
 import { Ask, Cause, Tell } from "./messages.js";
-import { probe, watchDevices } from "./device.js";
-import { findModel, isCached, loadFiles, readJson, totalBytes } from "./modelfiles.js";
+import { misfit, probe, watchDevices } from "./device.js";
+import { ModelFileError, fill, findModel, forgetModel, isCached, listModels, loadFiles, readJson, totalBytes } from "./modelfiles.js";
 
 const MODELS = new URL("../models/index.json", import.meta.url);
 const DEVICE_ERROR = /^device: (?!no WebGPU device)/; // as src/error.rs words it
@@ -18,8 +18,9 @@ let ended = false; // the page was told that this worker cannot go on
 
 const handlers = {
   [Ask.MEMORY]: async () => ({ wasm: memory?.buffer.byteLength ?? 0 }),
-  [Ask.PROBE]: () => probe(navigator.gpu),
+  [Ask.PROBE]: probed,
   [Ask.DESCRIBE]: describe,
+  [Ask.FORGET]: async ({ model }) => (await forgetModel(model), {}),
   [Ask.LOAD]: load,
   [Ask.GENERATE]: generate,
   [Ask.ESTIMATE]: ({ index }) => loadedPipeline().estimate(index),
@@ -54,24 +55,32 @@ self.onmessage = async ({ data: message }) => {
 
 async function describe({ model: wanted }) {
   const model = await findModel(MODELS, wanted);
-  const { name, licence, defaults, examples, words } = model.manifest;
+  const { name, licence, defaults, examples, words, needs } = model.manifest;
   return {
     words: words && (await readJson(new URL(words, model.base), words).catch(() => null)), // no reason not to draw
-    models: model.models,
+    models: await listModels(MODELS, model.models),
     id: model.id,
     name,
     licence,
     defaults,
     examples,
+    needs,
     bytes: totalBytes(model.manifest),
     cached: await isCached(model),
   };
+}
+
+function probed() {
+  return probe(navigator.gpu, navigator.deviceMemory);
 }
 
 async function load({ id, model: wanted, device }, signal) {
   pipeline?.free();
   pipeline = undefined;
   const model = await findModel(MODELS, wanted);
+  const { needs } = model.manifest;
+  const reason = needs && misfit({ bytes: totalBytes(model.manifest), needs }, await probed(), device);
+  if (reason) throw new ModelFileError(reason);
   const onProgress = (progress) => postMessage({ id, kind: Tell.LOADING, phase: "files", ...progress });
   const starting = startEngine();
   starting.catch(() => {}); // reported by the await below, after the files
@@ -80,10 +89,10 @@ async function load({ id, model: wanted, device }, signal) {
   const { Files, Pipeline } = await starting;
   signal.throwIfAborted();
   const store = new Files();
-  for (const { path, bytes } of files) store.insert(path, bytes);
+  fill(store, files);
   store.insert("fourstep.json", new TextEncoder().encode(JSON.stringify(model.manifest)));
   pipeline = await Pipeline.load(store, device);
-  return { device, warnings, defaults: pipeline.defaults() };
+  return { device, warnings, defaults: pipeline.defaults(), cached: await isCached(model) };
 }
 
 async function png({ width, height, frames, milliseconds = 0, infotext }) {

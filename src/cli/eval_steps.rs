@@ -20,7 +20,7 @@ use crate::train::sheet::sheet;
 #[derive(clap::Args)]
 pub struct EvalSteps {
     /// The model that all others are compared with, in the diffusers folder layout
-    #[arg(long, value_name = "DIR", default_value = "models/stickers")]
+    #[arg(long, value_name = "DIR", default_value = "models/stickers-teacher")]
     teacher: PathBuf,
     /// Another sampler for the teacher, for example dpmpp_2m; may be given several times
     #[arg(long = "teacher-sampler", value_name = "NAME")]
@@ -179,13 +179,15 @@ fn write_folder(comparison: &Comparison, out: &Path) -> Result<()> {
         let path = out.join(name);
         std::fs::write(&path, text).with_context(|| path.display().to_string())?;
     }
-    Ok(sheet(&cells(comparison), 1 + comparison.drawn.len()).write_png(&out.join("sheet.png"))?)
+    // Where a prompt's pictures are few, several prompts share a row.
+    let each = 1 + comparison.drawn.len();
+    Ok(sheet(&cells(comparison), each * (SHOWN / each).max(1)).write_png(&out.join("sheet.png"))?)
 }
 
 /// Prompts on the sheet.
 const SHOWN: usize = 12;
 
-/// A row for each of a few prompts: the dataset's picture, then what each line draws with each number of steps.
+/// For each of a few prompts the dataset's picture, then what each line draws with each number of steps.
 fn cells(comparison: &Comparison) -> Vec<(Picture, String)> {
     let Comparison { report, questions, truth, drawn } = comparison;
     let count = SHOWN.min(questions.len());

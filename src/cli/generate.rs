@@ -8,8 +8,9 @@ use anyhow::{Context, Result};
 
 use super::device::DeviceName;
 use super::progress::Progress;
+use crate::kernels::BlockFormat;
 use crate::picture::Picture;
-use crate::pipeline::{Pipeline, Request, StepEvent};
+use crate::pipeline::{LoadOptions, Pipeline, Request, StepEvent};
 use crate::schedulers;
 use crate::text::PromptSyntax;
 use crate::weights::{DirFiles, Lora};
@@ -70,6 +71,9 @@ pub struct Generate {
     /// The picture; its settings are written into it, as A1111 does
     #[arg(long, value_name = "FILE.png")]
     out: PathBuf,
+    /// Puts float weights into blocks of 8 or 4 bits as they are read
+    #[arg(long, value_name = "BITS", value_parser = super::quantize::format)]
+    quantize: Option<BlockFormat>,
     /// Leaves the settings out of the picture
     #[arg(long)]
     no_settings: bool,
@@ -82,7 +86,8 @@ pub fn run(args: &Generate) -> Result<()> {
     let adapters = args.lora.iter().map(|text| read_lora(text)).collect::<Result<Vec<_>>>()?;
     let loras = adapters.iter().map(|(file, bytes, weight)| Lora::parse(file, bytes, *weight));
     let loras = loras.collect::<crate::Result<Vec<_>>>().context("--lora")?;
-    let pipeline = Pipeline::load_with_loras(&DirFiles::new(&args.model), &loras, &device)?;
+    let options = LoadOptions { loras: &loras, quantize: args.quantize };
+    let pipeline = Pipeline::load_with(&DirFiles::new(&args.model), &options, &device)?;
     let request = args.request(&pipeline, image, mask)?;
     check_writable(&args.out).with_context(|| args.out.display().to_string())?;
     let mut progress = Progress::new();

@@ -6,14 +6,17 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result};
 use burn::tensor::{Device, Tensor};
-use serde_json::{Map, Value};
 use sha2::{Digest, Sha256};
 
-use crate::pipeline::{Defaults, FileEntry, LatentToRgb, MANIFEST, Manifest, Pipeline, Request, StepEvent};
+use super::components::components;
+use crate::pipeline::{
+    Defaults, Family, FileEntry, LatentToRgb, MANIFEST, Manifest, Pipeline, Plan, PlanOptions, Request, StepEvent,
+    small_files,
+};
 use crate::weights::DirFiles;
 
 /// A list of words, where `fourstep dataset words` has put one beside the model.
-const WORDS: &str = "words.json";
+pub const WORDS: &str = "words.json";
 /// Pictures of each example from which the preview is fitted.
 const SEEDS: u64 = 4;
 
@@ -45,19 +48,27 @@ pub struct ManifestArgs {
 /// Runs the command. The model is loaded once, so that a manifest only ever describes a whole one; it draws the
 /// examples, from which the cheap previews are fitted.
 pub fn run(args: &ManifestArgs) -> Result<()> {
-    let pipeline = Pipeline::load(&DirFiles::new(&args.dir), &Device::flex())?;
     let defaults = Defaults { steps: args.steps, guidance_scale: args.guidance, width: args.size, height: args.size };
+    let pipeline = Pipeline::load(&DirFiles::new(&args.dir), &Device::flex())?.with_defaults(defaults.clone());
     let preview = fit_preview(&pipeline, &args.examples, &defaults)?;
     let manifest = Manifest {
         name: args.name.clone(),
         licence: args.licence.clone(),
-        files: files(&args.dir)?,
+        files: Vec::new(),
         defaults,
         examples: args.examples.clone(),
         words: args.dir.join(WORDS).exists().then(|| WORDS.to_owned()),
+        needs: None,
         preview,
     };
-    write(&args.dir, &manifest)
+    write(&args.dir, &described(&args.dir, manifest)?)
+}
+
+/// The same manifest with the files of `dir` and what they need.
+pub fn described(dir: &Path, manifest: Manifest) -> Result<Manifest> {
+    let Defaults { width, height, .. } = manifest.defaults;
+    let plan = Plan::read(&DirFiles::new(dir), &PlanOptions { size: Some((width, height)), quantize: None })?;
+    Ok(Manifest { files: files(dir)?, needs: Some(plan.needs()), ..manifest })
 }
 
 /// Writes a model's manifest and says so.
@@ -72,12 +83,18 @@ pub fn write(dir: &Path, manifest: &Manifest) -> Result<()> {
 
 /// Every file that a reader of the model needs, with size and hash, in the order of their paths.
 pub fn files(dir: &Path) -> Result<Vec<FileEntry>> {
-    let mut files = vec![entry(dir, "model_index.json".to_string())?];
-    for folder in components(dir)? {
-        collect(dir, &folder, &mut files)?;
+    let files = DirFiles::new(dir);
+    let mut paths: Vec<String> = small_files(Family::read(&files)?);
+    paths.retain(|path| dir.join(path).exists());
+    for component in components(&files)? {
+        let checkpoint = component.open(&files)?;
+        if checkpoint.parts() != [checkpoint.file()] {
+            paths.push(checkpoint.file().to_string()); // the index of the shards
+        }
+        paths.extend(checkpoint.parts().iter().cloned());
     }
-    files.sort_by(|a: &FileEntry, b| a.path.cmp(&b.path));
-    Ok(files)
+    paths.sort();
+    paths.into_iter().map(|path| entry(dir, path)).collect()
 }
 
 /// From the latents of every step of the examples and the decoder's pictures of them; none without examples.
@@ -102,27 +119,12 @@ fn fit_preview(pipeline: &Pipeline, examples: &[String], defaults: &Defaults) ->
     Ok(Some(pollster::block_on(fitted)?))
 }
 
-/// The folders that `model_index.json` names; a component that is `[null, null]` has none.
-fn components(dir: &Path) -> Result<Vec<String>> {
-    let path = dir.join("model_index.json");
-    let index: Map<String, Value> = serde_json::from_slice(&std::fs::read(&path)?)?;
-    let there = index.into_iter().filter(|(_, value)| value.get(0).is_some_and(Value::is_string));
-    Ok(there.map(|(name, _)| name).collect())
-}
-
-/// Every file of a folder that a reader of the model needs: configurations, vocabularies, weights.
-fn collect(dir: &Path, folder: &str, files: &mut Vec<FileEntry>) -> Result<()> {
-    for found in std::fs::read_dir(dir.join(folder)).with_context(|| folder.to_string())? {
-        let name = found?.file_name().into_string().ok().context("a file name that is not UTF-8")?;
-        if [".json", ".txt", ".safetensors"].iter().any(|end| name.ends_with(end)) {
-            files.push(entry(dir, format!("{folder}/{name}"))?);
-        }
-    }
-    Ok(())
-}
-
+/// Hashed piece by piece: shards are long.
 fn entry(dir: &Path, path: String) -> Result<FileEntry> {
-    let bytes = std::fs::read(dir.join(&path)).with_context(|| path.clone())?;
-    let sha256 = Sha256::digest(&bytes).iter().map(|byte| format!("{byte:02x}")).collect();
-    Ok(FileEntry { path, size: bytes.len() as u64, sha256 })
+    let open = || path.clone();
+    let mut file = std::fs::File::open(dir.join(&path)).with_context(open)?;
+    let mut hash = Sha256::new();
+    let size = std::io::copy(&mut file, &mut hash).with_context(open)?;
+    let sha256 = hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    Ok(FileEntry { path, size, sha256 })
 }

@@ -1,5 +1,6 @@
 //! The command line: each command in a file of its own, `run` maps them to exit codes.
 
+mod components;
 mod dataset;
 mod device;
 mod distill;
@@ -7,10 +8,14 @@ mod drawing;
 mod eval;
 mod eval_guidance;
 mod eval_steps;
+mod full_width;
 mod generate;
 mod manifest;
+mod pack;
+mod plan;
 mod progress;
 mod quantize;
+mod quantize_report;
 mod tokenizer;
 mod train;
 
@@ -30,8 +35,12 @@ enum Command {
     Eval(eval::Eval),
     EvalGuidance(eval_guidance::EvalGuidance),
     EvalSteps(eval_steps::EvalSteps),
+    #[command(hide = true)]
+    FullWidth(full_width::FullWidth),
     Generate(generate::Generate),
     Manifest(manifest::ManifestArgs),
+    Pack(pack::PackArgs),
+    Plan(plan::PlanArgs),
     Quantize(quantize::QuantizeArgs),
     Tokenizer(tokenizer::Tokenizer),
     Train(train::Train),
@@ -46,8 +55,11 @@ pub fn run() -> u8 {
         Command::Eval(args) => eval::run(&args),
         Command::EvalGuidance(args) => eval_guidance::run(&args),
         Command::EvalSteps(args) => eval_steps::run(&args),
+        Command::FullWidth(args) => full_width::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Manifest(args) => manifest::run(&args),
+        Command::Pack(args) => pack::run(&args),
+        Command::Plan(args) => plan::run(&args),
         Command::Quantize(args) => quantize::run(&args),
         Command::Tokenizer(args) => tokenizer::run(&args),
         Command::Train(args) => train::run(&args),

@@ -1,18 +1,16 @@
 //! `fourstep quantize`: a model's folder again, with the weights of its layers in blocks of 8 or 4 bits a number.
 
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, bail, ensure};
-use burn::tensor::Device;
-use serde_json::{Map, Value};
+use anyhow::{Context, Result};
 
-use super::manifest;
+use super::components::{self, Component, make_room};
+use super::{manifest, quantize_report};
 use crate::kernels::BlockFormat;
-use crate::models::{
-    AutoencoderKl, AutoencoderTiny, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, parse,
-};
-use crate::pipeline::{MANIFEST, Manifest, Pipeline};
-use crate::weights::{self, Checkpoint, DirFiles, Files, Quantization, QuantizedFile, QuantizedTensor};
+use crate::models::parse;
+use crate::pipeline::{MANIFEST, Manifest};
+use crate::weights::{DirFiles, Files, QuantizedTensor, Written};
 
 /// The worst layers that are listed of each component.
 const LISTED: usize = 3;
@@ -26,144 +24,90 @@ pub struct QuantizeArgs {
     #[arg(long, value_parser = format)]
     bits: BlockFormat,
     /// A new or empty folder for the quantized model
-    #[arg(long, value_name = "DIR")]
-    out: PathBuf,
+    #[arg(long, value_name = "DIR", required_unless_present = "report")]
+    out: Option<PathBuf>,
     /// Parts of the model to quantize, by the names of their folders [default: all with 8 bits, all but the autoencoder with 4]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     components: Option<Vec<String>>,
+    /// Writes nothing; prints the error of each group of layers, and how far pictures are from the float model's
+    #[arg(long, conflicts_with_all = ["out", "components"])]
+    report: bool,
+    /// Denoising steps of those pictures [default: the model's]
+    #[arg(long, requires = "report")]
+    steps: Option<usize>,
 }
 
 /// Runs the command.
 pub fn run(args: &QuantizeArgs) -> Result<()> {
-    let all = components(&args.dir)?;
+    let Some(out) = &args.out else {
+        let report = quantize_report::report(&args.dir, args.bits, args.steps)?;
+        println!("| model | bits | layers | relative error |\n|---|---:|---|---:|");
+        quantize_report::print(&args.dir.display().to_string(), args.bits.bits(), &report);
+        return Ok(());
+    };
+    let all = components::components(&DirFiles::new(&args.dir))?;
     let wanted: Vec<Component> = match &args.components {
         None => all.into_iter().filter(|component| component.bears(args.bits)).collect(),
-        Some(names) => names.iter().map(|name| named(&all, name)).collect::<Result<_>>()?,
+        Some(names) => names.iter().map(|name| components::named(&all, "--components", name)).collect::<Result<_>>()?,
     };
-    make_room(&args.dir, &args.out)?;
-    let made = make(args, &wanted);
+    make_room(&args.dir, out)?;
+    let made = make(args, out, &wanted);
     if made.is_err() {
         // It was empty; half a model would look like a whole one.
-        let _ = std::fs::remove_dir_all(&args.out);
+        let _ = std::fs::remove_dir_all(out);
     }
     made
 }
 
-fn make(args: &QuantizeArgs, components: &[Component]) -> Result<()> {
-    copy(&args.dir, &args.out)?;
-    let lines = components.iter().map(|component| component.quantize(&args.dir, &args.out, args.bits));
+fn make(args: &QuantizeArgs, out: &Path, components: &[Component]) -> Result<()> {
+    let files = DirFiles::new(&args.dir);
+    let mut old_weights = BTreeSet::new();
+    for component in components {
+        let checkpoint = component.open(&files)?;
+        old_weights.extend(checkpoint.parts().iter().map(|path| args.dir.join(path)));
+        old_weights.insert(args.dir.join(checkpoint.file()));
+    }
+    copy(&args.dir, out, &old_weights)?;
+    let lines = components.iter().map(|component| quantize(component, &files, out, args.bits));
     let lines = lines.collect::<Result<Vec<_>>>()?;
-    // A manifest only ever describes a whole model.
-    Pipeline::load(&DirFiles::new(&args.out), &Device::flex())?;
     println!("{:<14} {:>8} {:>8} {:>9} {:>12}   worst layers", "component", "MB", "MB then", "of before", "rel. error");
     lines.iter().for_each(|line| println!("{line}"));
-    let files = DirFiles::new(&args.dir);
     let Some(bytes) = files.get(MANIFEST)? else { return Ok(()) };
     let old: Manifest = parse(MANIFEST, &bytes)?;
-    manifest::write(&args.out, &Manifest { files: manifest::files(&args.out)?, ..old })
+    manifest::write(out, &manifest::described(out, old)?)
 }
 
-fn format(bits: &str) -> Result<BlockFormat, String> {
+/// Eight or four bits, as an argument says them.
+pub fn format(bits: &str) -> Result<BlockFormat, String> {
     bits.parse().ok().and_then(BlockFormat::from_bits).ok_or_else(|| "8 or 4".to_string())
 }
 
-/// A part of a model that has layers to quantize.
-#[derive(Clone)]
-struct Component {
-    folder: String,
-    class: String,
-    weights: &'static str,
-}
-
-/// Those that `model_index.json` names.
-fn components(dir: &Path) -> Result<Vec<Component>> {
-    let index: Map<String, Value> = parse("model_index.json", &DirFiles::new(dir).read("model_index.json")?)?;
-    let component = |(folder, value): (String, Value)| {
-        let class = value.get(1)?.as_str()?.to_string();
-        let weights = match class.as_str() {
-            "CLIPTextModel" | "CLIPTextModelWithProjection" => "model.safetensors",
-            "UNet2DConditionModel" | "AutoencoderKL" | "AutoencoderTiny" => "diffusion_pytorch_model.safetensors",
-            _ => return None,
-        };
-        Some(Component { folder, class, weights })
+/// The line of the table.
+fn quantize(component: &Component, files: &DirFiles, out: &Path, format: BlockFormat) -> Result<String> {
+    let size = |files: &DirFiles| -> Result<u64> {
+        let checkpoint = component.open(files)?;
+        let sizes = checkpoint.parts().iter().map(|path| files.size(path));
+        Ok(sizes.collect::<crate::Result<Vec<_>>>()?.into_iter().flatten().sum())
     };
-    Ok(index.into_iter().filter_map(component).collect())
+    let written = component.write(files, out, Some(format), u64::MAX)?;
+    Ok(line(&component.folder, size(files)?, size(&DirFiles::new(out))?, &written))
 }
 
-fn named(all: &[Component], name: &str) -> Result<Component> {
-    let names: Vec<&str> = all.iter().map(|component| component.folder.as_str()).collect();
-    let found = all.iter().find(|component| component.folder == name).cloned();
-    found.with_context(|| format!("--components {name}: this model has {}", names.join(", ")))
-}
-
-impl Component {
-    /// Whether it is quantized unless told otherwise. Four bits in the autoencoder, the smallest part, cost the pictures more than
-    /// in all the others together (`docs/quantization.md`).
-    fn bears(&self, format: BlockFormat) -> bool {
-        format == BlockFormat::Q8_0 || !self.class.starts_with("Autoencoder")
-    }
-
-    /// Replaces weights and configuration in `out`; the line of the table.
-    fn quantize(&self, dir: &Path, out: &Path, format: BlockFormat) -> Result<String> {
-        let files = DirFiles::new(dir);
-        let (config_path, path) = (format!("{}/config.json", self.folder), format!("{}/{}", self.folder, self.weights));
-        let (config, bytes) = (files.read(&config_path)?, files.read(&path)?);
-        let checkpoint = Checkpoint::parse(&path, &bytes)?;
-        let file = self.quantize_file(&config_path, &config, &checkpoint, format)?;
-        ensure!(!file.tensors.is_empty(), "{path}: no layer to quantize");
-        let mut config: Map<String, Value> = parse(&config_path, &config)?;
-        config.insert(Quantization::KEY.to_string(), serde_json::to_value(Quantization::new(format))?);
-        let text = serde_json::to_string_pretty(&config)? + "\n";
-        weights::write(&out.join(&path), &file.bytes)?;
-        weights::write(&out.join(&config_path), text.as_bytes())?;
-        Ok(self.line(bytes.len(), &file))
-    }
-
-    fn quantize_file(
-        &self,
-        config_path: &str,
-        config: &[u8],
-        checkpoint: &Checkpoint,
-        format: BlockFormat,
-    ) -> crate::Result<QuantizedFile> {
-        let device = Device::flex();
-        match self.class.as_str() {
-            "UNet2DConditionModel" => {
-                let config: UNet2DConditionConfig = parse(config_path, config)?;
-                weights::quantize(&UNet2DConditionModel::new(&config, config_path, &device)?, checkpoint, format)
-            }
-            "AutoencoderKL" => {
-                let module = AutoencoderKl::new(&parse(config_path, config)?, config_path, &device)?;
-                weights::quantize(&module, checkpoint, format)
-            }
-            "AutoencoderTiny" => {
-                let module = AutoencoderTiny::new(&parse(config_path, config)?, config_path, &device)?;
-                weights::quantize(&module, checkpoint, format)
-            }
-            _ => {
-                let module = ClipTextModel::new(&parse(config_path, config)?, config_path, &device)?;
-                weights::quantize(&module, checkpoint, format)
-            }
-        }
-    }
-
-    fn line(&self, before: usize, file: &QuantizedFile) -> String {
-        let error = relative_error(&file.tensors);
-        let mut worst: Vec<&QuantizedTensor> = file.tensors.iter().collect();
-        worst.sort_by(|a, b| b.relative_error().total_cmp(&a.relative_error()));
-        let listed = worst.iter().take(LISTED).map(|tensor| {
-            let name = tensor.name.trim_end_matches(".weight");
-            format!("{name} {:.2} %", 100.0 * tensor.relative_error())
-        });
-        let (before, after) = (before as f64 / 1e6, file.bytes.len() as f64 / 1e6);
-        format!(
-            "{:<14} {before:>8.2} {after:>8.2} {:>7.1} % {:>10.2} %   {}",
-            self.folder,
-            100.0 * after / before,
-            100.0 * error,
-            listed.collect::<Vec<_>>().join(", ")
-        )
-    }
+fn line(name: &str, before: u64, after: u64, written: &Written) -> String {
+    let error = relative_error(&written.tensors);
+    let mut worst: Vec<&QuantizedTensor> = written.tensors.iter().collect();
+    worst.sort_by(|a, b| b.relative_error().total_cmp(&a.relative_error()));
+    let listed = worst.iter().take(LISTED).map(|tensor| {
+        let name = tensor.name.trim_end_matches(".weight");
+        format!("{name} {:.2} %", 100.0 * tensor.relative_error())
+    });
+    let (before, after) = (before as f64 / 1e6, after as f64 / 1e6);
+    format!(
+        "{name:<14} {before:>8.2} {after:>8.2} {:>7.1} % {:>10.2} %   {}",
+        100.0 * after / before,
+        100.0 * error,
+        listed.collect::<Vec<_>>().join(", ")
+    )
 }
 
 /// Of all quantized weights together.
@@ -176,30 +120,16 @@ fn relative_error(tensors: &[QuantizedTensor]) -> f64 {
     whole.relative_error()
 }
 
-/// A folder that nothing is lost in and that is no part of what is copied into it.
-fn make_room(dir: &Path, out: &Path) -> Result<()> {
-    let shown = out.display();
-    std::fs::create_dir_all(out).with_context(|| shown.to_string())?;
-    let mut entries = std::fs::read_dir(out).with_context(|| shown.to_string())?;
-    let absolute = |path: &Path| path.canonicalize().with_context(|| path.display().to_string());
-    if absolute(out)?.starts_with(absolute(dir)?) {
-        // Nothing is left behind in the model.
-        let _ = std::fs::remove_dir(out);
-        bail!("--out {shown}: lies in the model itself; name a folder elsewhere");
-    }
-    ensure!(entries.next().is_none(), "--out {shown}: is not empty; name a new folder");
-    Ok(())
-}
-
-fn copy(from: &Path, to: &Path) -> Result<()> {
+/// All but the weights that are written anew.
+fn copy(from: &Path, to: &Path, without: &BTreeSet<PathBuf>) -> Result<()> {
     for entry in std::fs::read_dir(from).with_context(|| from.display().to_string())? {
         let entry = entry.with_context(|| from.display().to_string())?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
         // Links are followed: downloaded models often consist of them.
         if source.is_dir() {
             std::fs::create_dir(&target).with_context(|| target.display().to_string())?;
-            copy(&source, &target)?;
-        } else {
+            copy(&source, &target, without)?;
+        } else if !without.contains(&source) {
             std::fs::copy(&source, &target).with_context(|| format!("{} to {}", source.display(), target.display()))?;
         }
     }
@@ -210,12 +140,14 @@ fn copy(from: &Path, to: &Path) -> Result<()> {
 mod tests {
     use std::ops::ControlFlow;
 
+    use burn::tensor::Device;
+
     use super::*;
     use crate::eval::psnr;
     use crate::picture::Picture;
-    use crate::pipeline::{Request, StepEvent};
+    use crate::pipeline::{Pipeline, Request, StepEvent};
 
-    const STICKERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/stickers");
+    const STICKERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/stickers-teacher");
     const PROMPTS: [&str; 6] = [
         "a green fox",
         "a purple butterfly",
@@ -230,7 +162,9 @@ mod tests {
         let args = QuantizeArgs {
             dir: STICKERS.into(),
             bits: BlockFormat::from_bits(bits).unwrap(),
-            out: out.path().into(),
+            out: Some(out.path().into()),
+            report: false,
+            steps: None,
             components: components.map(|names| names.iter().map(|name| name.to_string()).collect()),
         };
         run(&args).unwrap();

@@ -82,6 +82,8 @@ pub struct StageConfig {
 pub struct ConsistencyConfig {
     /// Steps, batch, optimizer.
     pub training: Training,
+    /// Whose small steps the student follows.
+    pub teacher: ConsistencyTeacher,
     /// Denoising steps of the student.
     pub segments: usize,
     /// DDIM steps of the teacher over the whole way, a multiple of `segments`; few at first, growing to the last number
@@ -89,6 +91,16 @@ pub struct ConsistencyConfig {
     pub teacher_steps: [usize; 2],
     /// Of the squared error.
     pub weighting: Weighting,
+}
+
+/// The teacher of the consistency run; its student starts as the guidance-distilled model in both cases.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ConsistencyTeacher {
+    /// The first teacher, guided by two evaluations: what guidance distillation missed is learned here.
+    Guided,
+    /// The guidance-distilled model: one evaluation.
+    Distilled,
 }
 
 /// Weights of the squared error of x.

@@ -10,11 +10,12 @@ use std::path::Path;
 use burn::module::Module;
 use burn::tensor::Tensor;
 
-use super::config::{ConsistencyConfig, DistillConfig};
+use super::config::{ConsistencyConfig, ConsistencyTeacher, DistillConfig};
 use super::data::DistillBatch;
 use super::folder::ModelFolder;
+use super::guidance::guided;
 use super::rotation::{Grid, ddim_step, velocity_between};
-use super::run::{self, Bench, guidance_width};
+use super::run::{self, Bench, Inputs, guidance_width};
 use crate::Result;
 use crate::picture::Picture;
 use crate::train::checkpoint::Position;
@@ -22,22 +23,26 @@ use crate::train::diffusion::DiffusionModel;
 use crate::train::run::{Outcome, Settings, Stage, Task, run_stage};
 use crate::train::samples::Samples;
 
-/// Distils the guidance-distilled model in `teacher`, or goes on, in `settings.folder`; leaves `model/` there.
+/// Distils on from the guidance-distilled model in `first`, or goes on, in `settings.folder`; leaves `model/` there.
 ///
 /// # Errors
 /// Those of reading the teacher and the pack, of saving, and [`crate::Error::Diverged`].
-pub fn distill(config: &DistillConfig, teacher: &Path, settings: &Settings) -> Result<Outcome> {
-    let ConsistencyConfig { training, segments, .. } = &config.consistency;
+pub fn distill(config: &DistillConfig, first: &Path, settings: &Settings) -> Result<Outcome> {
+    let ConsistencyConfig { training, segments, teacher, .. } = &config.consistency;
+    let teacher = match teacher {
+        ConsistencyTeacher::Guided => &config.teacher,
+        ConsistencyTeacher::Distilled => first,
+    };
     let teacher = ModelFolder::read(teacher, &settings.device)?;
     let bench = Bench::open(config, &teacher, settings)?;
-    let student = ModelFolder::read(&teacher.folder, &bench.device)?;
+    let student = ModelFolder::read(first, &bench.device)?;
     let beginning = Position { step: 0, stage: 0, stage_step: 0 };
     let state = run::state(&settings.folder, student.model.clone(), training, beginning)?;
     let mut batches = bench.batches(config, training, &teacher, settings, state.position.step)?;
     let task = ConsistencyTask {
         samples: bench.samples(config, training, &student, *segments, settings),
         config: config.consistency.clone(),
-        width: guidance_width(&teacher)?,
+        width: guidance_width(&student)?,
         teacher,
         bench,
     };
@@ -81,8 +86,7 @@ impl Task<DiffusionModel> for ConsistencyTask {
 
         let z = inputs.noisy(&self.bench.schedule, &t.iter().map(|t| *t as usize).collect::<Vec<_>>())?;
         let target = {
-            let (context, scale) = inputs.conditions(&self.teacher.model, self.width, &z.device());
-            let v = self.teacher.model.unet.forward(z.clone(), &t, context, &scale);
+            let v = self.teach(z.clone(), &t, &inputs, batch);
             let z_next = ddim_step(z.clone(), v, &here, &next)?;
             // Where the step already ends the segment, this turns by nothing, whatever the student says.
             let student = student.valid();
@@ -97,6 +101,20 @@ impl Task<DiffusionModel> for ConsistencyTask {
 
     fn sheet(&self, average: &DiffusionModel) -> Result<Picture> {
         self.samples.draw(average)
+    }
+}
+
+impl ConsistencyTask {
+    /// The teacher's velocity at `z`.
+    fn teach(&self, z: Tensor<4>, t: &[f32], inputs: &Inputs, batch: &DistillBatch) -> Tensor<4> {
+        let teacher = &self.teacher.model;
+        match self.config.teacher {
+            ConsistencyTeacher::Guided => guided(teacher, z, t, batch),
+            ConsistencyTeacher::Distilled => {
+                let (context, scale) = inputs.conditions(teacher, self.width, &z.device());
+                teacher.unet.forward(z, t, context, &scale)
+            }
+        }
     }
 }
 

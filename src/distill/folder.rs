@@ -154,5 +154,5 @@ fn marked(places: Tensor<2>, seed: u64) -> Tensor<2> {
 
 fn load<M: burn::module::Module>(module: M, files: &DirFiles, path: &str) -> Result<M> {
     let path = format!("{path}.safetensors");
-    weights::load(module, &Checkpoint::parse(&path, &files.read(&path)?)?)
+    weights::load(module, &Checkpoint::open(files, &path)?)
 }

@@ -67,7 +67,7 @@ impl Task<DiffusionModel> for GuidanceTask {
 }
 
 /// The teacher's velocity for `z` at `times`, with each sample's guidance scale taken against its negative prompt.
-fn guided(teacher: &DiffusionModel, z: Tensor<4>, times: &[f32], batch: &DistillBatch) -> Tensor<4> {
+pub fn guided(teacher: &DiffusionModel, z: Tensor<4>, times: &[f32], batch: &DistillBatch) -> Tensor<4> {
     let device = z.device();
     let ids: Vec<Vec<i64>> = batch.negative.iter().chain(&batch.captioned.ids).cloned().collect();
     let context = teacher.text_encoder.encode(&ids, &device);

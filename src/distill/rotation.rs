@@ -141,7 +141,7 @@ mod tests {
     }
 
     fn scheduler() -> (SchedulerConfig, NoiseSchedule) {
-        let text = include_str!("../../models/stickers/scheduler/scheduler_config.json");
+        let text = include_str!("../../models/stickers-teacher/scheduler/scheduler_config.json");
         let config = SchedulerConfig::parse("s", text).unwrap();
         let schedule = NoiseSchedule::new(&config).unwrap();
         (config, schedule)

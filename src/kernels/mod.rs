@@ -4,6 +4,7 @@
 mod attention;
 mod blocks;
 mod conv2d;
+mod geglu;
 mod glue;
 mod group_norm;
 mod lanes;
@@ -12,8 +13,12 @@ mod matmul;
 mod packed;
 mod parallel;
 mod product;
+#[cfg(test)]
+mod testing;
 mod tile;
 
 pub use blocks::{BLOCK, BlockError, BlockFormat, Blocks};
-pub use glue::{PackedWeight, attend, convolve, convolve_packed, largest_buffer, multiply, multiply_packed, normalise};
+pub use glue::{
+    PackedWeight, attend, convolve, convolve_packed, geglu, largest_buffer, multiply, multiply_packed, normalise,
+};
 pub use packed::{Packing, code_words, scale_words};

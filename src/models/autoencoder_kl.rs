@@ -5,11 +5,9 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::config::{check_groups, check_rest, invalid};
+use super::config::{MAX_LEVELS, check_groups, check_rest, check_sizes, invalid};
 use crate::Result;
-use crate::nn::{
-    Attention, AttentionConfig, Conv2d, Downsample2D, GroupNorm, ResnetBlock2D, ResnetConfig, Upsample2D,
-};
+use crate::nn::{Attention, AttentionConfig, Conv2d, Downsample2D, GroupNorm, ResnetBlock2D, ResnetConfig, Upsample2D};
 
 /// Epsilon of every norm of this network.
 const EPS: f64 = 1e-6;
@@ -60,6 +58,16 @@ impl AutoencoderKlConfig {
         let levels = self.block_out_channels.len();
         if levels == 0 {
             return Err(invalid(file, "block_out_channels is empty"));
+        }
+        let widths: [(&str, &[usize]); 4] = [
+            ("in_channels", &[self.in_channels]),
+            ("out_channels", &[self.out_channels]),
+            ("block_out_channels", &self.block_out_channels),
+            ("latent_channels", &[self.latent_channels]),
+        ];
+        check_sizes(file, &widths, &[("layers_per_block", &[self.layers_per_block])])?;
+        if levels > MAX_LEVELS {
+            return Err(invalid(file, format!("block_out_channels has {levels} entries: at most {MAX_LEVELS}")));
         }
         check_groups(file, self.norm_num_groups, &self.block_out_channels)?;
         let down = vec![json!("DownEncoderBlock2D"); levels];

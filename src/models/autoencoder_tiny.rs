@@ -5,7 +5,7 @@ use burn::tensor::{Device, Tensor};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
-use super::config::{check_rest, invalid};
+use super::config::{MAX_LEVELS, check_rest, check_sizes, invalid};
 use crate::Result;
 use crate::nn::{Activation, Conv2d, nearest};
 
@@ -53,11 +53,23 @@ impl AutoencoderTinyConfig {
     /// # Errors
     /// [`crate::Error::Config`] names `file`, the key, its value and what is understood.
     pub fn check(&self, file: &str) -> Result<()> {
+        let widths: [(&str, &[usize]); 4] = [
+            ("in_channels", &[self.in_channels]),
+            ("out_channels", &[self.out_channels]),
+            ("latent_channels", &[self.latent_channels]),
+            ("upsampling_scaling_factor", &[self.upsampling_scaling_factor]),
+        ];
+        check_sizes(file, &widths, &[])?;
         let sides = [
             ("encoder", &self.encoder_block_out_channels, &self.num_encoder_blocks),
             ("decoder", &self.decoder_block_out_channels, &self.num_decoder_blocks),
         ];
         for (side, widths, blocks) in sides {
+            let layers = [(side, blocks.as_slice())];
+            check_sizes(file, &[(side, widths.as_slice())], &layers)?;
+            if widths.len() > MAX_LEVELS {
+                return Err(invalid(file, format!("{side} has {} levels: at most {MAX_LEVELS}", widths.len())));
+            }
             if widths.is_empty() || widths.len() != blocks.len() {
                 return Err(invalid(file, format!("{side}_block_out_channels and num_{side}_blocks differ in length")));
             }

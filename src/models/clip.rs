@@ -4,7 +4,7 @@ use burn::module::{Module, Param};
 use burn::tensor::{Device, Int, Tensor, TensorData, module};
 use serde::{Deserialize, Serialize};
 
-use super::config::invalid;
+use super::config::{check_sizes, invalid};
 use crate::Result;
 use crate::kernels::attend;
 use crate::nn::{self, Activation, LayerNorm, Linear};
@@ -48,6 +48,29 @@ fn default_eos() -> i64 {
     2
 }
 
+impl ClipTextConfig {
+    /// Refuses what cannot be built.
+    ///
+    /// # Errors
+    /// [`crate::Error::Config`] names `file`, the key, its value and what is understood.
+    pub fn check(&self, file: &str) -> Result<()> {
+        let (width, heads) = (self.hidden_size, self.num_attention_heads);
+        let widths: [(&str, &[usize]); 6] = [
+            ("vocab_size", &[self.vocab_size]),
+            ("hidden_size", &[width]),
+            ("intermediate_size", &[self.intermediate_size]),
+            ("projection_dim", &[self.projection_dim]),
+            ("num_attention_heads", &[heads]),
+            ("max_position_embeddings", &[self.max_position_embeddings]),
+        ];
+        check_sizes(file, &widths, &[("num_hidden_layers", &[self.num_hidden_layers])])?;
+        if heads == 0 || !width.is_multiple_of(heads) {
+            return Err(invalid(file, format!("num_attention_heads = {heads} does not divide hidden_size = {width}")));
+        }
+        Ok(())
+    }
+}
+
 /// What the encoder knows of a text.
 pub struct ClipTextOutput {
     /// Embeddings, then the output of each layer: `num_hidden_layers + 1` times `[batch, tokens, hidden_size]`.
@@ -75,10 +98,8 @@ impl ClipTextModel {
     /// # Errors
     /// [`crate::Error::Config`] for sizes that do not fit together.
     pub fn new(config: &ClipTextConfig, file: &str, device: &Device) -> Result<Self> {
+        config.check(file)?;
         let (width, heads) = (config.hidden_size, config.num_attention_heads);
-        if heads == 0 || !width.is_multiple_of(heads) {
-            return Err(invalid(file, format!("num_attention_heads = {heads} does not divide hidden_size = {width}")));
-        }
         let projected = config.architectures.iter().any(|name| name == "CLIPTextModelWithProjection");
         let embeddings = TextEmbeddings {
             token_embedding: Embedding::new(config.vocab_size, width, &table_home(device)),

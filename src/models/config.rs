@@ -34,10 +34,42 @@ impl PerBlock {
         }
     }
 
+    /// All values.
+    pub(crate) fn values(&self) -> &[usize] {
+        match self {
+            Self::One(value) => std::slice::from_ref(value),
+            Self::Each(values) => values,
+        }
+    }
+
     /// Whether a list has an entry for each of `blocks` blocks.
     pub fn fits(&self, blocks: usize) -> bool {
         matches!(self, Self::One(_)) || matches!(self, Self::Each(values) if values.len() == blocks)
     }
+}
+
+/// The most channels, features, heads or rows that a configuration may ask for, far above any network of these families:
+/// structure is built before weights are read, so its size must not be a file's to choose.
+const MAX_WIDTH: usize = 1 << 20;
+/// The most layers of one kind in a row, and the most levels.
+const MAX_DEPTH: usize = 64;
+
+/// The most levels of a network, each of which halves the picture.
+pub(crate) const MAX_LEVELS: usize = 16;
+
+/// Refuses sizes that no file of weights could bear out: `widths` of layers, and `depths`, how many there are.
+pub(crate) fn check_sizes(file: &str, widths: &[(&str, &[usize])], depths: &[(&str, &[usize])]) -> Result<()> {
+    for (most, all) in [(MAX_WIDTH, widths), (MAX_DEPTH, depths)] {
+        for (key, values) in all {
+            if let Some(value) = values.iter().find(|value| **value > most) {
+                return Err(invalid(file, format!("{key} = {value}: at most {most}")));
+            }
+            if values.len() > MAX_DEPTH {
+                return Err(invalid(file, format!("{key} has {} entries: at most {MAX_DEPTH}", values.len())));
+            }
+        }
+    }
+    Ok(())
 }
 
 /// An error about a value of a configuration file.

@@ -3,7 +3,8 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::{Activation, Attention, AttentionConfig, Conv2d, GroupNorm, LayerNorm, Linear};
+use super::{Attention, AttentionConfig, Conv2d, GroupNorm, LayerNorm, Linear};
+use crate::kernels::geglu;
 
 /// Sizes of a [`Transformer2DModel`].
 #[derive(Clone, Copy, Debug)]
@@ -162,8 +163,6 @@ impl FeedForward {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        let projected = self.net.0.proj.forward(x);
-        let [hidden, gate] = projected.chunk(2, 2).try_into().expect("an even width splits in two");
-        self.net.2.forward(hidden * Activation::Gelu.forward(gate))
+        self.net.2.forward(geglu(self.net.0.proj.forward(x)))
     }
 }

@@ -30,9 +30,12 @@ impl Request {
             ("Seed", Some(self.seed.to_string())),
             ("Size", Some(format!("{}x{}", self.width, self.height))),
             ("Model", Some(model.to_owned())),
+            ("Denoising strength", self.image.as_ref().map(|_| self.strength.to_string())),
             ("Eta", (self.eta != 0.0).then(|| self.eta.to_string())),
             ("Clip skip", self.clip_skip.map(|skip| (skip + 1).to_string())),
             ("RNG", Some("CPU".into())),
+            // A mask is cut at one half, so it has no blur; the line tells that there was one.
+            ("Mask blur", self.mask.as_ref().map(|_| "0".into())),
             ("Version", Some(concat!("Fourstep ", env!("CARGO_PKG_VERSION")).into())),
         ];
         let settings = settings.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
@@ -59,6 +62,8 @@ pub struct Restored {
     pub width: Option<usize>,
     /// Pixels down.
     pub height: Option<usize>,
+    /// How much was drawn anew of a picture that it began with; none where it began with noise.
+    pub strength: Option<f64>,
     /// As the text names it.
     pub model: Option<String>,
     /// What could not be taken over, or will differ, in plain words.
@@ -89,6 +94,15 @@ impl Restored {
             if restored.sampler.is_none() {
                 notes.push(format!("Sampler “{sampler}” is not known here."));
             }
+        }
+        // Its second pass at a larger size has a strength too, but no picture of the user's.
+        if !info.settings.iter().any(|(key, _)| key.starts_with("Hires ")) {
+            let strength = number::<f64>(info, "Denoising strength", &mut notes);
+            restored.strength = strength.filter(|strength| (0.0..=1.0).contains(strength));
+        }
+        if restored.strength.is_some() {
+            let mask = if info.get("Mask blur").is_some() { " and a mask" } else { "" };
+            notes.push(format!("It began with another picture{mask}, which this file does not carry."));
         }
         // A1111 leaves its own default out, and that draws on the graphics card.
         if restored.seed.is_some() && info.get("RNG") != Some("CPU") {
@@ -125,6 +139,7 @@ fn sampler_of(label: &str, schedule: Option<&str>) -> Option<&'static str> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::picture::Picture;
     use crate::pipeline::MicroConditioning;
     use crate::schedulers::named;
     use crate::text::PromptSyntax;
@@ -172,12 +187,27 @@ mod tests {
             assert_eq!((restored.width, restored.height), (Some(64), Some(96)));
         }
         let text = request(None).infotext(&own(), "Stickers").to_string();
+        assert_eq!(Restored::from_infotext(&Infotext::parse(&text)).strength, None);
         let wanted = concat!(
             "Steps: 4, Sampler: DDIM, CFG scale: 2.5, Seed: 18446744073709551615, Size: 64x96, Model: Stickers, ",
             "RNG: CPU, Version: Fourstep ",
             env!("CARGO_PKG_VERSION")
         );
         assert!(text.ends_with(wanted), "{text}");
+    }
+
+    #[test]
+    fn a_start_picture_leaves_its_strength_and_a_word_of_its_mask() {
+        let image = Some(Picture::filled(64, 96, [1, 2, 3]));
+        let anew = Request { strength: 0.35, mask: image.clone(), image, ..request(None) };
+        let text = anew.infotext(&own(), "Stickers").to_string();
+        assert!(text.contains("Model: Stickers, Denoising strength: 0.35, RNG: CPU, Mask blur: 0, Version"), "{text}");
+        let restored = Restored::from_infotext(&Infotext::parse(&text));
+        assert_eq!(restored.strength, Some(0.35));
+        assert!(restored.notes[0].contains("another picture and a mask"), "{:?}", restored.notes);
+        let hires =
+            "x\nSteps: 20, Sampler: DDIM, CFG scale: 7, Seed: 5, RNG: CPU, Denoising strength: 0.7, Hires upscale: 2";
+        assert_eq!(Restored::from_infotext(&Infotext::parse(hires)).strength, None);
     }
 
     #[test]

@@ -5,18 +5,19 @@ use serde_json::Value;
 
 use super::encode::TextEncoder;
 use super::{Defaults, MANIFEST, Manifest, Pipeline};
+use crate::kernels::BlockFormat;
 use crate::models::{ClipTextConfig, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, Vae, parse};
 use crate::schedulers::SchedulerConfig;
 use crate::text::Tokenizer;
 use crate::weights::{self, Checkpoint, Files, Lora, Part, Quantization, Updates};
 use crate::{Error, Result};
 
-const UNET: &str = "unet/config.json";
-const VAE: &str = "vae/config.json";
+pub(super) const UNET: &str = "unet/config.json";
+pub(super) const VAE: &str = "vae/config.json";
 const TEXT_ENCODER: &str = "text_encoder/config.json";
 const SCHEDULER: &str = "scheduler/scheduler_config.json";
 const INDEX: &str = "model_index.json";
-const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
+pub(super) const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
 
 /// The key of `model_index.json` that says that the text encoder takes prompt and negative prompt together.
 pub const NEGATIVE_IN_CONTEXT: &str = "negative_prompt_in_context";
@@ -33,6 +34,34 @@ pub enum Family {
         /// An empty negative prompt is all zeros.
         force_zeros_for_empty_prompt: bool,
     },
+}
+
+impl Family {
+    /// As a model's `model_index.json` says.
+    ///
+    /// # Errors
+    /// Those of [`Pipeline::load`] about that file.
+    pub fn read(files: &impl Files) -> Result<Self> {
+        Ok(Index::read(files)?.family)
+    }
+
+    /// Its text encoders, in order.
+    pub fn encoders(self) -> &'static [Part] {
+        match self {
+            Self::StableDiffusionXl { .. } => &[Part::TextEncoder, Part::TextEncoder2],
+            _ => &[Part::TextEncoder],
+        }
+    }
+}
+
+/// How a model is read.
+#[derive(Clone, Copy, Default)]
+pub struct LoadOptions<'l> {
+    /// Adapters that are added to the weights.
+    pub loras: &'l [Lora<'l>],
+    /// Float weights of layers are put into blocks as they are read, as `fourstep quantize` would: a checkpoint needs no
+    /// conversion beforehand. Weights that are in blocks already must be in these.
+    pub quantize: Option<BlockFormat>,
 }
 
 /// What a Stable Diffusion pipeline is made of.
@@ -73,7 +102,7 @@ impl Pipeline {
     /// [`Error::NotAModel`] names the missing file, [`Error::Unsupported`] another family,
     /// [`Error::Config`] an unknown value, and the loader's own for the weights.
     pub fn load(files: &impl Files, device: &Device) -> Result<Self> {
-        Self::load_with_loras(files, &[], device)
+        Self::load_with(files, &LoadOptions::default(), device)
     }
 
     /// As [`Self::load`], with adapters added to the weights.
@@ -81,29 +110,44 @@ impl Pipeline {
     /// # Errors
     /// As [`Self::load`]; those of [`Lora::updates`] for adapters that do not fit.
     pub fn load_with_loras(files: &impl Files, loras: &[Lora], device: &Device) -> Result<Self> {
+        Self::load_with(files, &LoadOptions { loras, quantize: None }, device)
+    }
+
+    /// As [`Self::load`], with options. Weights are read tensor by tensor: beside what the device holds, about the largest of
+    /// them is in memory.
+    ///
+    /// # Errors
+    /// As [`Self::load_with_loras`]; [`Error::BadFile`] for weights that are in other blocks already.
+    pub fn load_with(files: &impl Files, options: &LoadOptions, device: &Device) -> Result<Self> {
+        let loras = options.loras;
         let Index { family, negative_prompt_in_context } = Index::read(files)?;
-        let parts: &[Part] = match family {
-            Family::StableDiffusionXl { .. } => &[Part::TextEncoder, Part::TextEncoder2, Part::Unet],
-            _ => &[Part::TextEncoder, Part::Unet],
-        };
-        loras.iter().try_for_each(|lora| lora.check_parts(parts))?;
+        let parts = [family.encoders(), &[Part::Unet]].concat();
+        loras.iter().try_for_each(|lora| lora.check_parts(&parts))?;
         let unet_config: UNet2DConditionConfig = parse(UNET, &files.read(UNET)?)?;
-        let encoders = parts.iter().filter(|part| **part != Part::Unet);
-        let texts = encoders.map(|part| TextFiles::read(files, *part)).collect::<Result<Vec<_>>>()?;
+        unet_config.check(UNET)?;
+        let texts = family.encoders().iter().map(|part| TextFiles::read(files, *part)).collect::<Result<Vec<_>>>()?;
         check_widths(family, &unet_config, &texts)?;
         if negative_prompt_in_context {
             check_two_stretches(&unet_config, &texts[0].config, &texts[0].tokenizer)?;
         }
-        let text = texts.into_iter().map(|text| text.encoder(files, loras, device)).collect::<Result<Vec<_>>>()?;
+        let text = texts.into_iter().map(|text| text.encoder(files, options, device)).collect::<Result<Vec<_>>>()?;
         let unet = UNet2DConditionModel::new(&unet_config, UNET, device)?;
-        let unet = load_weights(unet, files, (UNET, &format!("unet/{WEIGHTS}")), Part::Unet, loras)?;
-        let vae = load_vae(files, "vae", device)?;
+        let unet = load_weights(unet, files, (UNET, &format!("unet/{WEIGHTS}")), Part::Unet, options)?;
+        let vae = load_vae(files, options, device)?;
         check_channels(&unet_config, &vae)?;
-        let defaults = defaults(files, family, &unet_config, &vae)?;
+        let defaults = defaults_for(files, family, &unet_config, vae.scale())?;
         let scheduler = SchedulerConfig::parse(SCHEDULER, &files.read_text(SCHEDULER)?)?;
         let device = device.clone();
         let vae_tiling = None;
         Ok(Self { family, text, unet, unet_config, vae, scheduler, defaults, negative_prompt_in_context, vae_tiling, device })
+    }
+
+    /// The settings that suit a model, without loading it.
+    ///
+    /// # Errors
+    /// As [`Self::load`] about the configurations.
+    pub fn defaults_of(files: &impl Files) -> Result<Defaults> {
+        Ok(super::Plan::read(files, &super::PlanOptions::default())?.defaults)
     }
 
     /// The same model with another autoencoder, from a folder of its own.
@@ -112,21 +156,20 @@ impl Pipeline {
     /// As [`Self::load`].
     pub fn with_vae(mut self, files: &impl Files) -> Result<Self> {
         let config = files.read("config.json")?;
-        let bytes = files.read(WEIGHTS)?;
-        self.vae = Vae::load("config.json", &config, Checkpoint::parse(WEIGHTS, &bytes)?, &self.device)?;
+        self.vae = Vae::load("config.json", &config, Checkpoint::open(files, WEIGHTS)?, &self.device)?;
         check_channels(&self.unet_config, &self.vae)?;
         Ok(self)
     }
 }
 
 /// What `model_index.json` says.
-struct Index {
-    family: Family,
+pub(super) struct Index {
+    pub family: Family,
     negative_prompt_in_context: bool,
 }
 
 impl Index {
-    fn read(files: &impl Files) -> Result<Self> {
+    pub fn read(files: &impl Files) -> Result<Self> {
         let index: Value = parse(INDEX, &files.read(INDEX)?)?;
         let flag = |key: &str, default: bool| match &index[key] {
             Value::Null => Ok(default),
@@ -158,17 +201,18 @@ impl Index {
 }
 
 /// A text encoder before its weights are read.
-struct TextFiles {
-    part: Part,
-    config: ClipTextConfig,
+pub(super) struct TextFiles {
+    pub part: Part,
+    pub config: ClipTextConfig,
     tokenizer: Tokenizer,
 }
 
 impl TextFiles {
-    fn read(files: &impl Files, part: Part) -> Result<Self> {
+    pub fn read(files: &impl Files, part: Part) -> Result<Self> {
         let tokenizer = load_tokenizer(files, &part.folder().replace("text_encoder", "tokenizer"))?;
         let file = Self::file(part);
         let config: ClipTextConfig = parse(&file, &files.read(&file)?)?;
+        config.check(&file)?;
         let problem = |reason: String| Err(Error::Config { file: file.clone(), reason });
         let (length, places) = (tokenizer.model_max_length(), config.max_position_embeddings);
         if length > places {
@@ -183,14 +227,14 @@ impl TextFiles {
         Ok(Self { part, config, tokenizer })
     }
 
-    fn file(part: Part) -> String {
+    pub fn file(part: Part) -> String {
         format!("{}/config.json", part.folder())
     }
 
-    fn encoder(self, files: &impl Files, loras: &[Lora], device: &Device) -> Result<TextEncoder> {
+    fn encoder(self, files: &impl Files, options: &LoadOptions, device: &Device) -> Result<TextEncoder> {
         let model = ClipTextModel::new(&self.config, &Self::file(self.part), device)?;
         let path = format!("{}/model.safetensors", self.part.folder());
-        let model = load_weights(model, files, (&Self::file(self.part), &path), self.part, loras)?;
+        let model = load_weights(model, files, (&Self::file(self.part), &path), self.part, options)?;
         Ok(TextEncoder { tokenizer: self.tokenizer, model })
     }
 }
@@ -257,9 +301,9 @@ fn check_channels(unet: &UNet2DConditionConfig, vae: &Vae) -> Result<()> {
 
 fn load_tokenizer(files: &impl Files, folder: &str) -> Result<Tokenizer> {
     let path = |name: &str| format!("{folder}/{name}");
-    let special = files.get(&path("special_tokens_map.json"))?;
+    let special = files.get_small(&path("special_tokens_map.json"))?;
     let config = files.read(&path("tokenizer_config.json"))?;
-    match (files.get(&path("vocab.json"))?, files.get(&path("tokenizer.json"))?) {
+    match (files.get_small(&path("vocab.json"))?, files.get_small(&path("tokenizer.json"))?) {
         (None, Some(whole)) => Tokenizer::from_tokenizer_json(&whole, &config, special.as_deref()),
         (Some(vocab), _) => {
             Tokenizer::from_files(&vocab, &files.read(&path("merges.txt"))?, &config, special.as_deref())
@@ -277,33 +321,56 @@ fn load_weights<M: burn::module::Module>(
     files: &impl Files,
     (config, path): (&str, &str),
     part: Part,
-    loras: &[Lora],
+    options: &LoadOptions,
 ) -> Result<M> {
     let quantization = Quantization::parse(config, &files.read(config)?)?;
-    let bytes = files.read(path)?;
+    let loras = options.loras;
     let targets = if loras.is_empty() { Vec::new() } else { weights::paths(&module) };
     let updates = loras.iter().map(|lora| lora.updates(part, &targets)).collect::<Result<Vec<_>>>()?;
-    let checkpoint = Checkpoint::parse(path, &bytes)?.with_quantization(quantization);
+    let checkpoint = Checkpoint::open(files, path)?.with_quantization(quantization).quantizing(options.quantize);
     weights::load_with(module, &checkpoint, &Updates::together(updates))
 }
 
-fn load_vae(files: &impl Files, folder: &str, device: &Device) -> Result<Vae> {
-    let path = format!("{folder}/{WEIGHTS}");
-    let bytes = files.read(&path)?;
-    Vae::load(VAE, &files.read(VAE)?, Checkpoint::parse(&path, &bytes)?, device)
+fn load_vae(files: &impl Files, options: &LoadOptions, device: &Device) -> Result<Vae> {
+    let checkpoint = Checkpoint::open(files, &format!("vae/{WEIGHTS}"))?;
+    let format = options.quantize.filter(|format| vae_bears(*format));
+    Vae::load(VAE, &files.read(VAE)?, checkpoint.quantizing(format), device)
 }
 
-/// The manifest's, or those of diffusers' pipeline where there is no manifest.
-fn defaults(files: &impl Files, family: Family, unet: &UNet2DConditionConfig, vae: &Vae) -> Result<Defaults> {
-    if let Some(bytes) = files.get(MANIFEST)? {
+/// Whether the autoencoder is quantized unless asked for by name. Four bits in it, the smallest part, cost the pictures
+/// more than in all the others together (`docs/quantization.md`).
+pub fn vae_bears(format: BlockFormat) -> bool {
+    format == BlockFormat::Q8_0
+}
+
+/// The manifest's, or those of diffusers' pipeline where there is no manifest; `scale` is the autoencoder's.
+pub(super) fn defaults_for(
+    files: &impl Files,
+    family: Family,
+    unet: &UNet2DConditionConfig,
+    scale: usize,
+) -> Result<Defaults> {
+    if let Some(bytes) = files.get_small(MANIFEST)? {
         let manifest: Manifest = parse(MANIFEST, &bytes)?;
         return Ok(manifest.defaults);
     }
-    let size = unet.sample_size().unwrap_or(64) * vae.scale();
+    let size = unet.sample_size().unwrap_or(64).saturating_mul(scale);
     let (steps, guidance_scale) = match family {
         Family::StableDiffusion => (50, 7.5),
         Family::LatentConsistency => (4, 8.5),
         Family::StableDiffusionXl { .. } => (50, 5.0),
     };
     Ok(Defaults { steps, guidance_scale, width: size, height: size })
+}
+
+/// All that a model of this family may have beside its weights; not all of them must be there.
+pub fn small_files(family: Family) -> Vec<String> {
+    let mut paths: Vec<String> = [INDEX, UNET, VAE, SCHEDULER].map(str::to_string).to_vec();
+    for part in family.encoders() {
+        paths.push(TextFiles::file(*part));
+        let folder = part.folder().replace("text_encoder", "tokenizer");
+        let names = ["tokenizer_config.json", "special_tokens_map.json", "vocab.json", "merges.txt", "tokenizer.json"];
+        paths.extend(names.map(|name| format!("{folder}/{name}")));
+    }
+    paths
 }

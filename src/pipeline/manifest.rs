@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::LatentToRgb;
+use super::{LatentToRgb, Needs};
 
 /// The manifest's name in a model's folder.
 pub const MANIFEST: &str = "fourstep.json";
@@ -24,6 +24,9 @@ pub struct Manifest {
     /// A file beside the manifest with the words that the model knows, as `fourstep dataset words` writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
+    /// What the model takes of a machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub needs: Option<Needs>,
     /// For cheap previews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<LatentToRgb>,

@@ -6,6 +6,7 @@ mod guidance;
 mod infotext;
 mod load;
 mod manifest;
+mod plan;
 mod preview;
 mod request;
 mod start;
@@ -19,8 +20,10 @@ pub use denoise::{Denoiser, Kept, Start, StepEvent, denoise};
 pub use encode::EncodedPrompt;
 pub use guidance::{Guidance, rescale_noise_cfg};
 pub use infotext::Restored;
-pub use load::{Components, Family, NEGATIVE_IN_CONTEXT};
+pub(crate) use load::small_files;
+pub use load::{Components, Family, LoadOptions, NEGATIVE_IN_CONTEXT, vae_bears};
 pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};
+pub use plan::{Buffer, ComponentPlan, Needs, Phase, Plan, PlanOptions};
 pub use preview::LatentToRgb;
 pub use request::{MAX_SIZE, MicroConditioning, Request};
 pub use walk::slerp;
@@ -118,7 +121,7 @@ impl Pipeline {
             Tensor::from_data(burn::tensor::TensorData::new(values, shape), &device)
         };
         let output = self.run_batch(requests, &mut noise, on_step).await?;
-        Ok((Picture::from_tensor(output.decoded).await?, output.warnings))
+        Ok((requests[0].finished(output.decoded).await?, output.warnings))
     }
 
     /// Draws `request` with random numbers from `noise`, which is asked in diffusers' order: for the latents of the picture
@@ -221,6 +224,11 @@ impl Pipeline {
         &self.defaults
     }
 
+    /// The same model with other settings that suit it.
+    pub fn with_defaults(self, defaults: Defaults) -> Self {
+        Self { defaults, ..self }
+    }
+
     /// Where it computes; [`Self::encode`] and [`Self::decode`] take tensors there.
     pub fn device(&self) -> &Device {
         &self.device
@@ -276,7 +284,7 @@ mod tests {
     use crate::weights::MemoryFiles;
 
     /// The golden pipeline of that name with the golden vocabulary.
-    fn golden(name: &str) -> Pipeline {
+    pub(super) fn golden(name: &str) -> Pipeline {
         let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/reference");
         let mut files = MemoryFiles::default();
         let mut add = |name: &str, path: std::path::PathBuf| files.insert(name, std::fs::read(path).unwrap());
@@ -351,5 +359,21 @@ mod tests {
         let (from, to) = (request(&pipeline, "a", 1, "ddim"), request(&pipeline, "b", 2, "euler"));
         let error = pollster::block_on(pipeline.run_between(&from, &to, 0.5, &mut on_step)).err().unwrap();
         assert!(error.to_string().contains("same settings"), "{error}");
+    }
+
+    #[test]
+    fn what_a_mask_keeps_stays_to_the_pixel() {
+        let pipeline = golden("sd15");
+        let image = Picture { width: 64, height: 64, rgb: (0..64 * 64 * 3).map(|i| (i * 7 % 251) as u8).collect() };
+        let mut mask = Picture::filled(64, 64, [0; 3]);
+        mask.paste(&Picture::filled(32, 64, [255; 3]), 32, 0);
+        let own = request(&pipeline, "a fox", 3, "ddim");
+        let masked = Request { image: Some(image.clone()), mask: Some(mask), strength: 1.0, ..own };
+        let drawn = drawn(&pipeline, &[masked]).unwrap().swap_remove(0);
+        let half = |picture: &Picture, left: usize| -> Vec<[u8; 3]> {
+            (0..64).flat_map(|y| (left..left + 32).map(move |x| (x, y))).map(|(x, y)| picture.pixel(x, y)).collect()
+        };
+        assert_eq!(half(&drawn, 0), half(&image, 0));
+        assert_ne!(half(&drawn, 32), half(&image, 32));
     }
 }

@@ -1,5 +1,7 @@
 //! What somebody asks for.
 
+use burn::tensor::Tensor;
+
 use crate::picture::Picture;
 use crate::schedulers::SchedulerConfig;
 use crate::text::PromptSyntax;
@@ -7,6 +9,11 @@ use crate::{Error, Result};
 
 /// Largest width and height that a request may ask for, in pixels.
 pub const MAX_SIZE: usize = 2048;
+
+/// Whether a mask of this lightness has the picture drawn anew: it is cut at one half, as in diffusers.
+pub(super) fn is_anew(lightness: u8) -> bool {
+    lightness >= 128
+}
 
 /// A picture to draw; the fields have diffusers' names.
 #[derive(Clone, Debug, PartialEq)]
@@ -93,6 +100,23 @@ impl Request {
             true => Ok(first),
             false => Err(Error::Request("the prompts of one batch need the same settings".into())),
         }
+    }
+
+    /// The pictures of a decoder's output. Where a mask keeps the picture that it began from, that picture is put back to
+    /// the pixel, as A1111 does: the autoencoder alone would soften it a little more each time.
+    ///
+    /// # Errors
+    /// Those of [`Picture::from_tensor`].
+    pub async fn finished(&self, decoded: Tensor<4>) -> Result<Vec<Picture>> {
+        let mut pictures = Picture::from_tensor(decoded).await?;
+        if let (Some(image), Some(mask)) = (&self.image, &self.mask) {
+            for picture in &mut pictures {
+                let pixels = picture.rgb.chunks_exact_mut(3).zip(image.rgb.chunks_exact(3)).zip(mask.luminance());
+                let kept = pixels.filter(|(_, light)| !is_anew(*light));
+                kept.for_each(|((pixel, original), _)| pixel.copy_from_slice(original));
+            }
+        }
+        Ok(pictures)
     }
 
     /// Refuses what cannot be drawn. `scale` is the number of pixels a latent stands for.

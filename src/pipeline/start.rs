@@ -4,6 +4,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::denoise::{Kept, Start};
+use super::request::is_anew;
 use super::{Family, Pipeline, Request};
 use crate::picture::Picture;
 use crate::schedulers::{Noise, Scheduler};
@@ -128,7 +129,7 @@ struct Mask {
 impl Mask {
     /// Of a picture's lightness, cut at one half.
     fn new(picture: &Picture, scale: usize) -> Self {
-        let values = picture.luminance().map(|value| if f32::from(value) / 255.0 >= 0.5 { 1.0 } else { 0.0 }).collect();
+        let values = picture.luminance().map(|light| if is_anew(light) { 1.0 } else { 0.0 }).collect();
         Self { width: picture.width, height: picture.height, scale, values }
     }
 

@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
+/// The longest noise schedule, of which every step is worked out.
+const MAX_TRAIN_TIMESTEPS: usize = 1_000_000;
+
 /// The schedulers that are built, by their names in diffusers (`_class_name`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SchedulerClass {
@@ -237,6 +240,11 @@ impl SchedulerConfig {
             .map_err(|e| Error::Config { file: file.into(), reason: e.to_string() })?;
         config.file = file.into();
         config.class()?;
+        let steps = config.num_train_timesteps();
+        if steps == 0 || steps > MAX_TRAIN_TIMESTEPS {
+            let reason = format!("num_train_timesteps = {steps}: use 1 to {MAX_TRAIN_TIMESTEPS}");
+            return Err(Error::Config { file: file.into(), reason });
+        }
         Ok(config)
     }
 

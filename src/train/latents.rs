@@ -38,7 +38,7 @@ impl LatentEncoder {
         let json = parse("vae/config.json", &bytes)?;
         let config: AutoencoderTinyConfig = parse("vae/config.json", &bytes)?;
         let structure = AutoencoderTiny::new(&config, "vae/config.json", device)?;
-        let vae = weights::load(structure, &Checkpoint::parse(export::MODEL, &files.read(export::MODEL)?)?)?;
+        let vae = weights::load(structure, &Checkpoint::open(&files, export::MODEL)?)?;
         Ok(Self { vae, config, json, size, device: device.clone() })
     }
 

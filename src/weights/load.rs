@@ -3,12 +3,15 @@
 use std::collections::BTreeSet;
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
-use burn::tensor::{DType, Int, Tensor, TensorData};
+use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
 use super::quantized::SCALE;
 use super::{Checkpoint, KeyPath, Updates};
 use crate::kernels::{self, Blocks};
 use crate::{Error, Result};
+
+/// Whether weights in blocks are widened to f32 when they are loaded, rather than kept packed on the device.
+pub const WIDENED_AT_LOAD: bool = false;
 
 /// Every parameter of `module` gets the tensor of its name on the module's device: floats widened to f32, blocks as they are
 /// (but widened where the device keeps gradients, and where an adapter changes them).
@@ -43,8 +46,48 @@ pub fn load_with<M: Module>(module: M, checkpoint: &Checkpoint, updates: &Update
     Ok(module)
 }
 
+/// Whether [`load`] would find everything that `module` asks for, and nothing else: by names and shapes, from the headers
+/// alone.
+///
+/// # Errors
+/// Those of [`load`], but for the values.
+pub fn check<M: Module>(module: &M, checkpoint: &Checkpoint) -> Result<()> {
+    let mut used = BTreeSet::new();
+    for Wanted { name, shape, layer } in wanted(module) {
+        if layer && checkpoint.is_quantized(&name) {
+            checkpoint.check_blocks(&name, &shape)?;
+            used.insert(format!("{name}{SCALE}"));
+        } else {
+            checkpoint.stored(&name)?;
+            checkpoint.check_shape(&name, &shape)?;
+        }
+        used.insert(name);
+    }
+    let names: Vec<String> = checkpoint.keys().filter(|key| !used.contains(*key)).map(str::to_string).collect();
+    match names.is_empty() {
+        true => Ok(()),
+        false => Err(Error::SurplusTensors { file: checkpoint.file().to_string(), names }),
+    }
+}
+
 /// The checkpoint key and shape of every parameter of a module, in the module's order.
 pub fn paths<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
+    wanted(module).into_iter().map(|wanted| (wanted.name, wanted.shape)).collect()
+}
+
+/// A tensor that a module asks for.
+#[derive(Clone, Debug)]
+pub struct Wanted {
+    /// The checkpoint key.
+    pub name: String,
+    /// As the module has it.
+    pub shape: Vec<usize>,
+    /// Whether it is the weight of a linear or convolutional layer, which may be quantized.
+    pub layer: bool,
+}
+
+/// Every parameter of a module, in the module's order.
+pub fn wanted<M: Module>(module: &M) -> Vec<Wanted> {
     let mut visitor = Paths { path: KeyPath::default(), found: Vec::new() };
     module.visit(&mut visitor);
     visitor.found
@@ -65,14 +108,18 @@ impl Loader<'_> {
     fn tensor<const D: usize>(&mut self, param: &Param<Tensor<D>>) -> Result<Option<Tensor<D>>> {
         let (name, file) = (self.path.key(), self.checkpoint.file().to_string());
         let expected = param.lazy_shape().to_vec();
-        if self.path.is_layer_weight() && self.checkpoint.is_quantized(&name) {
-            let blocks = self.checkpoint.blocks(&name, &expected)?;
+        if self.path.is_layer_weight() && self.checkpoint.comes_in_blocks(&name) {
+            let (device, quantized) = (param.lazy_device(), self.checkpoint.is_quantized(&name));
+            let updated = self.updates.touch(&name);
+            let blocks = match updated && !quantized {
+                true => self.updated_blocks::<D>(&name, &expected)?,
+                false => self.checkpoint.blocks(&name, &expected)?,
+            };
             self.used.insert(format!("{name}{SCALE}"));
-            let device = param.lazy_device();
-            // Gradients need floats; so does an update, which would lose its smallest changes in blocks.
-            let tensor = if device.is_autodiff() || self.updates.touch(&name) {
+            // Gradients need floats; so does an update of blocks, which would lose its smallest changes.
+            let tensor = if device.is_autodiff() || (updated && quantized) {
                 let tensor = Tensor::from_data(TensorData::new(blocks.dequantize(), expected), &device);
-                Some(self.updates.apply(&name, tensor)?)
+                Some(if quantized { self.updates.apply(&name, tensor)? } else { tensor })
             } else {
                 self.blocks = Some(blocks);
                 None
@@ -80,9 +127,7 @@ impl Loader<'_> {
             self.used.insert(name);
             return Ok(tensor);
         }
-        if let Some(found) = self.checkpoint.shape(&name).filter(|found| *found != expected) {
-            return Err(Error::MisshapenTensor { file, name, expected, found: found.to_vec() });
-        }
+        self.checkpoint.check_shape(&name, &expected)?;
         let data = self.checkpoint.f32(&name)?;
         if !data.as_slice::<f32>().expect("widened to f32").iter().all(|value| value.is_finite()) {
             return Err(Error::BadFile { file, reason: format!("tensor {name} holds values that are not finite") });
@@ -90,6 +135,16 @@ impl Loader<'_> {
         let tensor = self.updates.apply(&name, Tensor::from_data(data, &param.lazy_device()))?;
         self.used.insert(name);
         Ok(Some(tensor))
+    }
+
+    /// A weight that is put into blocks here: adapters come first, so that the blocks hold what is drawn with. (On the
+    /// processor, whose numbers can be read back at once.)
+    fn updated_blocks<const D: usize>(&self, name: &str, shape: &[usize]) -> Result<Blocks> {
+        self.checkpoint.check_shape(name, shape)?;
+        let weight = Tensor::<D>::from_data(self.checkpoint.f32(name)?, &Device::flex());
+        let values: Vec<f32> = self.updates.apply(name, weight)?.into_data().iter::<f32>().collect();
+        let format = self.checkpoint.quantize.expect("asked for where floats are quantized");
+        self.checkpoint.to_blocks(name, shape, &values, format)
     }
 }
 
@@ -137,7 +192,7 @@ impl ModuleMapper for Loader<'_> {
 
 struct Paths {
     path: KeyPath,
-    found: Vec<(String, Vec<usize>)>,
+    found: Vec<Wanted>,
 }
 
 impl ModuleVisitor for Paths {
@@ -150,6 +205,7 @@ impl ModuleVisitor for Paths {
     }
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        self.found.push((self.path.key(), param.lazy_shape().to_vec()));
+        let (name, shape) = (self.path.key(), param.lazy_shape().to_vec());
+        self.found.push(Wanted { name, shape, layer: self.path.is_layer_weight() });
     }
 }

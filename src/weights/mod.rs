@@ -1,10 +1,13 @@
 //! From bytes to modules and back: the one way in for weights.
 //!
+//! A component's weights are a [`Checkpoint`]: a safetensors file or shards, of which one tensor is read at a time, by
+//! ranges from [`Files`], put into blocks where that is asked for, and handed to the device before the next is read.
 //! A module's own structure says which tensors it wants ([`load`]): its fields are named as in the checkpoint, so the
 //! path of a parameter is its key, but for the few old names in [`rename`]. Adapters ([`Lora`]) are added on the way.
 
 mod checkpoint;
 mod files;
+mod header;
 mod load;
 mod lora;
 #[cfg(feature = "native")]
@@ -13,18 +16,25 @@ mod quantized;
 mod rename;
 #[cfg(feature = "native")]
 mod save;
+mod shards;
+#[cfg(feature = "native")]
+mod write;
 
 pub use checkpoint::Checkpoint;
+#[cfg(target_arch = "wasm32")]
+pub(crate) use files::cut_off;
 pub use files::{DirFiles, Files, MemoryFiles};
-pub use load::{load, load_with, paths};
+pub use load::{WIDENED_AT_LOAD, Wanted, check, load, load_with, paths, wanted};
 pub use lora::{Lora, Part, Updates};
 #[cfg(feature = "native")]
-pub use quantize::{QuantizedFile, QuantizedTensor, quantize};
+pub use quantize::{QuantizedFile, QuantizedTensor, Rewrite, Written, quantize};
 pub use quantized::Quantization;
 #[cfg(feature = "native")]
 pub(crate) use save::write;
 #[cfg(feature = "native")]
 pub use save::{Precision, save};
+#[cfg(feature = "native")]
+pub use write::{Planned, write_sharded};
 
 /// The path of the parameter that is being visited, as a checkpoint key.
 #[derive(Default)]

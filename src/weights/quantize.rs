@@ -1,21 +1,25 @@
-//! From float weights to quantized ones: which are put into blocks, and how much that changes them.
+//! A checkpoint written again, as it is or with its layers' weights in blocks, and how much that changes them. One tensor
+//! is in memory at a time.
 
+use std::borrow::Cow;
+use std::cell::RefCell;
 use std::collections::BTreeMap;
+use std::path::Path;
 
-use burn::module::{Module, ModuleVisitor, Param};
-use burn::tensor::Tensor;
-use safetensors::{Dtype, tensor::TensorView};
+use burn::module::Module;
+use safetensors::Dtype;
 
-use super::quantized::SCALE;
-use super::{Checkpoint, KeyPath};
-use crate::kernels::{BlockFormat, Blocks};
-use crate::{Error, Result};
+use super::quantized::{SCALE, is_edge};
+use super::write::{Planned, write_sharded, write_to};
+use super::{Checkpoint, Wanted, wanted};
+use crate::Result;
+use crate::kernels::{BLOCK, BlockFormat, Blocks};
 
 /// A safetensors file with quantized weights.
 pub struct QuantizedFile {
     /// The file.
     pub bytes: Vec<u8>,
-    /// What was quantized, in the module's order.
+    /// What was quantized, in the order of the file.
     pub tensors: Vec<QuantizedTensor>,
 }
 
@@ -41,112 +45,127 @@ impl QuantizedTensor {
 /// convolution, norms, biases and embeddings stay as they are in the file.
 ///
 /// # Errors
-/// [`Error::MissingTensor`], [`Error::MisshapenTensor`]; [`Error::BadFile`] for weights that are quantized already, or
+/// [`crate::Error::MissingTensor`], [`crate::Error::MisshapenTensor`]; [`crate::Error::BadFile`] for weights that are quantized already, or
 /// whose values are not finite.
 pub fn quantize<M: Module>(module: &M, checkpoint: &Checkpoint, format: BlockFormat) -> Result<QuantizedFile> {
-    let mut layers = Layers::default();
-    module.visit(&mut layers);
-    let names: Vec<&str> = layers.found.iter().map(|(name, _)| name.as_str()).collect();
-    let mut blocks = BTreeMap::new();
-    let mut tensors = Vec::new();
-    for (name, expected) in layers.found.iter().filter(|(name, _)| !is_edge(name, &names)) {
-        let (one, change) = quantize_one(checkpoint, name, expected, format)?;
-        blocks.insert(name.as_str(), one);
-        tensors.push(change);
-    }
-    Ok(QuantizedFile { bytes: serialize(checkpoint, &blocks)?, tensors })
+    let rewrite = Rewrite::quantized(module, checkpoint, format)?;
+    let (mut bytes, name) = (Vec::new(), checkpoint.file().to_string());
+    write_to(&mut bytes, &name, &rewrite.tensors(), &mut |tensor| rewrite.bytes(tensor))?;
+    Ok(QuantizedFile { bytes, tensors: rewrite.changes.into_inner() })
 }
 
-fn quantize_one(
-    checkpoint: &Checkpoint,
-    name: &str,
-    expected: &[usize],
+/// What the files of a component will hold.
+pub struct Rewrite<'c, 'a> {
+    checkpoint: &'c Checkpoint<'a>,
+    /// The weights that are put into blocks, with their shapes.
+    layers: BTreeMap<String, Vec<usize>>,
     format: BlockFormat,
-) -> Result<(Blocks, QuantizedTensor)> {
-    if checkpoint.is_quantized(name) {
-        return Err(checkpoint.bad(name, "quantized already; quantize the float weights that it was made from"));
-    }
-    if let Some(found) = checkpoint.shape(name).filter(|found| *found != expected) {
-        let (file, name) = (checkpoint.file().to_string(), name.to_string());
-        return Err(Error::MisshapenTensor { file, name, expected: expected.to_vec(), found: found.to_vec() });
-    }
-    let values: Vec<f32> = checkpoint.f32(name)?.iter::<f32>().collect();
-    let blocks =
-        Blocks::quantize(format, expected, &values).map_err(|error| checkpoint.bad(name, &error.to_string()))?;
-    let square = |x: f64| x * x;
-    let changes = values.iter().zip(blocks.dequantize()).map(|(a, b)| square(f64::from(*a) - f64::from(b)));
-    let change = QuantizedTensor {
-        name: name.to_string(),
-        square: values.iter().map(|x| square(f64::from(*x))).sum(),
-        square_error: changes.sum(),
-    };
-    Ok((blocks, change))
+    changes: RefCell<Vec<QuantizedTensor>>,
+    /// Of the weight whose codes were asked for last.
+    scales: RefCell<Option<(String, Vec<u8>)>>,
 }
 
-/// The checkpoint's tensors as they are, but for those in `blocks`.
-fn serialize(checkpoint: &Checkpoint, blocks: &BTreeMap<&str, Blocks>) -> Result<Vec<u8>> {
-    let bytes_of = |blocks: &Blocks| blocks.scales().iter().flat_map(|scale| scale.to_le_bytes()).collect();
-    let scales: BTreeMap<&str, Vec<u8>> = blocks.iter().map(|(name, blocks)| (*name, bytes_of(blocks))).collect();
-    let view = |dtype, shape, data| TensorView::new(dtype, shape, data).expect("as many bytes as the shape asks for");
-    let mut views = Vec::new();
-    for (name, whole) in &checkpoint.views {
-        let Some(blocks) = blocks.get(name.as_str()) else {
-            views.push((name.clone(), view(whole.dtype(), whole.shape().to_vec(), whole.data())));
-            continue;
-        };
-        let (format, shape) = (blocks.format(), vec![blocks.shape()[0], blocks.blocks_per_row()]);
-        let dtype = if format == BlockFormat::Q8_0 { Dtype::I8 } else { Dtype::U8 };
-        let codes = [shape.as_slice(), &[format.code_bytes()]].concat();
-        views.push((name.clone(), view(dtype, codes, blocks.codes())));
-        views.push((format!("{name}{SCALE}"), view(Dtype::F16, shape, &scales[name.as_str()])));
-    }
-    // transformers opens only files that name a framework.
-    let metadata = [("format".to_string(), "pt".to_string())].into();
-    safetensors::serialize(views, Some(metadata))
-        .map_err(|error| Error::BadFile { file: checkpoint.file().to_string(), reason: error.to_string() })
+/// Files that were written.
+pub struct Written {
+    /// Their names, the index of shards included.
+    pub files: Vec<String>,
+    /// What was quantized, in the order of the files.
+    pub tensors: Vec<QuantizedTensor>,
 }
 
-/// Weights that may be quantized: key and shape.
-#[derive(Default)]
-struct Layers {
-    path: KeyPath,
-    found: Vec<(String, Vec<usize>)>,
-}
-
-impl ModuleVisitor for Layers {
-    fn enter_module(&mut self, name: &str, container_type: &str) {
-        self.path.enter(name, container_type);
+impl<'c, 'a> Rewrite<'c, 'a> {
+    /// Everything as it is, under its present names.
+    pub fn as_is(checkpoint: &'c Checkpoint<'a>) -> Self {
+        let (changes, scales) = (RefCell::default(), RefCell::default());
+        Self { checkpoint, layers: BTreeMap::new(), format: BlockFormat::Q8_0, changes, scales }
     }
 
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.exit();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        if self.path.is_layer_weight() {
-            self.found.push((self.path.key(), param.lazy_shape().to_vec()));
+    /// With the layers of `module` in blocks.
+    ///
+    /// # Errors
+    /// Those of [`quantize`], but for the values.
+    pub fn quantized<M: Module>(module: &M, checkpoint: &'c Checkpoint<'a>, format: BlockFormat) -> Result<Self> {
+        let layers: Vec<Wanted> = wanted(module).into_iter().filter(|wanted| wanted.layer).collect();
+        let is_inner = |layer: &&Wanted| !is_edge(&layer.name, layers.iter().map(|layer| layer.name.as_str()));
+        let inner = layers.iter().filter(is_inner).map(|layer| (layer.name.clone(), layer.shape.clone()));
+        let layers: BTreeMap<_, _> = inner.collect();
+        for (name, expected) in &layers {
+            if checkpoint.is_quantized(name) {
+                return Err(checkpoint.bad(name, "quantized already; quantize the float weights that it was made from"));
+            }
+            checkpoint.check_shape(name, expected)?;
         }
+        Ok(Self { layers, format, ..Self::as_is(checkpoint) })
     }
-}
 
-/// Whether a key belongs to the first or the last convolution of a network: few numbers, and every one of the picture's or
-/// latents' passes through them.
-fn is_edge(name: &str, all: &[&str]) -> bool {
-    let layer = name.trim_end_matches(".weight");
-    let last = layer.rsplit('.').next().unwrap_or(layer);
-    match last {
-        "conv_in" | "conv_out" | "quant_conv" | "post_quant_conv" => true,
-        // AutoencoderTiny numbers its layers: `encoder.layers.0`.
-        _ => tiny_place(name).is_some_and(|(side, place)| {
-            let places = all.iter().filter_map(|name| tiny_place(name)).filter(|(other, _)| *other == side);
-            place == 0 || places.map(|(_, place)| place).max() == Some(place)
-        }),
+    /// What is written, in order: numbers of four bytes first and codes before their scales, so that each begins at a
+    /// multiple of its size.
+    pub fn tensors(&self) -> Vec<Planned> {
+        let mut tensors = Vec::new();
+        for (name, (_, stored)) in &self.checkpoint.tensors {
+            let name = name.clone();
+            let Some(shape) = self.layers.get(&name) else {
+                tensors.push(Planned { name, dtype: stored.dtype, shape: stored.shape.clone() });
+                continue;
+            };
+            let blocks = vec![shape[0], shape[1..].iter().product::<usize>().div_ceil(BLOCK)];
+            let dtype = if self.format == BlockFormat::Q8_0 { Dtype::I8 } else { Dtype::U8 };
+            let codes = [blocks.as_slice(), &[self.format.code_bytes()]].concat();
+            let scale = format!("{name}{SCALE}");
+            tensors.push(Planned { name, dtype, shape: codes });
+            tensors.push(Planned { name: scale, dtype: Dtype::F16, shape: blocks });
+        }
+        let is_wide = |tensor: &Planned| tensor.dtype.bitsize() > 16;
+        tensors.sort_by(|a, b| is_wide(b).cmp(&is_wide(a)).then_with(|| a.name.cmp(&b.name)));
+        tensors
     }
-}
 
-/// Side and number of a convolution that is itself an entry of AutoencoderTiny's list.
-fn tiny_place(name: &str) -> Option<(&str, usize)> {
-    let (side, place) = name.strip_suffix(".weight")?.split_once(".layers.")?;
-    let place = place.parse().ok()?;
-    matches!(side, "encoder" | "decoder").then_some((side, place))
+    /// The bytes of one of [`Self::tensors`], which are to be asked for in their order.
+    ///
+    /// # Errors
+    /// Those of reading; [`crate::Error::BadFile`] for values that cannot be quantized.
+    pub fn bytes(&self, tensor: &Planned) -> Result<Cow<'a, [u8]>> {
+        let name = &tensor.name;
+        let held = self.scales.borrow_mut().take_if(|(of, _)| of == name);
+        if let Some((_, scales)) = held {
+            return Ok(Cow::Owned(scales));
+        }
+        let Some(shape) = self.layers.get(name) else { return self.checkpoint.bytes(name) };
+        let (blocks, change) = self.quantize_one(name, shape)?;
+        self.changes.borrow_mut().push(change);
+        let scales = blocks.scales().iter().flat_map(|scale| scale.to_le_bytes()).collect();
+        *self.scales.borrow_mut() = Some((format!("{name}{SCALE}"), scales));
+        Ok(Cow::Owned(blocks.codes().to_vec()))
+    }
+
+    /// Writes the component's files; see [`write_sharded`].
+    ///
+    /// # Errors
+    /// Those of [`write_sharded`] and [`Self::bytes`].
+    pub fn write(self, dir: &Path, file: &str, limit: u64) -> Result<Written> {
+        let files = write_sharded(dir, file, &self.tensors(), limit, &mut |tensor| self.bytes(tensor))?;
+        Ok(Written { files, tensors: self.changes.into_inner() })
+    }
+
+    /// What is quantized, without writing it.
+    ///
+    /// # Errors
+    /// Those of [`Self::bytes`].
+    pub fn measure(&self) -> Result<Vec<QuantizedTensor>> {
+        self.layers.iter().map(|(name, shape)| Ok(self.quantize_one(name, shape)?.1)).collect()
+    }
+
+    fn quantize_one(&self, name: &str, shape: &[usize]) -> Result<(Blocks, QuantizedTensor)> {
+        let values: Vec<f32> = self.checkpoint.f32(name)?.iter::<f32>().collect();
+        let bad = |error: crate::kernels::BlockError| self.checkpoint.bad(name, &error.to_string());
+        let blocks = Blocks::quantize(self.format, shape, &values).map_err(bad)?;
+        let square = |x: f64| x * x;
+        let changes = values.iter().zip(blocks.dequantize()).map(|(a, b)| square(f64::from(*a) - f64::from(b)));
+        let change = QuantizedTensor {
+            name: name.to_string(),
+            square: values.iter().map(|x| square(f64::from(*x))).sum(),
+            square_error: changes.sum(),
+        };
+        Ok((blocks, change))
+    }
 }

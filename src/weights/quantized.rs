@@ -74,46 +74,88 @@ impl Quantization {
 }
 
 impl Checkpoint<'_> {
-    /// The same file, read as its component's `config.json` says.
-    pub fn with_quantization(self, quantization: Option<Quantization>) -> Self {
-        Self { quantization, ..self }
+    /// The same weights, read as their component's `config.json` says.
+    pub fn with_quantization(mut self, quantization: Option<Quantization>) -> Self {
+        self.quantization = quantization;
+        self
+    }
+
+    /// The same weights, with those of layers that are floats put into blocks as they are read: all that
+    /// `fourstep quantize` would put there. Weights that are in blocks already must be in these.
+    pub fn quantizing(mut self, quantize: Option<BlockFormat>) -> Self {
+        self.quantize = quantize;
+        self
     }
 
     /// Whether a tensor holds codes instead of floats.
     pub(super) fn is_quantized(&self, name: &str) -> bool {
-        self.views.get(name).is_some_and(|view| matches!(view.dtype(), Dtype::I8 | Dtype::U8))
+        self.dtype(name).is_some_and(|dtype| matches!(dtype, Dtype::I8 | Dtype::U8))
     }
 
-    /// The blocks of a quantized weight of this shape, checked.
+    /// Whether a layer's weight is to be had by [`Self::blocks`].
+    pub(super) fn comes_in_blocks(&self, name: &str) -> bool {
+        self.is_quantized(name) || self.quantize.is_some() && !is_edge(name, self.keys())
+    }
+
+    /// The blocks of a layer's weight of this shape, checked; made here where the file has floats.
     ///
     /// # Errors
     /// [`Error::MissingTensor`] for the weight or its scales; [`Error::MisshapenTensor`]; [`Error::BadFile`] for blocks
-    /// that the configuration does not announce, and for scales that are not finite.
+    /// that the configuration does not announce, for scales that are not finite, and for floats that cannot be put into blocks.
     pub(super) fn blocks(&self, name: &str, shape: &[usize]) -> Result<Blocks> {
-        let view = self.view(name)?;
-        let format = if view.dtype() == Dtype::I8 { BlockFormat::Q8_0 } else { BlockFormat::Q4_0 };
+        if let Some(format) = self.quantize.filter(|_| !self.is_quantized(name)) {
+            self.check_shape(name, shape)?;
+            return self.to_blocks(name, shape, &self.f32(name)?.iter::<f32>().collect::<Vec<_>>(), format);
+        }
+        let (format, scale) = self.check_blocks(name, shape)?;
+        let numbers = self.bytes(&scale)?.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect();
+        let blocks = Blocks::from_parts(format, shape, self.bytes(name)?.into_owned(), numbers);
+        blocks.map_err(|error| self.bad(name, &error.to_string()))
+    }
+
+    /// Whether the headers promise the blocks of a weight of this shape; their format, and the key of their scales.
+    pub(super) fn check_blocks(&self, name: &str, shape: &[usize]) -> Result<(BlockFormat, String)> {
+        let (_, stored) = self.stored(name)?;
+        let format = if stored.dtype == Dtype::I8 { BlockFormat::Q8_0 } else { BlockFormat::Q4_0 };
         self.check_announced(name, format)?;
         let scale = format!("{name}{SCALE}");
-        let scales = self.view(&scale)?;
-        if scales.dtype() != Dtype::F16 {
-            return Err(self.bad(&scale, &format!("dtype {:?}, expected F16", scales.dtype())));
+        let (_, scales) = self.stored(&scale)?;
+        if scales.dtype != Dtype::F16 {
+            return Err(self.bad(&scale, &format!("dtype {:?}, expected F16", scales.dtype)));
         }
         let columns: usize = shape.iter().skip(1).product();
         let blocks = vec![shape[0], columns.div_ceil(BLOCK)];
         let with_codes = [blocks.as_slice(), &[format.code_bytes()]].concat();
-        for (name, expected, found) in [(name, with_codes, view.shape()), (scale.as_str(), blocks, scales.shape())] {
-            if found != expected {
-                let (file, name, found) = (self.file.clone(), name.to_string(), found.to_vec());
-                return Err(Error::MisshapenTensor { file, name, expected, found });
-            }
+        self.check_shape(name, &with_codes)?;
+        self.check_shape(&scale, &blocks)?;
+        Ok((format, scale))
+    }
+
+    /// Floats in the order of `shape` as the blocks of the weight of that name.
+    pub(super) fn to_blocks(&self, name: &str, shape: &[usize], values: &[f32], format: BlockFormat) -> Result<Blocks> {
+        Blocks::quantize(format, shape, values).map_err(|error| self.bad(name, &error.to_string()))
+    }
+
+    /// Refuses a tensor of another shape; one that is missing is for others to name.
+    pub(super) fn check_shape(&self, name: &str, expected: &[usize]) -> Result<()> {
+        match self.shape(name).filter(|found| *found != expected) {
+            None => Ok(()),
+            Some(found) => Err(Error::MisshapenTensor {
+                file: self.file().to_string(),
+                name: name.to_string(),
+                expected: expected.to_vec(),
+                found: found.to_vec(),
+            }),
         }
-        let numbers = scales.data().chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect();
-        let blocks = Blocks::from_parts(format, shape, view.data().to_vec(), numbers);
-        blocks.map_err(|error| self.bad(name, &error.to_string()))
     }
 
     fn check_announced(&self, name: &str, format: BlockFormat) -> Result<()> {
         let bits = format.bits();
+        if let Some(other) = self.quantize.filter(|other| *other != format) {
+            let reason =
+                format!("in {bits} bits already; for {} bits, take the float weights it was made from", other.bits());
+            return Err(self.bad(name, &reason));
+        }
         match &self.quantization {
             Some(quantization) if quantization.format() == format => Ok(()),
             Some(quantization) => {
@@ -131,6 +173,28 @@ impl Checkpoint<'_> {
             }
         }
     }
+}
+
+/// Whether a key belongs to the first or the last convolution of a network: few numbers, and every one of the picture's or
+/// latents' passes through them. `all` are the keys of the network's layers, at least.
+pub(super) fn is_edge<'k>(name: &str, all: impl Iterator<Item = &'k str>) -> bool {
+    let layer = name.trim_end_matches(".weight");
+    let last = layer.rsplit('.').next().unwrap_or(layer);
+    match last {
+        "conv_in" | "conv_out" | "quant_conv" | "post_quant_conv" => true,
+        // AutoencoderTiny numbers its layers: `encoder.layers.0`.
+        _ => tiny_place(name).is_some_and(|(side, place)| {
+            let places = all.filter_map(tiny_place).filter(|(other, _)| *other == side);
+            place == 0 || places.map(|(_, place)| place).max() == Some(place)
+        }),
+    }
+}
+
+/// Side and number of a convolution that is itself an entry of AutoencoderTiny's list.
+fn tiny_place(name: &str) -> Option<(&str, usize)> {
+    let (side, place) = name.strip_suffix(".weight")?.split_once(".layers.")?;
+    let place = place.parse().ok()?;
+    matches!(side, "encoder" | "decoder").then_some((side, place))
 }
 
 #[cfg(test)]
@@ -162,7 +226,7 @@ mod tests {
             for format in FORMATS {
                 let part = |what: &str| format!("{name}.q{}.{what}", format.bits());
                 let blocks = Blocks::quantize(format, shape, &values).unwrap();
-                assert_eq!(blocks.codes(), golden.u8(&part("codes")).unwrap(), "{name} {format:?}");
+                assert_eq!(blocks.codes(), &*golden.u8(&part("codes")).unwrap(), "{name} {format:?}");
                 let scales: Vec<f32> = blocks.scales().iter().map(|scale| scale.to_f32()).collect();
                 assert_eq!(scales, floats(&part("scales")), "{name} {format:?}");
                 assert_eq!(blocks.dequantize(), floats(&part("widened")), "{name} {format:?}");
@@ -343,7 +407,7 @@ mod tests {
         }
         let bytes = quantized(BlockFormat::Q4_0);
         let error = quantize(&Net::new(), &Checkpoint::parse("x", &bytes).unwrap(), BlockFormat::Q8_0).err().unwrap();
-        assert!(error.to_string().contains("linear.weight: quantized already"), "{error}");
+        assert!(error.to_string().contains("weight: quantized already"), "{error}");
     }
 
     #[test]

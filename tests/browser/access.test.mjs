@@ -37,6 +37,10 @@ for (const [name, viewport, colorScheme] of [
     await page.waitForSelector("#walk-save:enabled", { timeout: PATIENCE });
     await page.click("#numbers summary");
     await check(page, "more of it");
+    await page.click("#change");
+    await page.keyboard.press("Space");
+    await page.locator("#start-summary", { hasText: "the marked part" }).waitFor();
+    await check(page, "a start picture");
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     assert.ok(overflow <= 0, `the page is ${overflow} px wider than the screen`);
   });
@@ -57,6 +61,16 @@ browserTest("the keyboard alone draws, changes settings, walks the steps and can
   await page.keyboard.press("Home");
   assert.match(await page.textContent("#line"), /^Step 1 of 3/);
   await focusOn(page, "download");
+  await focusOn(page, "change");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "start-canvas", "the start picture has the focus");
+  await page.keyboard.press("Space");
+  await focusOn(page, "strength");
+  await page.keyboard.press("Home");
+  assert.equal(await page.textContent("#start-summary"), "the marked part anew · strength 0.05");
+  await focusOn(page, "start-remove");
+  await page.keyboard.press("Enter");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "start-choose", "the focus stays nearby");
   await page.evaluate(() => document.getElementById("prompt").focus());
   await page.fill("#steps", "50");
   await page.focus("#prompt");

@@ -21,7 +21,7 @@ export const reference = referenceFolder();
  * Declares one test that runs in a Chromium of its own.
  * `options`: `webgpu` (default true: WebGPU, on SwiftShader where there is no GPU; "none": a browser that finds no
  * adapter; false: one that does not know WebGPU at all), `serviceWorkers` ("allow", or "block" as by default, since
- * Playwright cannot change requests that pass through one), `folder` to serve instead of dist/, `before` (see tools/serve.mjs), `timeout` in ms (default 120,000), `skip` (a reason),
+ * Playwright cannot change requests that pass through one), `folder` to serve instead of dist/, `before` (see tools/serve.mjs), `flags` for the browser, `timeout` in ms (default 120,000), `skip` (a reason),
  * `errors` (regular expressions of console errors that the test expects; any other one fails it).
  * `body` gets what `launch` returns, and the test's own context last.
  */
@@ -51,7 +51,7 @@ export async function launch({ webgpu = true, serviceWorkers = "block", errors =
   if (!existsSync(join(dist, "pkg"))) throw new Error("dist/ is not built: run ./build.sh build first");
   const mounts = { "/tests/": here, ...(reference ? { "/reference/": reference } : {}) };
   const server = await serve(more.folder ?? dist, { mounts, before: more.before });
-  const browser = await chromium.launch({ executablePath: browserPath(), headless: true, args: flags(webgpu) });
+  const browser = await chromium.launch({ executablePath: browserPath(), headless: true, args: [...flags(webgpu), ...(more.flags ?? [])] });
   // The browser without WebGPU starts workers from blobs, which the page's policy forbids.
   const context = await browser.newContext({ viewport, bypassCSP: webgpu === false, serviceWorkers });
   const page = await context.newPage();

@@ -67,9 +67,9 @@ browserTest("a PNG carries its settings, gives them back when dropped, and need 
   await page.uncheck("#infotext");
   const plain = await saved(page, "#download");
   assert.equal(parameters(plain.bytes), undefined);
-  await dropFile(page, plain.bytes);
+  await page.setInputFiles("#file", { name: "plain.png", mimeType: "image/png", buffer: plain.bytes });
   await page.locator("#trouble-text", { hasText: "no settings" }).waitFor();
-  await dropFile(page, Buffer.from("GIF89a"));
+  await page.setInputFiles("#file", { name: "odd.png", mimeType: "image/png", buffer: Buffer.from("GIF89a") });
   await page.locator("#trouble-text", { hasText: "no PNG file" }).waitFor();
 });
 

@@ -1,6 +1,7 @@
 // What tests of the page do again and again.
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
+import { crc32, deflateSync } from "node:zlib";
 
 const PATIENCE = 300_000; // a picture on a busy machine's CPU
 
@@ -68,4 +69,34 @@ export async function dropFile(page, bytes, name = "dropped.png") {
     },
     [Buffer.from(bytes).toString("base64"), name],
   );
+}
+
+/** A PNG file of `colour(x, y)`, without settings. */
+export function png(width, height, colour) {
+  const rows = Array.from({ length: height }, (_, y) => [0, ...Array.from({ length: width }, (_, x) => colour(x, y)).flat()]);
+  const chunk = (type, data) => {
+    const body = Buffer.concat([Buffer.from(type, "latin1"), data]);
+    const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)];
+    length.writeUInt32BE(data.length);
+    sum.writeUInt32BE(crc32(body));
+    return Buffer.concat([length, body, sum]);
+  };
+  const header = Buffer.alloc(13);
+  header.writeUInt32BE(width, 0);
+  header.writeUInt32BE(height, 4);
+  header.set([8, 2, 0, 0, 0], 8); // 8 bits a channel, RGB
+  const data = deflateSync(Buffer.from(rows.flat()));
+  const signature = Buffer.from("\x89PNG\r\n\x1a\n", "latin1");
+  return Buffer.concat([signature, chunk("IHDR", header), chunk("IDAT", data), chunk("IEND", Buffer.alloc(0))]);
+}
+
+/** The pixels of a PNG file, as the browser reads them: four numbers each. */
+export function pixels(page, bytes) {
+  return page.evaluate(async (base64) => {
+    const file = new Blob([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], { type: "image/png" });
+    const bitmap = await createImageBitmap(file);
+    const context = new OffscreenCanvas(bitmap.width, bitmap.height).getContext("2d");
+    context.drawImage(bitmap, 0, 0);
+    return Array.from(context.getImageData(0, 0, bitmap.width, bitmap.height).data);
+  }, Buffer.from(bytes).toString("base64"));
 }

@@ -153,21 +153,3 @@ browserTest("a walk goes from one picture to other words, and is saved as an ani
   const frames = chunks(bytes).filter(([type]) => type === "fdAT" || type === "IDAT").map(([type, data]) => data.subarray(type === "fdAT" ? 4 : 0).toString("base64"));
   assert.equal(new Set(frames).size, 5, "five different pictures");
 });
-
-browserTest("a list of models offers a choice", { webgpu: "none" }, async ({ page, origin }) => {
-  await open(page, origin);
-  assert.equal(await page.locator("#model-field").isHidden(), true, "with one model there is nothing to choose");
-  await page.route("**/models/index.json", (route) =>
-    route.fulfill({ json: { models: [{ id: "stickers", path: "stickers/", name: "Fast" }, { id: "many", path: "many/", name: "Many steps" }] } }),
-  );
-  await page.route("**/models/many/fourstep.json", async (route) => {
-    const manifest = await (await page.request.get(`${origin}/models/stickers/fourstep.json`)).json();
-    await route.fulfill({ json: { ...manifest, words: undefined, defaults: { ...manifest.defaults, steps: 33 } } });
-  });
-  await open(page, `${origin}/?model=many`);
-  await page.click("#settings summary");
-  assert.equal(await page.inputValue("#model"), "many");
-  assert.equal(await page.inputValue("#steps"), "33");
-  await page.selectOption("#model", "stickers");
-  await page.waitForFunction(() => document.getElementById("steps").value !== "33");
-});

@@ -1,11 +1,9 @@
 // What goes wrong on other people's machines: the page says so in words, stays alive, and draws again.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
 import { browserTest } from "./harness.mjs";
 import { DRAWS, PATIENCE, draw, finished, inEveryWorker, modelFiles, open, trouble } from "./visit.mjs";
 
 const ONE_STEP = "?prompt=a+cat&seed=1&steps=1";
-const PICTURES = Number(process.env.FOURSTEP_PICTURES ?? 30); // 1000 before a release
 const [largest] = modelFiles;
 
 browserTest("a lost device is rebuilt, on an adapter without f16 and with small limits", { timeout: 900_000 }, async ({ page, origin }) => {
@@ -165,39 +163,6 @@ browserTest("an error of the page's own code is shown in words", { errors: [/boo
     await page.click("#generate");
     await finished(page);
   });
-}
-
-browserTest(`${PICTURES} pictures in a row leave the memory as it was`, { timeout: 60_000 + PICTURES * 20_000 }, async ({ page, origin, browser }, context) => {
-  await page.goto(`${origin}/tests/blank.html`);
-  await page.evaluate(async () => {
-    const { load } = await import("/www/fourstep.js");
-    globalThis.model = await load({ device: "cpu" });
-  });
-  const drawn = (count) =>
-    page.evaluate(async (count) => {
-      for (let seed = 0; seed < count; seed++) await globalThis.model.generate({ prompt: "a cat", seed, steps: 1 });
-      return (await globalThis.model.memory()).wasm;
-    }, count);
-  await drawn(5); // the allocators settle
-  const [wasm, resident] = [await drawn(1), await residentBytes(browser, page)];
-  const grown = [(await drawn(PICTURES)) - wasm, (await residentBytes(browser, page)) - resident];
-  context.diagnostic(`grown by ${grown[0]} bytes of wasm memory; the browser's processes by ${(grown[1] / 1e6).toFixed(1)} MB`);
-  assert.equal(grown[0], 0, "the wasm module's memory");
-  assert.ok(grown[1] < 30e6, `the browser's processes grew by ${grown[1]} bytes`);
-});
-
-/** Memory that the browser's page and graphics processes hold, after a collection; 0 where the system does not tell. */
-async function residentBytes(browser, page) {
-  const garbage = await page.context().newCDPSession(page);
-  await garbage.send("HeapProfiler.collectGarbage");
-  await garbage.detach();
-  const session = await browser.newBrowserCDPSession();
-  const { processInfo } = await session.send("SystemInfo.getProcessInfo");
-  await session.detach();
-  if (process.platform !== "linux") return 0;
-  const counted = processInfo.filter(({ type }) => type === "renderer" || type === "GPU");
-  const kilobytes = counted.map(({ id }) => Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${id}/status`, "utf8"))?.[1] ?? 0));
-  return kilobytes.reduce((sum, each) => sum + each, 0) * 1024;
 }
 
 async function until(page, holds) {

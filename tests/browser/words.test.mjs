@@ -54,6 +54,9 @@ test("an address is read, checked and brought into range, each change with a wor
   const odd = readLink("?seed=-1&steps=0&guidance=900&size=5000x3");
   assert.deepEqual(odd.settings, { steps: "1", guidance: "50", size: "2048x8" });
   assert.equal(odd.notes.length, 4);
+  const changed = readLink("?prompt=a&strength=1.5");
+  assert.equal(changed.settings.strength, "1");
+  assert.match(changed.notes[0], /a link cannot carry/, "where a picture began with another one, the address says so");
   assert.deepEqual(readLink("?steps=many&size=big&guidance=").settings, {});
   assert.equal(readLink("?steps=many&size=big&guidance=").notes.length, 3);
   assert.equal(readLink(`?prompt=${"a".repeat(9000)}`).settings.prompt.length, 2000);

@@ -165,6 +165,18 @@ impl Files for ReferenceFiles {
             (found, _) => Ok(found),
         }
     }
+
+    fn size(&self, path: &str) -> fourstep::Result<Option<u64>> {
+        let shared = ["vocab.json", "merges.txt"].into_iter().find(|name| path.ends_with(name));
+        match (self.pipeline.size(path)?, shared) {
+            (None, Some(name)) => self.tokenizer.size(name),
+            (found, _) => Ok(found),
+        }
+    }
+
+    fn range(&self, path: &str, offset: u64, length: usize) -> fourstep::Result<Cow<'_, [u8]>> {
+        self.pipeline.range(path, offset, length)
+    }
 }
 
 /// Tensors of a golden file.

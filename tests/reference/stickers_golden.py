@@ -1,6 +1,6 @@
 """Golden runs of the shipped model, drawn by Python's diffusers: tests/golden/stickers/cases/runs.
 
-    python tests/reference/stickers_golden.py [--model models/stickers] [--out tests/golden/stickers]
+    python tests/reference/stickers_golden.py [--model models/stickers-teacher] [--out tests/golden/stickers]
 
 Same layout as the runs of tests/golden/reference (its README, "Tensors of a run"): float32 arithmetic on the widened
 weights, every random draw in the file, one manifest a run, and an index. `float64_rerun_rel_l2` is the
@@ -28,7 +28,7 @@ BOUND = 1e-4
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--model", default="models/stickers")
+    parser.add_argument("--model", default="models/stickers-teacher")
     parser.add_argument("--out", default="tests/golden/stickers")
     args = parser.parse_args()
     out = Path(args.out) / "cases" / "runs"
@@ -44,7 +44,7 @@ def main():
         manifest["float64_rerun_image_u8_max_abs"] = int(difference)
         save_file(tensors, out / f"{run['name']}.safetensors")
         (out / f"{run['name']}.json").write_text(json.dumps(manifest, indent=1, ensure_ascii=False) + "\n")
-        index.append({"name": run["name"], "kind": "text2img", "pipeline": "stickers", "scheduler": run["scheduler"],
+        index.append({"name": run["name"], "kind": "text2img", "pipeline": "stickers-teacher", "scheduler": run["scheduler"],
                       "json": f"runs/{run['name']}.json"})
         print(f"{run['name']}: {len(tensors)} tensors, largest float64 difference {max(floor.values()):.1e}")
     (out / "index.json").write_text(json.dumps(index, indent=1) + "\n")
@@ -104,7 +104,7 @@ def manifest_of(run, tensors, scheduler, floor):
     side = tensors["decoded"].shape[-1]
     worst = max(floor.values())
     return {
-        "name": run["name"], "pipeline_class": "StableDiffusionPipeline", "pipeline": "stickers", "kind": "text2img",
+        "name": run["name"], "pipeline_class": "StableDiffusionPipeline", "pipeline": "stickers-teacher", "kind": "text2img",
         "prompt": run["prompt"], "negative_prompt": run["negative_prompt"], "seed": run["seed"], "steps": run["steps"],
         "guidance_scale": run["guidance_scale"], "width": side, "height": side, "unet_trace": "all calls",
         "scheduler": {"_class_name": type(scheduler).__name__, **config},

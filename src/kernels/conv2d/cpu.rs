@@ -38,6 +38,7 @@ pub fn conv2d(x: &[f32], weight: Weight, bias: Option<&[f32]>, sizes: &Conv2dSiz
             multiply(weight, scratch.columns(tile), &mut values[..places], sizes);
             scratch.values = values;
             // SAFETY: each tile has places of its own.
+            #[allow(unsafe_code)]
             unsafe { scratch.write(&out, bias, tile) };
         }
     });
@@ -88,6 +89,7 @@ pub fn conv2d_backward(x: &[f32], weight: &[f32], dy: &[f32], sizes: &Conv2dSize
             scratch.columns = columns;
             scratch.fold(tile);
             // SAFETY: each share has pictures of its own.
+            #[allow(unsafe_code)]
             unsafe { scratch.add_to(&out, tile) };
         }
         part
@@ -215,6 +217,7 @@ impl<'a> Scratch<'a> {
     ///
     /// # Safety
     /// Nobody else may have this tile's pictures.
+    #[allow(unsafe_code)]
     unsafe fn add_to(&self, dx: &Share<f32>, tile: &Tile) {
         let width = self.sizes.size[1];
         for (from, to) in self.lines(tile) {
@@ -289,6 +292,7 @@ impl<'a> Scratch<'a> {
 
     /// # Safety
     /// Nobody else may have this tile's places.
+    #[allow(unsafe_code)]
     unsafe fn write(&self, y: &Share<f32>, bias: Option<&[f32]>, tile: &Tile) {
         let run = tile.lines * self.sizes.output()[1];
         for (channel, from, to) in self.runs(tile) {
@@ -328,6 +332,79 @@ fn fold_lines<const W: usize>(padded: &mut [f32], columns: &[f32], numbers: &[us
         for (line, corner) in lines.iter().zip(corners) {
             let sums = padded[number + corner..].first_chunk_mut::<W>().expect("windows lie within");
             sums.iter_mut().zip(line).for_each(|(sum, part)| *sum += part);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::{Draw, close};
+    use super::*;
+
+    /// What a convolution is, number by number, in f64: for each product of it the places of output, input and weight.
+    fn each_product(sizes: &Conv2dSizes, mut visit: impl FnMut(usize, usize, usize)) {
+        let (Conv2dSizes { size: [h, w], kernel: [kh, kw], stride, padding, .. }, [oh, ow]) = (*sizes, sizes.output());
+        for n in 0..sizes.batch {
+            for (o, i) in (0..sizes.channels_out).flat_map(|o| (0..sizes.channels_in).map(move |i| (o, i))) {
+                for (y, x) in (0..oh).flat_map(|y| (0..ow).map(move |x| (y, x))) {
+                    for (ky, kx) in (0..kh).flat_map(|ky| (0..kw).map(move |kx| (ky, kx))) {
+                        let (iy, ix) = (y * stride + ky, x * stride + kx);
+                        let inside = |at: usize, len: usize| (padding[0]..len + padding[0]).contains(&at);
+                        if inside(iy, h) && inside(ix, w) {
+                            let input = ((n * sizes.channels_in + i) * h + iy - padding[0]) * w + ix - padding[0];
+                            let weight = ((o * sizes.channels_in + i) * kh + ky) * kw + kx;
+                            visit(((n * sizes.channels_out + o) * oh + y) * ow + x, input, weight);
+                        }
+                    }
+                }
+            }
+        }
+    }
+
+    fn sizes(draw: &mut Draw) -> Conv2dSizes {
+        let kernel = [1, 3, 3, 5][draw.below(4)];
+        // Among them the widths that have loops of their own, and pictures that are cut into bands.
+        let side = [4, 5, 7, 8, 16, 17, 32, 33][draw.below(8)];
+        Conv2dSizes {
+            batch: 1 + draw.below(5),
+            channels_in: 1 + draw.below(5),
+            channels_out: 1 + draw.below(6),
+            size: [side, if draw.below(2) == 0 { side } else { 4 + draw.below(30) }],
+            kernel: [kernel, kernel],
+            stride: 1 + draw.below(2),
+            padding: [draw.below(3), draw.below(3)],
+        }
+    }
+
+    #[test]
+    fn convolution_and_gradients_are_their_definition_at_odd_sizes() {
+        let mut draw = Draw::new("conv2d");
+        for _ in 0..120 {
+            let sizes = sizes(&mut draw);
+            if sizes.kernel[0] > sizes.size[1] + sizes.padding[0] + sizes.padding[1] {
+                continue;
+            }
+            let x = draw.numbers(sizes.batch * sizes.channels_in * sizes.size[0] * sizes.size[1]);
+            let weight = draw.numbers(sizes.channels_out * sizes.window());
+            let bias = draw.numbers(sizes.channels_out);
+            let dy = draw.numbers(sizes.batch * sizes.channels_out * sizes.places());
+
+            let channel = |at: usize| at / sizes.places() % sizes.channels_out;
+            let mut y: Vec<f64> = (0..dy.len()).map(|at| f64::from(bias[channel(at)])).collect();
+            let (mut dx, mut dw, mut db) = (vec![0.0; x.len()], vec![0.0; weight.len()], vec![0.0; bias.len()]);
+            dy.iter().enumerate().for_each(|(at, dy)| db[channel(at)] += f64::from(*dy));
+            each_product(&sizes, |out, input, w| {
+                y[out] += f64::from(x[input]) * f64::from(weight[w]);
+                dx[input] += f64::from(dy[out]) * f64::from(weight[w]);
+                dw[w] += f64::from(dy[out]) * f64::from(x[input]);
+            });
+            let (found_dx, found_dw, found_db) = conv2d_backward(&x, &weight, &dy, &sizes);
+            let found_y = conv2d(&x, Weight::Floats(&weight), Some(&bias), &sizes);
+            for (what, found, known) in
+                [("y", found_y, y), ("dx", found_dx, dx), ("dw", found_dw, dw), ("db", found_db, db)]
+            {
+                close(&found, &known, &format!("{what} of {sizes:?}"));
+            }
         }
     }
 }

@@ -7,7 +7,7 @@ use burn_flex::{FlexTensor, Layout};
 use super::*;
 use crate::kernels::matmul::{self, MatmulSizes};
 use crate::kernels::packed::PackedRows;
-use crate::kernels::{conv2d, group_norm};
+use crate::kernels::{conv2d, geglu, group_norm};
 
 impl Kernels for Flex {
     fn multiply_packed(
@@ -88,6 +88,28 @@ impl Kernels for Flex {
             group_norm::cpu::group_norm_backward(numbers(&x), numbers(&weight), numbers(&bias), numbers(&dy), &sizes);
         (tensor(dx, x.shape().as_slice()), tensor(dw, &[sizes.channels]), tensor(db, &[sizes.channels]))
     }
+
+    fn geglu(x: FlexTensor) -> FlexTensor {
+        if !all_f32(&[&x]) {
+            return stock::geglu::<Self>(x);
+        }
+        let x = x.to_contiguous();
+        let (mut shape, hidden) = (x.shape().to_vec(), last(&x) / 2);
+        *shape.last_mut().expect("three dimensions") = hidden;
+        tensor(geglu::geglu(numbers(&x), hidden), &shape)
+    }
+
+    fn geglu_backward(x: FlexTensor, dy: FlexTensor) -> FlexTensor {
+        if !all_f32(&[&x, &dy]) {
+            return stock::geglu_backward::<Self>(x, dy);
+        }
+        let (x, dy) = (x.to_contiguous(), dy.to_contiguous());
+        tensor(geglu::geglu_backward(numbers(&x), numbers(&dy), last(&dy)), x.shape().as_slice())
+    }
+}
+
+fn last(tensor: &FlexTensor) -> usize {
+    *tensor.shape().as_slice().last().expect("at least one dimension")
 }
 
 fn convolve(x: FlexTensor, weight: conv2d::cpu::Weight, bias: FlexTensor, sizes: &Conv2dSizes) -> FlexTensor {

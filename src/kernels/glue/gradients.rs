@@ -13,6 +13,20 @@ struct Convolve;
 #[derive(Debug)]
 struct Normalise;
 
+#[derive(Debug)]
+struct Geglu;
+
+impl<B: Kernels> Backward<B, 1> for Geglu {
+    type State = FloatTensor<B>;
+
+    fn backward(self, ops: Ops<Self::State, 1>, gradients: &mut Gradients, _: &mut Checkpointer) {
+        let dy = gradients.consume::<B>(&ops.node);
+        if let [Some(node)] = ops.parents {
+            gradients.register::<B>(node.id, B::geglu_backward(ops.state, dy));
+        }
+    }
+}
+
 impl<B: Kernels> Backward<B, 3> for Convolve {
     type State = (FloatTensor<B>, FloatTensor<B>, Conv2dSizes);
 
@@ -74,6 +88,14 @@ impl<B: Kernels, C: CheckpointStrategy> Kernels for Autodiff<B, C> {
                 prep.finish(state, B::normalise(x, weight, bias, sizes))
             }
             OpsKind::UnTracked(prep) => prep.finish(B::normalise(x, weight, bias, sizes)),
+        }
+    }
+
+    fn geglu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        let (x, node) = x.into_parts();
+        match Geglu.prepare::<C>([node]).compute_bound().stateful() {
+            OpsKind::Tracked(prep) => prep.finish(x.clone(), B::geglu(x)),
+            OpsKind::UnTracked(prep) => prep.finish(B::geglu(x)),
         }
     }
 }

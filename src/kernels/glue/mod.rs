@@ -99,6 +99,11 @@ pub fn normalise(x: Tensor<4>, weight: Tensor<1>, bias: Tensor<1>, groups: usize
     Tensor::from_dispatch(Dispatch::normalise(x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch(), sizes))
 }
 
+/// value · gelu(gate) of `x` `[batch, tokens, 2 · hidden]`, values first: `[batch, tokens, hidden]`.
+pub fn geglu(x: Tensor<3>) -> Tensor<3> {
+    Tensor::from_dispatch(Dispatch::geglu(x.into_dispatch()))
+}
+
 /// softmax(q kᵀ / √d) v in `heads` slices of the features: `q` `[batch, tokens, heads · d]`, `k` and `v`
 /// `[batch, tokens', heads · d]`, to the shape of `q`. `causal`: no token attends to a later one.
 pub fn attend(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize, causal: bool) -> Tensor<3> {
@@ -195,6 +200,18 @@ pub trait Kernels: Backend {
         sizes: GroupNormSizes,
     ) -> (FloatTensor<Self>, FloatTensor<Self>, FloatTensor<Self>) {
         stock::normalise_backward::<Self>(x, weight, bias, dy, sizes)
+    }
+
+    /// See [`geglu`].
+    #[fusion(default)]
+    fn geglu(x: FloatTensor<Self>) -> FloatTensor<Self> {
+        stock::geglu::<Self>(x)
+    }
+
+    /// The gradient of its `x`.
+    #[fusion(default)]
+    fn geglu_backward(x: FloatTensor<Self>, dy: FloatTensor<Self>) -> FloatTensor<Self> {
+        stock::geglu_backward::<Self>(x, dy)
     }
 
     /// See [`largest_buffer`].

@@ -96,6 +96,26 @@ fn channel_sums<B: Backend>(x: FloatTensor<B>, channels: usize) -> FloatTensor<B
     B::float_reshape(sums, [channels].into())
 }
 
+/// The first and the second half of each row of `[batch, tokens, 2 · hidden]`.
+fn halves<B: Backend>(x: FloatTensor<B>) -> (FloatTensor<B>, FloatTensor<B>) {
+    let shape = x.shape();
+    let (batch, tokens, half) = (shape[0], shape[1], shape[2] / 2);
+    let part = |from: usize| [(0..batch).into(), (0..tokens).into(), (from..from + half).into()];
+    (B::float_slice(x.clone(), &part(0)), B::float_slice(x, &part(half)))
+}
+
+pub fn geglu<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
+    let (value, gate) = halves::<B>(x);
+    B::float_mul(value, B::gelu(gate))
+}
+
+pub fn geglu_backward<B: Backend>(x: FloatTensor<B>, dy: FloatTensor<B>) -> FloatTensor<B> {
+    let (value, gate) = halves::<B>(x);
+    let d_value = B::float_mul(dy.clone(), B::gelu(gate.clone()));
+    let d_gate = B::gelu_backward(gate, B::float_mul(dy, value));
+    B::float_cat(vec![d_value, d_gate], 2)
+}
+
 /// # Panics
 /// Always: only devices that keep gradients come here.
 pub fn no_gradients<T, R>(_: T) -> R {

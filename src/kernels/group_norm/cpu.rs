@@ -128,3 +128,59 @@ fn silu_slope(x: f32) -> f32 {
     let sigmoid = 1.0 / (1.0 + exp(-x));
     sigmoid * (1.0 + x * (1.0 - sigmoid))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::testing::{Draw, close};
+    use super::*;
+
+    /// In f64, straight from the definition.
+    fn plain(x: &[f64], weight: &[f64], bias: &[f64], sizes: &GroupNormSizes) -> Vec<f64> {
+        let mut y = Vec::new();
+        for (i, group) in x.chunks(sizes.group()).enumerate() {
+            let mean = group.iter().sum::<f64>() / group.len() as f64;
+            let variance = group.iter().map(|x| (x - mean).powi(2)).sum::<f64>() / group.len() as f64;
+            for (j, x) in group.iter().enumerate() {
+                let channel = sizes.channels_of(i).start + j / sizes.places;
+                let z = (x - mean) / (variance + f64::from(sizes.eps)).sqrt() * weight[channel] + bias[channel];
+                y.push(if sizes.silu { z / (1.0 + (-z).exp()) } else { z });
+            }
+        }
+        y
+    }
+
+    #[test]
+    fn normalisation_and_gradients_are_their_definition_at_odd_sizes() {
+        let mut draw = Draw::new("group_norm");
+        let wide = |numbers: &[f32]| -> Vec<f64> { numbers.iter().map(|x| f64::from(*x)).collect() };
+        for round in 0..24 {
+            let groups = 1 + draw.below(4);
+            let sizes = GroupNormSizes {
+                batch: 1 + draw.below(3),
+                channels: groups * (1 + draw.below(3)),
+                places: 2 + draw.below(40),
+                groups,
+                eps: 1e-5,
+                silu: round % 2 == 0,
+            };
+            let x = draw.numbers(sizes.batch * sizes.channels * sizes.places);
+            let (weight, bias, dy) = (draw.numbers(sizes.channels), draw.numbers(sizes.channels), draw.numbers(x.len()));
+            let inputs = [wide(&x), wide(&weight), wide(&bias)];
+            let y = |inputs: &[Vec<f64>; 3]| plain(&inputs[0], &inputs[1], &inputs[2], &sizes);
+            close(&group_norm(&x, &weight, &bias, &sizes), &y(&inputs), &format!("y of {sizes:?}"));
+            let found = group_norm_backward(&x, &weight, &bias, &dy, &sizes);
+            for (which, found) in found.iter().enumerate() {
+                let slope = |at: usize| {
+                    let moved = |by: f64| {
+                        let mut inputs = inputs.clone();
+                        inputs[which][at] += by;
+                        y(&inputs).iter().zip(&dy).map(|(y, dy)| y * f64::from(*dy)).sum::<f64>()
+                    };
+                    (moved(1e-5) - moved(-1e-5)) / 2e-5
+                };
+                let known: Vec<f64> = (0..found.len()).map(slope).collect();
+                close(found, &known, &format!("gradient {which} of {sizes:?}"));
+            }
+        }
+    }
+}

@@ -4,7 +4,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::Result;
-use crate::models::config::{PerBlock, check_groups, check_rest, invalid};
+use crate::models::config::{MAX_LEVELS, PerBlock, check_groups, check_rest, check_sizes, invalid};
+
+/// The most blocks that are built; Stable Diffusion XL has about 150 by this count.
+const MAX_BLOCKS: usize = 4096;
 
 /// The settings of diffusers' `UNet2DConditionModel` that the Stable Diffusion families use. Keys without a field here
 /// must hold the value that leaves the arithmetic alone.
@@ -85,6 +88,7 @@ impl UNet2DConditionConfig {
     /// # Errors
     /// [`crate::Error::Config`] names `file`, the key, its value and what is understood.
     pub fn check(&self, file: &str) -> Result<()> {
+        self.check_sizes(file)?;
         let levels = self.block_out_channels.len();
         let lengths =
             [("down_block_types", self.down_block_types.len()), ("up_block_types", self.up_block_types.len())];
@@ -115,6 +119,33 @@ impl UNet2DConditionConfig {
             Some(other) => return Err(invalid(file, format!("addition_embed_type = {other:?} is not supported"))),
         }
         check_rest(file, &self.rest, &neutral_values(), &["sample_size", "addition_embed_type_num_heads"])
+    }
+
+    fn check_sizes(&self, file: &str) -> Result<()> {
+        let optional = |value: &Option<usize>| [value.unwrap_or(0)];
+        let heads = self.num_attention_heads.as_ref().map_or(&[][..], PerBlock::values);
+        let widths: [(&str, &[usize]); 9] = [
+            ("in_channels", &[self.in_channels]),
+            ("out_channels", &[self.out_channels]),
+            ("block_out_channels", &self.block_out_channels),
+            ("cross_attention_dim", &[self.cross_attention_dim]),
+            ("time_cond_proj_dim", &optional(&self.time_cond_proj_dim)),
+            ("addition_time_embed_dim", &optional(&self.addition_time_embed_dim)),
+            ("projection_class_embeddings_input_dim", &optional(&self.projection_class_embeddings_input_dim)),
+            ("attention_head_dim", self.attention_head_dim.values()),
+            ("num_attention_heads", heads),
+        ];
+        let layers = self.transformer_layers_per_block.values();
+        let depths: [(&str, &[usize]); 2] =
+            [("layers_per_block", &[self.layers_per_block]), ("transformer_layers_per_block", layers)];
+        check_sizes(file, &widths, &depths)?;
+        let levels = self.block_out_channels.len();
+        let blocks = levels * (2 * self.layers_per_block + 1) * layers.iter().copied().max().unwrap_or(1).max(1);
+        if levels > MAX_LEVELS || blocks > MAX_BLOCKS {
+            let reason = format!("{levels} levels with up to {blocks} blocks: at most {MAX_LEVELS} with {MAX_BLOCKS}");
+            return Err(invalid(file, reason));
+        }
+        Ok(())
     }
 
     fn check_block_types(&self, file: &str) -> Result<()> {

@@ -8,7 +8,6 @@ mod names;
 use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
-use safetensors::SafeTensors;
 use serde_json::Value;
 
 pub use names::Part;
@@ -60,7 +59,7 @@ impl<'a> Lora<'a> {
                 return Err(bad(file, format!("{key} and {other} are for the same layer")));
             }
         }
-        let settings = settings(file, bytes)?;
+        let settings = settings(file, checkpoint.metadata(METADATA))?;
         Ok(Self { checkpoint, weight, layers, settings })
     }
 
@@ -202,11 +201,8 @@ impl Update<'_> {
 }
 
 /// The settings in the header, if there are any; refuses those that change the arithmetic in a way that is not built.
-fn settings(file: &str, bytes: &[u8]) -> Result<Value> {
-    let Ok((_, header)) = SafeTensors::read_metadata(bytes) else { return Ok(Value::Null) };
-    let Some(text) = header.metadata().as_ref().and_then(|entries| entries.get(METADATA)) else {
-        return Ok(Value::Null);
-    };
+fn settings(file: &str, text: Option<&str>) -> Result<Value> {
+    let Some(text) = text else { return Ok(Value::Null) };
     let settings: Value = serde_json::from_str(text).map_err(|error| bad(file, format!("{METADATA}: {error}")))?;
     for (key, value) in settings.as_object().into_iter().flatten() {
         let name = key.rsplit('.').next().unwrap_or(key);

@@ -1,0 +1,341 @@
+//! What a model needs before anything of it is loaded: from its configurations and the headers of its weights.
+
+mod forward;
+mod meter;
+
+use std::collections::BTreeMap;
+
+use burn::module::Module;
+use burn::tensor::Device;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::load::{Family, Index, TextFiles, UNET, VAE, WEIGHTS, defaults_for};
+use super::{Defaults, MANIFEST, Manifest, vae_bears};
+use crate::kernels::{BLOCK, BlockFormat};
+use crate::models::{
+    AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig, ClipTextModel, UNet2DConditionConfig,
+    UNet2DConditionModel, parse,
+};
+use crate::weights::{self, Checkpoint, Files, Part, Quantization, WIDENED_AT_LOAD};
+use crate::{Error, Result};
+use meter::{FLOAT, Meter};
+
+/// What is planned for.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct PlanOptions {
+    /// Width and height in pixels; the model's own where it is not given.
+    pub size: Option<(usize, usize)>,
+    /// Float weights of layers are put into blocks as they are read.
+    pub quantize: Option<BlockFormat>,
+}
+
+/// All sizes are in bytes.
+#[derive(Clone, Debug, Serialize)]
+pub struct Plan {
+    /// The settings that suit the model.
+    #[serde(skip)]
+    pub defaults: Defaults,
+    /// Of the picture, in pixels.
+    pub width: usize,
+    /// Of the picture, in pixels.
+    pub height: usize,
+    /// Latents that the UNet sees at once for one picture: two with guidance by a second, negative pass.
+    pub batch: usize,
+    /// The networks.
+    pub components: Vec<ComponentPlan>,
+    /// Text encoders, a step of the UNet, the decoder: the most that each holds at once beside the weights.
+    pub activations: Vec<Phase>,
+    /// The largest single buffer on the device.
+    pub largest_buffer: Buffer,
+    /// Weights and the largest phase: memory of the device.
+    pub device: u64,
+    /// The most that is held at once while weights are read, beside the device's copy: a tensor as it is stored, as f32, and
+    /// in blocks.
+    pub loading: u64,
+    /// All files that are read.
+    pub download: u64,
+}
+
+/// A network of a model.
+#[derive(Clone, Debug, Serialize)]
+pub struct ComponentPlan {
+    /// Its folder.
+    pub name: String,
+    /// Numbers in its weights.
+    pub parameters: u64,
+    /// Bytes in its files, by the weights' dtype.
+    pub stored: BTreeMap<String, u64>,
+    /// Bytes on the device.
+    pub device: u64,
+    /// Of the largest weight there.
+    pub largest: Buffer,
+    /// While its largest tensor is read.
+    loading: u64,
+}
+
+/// A part of drawing.
+#[derive(Clone, Debug, Serialize)]
+pub struct Phase {
+    /// In words.
+    pub name: &'static str,
+    /// At once, beside the weights.
+    pub bytes: u64,
+    /// The largest single one.
+    pub largest: Buffer,
+}
+
+/// A buffer.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Buffer {
+    /// What it holds.
+    pub what: String,
+    /// How long it is.
+    pub bytes: u64,
+}
+
+/// A plan in three numbers, for the manifest: bytes of memory for one picture of the model's own size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needs {
+    /// All weights, as they are on the device.
+    pub weights: u64,
+    /// The largest single buffer.
+    pub largest_buffer: u64,
+    /// What the layers hold at once beside the weights.
+    pub activations: u64,
+}
+
+impl Plan {
+    /// Reads configurations, vocabularies and headers. The weights must be those that the configurations ask for.
+    ///
+    /// # Errors
+    /// Those of [`super::Pipeline::load`], but for the values of the weights; [`Error::Request`] for a size that the model
+    /// cannot draw.
+    pub fn read(files: &impl Files, options: &PlanOptions) -> Result<Self> {
+        let family = Index::read(files)?.family;
+        let device = Device::flex();
+        let unet_config: UNet2DConditionConfig = parse(UNET, &files.read(UNET)?)?;
+        unet_config.check(UNET)?;
+        let texts = family.encoders().iter().map(|part| TextFiles::read(files, *part)).collect::<Result<Vec<_>>>()?;
+        let vae = VaeConfig::read(files)?;
+        let defaults = defaults_for(files, family, &unet_config, vae.scale())?;
+        let (width, height) = options.size.unwrap_or((defaults.width, defaults.height));
+        check_size(width, height, vae.scale())?;
+        let read = Reader { files, quantize: options.quantize };
+        let mut components = Vec::new();
+        for text in &texts {
+            let (folder, config) = (text.part.folder(), TextFiles::file(text.part));
+            let module = ClipTextModel::new(&text.config, &config, &device)?;
+            components.push(read.component(&module, folder, &format!("{folder}/model.safetensors"))?);
+        }
+        let unet = UNet2DConditionModel::new(&unet_config, UNET, &device)?;
+        components.push(read.component(&unet, Part::Unet.folder(), &format!("unet/{WEIGHTS}"))?);
+        let of_vae = Reader { quantize: options.quantize.filter(|format| vae_bears(*format)), ..read };
+        let path = format!("vae/{WEIGHTS}");
+        components.push(match &vae {
+            VaeConfig::Kl(config) => of_vae.component(&AutoencoderKl::new(config, VAE, &device)?, "vae", &path)?,
+            VaeConfig::Tiny(config) => of_vae.component(&AutoencoderTiny::new(config, VAE, &device)?, "vae", &path)?,
+        });
+        let batch = if is_guided(&defaults, &unet_config) { 2 } else { 1 };
+        let latents = [height / vae.scale(), width / vae.scale()];
+        let tokens = texts.first().map_or(0, |text| text.config.max_position_embeddings);
+        let activations = vec![
+            phase("text encoders", |meter| texts.iter().for_each(|text| forward::text(meter, &text.config, batch))),
+            phase("a step of the UNet", |meter| {
+                forward::unet(meter, &unet_config, [batch, latents[0], latents[1]], tokens);
+            }),
+            phase("the decoder", |meter| match &vae {
+                VaeConfig::Kl(config) => forward::decode_kl(meter, config, latents),
+                VaeConfig::Tiny(config) => forward::decode_tiny(meter, config, latents),
+            }),
+        ];
+        let download = download(files, family, &components)?;
+        let defaults = Defaults { width, height, ..defaults };
+        Ok(Self::of(defaults, batch, components, activations, download))
+    }
+
+    fn of(
+        defaults: Defaults,
+        batch: usize,
+        components: Vec<ComponentPlan>,
+        activations: Vec<Phase>,
+        download: u64,
+    ) -> Self {
+        let Defaults { width, height, .. } = defaults;
+        let weights: u64 = components.iter().map(|component| component.device).sum();
+        let most = activations.iter().map(|phase| phase.bytes).max().unwrap_or(0);
+        let buffers = components.iter().map(|component| &component.largest);
+        let buffers = buffers.chain(activations.iter().map(|phase| &phase.largest));
+        let largest_buffer = buffers.max_by_key(|buffer| buffer.bytes).cloned().unwrap_or_default();
+        let loading = components.iter().map(|component| component.loading).max().unwrap_or(0);
+        let device = weights + most;
+        Self { defaults, width, height, batch, components, activations, largest_buffer, device, loading, download }
+    }
+
+    /// For the manifest.
+    pub fn needs(&self) -> Needs {
+        Needs {
+            weights: self.components.iter().map(|component| component.device).sum(),
+            largest_buffer: self.largest_buffer.bytes,
+            activations: self.activations.iter().map(|phase| phase.bytes).max().unwrap_or(0),
+        }
+    }
+}
+
+fn is_guided(defaults: &Defaults, unet: &UNet2DConditionConfig) -> bool {
+    defaults.guidance_scale > 1.0 && unet.time_cond_proj_dim.is_none()
+}
+
+fn check_size(width: usize, height: usize, scale: usize) -> Result<()> {
+    let fits = |side: usize| side > 0 && side.is_multiple_of(scale) && side <= super::MAX_SIZE;
+    match fits(width) && fits(height) {
+        true => Ok(()),
+        false => {
+            let most = super::MAX_SIZE;
+            Err(Error::Request(format!("{width} x {height}: both sides must be multiples of {scale}, at most {most}")))
+        }
+    }
+}
+
+fn phase(name: &'static str, run: impl FnOnce(&Meter)) -> Phase {
+    let meter = Meter::default();
+    run(&meter);
+    let counts = meter.counts();
+    Phase { name, bytes: counts.peak, largest: Buffer { what: counts.largest_is.to_string(), bytes: counts.largest } }
+}
+
+/// Either autoencoder's configuration.
+enum VaeConfig {
+    Kl(AutoencoderKlConfig),
+    Tiny(AutoencoderTinyConfig),
+}
+
+impl VaeConfig {
+    fn read(files: &impl Files) -> Result<Self> {
+        let bytes = files.read(VAE)?;
+        let value: Value = parse(VAE, &bytes)?;
+        match value["_class_name"].as_str() {
+            Some("AutoencoderTiny") => {
+                let config: AutoencoderTinyConfig = parse(VAE, &bytes)?;
+                config.check(VAE)?;
+                Ok(Self::Tiny(config))
+            }
+            Some("AutoencoderKL") => {
+                let config: AutoencoderKlConfig = parse(VAE, &bytes)?;
+                config.check(VAE)?;
+                Ok(Self::Kl(config))
+            }
+            other => {
+                let reason = format!("_class_name = {other:?}, expected AutoencoderKL or AutoencoderTiny");
+                Err(Error::Config { file: VAE.into(), reason })
+            }
+        }
+    }
+
+    fn scale(&self) -> usize {
+        let levels = match self {
+            Self::Kl(config) => config.block_out_channels.len(),
+            Self::Tiny(config) => config.decoder_block_out_channels.len(),
+        };
+        1 << levels.saturating_sub(1).min(16)
+    }
+}
+
+#[derive(Clone, Copy)]
+struct Reader<'f, F: Files> {
+    files: &'f F,
+    quantize: Option<BlockFormat>,
+}
+
+impl<F: Files> Reader<'_, F> {
+    fn component<M: Module>(&self, module: &M, name: &str, path: &str) -> Result<ComponentPlan> {
+        let config = format!("{name}/config.json");
+        let quantization = Quantization::parse(&config, &self.files.read(&config)?)?;
+        let checkpoint = Checkpoint::open(self.files, path)?.with_quantization(quantization).quantizing(self.quantize);
+        weights::check(module, &checkpoint)?;
+        let (mut stored, mut largest) = (BTreeMap::new(), Buffer::default());
+        let (mut parameters, mut device, mut loading) = (0, 0, 0);
+        for key in checkpoint.keys() {
+            let dtype = checkpoint.dtype(key).map_or(String::new(), |dtype| format!("{dtype:?}"));
+            *stored.entry(dtype).or_default() += checkpoint.length(key);
+        }
+        for wanted in weights::wanted(module) {
+            let numbers = wanted.shape.iter().map(|n| *n as u64).product::<u64>();
+            let blocks = checkpoint.format(&wanted).map(|format| block_bytes(format, &wanted.shape));
+            let bytes = blocks.filter(|_| !WIDENED_AT_LOAD).unwrap_or(numbers * FLOAT);
+            parameters += numbers;
+            device += bytes;
+            loading = loading.max(checkpoint.length(&wanted.name) + numbers * FLOAT + blocks.unwrap_or(0));
+            if bytes > largest.bytes {
+                largest = Buffer { what: format!("{name}: {}", wanted.name), bytes };
+            }
+        }
+        Ok(ComponentPlan { name: name.to_string(), parameters, stored, device, largest, loading })
+    }
+}
+
+/// Codes and scales of a weight.
+fn block_bytes(format: BlockFormat, shape: &[usize]) -> u64 {
+    let columns: usize = shape.iter().skip(1).product();
+    (shape[0] * columns.div_ceil(BLOCK) * (format.code_bytes() + 2)) as u64
+}
+
+/// By the manifest, or all that a reader of the model reads.
+fn download(files: &impl Files, family: Family, components: &[ComponentPlan]) -> Result<u64> {
+    if let Some(bytes) = files.get_small(MANIFEST)? {
+        let manifest: Manifest = parse(MANIFEST, &bytes)?;
+        return Ok(manifest.files.iter().map(|file| file.size).sum());
+    }
+    let weights: u64 = components.iter().flat_map(|component| component.stored.values()).sum();
+    let sizes = super::load::small_files(family).iter().map(|path| files.size(path)).collect::<Result<Vec<_>>>()?;
+    Ok(weights + sizes.into_iter().flatten().sum::<u64>())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::weights::DirFiles;
+
+    const STICKERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/stickers");
+
+    fn plan(quantize: Option<BlockFormat>, size: Option<(usize, usize)>) -> Plan {
+        Plan::read(&DirFiles::new(STICKERS), &PlanOptions { size, quantize }).unwrap()
+    }
+
+    #[test]
+    fn weights_are_counted_by_dtype_and_as_they_lie_on_the_device() {
+        let plan = plan(None, None);
+        let names: Vec<&str> = plan.components.iter().map(|component| component.name.as_str()).collect();
+        assert_eq!(names, ["text_encoder", "unet", "vae"]);
+        for component in &plan.components {
+            assert_eq!(component.stored.keys().collect::<Vec<_>>(), ["F16"], "{}", component.name);
+            assert_eq!(component.stored["F16"], 2 * component.parameters);
+            assert_eq!(component.device, 4 * component.parameters);
+        }
+        assert_eq!(plan.needs().weights + plan.needs().activations, plan.device);
+        assert!(plan.largest_buffer.bytes < plan.device);
+    }
+
+    #[test]
+    fn a_larger_picture_needs_more_and_blocks_less() {
+        let (small, large) = (plan(None, Some((64, 64))), plan(None, Some((128, 128))));
+        assert!(large.needs().activations > 3 * small.needs().activations, "{large:?}");
+        assert_eq!(large.needs().weights, small.needs().weights);
+        let q8 = plan(Some(BlockFormat::Q8_0), None);
+        assert!(WIDENED_AT_LOAD || q8.needs().weights < small.needs().weights / 2);
+        assert!(q8.loading > small.loading);
+    }
+
+    #[test]
+    fn sizes_that_cannot_be_drawn_are_named() {
+        let options = PlanOptions { size: Some((101, 64)), quantize: None };
+        let error = Plan::read(&DirFiles::new(STICKERS), &options).unwrap_err().to_string();
+        assert!(error.contains("101 x 64"), "{error}");
+    }
+
+    #[test]
+    fn blocks_take_a_byte_or_half_of_one_a_number_and_two_for_a_scale() {
+        assert_eq!(block_bytes(BlockFormat::Q8_0, &[10, 64]), 10 * 2 * 34);
+        assert_eq!(block_bytes(BlockFormat::Q4_0, &[10, 7, 3, 3]), 10 * 2 * 18);
+    }
+}

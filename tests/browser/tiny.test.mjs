@@ -1,0 +1,81 @@
+// What needs no model of quality, tested with a tiny one: sharing, examples, nine seeds, a walk without motion, a download
+// that tells its bytes and its time.
+import assert from "node:assert/strict";
+import { browserTest } from "./harness.mjs";
+import { servingModels, tinyModel } from "./models.mjs";
+import { drawBy, finished, open } from "./page.mjs";
+
+const { before } = servingModels({ tiny: tinyModel({ name: "Tiny", examples: ["a green fox", "a cat"] }) });
+const DRAWS = { timeout: 300_000, webgpu: "none", before };
+
+browserTest("where the browser can share, the link goes to another program", DRAWS, async ({ page, origin }) => {
+  await page.addInitScript(() => {
+    globalThis.shared = [];
+    navigator.share = async (what) => {
+      if (globalThis.shared.push(what) > 1) throw new DOMException("no, after all", "AbortError");
+    };
+  });
+  await open(page, `${origin}/?seed=5`);
+  await page.fill("#prompt", "a cat");
+  await drawBy(page, "#generate");
+  await page.click("#share");
+  await page.click("#share"); // the user thinks better of it
+  await page.waitForFunction(() => globalThis.shared.length === 2);
+  const [{ title, url }] = await page.evaluate(() => globalThis.shared);
+  assert.deepEqual([title, url], ["Fourstep: a cat", `${origin}/?prompt=a+cat&seed=5`]);
+  assert.equal(await page.isVisible("#trouble"), false, "to stop sharing is no trouble");
+});
+
+browserTest("where the browser cannot share there is no button for it", DRAWS, async ({ page, origin }) => {
+  await page.addInitScript(() => delete Navigator.prototype.share);
+  await open(page, origin);
+  assert.equal(await page.isVisible("#share"), false);
+  assert.equal(await page.isVisible("#copy"), true);
+});
+
+browserTest("an example is a link, and draws where it stands", DRAWS, async ({ page, origin }) => {
+  await open(page, origin);
+  const examples = page.locator("#help a");
+  assert.deepEqual(await examples.evaluateAll((all) => all.map((link) => link.getAttribute("href"))), ["?prompt=a+green+fox", "?prompt=a+cat"]);
+  await examples.first().click();
+  await finished(page);
+  assert.equal(await page.inputValue("#prompt"), "a green fox");
+});
+
+browserTest("nine seeds in a grid; a walk plays by itself only where motion is wanted", DRAWS, async ({ page, origin }) => {
+  await open(page, `${origin}/?prompt=a+cat&seed=5`);
+  await finished(page);
+  await page.click("#more-9");
+  await page.locator("#variations button").nth(8).waitFor({ timeout: 120_000 });
+  for (const [reducedMotion, label] of [["reduce", "Play"], ["no-preference", "Stop"]]) {
+    await page.emulateMedia({ reducedMotion });
+    await page.selectOption("#walk-frames", "5");
+    await page.waitForSelector("#walk-go:enabled");
+    await page.click("#walk-go");
+    await page.locator("#line", { hasText: "The way is drawn" }).waitFor({ timeout: 120_000 });
+    assert.equal(await page.textContent("#walk-play"), label);
+    await page.click("#walk-play");
+  }
+});
+
+{
+  const slow = servingModels({ slow: tinyModel({ name: "Slow", padding: 3e6 }) });
+  const trickling = (request, response) => {
+    if (!request.url.endsWith("/padding.txt")) return slow.before(request, response);
+    response.writeHead(200, { "Content-Length": 3e6 });
+    let parts = 0;
+    const timer = setInterval(() => {
+      response.write(Buffer.alloc(2e5, 120));
+      if (++parts === 15) response.end(clearInterval(timer));
+    }, 250);
+    return true;
+  };
+  browserTest("a download tells its bytes and the time that is left, also to a screen reader", { ...DRAWS, before: trickling }, async ({ page, origin }) => {
+    await open(page, `${origin}/?prompt=a+cat&seed=5`);
+    await page.locator("#load-line", { hasText: /^\d\.\d of 3\.7 MB · about \d+ s left$/ }).waitFor();
+    assert.match(await page.textContent("#spoken"), /^Fetching the model, \d\.\d of 3\.7 MB/);
+    const [value, max] = await page.$eval("#load-bar", ({ value, max }) => [value, max]);
+    assert.ok(value > 0 && value < max && max > 3e6, `${value} of ${max}`);
+    await finished(page);
+  });
+}

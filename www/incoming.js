@@ -1,0 +1,80 @@
+// Pictures that come to the page: dropped, pasted or chosen. One that carries settings gives them back, and may become
+// the start picture as well; any other one becomes the start picture.
+
+import { chosen, receive } from "./files.js";
+import { imageOf } from "./picture.js";
+
+const PNG = "image/png";
+
+export class Incoming {
+  #page;
+
+  /**
+   * @param {{over: HTMLElement, settingsFile: HTMLInputElement, startFile: HTMLInputElement}} parts
+   * @param {{engine: import("./engine.js").Engine, status: import("./status.js").Status, trouble: (error: Error) => void,
+   *          restore: (found: object) => Promise<void>, start: (image: object) => void}} page `restore` takes what
+   *   Engine.settings found, `start` takes a picture to begin from
+   */
+  constructor({ over, settingsFile, startFile }, page) {
+    this.#page = page;
+    receive({ over, onFile: (file) => this.#any(file) });
+    chosen(settingsFile, (file) => this.#settings(file));
+    chosen(startFile, (file) => this.#start(file));
+  }
+
+  #any(file) {
+    return this.#guarded(async () => {
+      if ((await this.#restored(file)) !== true) await this.#begin(file);
+    });
+  }
+
+  #settings(file) {
+    return this.#guarded(async () => {
+      const found = await this.#restored(file);
+      if (found instanceof Error) throw found;
+      if (!found) this.#page.status.trouble("This picture carries no settings. Those that Fourstep or A1111 saved do.");
+    });
+  }
+
+  #start(file) {
+    return this.#guarded(() => this.#begin(file));
+  }
+
+  async #guarded(act) {
+    this.#page.status.clearTrouble();
+    try {
+      await act();
+    } catch (error) {
+      this.#page.trouble(error);
+    }
+  }
+
+  /** Whether the file had settings, which are then restored; an error where they cannot be read. */
+  async #restored(file) {
+    if (file.type !== PNG) return false;
+    const { engine, status, restore } = this.#page;
+    let found;
+    try {
+      found = await engine.settings(file);
+    } catch (error) {
+      if (error.name === "WorkerDied") throw error;
+      return error;
+    }
+    if (!found) return false;
+    await restore(found);
+    const offer = { label: "Start from this picture", act: () => this.#start(file) };
+    status.done("Settings taken from the picture.", found.notes.join(" "), offer);
+    return true;
+  }
+
+  async #begin(file) {
+    let image;
+    try {
+      image = await imageOf(file);
+    } catch {
+      throw new Error(`“${file.name}” is no picture that this browser can read.`);
+    }
+    this.#page.start(image);
+    this.#page.status.done("This is the start picture now. Mark what is to be drawn anew, or leave it unmarked to change all of it.");
+  }
+}
