@@ -47,7 +47,7 @@ impl JsPipeline {
             "wgpu" => wgpu().await?,
             other => return Err(Error::Request(format!("device = {other}: use wgpu or cpu")).into()),
         };
-        let pipeline = Pipeline::load_with(&files, &LoadOptions { loras: &[], quantize }, &device)?;
+        let pipeline = Pipeline::load_with(&files, &LoadOptions { quantize, ..LoadOptions::default() }, &device)?;
         let manifest = files.get_small(MANIFEST)?.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
         Ok(Self { pipeline, preview: manifest.and_then(|manifest| manifest.preview), estimates: RefCell::default() })
     }

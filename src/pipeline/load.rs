@@ -65,6 +65,9 @@ pub struct LoadOptions<'l> {
     /// Float weights of layers are put into blocks as they are read, as `fourstep quantize` would: a checkpoint needs no
     /// conversion beforehand. Weights that are in blocks already must be in these.
     pub quantize: Option<BlockFormat>,
+    /// Text encoders stay in main memory and compute on the processor, so that a GPU holds nothing of them while the UNet
+    /// runs: what diffusers' `enable_model_cpu_offload` is for, without moving weights to and fro.
+    pub text_encoders_on_cpu: bool,
 }
 
 /// What a Stable Diffusion pipeline is made of.
@@ -95,8 +98,8 @@ impl Pipeline {
         let Components { tokenizer, text_encoder, unet, unet_config, vae, scheduler, defaults, .. } = components;
         let Components { negative_prompt_in_context, guidance_scale_range, .. } = components;
         let family = Family::StableDiffusion;
-        let text = vec![TextEncoder { tokenizer, model: text_encoder }];
         let device = device.clone();
+        let text = vec![TextEncoder { tokenizer, model: text_encoder, device: device.clone() }];
         Self {
             family,
             text,
@@ -126,7 +129,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Self::load`]; those of [`Lora::updates`] for adapters that do not fit.
     pub fn load_with_loras(files: &impl Files, loras: &[Lora], device: &Device) -> Result<Self> {
-        Self::load_with(files, &LoadOptions { loras, quantize: None }, device)
+        Self::load_with(files, &LoadOptions { loras, ..LoadOptions::default() }, device)
     }
 
     /// As [`Self::load`], with options. Weights are read tensor by tensor: beside what the device holds, about the largest of
@@ -146,7 +149,8 @@ impl Pipeline {
         if negative_prompt_in_context {
             check_two_stretches(&unet_config, &texts[0].config, &texts[0].tokenizer)?;
         }
-        let text = texts.into_iter().map(|text| text.encoder(files, options, device)).collect::<Result<Vec<_>>>()?;
+        let home = if options.text_encoders_on_cpu { Device::flex() } else { device.clone() };
+        let text = texts.into_iter().map(|text| text.encoder(files, options, &home)).collect::<Result<Vec<_>>>()?;
         let unet = UNet2DConditionModel::new(&unet_config, UNET, device)?;
         let unet = load_weights(unet, files, (UNET, &format!("unet/{WEIGHTS}")), Part::Unet, options)?;
         let vae = load_vae(files, options, device)?;
@@ -273,7 +277,7 @@ impl TextFiles {
         let model = ClipTextModel::new(&self.config, &Self::file(self.part), device)?;
         let path = format!("{}/model.safetensors", self.part.folder());
         let model = load_weights(model, files, (&Self::file(self.part), &path), self.part, options)?;
-        Ok(TextEncoder { tokenizer: self.tokenizer, model })
+        Ok(TextEncoder { tokenizer: self.tokenizer, model, device: device.clone() })
     }
 }
 

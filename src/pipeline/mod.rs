@@ -226,7 +226,7 @@ impl Pipeline {
         self.vae_tiling = Some(match tile_sample_min_size {
             Some(size) => Tiling {
                 tile_overlap_factor: own.tile_overlap_factor,
-                ..Tiling::new(size.max(self.vae.scale()), self.vae.scale())
+                ..Tiling::new(size, self.vae.scale())
             },
             None => own,
         });
