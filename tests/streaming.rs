@@ -97,11 +97,11 @@ fn little_more_than_a_tensor_is_held_beside_the_model() {
         (Path::new(STICKERS), Some(BlockFormat::Q4_0)),
         (shards.path(), None),
     ] {
-        let plan = Plan::read(&DirFiles::new(dir), &PlanOptions { size: None, quantize }).unwrap();
+        let plan = Plan::read(&DirFiles::new(dir), &PlanOptions { quantize, ..PlanOptions::default() }).unwrap();
         let files = Watched::new(dir);
         let options = LoadOptions { quantize, ..LoadOptions::default() };
         let (pipeline, peak, left) = counted(|| Pipeline::load_with(&files, &options, &Device::flex()).unwrap());
-        let (weights, beside) = (plan.needs().weights as usize, peak - left);
+        let (weights, beside) = ((plan.needs().weights + plan.host) as usize, peak - left);
         let largest = plan.components.iter().map(|component| component.largest.bytes as usize).max().unwrap();
         println!("{quantize:?}: weights {weights}, left {left}, beside {beside}, planned {}", plan.loading);
         assert!(left >= weights && left < weights + (8 << 20), "{left} bytes for weights of {weights}");

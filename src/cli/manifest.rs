@@ -67,7 +67,7 @@ pub fn run(args: &ManifestArgs) -> Result<()> {
 /// The same manifest with the files of `dir` and what they need.
 pub fn described(dir: &Path, manifest: Manifest) -> Result<Manifest> {
     let Defaults { width, height, .. } = manifest.defaults;
-    let plan = Plan::read(&DirFiles::new(dir), &PlanOptions { size: Some((width, height)), quantize: None })?;
+    let plan = Plan::read(&DirFiles::new(dir), &PlanOptions { size: Some((width, height)), ..PlanOptions::default() })?;
     Ok(Manifest { files: files(dir)?, needs: Some(plan.needs()), ..manifest })
 }
 

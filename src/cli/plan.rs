@@ -6,8 +6,8 @@ use std::path::PathBuf;
 use anyhow::Result;
 
 use crate::kernels::BlockFormat;
-use crate::pipeline::{Plan, PlanOptions};
-use crate::weights::{DirFiles, WIDENED_AT_LOAD};
+use crate::pipeline::{Plan, PlanOptions, WEBGPU_BUFFER};
+use crate::weights::DirFiles;
 
 /// Tells what memory a model needs, from its configurations and the headers of its weights
 #[derive(clap::Args)]
@@ -20,6 +20,9 @@ pub struct PlanArgs {
     /// Float weights are put into blocks of 8 or 4 bits as they are read
     #[arg(long, value_parser = super::quantize::format)]
     bits: Option<BlockFormat>,
+    /// The longest buffer that the graphics card binds, in MiB
+    #[arg(long, value_name = "MIB", default_value_t = WEBGPU_BUFFER >> 20)]
+    buffer: u64,
     /// As JSON, all sizes in bytes
     #[arg(long)]
     json: bool,
@@ -27,7 +30,8 @@ pub struct PlanArgs {
 
 /// Runs the command.
 pub fn run(args: &PlanArgs) -> Result<()> {
-    let options = PlanOptions { size: args.size.map(|size| (size, size)), quantize: args.bits };
+    let options =
+        PlanOptions { size: args.size.map(|size| (size, size)), quantize: args.bits, buffer: Some(args.buffer << 20) };
     let plan = Plan::read(&DirFiles::new(&args.dir), &options)?;
     let text = if args.json { serde_json::to_string_pretty(&plan)? + "\n" } else { table(&plan) };
     std::io::stdout().write_all(text.as_bytes())?;
@@ -44,21 +48,25 @@ fn table(plan: &Plan) -> String {
     }
     let (width, height, batch) = (plan.width, plan.height, plan.batch);
     let guided = if batch == 2 { ", guided: two at once" } else { "" };
+    let tiles = plan.tile.map_or(String::new(), |side| format!(", in tiles of {side}"));
     lines.push(format!("{:<30} {:>25}   largest buffer", format!("at {width} x {height}{guided}"), "at once, MB"));
     for phase in &plan.activations {
         let largest = format!("{:.1} MB, {}", mega(phase.largest.bytes), phase.largest.what);
-        lines.push(format!("{:<30} {:>25.1}   {largest}", format!("  {}", phase.name), mega(phase.bytes)));
+        let tiles = if phase.name == "the decoder" { tiles.as_str() } else { "" };
+        lines.push(format!("{:<30} {:>25.1}   {largest}", format!("  {}{tiles}", phase.name), mega(phase.bytes)));
     }
     let buffer = &plan.largest_buffer;
     lines.push(format!("{:<30} {:>25.1}   {}", "largest buffer", mega(buffer.bytes), buffer.what));
-    let device = "weights and the largest of these: graphics memory, or RAM on the processor";
-    lines.push(format!("{:<30} {:>25.1}   {device}", "memory", mega(plan.device)));
+    for (name, bytes, what) in [
+        ("graphics memory", plan.device, "weights and the largest of these"),
+        ("  RAM beside it", plan.host, "the table of tokens"),
+        ("RAM on the processor", plan.processor, "where no graphics card draws; the picture is decoded whole"),
+    ] {
+        lines.push(format!("{name:<30} {:>25.1}   {what}", mega(bytes)));
+    }
     let loading = "beside that, while weights are read";
     lines.push(format!("{:<30} {:>25.1}   {loading}", "RAM for loading", mega(plan.loading)));
     lines.push(format!("{:<30} {:>25.1}   all files", "download", mega(plan.download)));
-    if WIDENED_AT_LOAD {
-        lines.push("Weights in blocks are widened to 32-bit floats when they are loaded.".to_string());
-    }
     lines.join("\n") + "\n"
 }
 

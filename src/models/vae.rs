@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::config::{invalid, parse};
 use super::{AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig, Tiling};
-use crate::kernels;
 use crate::Result;
+use crate::kernels;
 use crate::weights::{self, Checkpoint, Quantization};
 
 /// `AutoencoderKL` or `AutoencoderTiny`, by the configuration's `_class_name`.
@@ -94,13 +94,21 @@ impl Vae {
     /// In tiles where a whole picture's activations would not fit into one buffer of the device.
     pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
         let [batch, _, height, width] = latents.dims();
-        let fits = |height, width| self.largest_activation(batch, [height, width]) <= kernels::largest_buffer(&latents);
+        match self.tile(batch, [height, width], kernels::largest_buffer(&latents)) {
+            None => self.decode_whole(latents),
+            Some(side) => self.decode_tiled(latents, &Tiling::new(side * self.scale(), self.scale())),
+        }
+    }
+
+    /// The side of a tile in latents, where decoding latents of that height and width whole would take buffers of more than
+    /// `limit` bytes.
+    pub fn tile(&self, batch: usize, [height, width]: [usize; 2], limit: u64) -> Option<usize> {
+        let fits = |height, width| self.largest_activation(batch, [height, width]) <= limit;
         if fits(height, width) {
-            return self.decode_whole(latents);
+            return None;
         }
         let sides = std::iter::successors(Some(height.max(width) / 2), |side| Some(side / 2));
-        let side = sides.take_while(|side| *side > 0).find(|side| fits(*side, *side)).unwrap_or(1);
-        self.decode_tiled(latents, &Tiling::new(side * self.scale(), self.scale()))
+        Some(sides.take_while(|side| *side > 0).find(|side| fits(*side, *side)).unwrap_or(1))
     }
 
     /// As [`Self::decode`], in tiles in any case.

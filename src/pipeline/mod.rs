@@ -23,7 +23,7 @@ pub use infotext::Restored;
 pub(crate) use load::small_files;
 pub use load::{Components, Family, GUIDANCE_SCALE_RANGE, LoadOptions, NEGATIVE_IN_CONTEXT, vae_bears};
 pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};
-pub use plan::{Buffer, ComponentPlan, Needs, Phase, Plan, PlanOptions};
+pub use plan::{Buffer, ComponentPlan, Needs, Phase, Plan, PlanOptions, WEBGPU_BUFFER};
 pub use preview::LatentToRgb;
 pub use request::{MAX_SIZE, MicroConditioning, Request};
 pub use walk::slerp;
@@ -32,7 +32,9 @@ use encode::TextEncoder;
 use start::Beginning;
 
 use crate::Result;
-use crate::models::{AddedConditions, Tiling, UNet2DConditionConfig, UNet2DConditionModel, Vae, guidance_scale_embedding};
+use crate::models::{
+    AddedConditions, Tiling, UNet2DConditionConfig, UNet2DConditionModel, Vae, guidance_scale_embedding,
+};
 use crate::picture::Picture;
 use crate::random::{Generator, Mt19937};
 use crate::schedulers::{self, Noise, SchedulerConfig, StepOptions};

@@ -10,9 +10,6 @@ use super::{Checkpoint, KeyPath, Updates};
 use crate::kernels::{self, Blocks};
 use crate::{Error, Result};
 
-/// Whether weights in blocks are widened to f32 when they are loaded, rather than kept packed on the device.
-pub const WIDENED_AT_LOAD: bool = false;
-
 /// Every parameter of `module` gets the tensor of its name on the module's device: floats widened to f32, blocks as they are
 /// (but widened where the device keeps gradients, and where an adapter changes them).
 ///
@@ -29,7 +26,8 @@ pub fn load<M: Module>(module: M, checkpoint: &Checkpoint) -> Result<M> {
 /// # Errors
 /// Those of [`load`], and the same for the adapters' tensors.
 pub fn load_with<M: Module>(module: M, checkpoint: &Checkpoint, updates: &Updates) -> Result<M> {
-    let mut loader = Loader { checkpoint, updates, path: KeyPath::default(), used: BTreeSet::new(), blocks: None, error: None };
+    let mut loader =
+        Loader { checkpoint, updates, path: KeyPath::default(), used: BTreeSet::new(), blocks: None, error: None };
     let module = module.map(&mut loader);
     if let Some(error) = loader.error {
         return Err(error);

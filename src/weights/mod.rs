@@ -24,7 +24,7 @@ pub use checkpoint::Checkpoint;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use files::cut_off;
 pub use files::{DirFiles, Files, MemoryFiles};
-pub use load::{WIDENED_AT_LOAD, Wanted, check, load, load_with, paths, wanted};
+pub use load::{Wanted, check, load, load_with, paths, wanted};
 pub use lora::{Lora, Part, Updates};
 #[cfg(feature = "native")]
 pub use quantize::{QuantizedFile, QuantizedTensor, Rewrite, Written, quantize};

@@ -3,7 +3,7 @@
 //! input goes when the last one that needs it has run.
 
 use super::meter::{Map, Meter};
-use crate::models::{AutoencoderKlConfig, AutoencoderTinyConfig, ClipTextConfig, UNet2DConditionConfig};
+use crate::models::{AutoencoderKlConfig, AutoencoderTinyConfig, ClipTextConfig, UNet2DConditionConfig, Vae};
 
 /// The text encoder over `rows` texts; every layer's output is kept.
 pub fn text(meter: &Meter, config: &ClipTextConfig, rows: usize) {
@@ -67,8 +67,21 @@ pub fn unet(meter: &Meter, config: &UNet2DConditionConfig, [batch, height, width
     let _prediction = normal.with_channels("the prediction", config.out_channels);
 }
 
+/// A decoder on one picture's latents of `height` x `width`, or on tiles of that side of them.
+pub fn decode(meter: &Meter, vae: &Vae, [height, width]: [usize; 2], tile: Option<usize>) {
+    let part = |[height, width]: [usize; 2]| match vae {
+        Vae::Kl(_, config) => decode_kl(meter, config, [height, width]),
+        Vae::Tiny(_, config) => decode_tiny(meter, config, [height, width]),
+    };
+    let Some(side) = tile else { return part([height, width]) };
+    // The tiles that are done, and the picture that they are put together to.
+    let done = meter.map("the picture", [1, 3, height * vae.scale(), width * vae.scale()]);
+    let _picture = done.like("the picture");
+    part([side.min(height), side.min(width)]);
+}
+
 /// The decoder of the KL autoencoder on one picture's latents of `height` x `width`.
-pub fn decode_kl(meter: &Meter, config: &AutoencoderKlConfig, [height, width]: [usize; 2]) {
+fn decode_kl(meter: &Meter, config: &AutoencoderKlConfig, [height, width]: [usize; 2]) {
     let channels = &config.block_out_channels;
     let last = channels[channels.len() - 1];
     let latents = meter.map("latents", [1, config.latent_channels, height, width]);
@@ -92,7 +105,7 @@ pub fn decode_kl(meter: &Meter, config: &AutoencoderKlConfig, [height, width]: [
 }
 
 /// The decoder of the tiny autoencoder on one picture's latents of `height` x `width`.
-pub fn decode_tiny(meter: &Meter, config: &AutoencoderTinyConfig, [height, width]: [usize; 2]) {
+fn decode_tiny(meter: &Meter, config: &AutoencoderTinyConfig, [height, width]: [usize; 2]) {
     let channels = config.decoder_block_out_channels[0];
     let latents = meter.map("latents", [1, config.latent_channels, height, width]);
     let mut x = latents.with_channels("features of the decoder", channels);
@@ -159,7 +172,7 @@ fn transformer(x: Map, layers: usize, context: &Map) -> Map {
     out.like("features")
 }
 
-/// Queries, keys, values and what comes of them, in tiles; the heads' outputs are put side by side before the last projection.
+/// Queries, keys, values and what comes of them, in tiles.
 fn attention(x: &Map, channels: usize, context: Option<&Map>) -> Map {
     let of = context.unwrap_or(x);
     let q = x.with_channels("queries", channels);
@@ -167,9 +180,7 @@ fn attention(x: &Map, channels: usize, context: Option<&Map>) -> Map {
     let v = of.with_channels("values", channels);
     let attended = q.like("attended tokens");
     drop((q, k, v));
-    let joined = attended.like("attended tokens");
-    drop(attended);
-    joined.with_channels("tokens", channels)
+    attended.with_channels("tokens", channels)
 }
 
 #[cfg(test)]

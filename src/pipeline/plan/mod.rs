@@ -15,11 +15,14 @@ use super::{Defaults, MANIFEST, Manifest, vae_bears};
 use crate::kernels::{BLOCK, BlockFormat};
 use crate::models::{
     AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig, ClipTextModel, UNet2DConditionConfig,
-    UNet2DConditionModel, parse,
+    UNet2DConditionModel, Vae, parse,
 };
-use crate::weights::{self, Checkpoint, Files, Part, Quantization, WIDENED_AT_LOAD};
+use crate::weights::{self, Checkpoint, Files, Part, Quantization};
 use crate::{Error, Result};
 use meter::{FLOAT, Meter};
+
+/// The weight that stays in main memory (`models::clip`).
+const TOKEN_TABLE: &str = "token_embedding.weight";
 
 /// What is planned for.
 #[derive(Clone, Copy, Debug, Default)]
@@ -28,7 +31,12 @@ pub struct PlanOptions {
     pub size: Option<(usize, usize)>,
     /// Float weights of layers are put into blocks as they are read.
     pub quantize: Option<BlockFormat>,
+    /// The longest buffer of the graphics card; [`WEBGPU_BUFFER`] where it is not given.
+    pub buffer: Option<u64>,
 }
+
+/// The longest buffer that every WebGPU adapter binds, in bytes.
+pub const WEBGPU_BUFFER: u64 = 128 << 20;
 
 /// All sizes are in bytes.
 #[derive(Clone, Debug, Serialize)]
@@ -48,8 +56,14 @@ pub struct Plan {
     pub activations: Vec<Phase>,
     /// The largest single buffer on the device.
     pub largest_buffer: Buffer,
-    /// Weights and the largest phase: memory of the device.
+    /// Side of the decoder's tiles in pixels, where the picture is not decoded whole.
+    pub tile: Option<usize>,
+    /// Memory of the graphics card: weights and the largest phase.
     pub device: u64,
+    /// Memory of the machine beside that: tables that stay there.
+    pub host: u64,
+    /// Memory of the machine where it draws without a graphics card: all weights, and a picture decoded whole.
+    pub processor: u64,
     /// The most that is held at once while weights are read, beside the device's copy: a tensor as it is stored, as f32, and
     /// in blocks.
     pub loading: u64,
@@ -66,9 +80,11 @@ pub struct ComponentPlan {
     pub parameters: u64,
     /// Bytes in its files, by the weights' dtype.
     pub stored: BTreeMap<String, u64>,
-    /// Bytes on the device.
+    /// Bytes on the graphics card.
     pub device: u64,
-    /// Of the largest weight there.
+    /// Bytes that stay in main memory: the table of tokens.
+    pub host: u64,
+    /// Of the largest weight on the graphics card.
     pub largest: Buffer,
     /// While its largest tensor is read.
     loading: u64,
@@ -117,7 +133,7 @@ impl Plan {
         let unet_config: UNet2DConditionConfig = parse(UNET, &files.read(UNET)?)?;
         unet_config.check(UNET)?;
         let texts = family.encoders().iter().map(|part| TextFiles::read(files, *part)).collect::<Result<Vec<_>>>()?;
-        let vae = VaeConfig::read(files)?;
+        let vae = unfilled_vae(files, &device)?;
         let defaults = defaults_for(files, family, &unet_config, vae.scale())?;
         let (width, height) = options.size.unwrap_or((defaults.width, defaults.height));
         check_size(width, height, vae.scale())?;
@@ -133,25 +149,25 @@ impl Plan {
         let of_vae = Reader { quantize: options.quantize.filter(|format| vae_bears(*format)), ..read };
         let path = format!("vae/{WEIGHTS}");
         components.push(match &vae {
-            VaeConfig::Kl(config) => of_vae.component(&AutoencoderKl::new(config, VAE, &device)?, "vae", &path)?,
-            VaeConfig::Tiny(config) => of_vae.component(&AutoencoderTiny::new(config, VAE, &device)?, "vae", &path)?,
+            Vae::Kl(module, _) => of_vae.component(module, "vae", &path)?,
+            Vae::Tiny(module, _) => of_vae.component(module, "vae", &path)?,
         });
         let batch = if is_guided(&defaults, &unet_config) { 2 } else { 1 };
         let latents = [height / vae.scale(), width / vae.scale()];
         let tokens = texts.first().map_or(0, |text| text.config.max_position_embeddings);
+        let tile = vae.tile(1, latents, options.buffer.unwrap_or(WEBGPU_BUFFER));
         let activations = vec![
             phase("text encoders", |meter| texts.iter().for_each(|text| forward::text(meter, &text.config, batch))),
             phase("a step of the UNet", |meter| {
                 forward::unet(meter, &unet_config, [batch, latents[0], latents[1]], tokens);
             }),
-            phase("the decoder", |meter| match &vae {
-                VaeConfig::Kl(config) => forward::decode_kl(meter, config, latents),
-                VaeConfig::Tiny(config) => forward::decode_tiny(meter, config, latents),
-            }),
+            phase("the decoder", |meter| forward::decode(meter, &vae, latents, tile)),
         ];
+        let whole = phase("the decoder", |meter| forward::decode(meter, &vae, latents, None));
         let download = download(files, family, &components)?;
         let defaults = Defaults { width, height, ..defaults };
-        Ok(Self::of(defaults, batch, components, activations, download))
+        let tile = tile.map(|side| side * vae.scale());
+        Ok(Self::of(defaults, batch, components, activations, (tile, whole.bytes), download))
     }
 
     fn of(
@@ -159,6 +175,7 @@ impl Plan {
         batch: usize,
         components: Vec<ComponentPlan>,
         activations: Vec<Phase>,
+        (tile, decoded_whole): (Option<usize>, u64),
         download: u64,
     ) -> Self {
         let Defaults { width, height, .. } = defaults;
@@ -168,8 +185,23 @@ impl Plan {
         let buffers = buffers.chain(activations.iter().map(|phase| &phase.largest));
         let largest_buffer = buffers.max_by_key(|buffer| buffer.bytes).cloned().unwrap_or_default();
         let loading = components.iter().map(|component| component.loading).max().unwrap_or(0);
-        let device = weights + most;
-        Self { defaults, width, height, batch, components, activations, largest_buffer, device, loading, download }
+        let (device, host) = (weights + most, components.iter().map(|component| component.host).sum());
+        let processor = weights + host + most.max(decoded_whole);
+        Self {
+            defaults,
+            width,
+            height,
+            batch,
+            components,
+            activations,
+            largest_buffer,
+            tile,
+            device,
+            host,
+            processor,
+            loading,
+            download,
+        }
     }
 
     /// For the manifest.
@@ -204,40 +236,23 @@ fn phase(name: &'static str, run: impl FnOnce(&Meter)) -> Phase {
     Phase { name, bytes: counts.peak, largest: Buffer { what: counts.largest_is.to_string(), bytes: counts.largest } }
 }
 
-/// Either autoencoder's configuration.
-enum VaeConfig {
-    Kl(AutoencoderKlConfig),
-    Tiny(AutoencoderTinyConfig),
-}
-
-impl VaeConfig {
-    fn read(files: &impl Files) -> Result<Self> {
-        let bytes = files.read(VAE)?;
-        let value: Value = parse(VAE, &bytes)?;
-        match value["_class_name"].as_str() {
-            Some("AutoencoderTiny") => {
-                let config: AutoencoderTinyConfig = parse(VAE, &bytes)?;
-                config.check(VAE)?;
-                Ok(Self::Tiny(config))
-            }
-            Some("AutoencoderKL") => {
-                let config: AutoencoderKlConfig = parse(VAE, &bytes)?;
-                config.check(VAE)?;
-                Ok(Self::Kl(config))
-            }
-            other => {
-                let reason = format!("_class_name = {other:?}, expected AutoencoderKL or AutoencoderTiny");
-                Err(Error::Config { file: VAE.into(), reason })
-            }
+/// The autoencoder without its weights.
+fn unfilled_vae(files: &impl Files, device: &Device) -> Result<Vae> {
+    let bytes = files.read(VAE)?;
+    let value: Value = parse(VAE, &bytes)?;
+    match value["_class_name"].as_str() {
+        Some("AutoencoderTiny") => {
+            let config: AutoencoderTinyConfig = parse(VAE, &bytes)?;
+            Ok(Vae::Tiny(AutoencoderTiny::new(&config, VAE, device)?, config))
         }
-    }
-
-    fn scale(&self) -> usize {
-        let levels = match self {
-            Self::Kl(config) => config.block_out_channels.len(),
-            Self::Tiny(config) => config.decoder_block_out_channels.len(),
-        };
-        1 << levels.saturating_sub(1).min(16)
+        Some("AutoencoderKL") => {
+            let config: AutoencoderKlConfig = parse(VAE, &bytes)?;
+            Ok(Vae::Kl(AutoencoderKl::new(&config, VAE, device)?, config))
+        }
+        other => {
+            let reason = format!("_class_name = {other:?}, expected AutoencoderKL or AutoencoderTiny");
+            Err(Error::Config { file: VAE.into(), reason })
+        }
     }
 }
 
@@ -254,7 +269,7 @@ impl<F: Files> Reader<'_, F> {
         let checkpoint = Checkpoint::open(self.files, path)?.with_quantization(quantization).quantizing(self.quantize);
         weights::check(module, &checkpoint)?;
         let (mut stored, mut largest) = (BTreeMap::new(), Buffer::default());
-        let (mut parameters, mut device, mut loading) = (0, 0, 0);
+        let (mut parameters, mut device, mut host, mut loading) = (0, 0, 0, 0);
         for key in checkpoint.keys() {
             let dtype = checkpoint.dtype(key).map_or(String::new(), |dtype| format!("{dtype:?}"));
             *stored.entry(dtype).or_default() += checkpoint.length(key);
@@ -262,15 +277,19 @@ impl<F: Files> Reader<'_, F> {
         for wanted in weights::wanted(module) {
             let numbers = wanted.shape.iter().map(|n| *n as u64).product::<u64>();
             let blocks = checkpoint.format(&wanted).map(|format| block_bytes(format, &wanted.shape));
-            let bytes = blocks.filter(|_| !WIDENED_AT_LOAD).unwrap_or(numbers * FLOAT);
+            let bytes = blocks.unwrap_or(numbers * FLOAT);
             parameters += numbers;
-            device += bytes;
             loading = loading.max(checkpoint.length(&wanted.name) + numbers * FLOAT + blocks.unwrap_or(0));
+            if wanted.name.ends_with(TOKEN_TABLE) {
+                host += bytes;
+                continue;
+            }
+            device += bytes;
             if bytes > largest.bytes {
                 largest = Buffer { what: format!("{name}: {}", wanted.name), bytes };
             }
         }
-        Ok(ComponentPlan { name: name.to_string(), parameters, stored, device, largest, loading })
+        Ok(ComponentPlan { name: name.to_string(), parameters, stored, device, host, largest, loading })
     }
 }
 
@@ -299,7 +318,7 @@ mod tests {
     const STICKERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/stickers");
 
     fn plan(quantize: Option<BlockFormat>, size: Option<(usize, usize)>) -> Plan {
-        Plan::read(&DirFiles::new(STICKERS), &PlanOptions { size, quantize }).unwrap()
+        Plan::read(&DirFiles::new(STICKERS), &PlanOptions { size, quantize, buffer: None }).unwrap()
     }
 
     #[test]
@@ -310,7 +329,7 @@ mod tests {
         for component in &plan.components {
             assert_eq!(component.stored.keys().collect::<Vec<_>>(), ["F16"], "{}", component.name);
             assert_eq!(component.stored["F16"], 2 * component.parameters);
-            assert_eq!(component.device, 4 * component.parameters);
+            assert_eq!(component.device + component.host, 4 * component.parameters);
         }
         assert_eq!(plan.needs().weights + plan.needs().activations, plan.device);
         assert!(plan.largest_buffer.bytes < plan.device);
@@ -322,13 +341,25 @@ mod tests {
         assert!(large.needs().activations > 3 * small.needs().activations, "{large:?}");
         assert_eq!(large.needs().weights, small.needs().weights);
         let q8 = plan(Some(BlockFormat::Q8_0), None);
-        assert!(WIDENED_AT_LOAD || q8.needs().weights < small.needs().weights / 2);
+        assert!(q8.needs().weights < small.needs().weights / 2);
         assert!(q8.loading > small.loading);
     }
 
     #[test]
+    fn a_small_buffer_is_met_by_tiles() {
+        let files = DirFiles::new(STICKERS);
+        let with =
+            |buffer| Plan::read(&files, &PlanOptions { size: Some((512, 512)), quantize: None, buffer }).unwrap();
+        let (whole, tiles) = (with(Some(u64::MAX)), with(Some(8 << 20)));
+        assert_eq!(whole.tile, None);
+        assert!(tiles.tile < Some(512) && tiles.activations[2].largest.bytes <= 8 << 20, "{tiles:?}");
+        assert!(tiles.activations[2].bytes < whole.activations[2].bytes);
+        assert_eq!(tiles.processor, whole.processor);
+    }
+
+    #[test]
     fn sizes_that_cannot_be_drawn_are_named() {
-        let options = PlanOptions { size: Some((101, 64)), quantize: None };
+        let options = PlanOptions { size: Some((101, 64)), ..PlanOptions::default() };
         let error = Plan::read(&DirFiles::new(STICKERS), &options).unwrap_err().to_string();
         assert!(error.contains("101 x 64"), "{error}");
     }
