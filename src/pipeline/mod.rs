@@ -3,6 +3,7 @@
 mod denoise;
 mod encode;
 mod guidance;
+mod index;
 mod infotext;
 mod load;
 mod manifest;
@@ -21,7 +22,8 @@ pub use encode::EncodedPrompt;
 pub use guidance::{Guidance, rescale_noise_cfg};
 pub use infotext::Restored;
 pub(crate) use load::small_files;
-pub use load::{Components, Family, GUIDANCE_SCALE_RANGE, LoadOptions, NEGATIVE_IN_CONTEXT, vae_bears};
+pub use index::{Family, GUIDANCE_SCALE_RANGE, NEGATIVE_IN_CONTEXT};
+pub use load::{Components, LoadOptions, vae_bears};
 pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};
 pub use plan::{Buffer, ComponentPlan, Needs, Phase, Plan, PlanOptions, WEBGPU_BUFFER};
 pub use preview::LatentToRgb;
