@@ -47,18 +47,22 @@ impl JsPipeline {
             "wgpu" => wgpu().await?,
             other => return Err(Error::Request(format!("device = {other}: use wgpu or cpu")).into()),
         };
-        let pipeline = Pipeline::load_with(&files, &LoadOptions { loras: &[], quantize }, &device)?;
+        let pipeline = Pipeline::load_with(&files, &LoadOptions { quantize, ..LoadOptions::default() }, &device)?;
         let manifest = files.get_small(MANIFEST)?.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
         Ok(Self { pipeline, preview: manifest.and_then(|manifest| manifest.preview), estimates: RefCell::default() })
     }
 
-    /// `{ steps, guidance_scale, width, height, scheduler, schedulers: [[name, label], …], size_multiple }`.
+    /// `{ steps, guidance_scale, guidance_scale_range?: [least, largest], width, height, scheduler,
+    /// schedulers: [[name, label], …], size_multiple }`; the range is that of a model that takes the scale as an input.
     pub fn defaults(&self) -> std::result::Result<Object, JsError> {
         let defaults = self.pipeline.defaults();
+        let range = self.pipeline.guidance_scale_range();
+        let range = range.map(|range| range.iter().map(|scale| JsValue::from(f64::from(*scale))).collect::<Array>());
         let names = schedulers::NAMES.iter().map(|(name, label)| Array::of2(&(*name).into(), &(*label).into()));
         Ok(object(&[
             ("steps", (defaults.steps as u32).into()),
             ("guidance_scale", f64::from(defaults.guidance_scale).into()),
+            ("guidance_scale_range", range.map_or(JsValue::UNDEFINED, JsValue::from)),
             ("width", (defaults.width as u32).into()),
             ("height", (defaults.height as u32).into()),
             ("scheduler", schedulers::name_of(self.pipeline.scheduler())?.into()),

@@ -99,7 +99,7 @@ fn little_more_than_a_tensor_is_held_beside_the_model() {
     ] {
         let plan = Plan::read(&DirFiles::new(dir), &PlanOptions { quantize, ..PlanOptions::default() }).unwrap();
         let files = Watched::new(dir);
-        let options = LoadOptions { loras: &[], quantize };
+        let options = LoadOptions { quantize, ..LoadOptions::default() };
         let (pipeline, peak, left) = counted(|| Pipeline::load_with(&files, &options, &Device::flex()).unwrap());
         let (weights, beside) = ((plan.needs().weights + plan.host) as usize, peak - left);
         let largest = plan.components.iter().map(|component| component.largest.bytes as usize).max().unwrap();

@@ -17,6 +17,7 @@ export class Form {
   #fields;
   #errors;
   #touched = new Set();
+  #limits = { steps: LIMITS.steps, guidance: LIMITS.guidance };
   #own = { steps: "", guidance: "", sampler: "", size: "" };
   #seedUsed = false;
 
@@ -56,12 +57,14 @@ export class Form {
   }
 
   /** Fills what the user has not set from `defaults` of the manifest or of Pipeline.defaults(), with its samplers where it has them. */
-  fillDefaults({ steps, guidance_scale, width, height, scheduler, schedulers, size_multiple }) {
+  fillDefaults({ steps, guidance_scale, guidance_scale_range, width, height, scheduler, schedulers, size_multiple }) {
     const sampler = scheduler ?? this.#own.sampler;
     this.#own = { steps: String(steps), guidance: String(guidance_scale), sampler, size: sizeText(width, height) };
     for (const name of ["steps", "guidance"]) {
       if (!this.#touched.has(name)) this.#fields[name].value = this.#own[name];
     }
+    this.#limits.guidance = guidance_scale_range ?? LIMITS.guidance;
+    [this.#fields.guidance.min, this.#fields.guidance.max] = this.#limits.guidance;
     this.#listSizes(width, height, size_multiple ?? 8);
     if (schedulers) this.#listSamplers(schedulers, scheduler);
   }
@@ -148,7 +151,7 @@ export class Form {
   #number(name, label, isKind) {
     const field = this.#fields[name];
     const value = field.value.trim() === "" ? NaN : Number(field.value);
-    const [low, high] = LIMITS[name];
+    const [low, high] = this.#limits[name];
     const kind = isKind === Number.isInteger ? "a whole number" : "a number";
     const ok = isKind(value) && value >= low && value <= high;
     this.#say(name, ok ? "" : `${label}: ${kind}, ${low} to ${high}.`);

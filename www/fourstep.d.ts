@@ -31,6 +31,8 @@ export interface Model {
 export interface Defaults {
   steps: number;
   guidance_scale: number;
+  /** Least and largest, of a model that takes the scale as an input. */
+  guidance_scale_range?: [number, number];
   width: number;
   height: number;
   scheduler: string;

@@ -74,6 +74,12 @@ pub struct Generate {
     /// Puts float weights into blocks of 8 or 4 bits as they are read
     #[arg(long, value_name = "BITS", value_parser = super::quantize::format)]
     quantize: Option<BlockFormat>,
+    /// Decodes in tiles of so many pixels, which takes less memory and may shift tones [default: whole, where the device can]
+    #[arg(long, value_name = "PIXELS")]
+    vae_tile: Option<usize>,
+    /// Keeps the text encoders in main memory, so that the graphics card has none of them
+    #[arg(long)]
+    text_on_cpu: bool,
     /// Leaves the settings out of the picture
     #[arg(long)]
     no_settings: bool,
@@ -86,8 +92,11 @@ pub fn run(args: &Generate) -> Result<()> {
     let adapters = args.lora.iter().map(|text| read_lora(text)).collect::<Result<Vec<_>>>()?;
     let loras = adapters.iter().map(|(file, bytes, weight)| Lora::parse(file, bytes, *weight));
     let loras = loras.collect::<crate::Result<Vec<_>>>().context("--lora")?;
-    let options = LoadOptions { loras: &loras, quantize: args.quantize };
-    let pipeline = Pipeline::load_with(&DirFiles::new(&args.model), &options, &device)?;
+    let options = LoadOptions { loras: &loras, quantize: args.quantize, text_encoders_on_cpu: args.text_on_cpu };
+    let mut pipeline = Pipeline::load_with(&DirFiles::new(&args.model), &options, &device)?;
+    if args.vae_tile.is_some() {
+        pipeline.enable_vae_tiling(args.vae_tile);
+    }
     let request = args.request(&pipeline, image, mask)?;
     check_writable(&args.out).with_context(|| args.out.display().to_string())?;
     let mut progress = Progress::new();

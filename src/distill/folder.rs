@@ -9,7 +9,7 @@ use serde_json::{Map, Value};
 
 use crate::models::{ClipTextConfig, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, parse};
 use crate::nn::Linear;
-use crate::pipeline::NEGATIVE_IN_CONTEXT;
+use crate::pipeline::{GUIDANCE_SCALE_RANGE, NEGATIVE_IN_CONTEXT};
 use crate::random::{self, Generator};
 use crate::schedulers::{NoiseSchedule, PredictionType, SchedulerConfig};
 use crate::train::diffusion::DiffusionModel;
@@ -101,11 +101,11 @@ impl ModelFolder {
     /// The first student: this model with the guidance scale and the negative prompt as inputs. Its weights are the
     /// teacher's; the projection of the scale starts at zero (`cond_dim` sinusoids wide), and the places of the negative
     /// prompt are the prompt's own plus one vector, the mark that tells the two apart, drawn with `seed` as long as a
-    /// place is on average. `device` is the weights'.
+    /// place is on average. `scales`: the guidance scales that it will learn. `device` is the weights'.
     ///
     /// # Errors
     /// [`Error::Request`] for a model that has these inputs already.
-    pub fn into_student(mut self, cond_dim: usize, seed: u64, device: &Device) -> Result<Self> {
+    pub fn into_student(mut self, cond_dim: usize, scales: [f32; 2], seed: u64, device: &Device) -> Result<Self> {
         if self.negative_prompt_in_context || self.unet.time_cond_proj_dim.is_some() {
             let reason = format!("{}: takes the guidance scale as an input already", self.folder.display());
             return Err(Error::Request(reason));
@@ -121,6 +121,9 @@ impl ModelFolder {
         self.unet_json.insert("time_cond_proj_dim".into(), cond_dim.into());
         self.text_json.insert("max_position_embeddings".into(), count.into());
         self.index_json.insert(NEGATIVE_IN_CONTEXT.into(), true.into());
+        // As they are written in the recipe, not as the next f64.
+        let scales = scales.map(|scale| scale.to_string().parse::<f64>().expect("a number"));
+        self.index_json.insert(GUIDANCE_SCALE_RANGE.into(), scales.to_vec().into());
         self.negative_prompt_in_context = true;
         Ok(self)
     }

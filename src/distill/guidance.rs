@@ -26,8 +26,9 @@ pub fn distill(config: &DistillConfig, settings: &Settings) -> Result<Outcome> {
     let teacher = ModelFolder::read(&config.teacher, &settings.device)?;
     let bench = Bench::open(config, &teacher, settings)?;
     let (training, width) = (&config.guidance.training, config.guidance.time_cond_proj_dim);
-    let student =
-        ModelFolder::read(&config.teacher, &bench.device)?.into_student(width, training.seed, &bench.device)?;
+    let scales = config.inputs.guidance_scale;
+    let student = ModelFolder::read(&config.teacher, &bench.device)?;
+    let student = student.into_student(width, scales, training.seed, &bench.device)?;
     let beginning = Position { step: 0, stage: 0, stage_step: 0 };
     let state = run::state(&settings.folder, student.model.clone(), training, beginning)?;
     let mut batches = bench.batches(config, training, &teacher, settings, state.position.step)?;

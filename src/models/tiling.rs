@@ -16,9 +16,10 @@ pub struct Tiling {
 }
 
 impl Tiling {
-    /// Tiles of so many pixels (a multiple of `scale`, the pixels of a latent), a quarter of each covered by the next.
+    /// Tiles of so many pixels (rounded down to a multiple of `scale`, the pixels of a latent), a quarter of each covered by the next.
     pub fn new(tile_sample_min_size: usize, scale: usize) -> Self {
         let tile_latent_min_size = (tile_sample_min_size / scale).max(1);
+        let tile_sample_min_size = tile_latent_min_size * scale;
         Self { tile_sample_min_size, tile_latent_min_size, tile_overlap_factor: 0.25 }
     }
 

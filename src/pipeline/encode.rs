@@ -1,6 +1,6 @@
 //! From words to what the UNet reads: tokens, text encoders, weights, and the two halves of guidance.
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use super::{Family, Pipeline, Request};
 use crate::models::ClipTextModel;
@@ -11,6 +11,8 @@ use crate::{Error, Result};
 pub(super) struct TextEncoder {
     pub tokenizer: Tokenizer,
     pub model: ClipTextModel,
+    /// Where the model is.
+    pub device: Device,
 }
 
 /// The text as the UNet takes it.
@@ -165,8 +167,8 @@ impl Pipeline {
         let (mut states, mut summary) = (Vec::new(), None);
         for (text, chunks) in self.text.iter().zip(texts) {
             let ids: Vec<Vec<i64>> = chunks.iter().map(|chunk| chunk.ids.clone()).collect();
-            let output = text.model.forward(&ids, &self.device);
-            summary = Some(output.pooled.narrow(0, 0, 1));
+            let output = text.model.forward(&ids, &text.device);
+            summary = Some(moved(output.pooled.narrow(0, 0, 1), &self.device));
             // Stable Diffusion XL reads the last layer but one, without the final norm.
             let skipped = clip_skip.unwrap_or(0) + usize::from(self.is_xl());
             let state = match skipped {
@@ -178,10 +180,15 @@ impl Pipeline {
             };
             let state = weighted(state, chunks);
             let [count, tokens, features] = state.dims();
-            states.push(state.reshape([1, count * tokens, features]));
+            states.push(moved(state.reshape([1, count * tokens, features]), &self.device));
         }
         Ok((Tensor::cat(states, 2), summary))
     }
+}
+
+/// From main memory, where it is there, to a device.
+fn moved<const D: usize>(x: Tensor<D>, device: &Device) -> Tensor<D> {
+    if x.device() == *device { x } else { Tensor::from_data(x.into_data(), device) }
 }
 
 /// The output of the layer that many before the last.

@@ -1,9 +1,9 @@
 //! From a folder in the diffusers layout to a [`Pipeline`].
 
 use burn::tensor::Device;
-use serde_json::Value;
 
 use super::encode::TextEncoder;
+use super::index::{Family, INDEX, Index, NEGATIVE_IN_CONTEXT};
 use super::{Defaults, MANIFEST, Manifest, Pipeline};
 use crate::kernels::BlockFormat;
 use crate::models::{ClipTextConfig, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, Vae, parse};
@@ -16,43 +16,7 @@ pub(super) const UNET: &str = "unet/config.json";
 pub(super) const VAE: &str = "vae/config.json";
 const TEXT_ENCODER: &str = "text_encoder/config.json";
 const SCHEDULER: &str = "scheduler/scheduler_config.json";
-const INDEX: &str = "model_index.json";
 pub(super) const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
-
-/// The key of `model_index.json` that says that the text encoder takes prompt and negative prompt together.
-pub const NEGATIVE_IN_CONTEXT: &str = "negative_prompt_in_context";
-
-/// What the pipelines of different model families do differently; by `_class_name` of `model_index.json`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Family {
-    /// `StableDiffusionPipeline`: versions 1 and 2, Turbo.
-    StableDiffusion,
-    /// `LatentConsistencyModelPipeline`: image to image plans its steps in its own way.
-    LatentConsistency,
-    /// `StableDiffusionXLPipeline`: two text encoders, and sizes among the conditions.
-    StableDiffusionXl {
-        /// An empty negative prompt is all zeros.
-        force_zeros_for_empty_prompt: bool,
-    },
-}
-
-impl Family {
-    /// As a model's `model_index.json` says.
-    ///
-    /// # Errors
-    /// Those of [`Pipeline::load`] about that file.
-    pub fn read(files: &impl Files) -> Result<Self> {
-        Ok(Index::read(files)?.family)
-    }
-
-    /// Its text encoders, in order.
-    pub fn encoders(self) -> &'static [Part] {
-        match self {
-            Self::StableDiffusionXl { .. } => &[Part::TextEncoder, Part::TextEncoder2],
-            _ => &[Part::TextEncoder],
-        }
-    }
-}
 
 /// How a model is read.
 #[derive(Clone, Copy, Default)]
@@ -62,6 +26,9 @@ pub struct LoadOptions<'l> {
     /// Float weights of layers are put into blocks as they are read, as `fourstep quantize` would: a checkpoint needs no
     /// conversion beforehand. Weights that are in blocks already must be in these.
     pub quantize: Option<BlockFormat>,
+    /// Text encoders stay in main memory and compute on the processor, so that a GPU holds nothing of them while the UNet
+    /// runs: what diffusers' `enable_model_cpu_offload` is for, without moving weights to and fro.
+    pub text_encoders_on_cpu: bool,
 }
 
 /// What a Stable Diffusion pipeline is made of.
@@ -82,17 +49,18 @@ pub struct Components {
     pub defaults: Defaults,
     /// The text encoder takes prompt and negative prompt together; see [`Pipeline::encode_prompt`].
     pub negative_prompt_in_context: bool,
+    /// Guidance scales that a model learned which takes the scale as an input.
+    pub guidance_scale_range: Option<[f32; 2]>,
 }
 
 impl Pipeline {
     /// From a model in memory, all of it on `device`: what the trainer draws its samples with.
     pub fn from_components(components: Components, device: &Device) -> Self {
         let Components { tokenizer, text_encoder, unet, unet_config, vae, scheduler, defaults, .. } = components;
-        let negative_prompt_in_context = components.negative_prompt_in_context;
+        let Components { negative_prompt_in_context, guidance_scale_range, .. } = components;
         let family = Family::StableDiffusion;
-        let text = vec![TextEncoder { tokenizer, model: text_encoder }];
         let device = device.clone();
-        let vae_tiling = None;
+        let text = vec![TextEncoder { tokenizer, model: text_encoder, device: device.clone() }];
         Self {
             family,
             text,
@@ -102,7 +70,8 @@ impl Pipeline {
             scheduler,
             defaults,
             negative_prompt_in_context,
-            vae_tiling,
+            guidance_scale_range,
+            vae_tiling: None,
             device,
         }
     }
@@ -121,7 +90,7 @@ impl Pipeline {
     /// # Errors
     /// As [`Self::load`]; those of [`Lora::updates`] for adapters that do not fit.
     pub fn load_with_loras(files: &impl Files, loras: &[Lora], device: &Device) -> Result<Self> {
-        Self::load_with(files, &LoadOptions { loras, quantize: None }, device)
+        Self::load_with(files, &LoadOptions { loras, ..LoadOptions::default() }, device)
     }
 
     /// As [`Self::load`], with options. Weights are read tensor by tensor: beside what the device holds, about the largest of
@@ -131,7 +100,7 @@ impl Pipeline {
     /// As [`Self::load_with_loras`]; [`Error::BadFile`] for weights that are in other blocks already.
     pub fn load_with(files: &impl Files, options: &LoadOptions, device: &Device) -> Result<Self> {
         let loras = options.loras;
-        let Index { family, negative_prompt_in_context } = Index::read(files)?;
+        let Index { family, negative_prompt_in_context, guidance_scale_range } = Index::read(files)?;
         let parts = [family.encoders(), &[Part::Unet]].concat();
         loras.iter().try_for_each(|lora| lora.check_parts(&parts))?;
         let unet_config: UNet2DConditionConfig = parse(UNET, &files.read(UNET)?)?;
@@ -141,7 +110,8 @@ impl Pipeline {
         if negative_prompt_in_context {
             check_two_stretches(&unet_config, &texts[0].config, &texts[0].tokenizer)?;
         }
-        let text = texts.into_iter().map(|text| text.encoder(files, options, device)).collect::<Result<Vec<_>>>()?;
+        let home = if options.text_encoders_on_cpu { Device::flex() } else { device.clone() };
+        let text = texts.into_iter().map(|text| text.encoder(files, options, &home)).collect::<Result<Vec<_>>>()?;
         let unet = UNet2DConditionModel::new(&unet_config, UNET, device)?;
         let unet = load_weights(unet, files, (UNET, &format!("unet/{WEIGHTS}")), Part::Unet, options)?;
         let vae = load_vae(files, options, device)?;
@@ -149,7 +119,6 @@ impl Pipeline {
         let defaults = defaults_for(files, family, &unet_config, vae.scale())?;
         let scheduler = SchedulerConfig::parse(SCHEDULER, &files.read_text(SCHEDULER)?)?;
         let device = device.clone();
-        let vae_tiling = None;
         Ok(Self {
             family,
             text,
@@ -159,7 +128,8 @@ impl Pipeline {
             scheduler,
             defaults,
             negative_prompt_in_context,
-            vae_tiling,
+            guidance_scale_range,
+            vae_tiling: None,
             device,
         })
     }
@@ -181,44 +151,6 @@ impl Pipeline {
         self.vae = Vae::load("config.json", &config, Checkpoint::open(files, WEIGHTS)?, &self.device)?;
         check_channels(&self.unet_config, &self.vae)?;
         Ok(self)
-    }
-}
-
-/// What `model_index.json` says.
-pub(super) struct Index {
-    pub family: Family,
-    negative_prompt_in_context: bool,
-}
-
-impl Index {
-    pub fn read(files: &impl Files) -> Result<Self> {
-        let index: Value = parse(INDEX, &files.read(INDEX)?)?;
-        let flag = |key: &str, default: bool| match &index[key] {
-            Value::Null => Ok(default),
-            Value::Bool(value) => Ok(*value),
-            other => {
-                let reason = format!("{key} = {other}: must be true or false");
-                Err(Error::Config { file: INDEX.into(), reason })
-            }
-        };
-        let family = match index["_class_name"].as_str() {
-            Some("StableDiffusionPipeline" | "StableDiffusionInpaintPipeline") => Family::StableDiffusion,
-            Some("LatentConsistencyModelPipeline") => Family::LatentConsistency,
-            Some("StableDiffusionXLPipeline" | "StableDiffusionXLInpaintPipeline") => {
-                Family::StableDiffusionXl { force_zeros_for_empty_prompt: flag("force_zeros_for_empty_prompt", true)? }
-            }
-            Some(other) => return Err(Error::Unsupported(format!("{}: pipelines of class {other}", files.place()))),
-            None => {
-                let reason = format!("{INDEX} has no _class_name");
-                return Err(Error::NotAModel { place: files.place(), reason });
-            }
-        };
-        let negative_prompt_in_context = flag(NEGATIVE_IN_CONTEXT, false)?;
-        if negative_prompt_in_context && matches!(family, Family::StableDiffusionXl { .. }) {
-            let reason = format!("{NEGATIVE_IN_CONTEXT} is not supported for Stable Diffusion XL");
-            return Err(Error::Config { file: INDEX.into(), reason });
-        }
-        Ok(Self { family, negative_prompt_in_context })
     }
 }
 
@@ -257,7 +189,7 @@ impl TextFiles {
         let model = ClipTextModel::new(&self.config, &Self::file(self.part), device)?;
         let path = format!("{}/model.safetensors", self.part.folder());
         let model = load_weights(model, files, (&Self::file(self.part), &path), self.part, options)?;
-        Ok(TextEncoder { tokenizer: self.tokenizer, model })
+        Ok(TextEncoder { tokenizer: self.tokenizer, model, device: device.clone() })
     }
 }
 

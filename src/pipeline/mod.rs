@@ -3,6 +3,7 @@
 mod denoise;
 mod encode;
 mod guidance;
+mod index;
 mod infotext;
 mod load;
 mod manifest;
@@ -21,7 +22,8 @@ pub use encode::EncodedPrompt;
 pub use guidance::{Guidance, rescale_noise_cfg};
 pub use infotext::Restored;
 pub(crate) use load::small_files;
-pub use load::{Components, Family, LoadOptions, NEGATIVE_IN_CONTEXT, vae_bears};
+pub use index::{Family, GUIDANCE_SCALE_RANGE, NEGATIVE_IN_CONTEXT};
+pub use load::{Components, LoadOptions, vae_bears};
 pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};
 pub use plan::{Buffer, ComponentPlan, Needs, Phase, Plan, PlanOptions, WEBGPU_BUFFER};
 pub use preview::LatentToRgb;
@@ -52,6 +54,7 @@ pub struct Pipeline {
     scheduler: SchedulerConfig,
     defaults: Defaults,
     negative_prompt_in_context: bool,
+    guidance_scale_range: Option<[f32; 2]>,
     vae_tiling: Option<Tiling>,
     device: Device,
 }
@@ -166,6 +169,7 @@ impl Pipeline {
     ) -> Result<Output> {
         let request = Request::common(requests)?;
         request.check(self.vae.scale())?;
+        self.check_guidance(request)?;
         let config = request.scheduler.as_ref().unwrap_or(&self.scheduler);
         let mut scheduler = schedulers::from_config(config)?;
         let first = self.plan(request, scheduler.as_mut())?;
@@ -190,6 +194,22 @@ impl Pipeline {
         Ok(Output { latents, decoded, warnings })
     }
 
+    /// A network that takes the guidance scale as an input answers for those alone that it was trained with.
+    fn check_guidance(&self, request: &Request) -> Result<()> {
+        let Some([least, largest]) = self.guidance_scale_range else { return Ok(()) };
+        let scale = request.guidance_scale;
+        if (least..=largest).contains(&scale) {
+            return Ok(());
+        }
+        let reason = format!("guidance = {scale}: this model was distilled for {least} to {largest}");
+        Err(crate::Error::Request(reason))
+    }
+
+    /// Guidance scales that the model learned, if it takes the scale as an input and says so.
+    pub fn guidance_scale_range(&self) -> Option<[f32; 2]> {
+        self.guidance_scale_range
+    }
+
     /// Pictures `[n, 3, height, width]` in [-1, 1] to the latents that [`Self::decode`] takes.
     pub fn encode(&self, pictures: Tensor<4>) -> Tensor<4> {
         self.vae.encode(pictures)
@@ -210,7 +230,7 @@ impl Pipeline {
         self.vae_tiling = Some(match tile_sample_min_size {
             Some(size) => Tiling {
                 tile_overlap_factor: own.tile_overlap_factor,
-                ..Tiling::new(size.max(self.vae.scale()), self.vae.scale())
+                ..Tiling::new(size, self.vae.scale())
             },
             None => own,
         });
@@ -330,6 +350,16 @@ mod tests {
             }
             assert!(together[0] != together[1] && together[1] != together[2]);
         }
+    }
+
+    #[test]
+    fn a_scale_that_a_distilled_model_never_saw_is_refused() {
+        let mut pipeline = golden("sd15");
+        let asked = request(&pipeline, "a fox", 1, "ddim");
+        assert!(drawn(&pipeline, std::slice::from_ref(&asked)).is_ok());
+        pipeline.guidance_scale_range = Some([1.0, 3.5]);
+        let refused = drawn(&pipeline, &[asked]).unwrap_err().to_string();
+        assert!(refused.contains("guidance = 4: this model was distilled for 1 to 3.5"), "{refused}");
     }
 
     #[test]

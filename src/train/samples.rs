@@ -89,6 +89,7 @@ impl Samples {
             scheduler: scheduler.clone(),
             defaults,
             negative_prompt_in_context: self.frozen.negative_prompt_in_context,
+            guidance_scale_range: None,
         };
         Ok(Pipeline::from_components(components, device))
     }

@@ -10,7 +10,8 @@ use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::load::{Family, Index, TextFiles, UNET, VAE, WEIGHTS, defaults_for};
+use super::index::{Family, Index};
+use super::load::{TextFiles, UNET, VAE, WEIGHTS, defaults_for};
 use super::{Defaults, MANIFEST, Manifest, vae_bears};
 use crate::kernels::{BLOCK, BlockFormat};
 use crate::models::{

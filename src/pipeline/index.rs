@@ -1,0 +1,96 @@
+//! What `model_index.json` says: which family a model is of, and what a distilled model takes.
+
+use serde_json::Value;
+
+use crate::models::parse;
+use crate::weights::{Files, Part};
+use crate::{Error, Result};
+
+pub(super) const INDEX: &str = "model_index.json";
+
+/// The key of `model_index.json` that says that the text encoder takes prompt and negative prompt together.
+pub const NEGATIVE_IN_CONTEXT: &str = "negative_prompt_in_context";
+
+/// The key of `model_index.json` with the least and the largest guidance scale that a distilled model learned.
+pub const GUIDANCE_SCALE_RANGE: &str = "guidance_scale_range";
+
+/// What the pipelines of different model families do differently; by `_class_name` of `model_index.json`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Family {
+    /// `StableDiffusionPipeline`: versions 1 and 2, Turbo.
+    StableDiffusion,
+    /// `LatentConsistencyModelPipeline`: image to image plans its steps in its own way.
+    LatentConsistency,
+    /// `StableDiffusionXLPipeline`: two text encoders, and sizes among the conditions.
+    StableDiffusionXl {
+        /// An empty negative prompt is all zeros.
+        force_zeros_for_empty_prompt: bool,
+    },
+}
+
+impl Family {
+    /// As a model's `model_index.json` says.
+    ///
+    /// # Errors
+    /// Those of [`super::Pipeline::load`] about that file.
+    pub fn read(files: &impl Files) -> Result<Self> {
+        Ok(Index::read(files)?.family)
+    }
+
+    /// Its text encoders, in order.
+    pub fn encoders(self) -> &'static [Part] {
+        match self {
+            Self::StableDiffusionXl { .. } => &[Part::TextEncoder, Part::TextEncoder2],
+            _ => &[Part::TextEncoder],
+        }
+    }
+}
+
+/// What `model_index.json` says.
+pub(super) struct Index {
+    pub family: Family,
+    pub negative_prompt_in_context: bool,
+    pub guidance_scale_range: Option<[f32; 2]>,
+}
+
+impl Index {
+    pub fn read(files: &impl Files) -> Result<Self> {
+        let index: Value = parse(INDEX, &files.read(INDEX)?)?;
+        let flag = |key: &str, default: bool| match &index[key] {
+            Value::Null => Ok(default),
+            Value::Bool(value) => Ok(*value),
+            other => {
+                let reason = format!("{key} = {other}: must be true or false");
+                Err(Error::Config { file: INDEX.into(), reason })
+            }
+        };
+        let family = match index["_class_name"].as_str() {
+            Some("StableDiffusionPipeline" | "StableDiffusionInpaintPipeline") => Family::StableDiffusion,
+            Some("LatentConsistencyModelPipeline") => Family::LatentConsistency,
+            Some("StableDiffusionXLPipeline" | "StableDiffusionXLInpaintPipeline") => {
+                Family::StableDiffusionXl { force_zeros_for_empty_prompt: flag("force_zeros_for_empty_prompt", true)? }
+            }
+            Some(other) => return Err(Error::Unsupported(format!("{}: pipelines of class {other}", files.place()))),
+            None => {
+                let reason = format!("{INDEX} has no _class_name");
+                return Err(Error::NotAModel { place: files.place(), reason });
+            }
+        };
+        let negative_prompt_in_context = flag(NEGATIVE_IN_CONTEXT, false)?;
+        if negative_prompt_in_context && matches!(family, Family::StableDiffusionXl { .. }) {
+            let reason = format!("{NEGATIVE_IN_CONTEXT} is not supported for Stable Diffusion XL");
+            return Err(Error::Config { file: INDEX.into(), reason });
+        }
+        let guidance_scale_range = match &index[GUIDANCE_SCALE_RANGE] {
+            Value::Null => None,
+            range => match serde_json::from_value::<[f32; 2]>(range.clone()) {
+                Ok([least, largest]) if least <= largest => Some([least, largest]),
+                _ => {
+                    let reason = format!("{GUIDANCE_SCALE_RANGE} = {range}: must be two numbers, the least first");
+                    return Err(Error::Config { file: INDEX.into(), reason });
+                }
+            },
+        };
+        Ok(Self { family, negative_prompt_in_context, guidance_scale_range })
+    }
+}
