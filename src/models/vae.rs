@@ -5,8 +5,8 @@ use serde_json::Value;
 
 use super::config::{invalid, parse};
 use super::{AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig, Tiling};
-use crate::kernels;
 use crate::Result;
+use crate::kernels;
 use crate::weights::{self, Checkpoint, Quantization};
 
 /// `AutoencoderKL` or `AutoencoderTiny`, by the configuration's `_class_name`.

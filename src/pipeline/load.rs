@@ -96,7 +96,18 @@ impl Pipeline {
         let device = device.clone();
         let text = vec![TextEncoder { tokenizer, model: text_encoder, device: device.clone() }];
         let vae_tiling = None;
-        Self { family, text, unet, unet_config, vae, scheduler, defaults, negative_prompt_in_context, vae_tiling, device }
+        Self {
+            family,
+            text,
+            unet,
+            unet_config,
+            vae,
+            scheduler,
+            defaults,
+            negative_prompt_in_context,
+            vae_tiling,
+            device,
+        }
     }
 
     /// Reads `model_index.json`, the configurations and the weights.
@@ -143,7 +154,18 @@ impl Pipeline {
         let scheduler = SchedulerConfig::parse(SCHEDULER, &files.read_text(SCHEDULER)?)?;
         let device = device.clone();
         let vae_tiling = None;
-        Ok(Self { family, text, unet, unet_config, vae, scheduler, defaults, negative_prompt_in_context, vae_tiling, device })
+        Ok(Self {
+            family,
+            text,
+            unet,
+            unet_config,
+            vae,
+            scheduler,
+            defaults,
+            negative_prompt_in_context,
+            vae_tiling,
+            device,
+        })
     }
 
     /// The settings that suit a model, without loading it.

@@ -32,7 +32,9 @@ use encode::TextEncoder;
 use start::Beginning;
 
 use crate::Result;
-use crate::models::{AddedConditions, Tiling, UNet2DConditionConfig, UNet2DConditionModel, Vae, guidance_scale_embedding};
+use crate::models::{
+    AddedConditions, Tiling, UNet2DConditionConfig, UNet2DConditionModel, Vae, guidance_scale_embedding,
+};
 use crate::picture::Picture;
 use crate::random::{Generator, Mt19937};
 use crate::schedulers::{self, Noise, SchedulerConfig, StepOptions};
@@ -206,10 +208,9 @@ impl Pipeline {
     pub fn enable_vae_tiling(&mut self, tile_sample_min_size: Option<usize>) {
         let own = self.vae.tiling();
         self.vae_tiling = Some(match tile_sample_min_size {
-            Some(size) => Tiling {
-                tile_overlap_factor: own.tile_overlap_factor,
-                ..Tiling::new(size, self.vae.scale())
-            },
+            Some(size) => {
+                Tiling { tile_overlap_factor: own.tile_overlap_factor, ..Tiling::new(size, self.vae.scale()) }
+            }
             None => own,
         });
     }

@@ -29,7 +29,8 @@ pub fn load<M: Module>(module: M, checkpoint: &Checkpoint) -> Result<M> {
 /// # Errors
 /// Those of [`load`], and the same for the adapters' tensors.
 pub fn load_with<M: Module>(module: M, checkpoint: &Checkpoint, updates: &Updates) -> Result<M> {
-    let mut loader = Loader { checkpoint, updates, path: KeyPath::default(), used: BTreeSet::new(), blocks: None, error: None };
+    let mut loader =
+        Loader { checkpoint, updates, path: KeyPath::default(), used: BTreeSet::new(), blocks: None, error: None };
     let module = module.map(&mut loader);
     if let Some(error) = loader.error {
         return Err(error);
