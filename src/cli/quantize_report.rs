@@ -47,7 +47,8 @@ pub fn report(dir: &Path, format: BlockFormat, steps: Option<usize>) -> Result<R
         groups.extend(sums.into_iter().map(|(group, (square, error))| (group, (error / square.max(1e-300)).sqrt())));
     }
     let draw = |quantize| -> Result<Vec<Picture>> {
-        let pipeline = Pipeline::load_with(&files, &LoadOptions { quantize, ..LoadOptions::default() }, &Device::flex())?;
+        let pipeline =
+            Pipeline::load_with(&files, &LoadOptions { quantize, ..LoadOptions::default() }, &Device::flex())?;
         let steps = steps.unwrap_or(pipeline.defaults().steps);
         PROMPTS.iter().enumerate().map(|(seed, prompt)| drawn(&pipeline, seed as u64, prompt, steps)).collect()
     };

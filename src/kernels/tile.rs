@@ -60,14 +60,7 @@ pub fn fused(a: Quad, b: Quad, sum: f32) -> f32 {
 /// Numbers `k..k + 4` of a row of weights; zeros behind its end. `words` holds f32 numbers (`bits` 32) or codes (8, 4), four
 /// or eight to a word; `scales` two f16 to a word, none with 32 bits.
 #[cube]
-pub fn weights(
-    words: &[u32],
-    scales: &[u32],
-    row: usize,
-    k: usize,
-    inner: usize,
-    #[comptime] bits: u32,
-) -> Quad {
+pub fn weights(words: &[u32], scales: &[u32], row: usize, k: usize, inner: usize, #[comptime] bits: u32) -> Quad {
     let mut quad = Quad::new(0.0f32);
     if comptime!(bits == 32) {
         #[unroll]

@@ -228,10 +228,9 @@ impl Pipeline {
     pub fn enable_vae_tiling(&mut self, tile_sample_min_size: Option<usize>) {
         let own = self.vae.tiling();
         self.vae_tiling = Some(match tile_sample_min_size {
-            Some(size) => Tiling {
-                tile_overlap_factor: own.tile_overlap_factor,
-                ..Tiling::new(size, self.vae.scale())
-            },
+            Some(size) => {
+                Tiling { tile_overlap_factor: own.tile_overlap_factor, ..Tiling::new(size, self.vae.scale()) }
+            }
             None => own,
         });
     }

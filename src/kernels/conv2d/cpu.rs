@@ -39,7 +39,9 @@ pub fn conv2d(x: &[f32], weight: Weight, bias: Option<&[f32]>, sizes: &Conv2dSiz
             scratch.values = values;
             // SAFETY: each tile has places of its own.
             #[allow(unsafe_code)]
-            unsafe { scratch.write(&out, bias, tile) };
+            unsafe {
+                scratch.write(&out, bias, tile)
+            };
         }
     });
     y
@@ -90,7 +92,9 @@ pub fn conv2d_backward(x: &[f32], weight: &[f32], dy: &[f32], sizes: &Conv2dSize
             scratch.fold(tile);
             // SAFETY: each share has pictures of its own.
             #[allow(unsafe_code)]
-            unsafe { scratch.add_to(&out, tile) };
+            unsafe {
+                scratch.add_to(&out, tile)
+            };
         }
         part
     });
@@ -169,7 +173,8 @@ impl<'a> Scratch<'a> {
             values: vec![0.0; sizes.channels_out * places],
         };
         let whole = Tile { picture: 0, pictures, line: 0, lines };
-        scratch.padded = vec![0.0; pictures * sizes.channels_in * scratch.padded_lines(&whole) * scratch.padded_width()];
+        scratch.padded =
+            vec![0.0; pictures * sizes.channels_in * scratch.padded_lines(&whole) * scratch.padded_width()];
         scratch
     }
 

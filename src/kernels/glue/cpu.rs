@@ -83,7 +83,8 @@ impl Kernels for Flex {
         if !all_f32(&[&x, &weight, &bias, &dy]) {
             return stock::normalise_backward::<Self>(x, weight, bias, dy, sizes);
         }
-        let (x, weight, bias, dy) = (x.to_contiguous(), weight.to_contiguous(), bias.to_contiguous(), dy.to_contiguous());
+        let (x, weight, bias, dy) =
+            (x.to_contiguous(), weight.to_contiguous(), bias.to_contiguous(), dy.to_contiguous());
         let [dx, dw, db] =
             group_norm::cpu::group_norm_backward(numbers(&x), numbers(&weight), numbers(&bias), numbers(&dy), &sizes);
         (tensor(dx, x.shape().as_slice()), tensor(dw, &[sizes.channels]), tensor(db, &[sizes.channels]))

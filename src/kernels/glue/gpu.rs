@@ -11,15 +11,6 @@ use crate::kernels::matmul::{self, MatmulSizes};
 use crate::kernels::{attention, conv2d, group_norm};
 
 impl Kernels for CubeBackend {
-    fn multiply(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, biased: bool) -> CubeTensor {
-        if !all_f32(&[&x, &weight, &bias]) {
-            return Self::linear(x, Self::float_transpose(weight), biased.then_some(bias));
-        }
-        let [columns, inner] = weight.shape().dims();
-        let sizes = MatmulSizes { rows: x.shape().num_elements() / inner, inner, columns };
-        matmul::gpu::matmul(x, Rows::floats(weight), biased.then_some(bias), &sizes)
-    }
-
     fn multiply_packed(
         x: CubeTensor,
         codes: CubeTensor,

@@ -1,9 +1,9 @@
 //! The one place that touches burn's internals: our kernels as operations of its tensors, on every device, with gradients.
 
 mod cpu;
+mod gpu;
 #[cfg(feature = "native")]
 mod gradients;
-mod gpu;
 mod stock;
 
 use burn::backend::ops::ModuleOps;

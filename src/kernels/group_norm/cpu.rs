@@ -164,7 +164,8 @@ mod tests {
                 silu: round % 2 == 0,
             };
             let x = draw.numbers(sizes.batch * sizes.channels * sizes.places);
-            let (weight, bias, dy) = (draw.numbers(sizes.channels), draw.numbers(sizes.channels), draw.numbers(x.len()));
+            let (weight, bias, dy) =
+                (draw.numbers(sizes.channels), draw.numbers(sizes.channels), draw.numbers(x.len()));
             let inputs = [wide(&x), wide(&weight), wide(&bias)];
             let y = |inputs: &[Vec<f64>; 3]| plain(&inputs[0], &inputs[1], &inputs[2], &sizes);
             close(&group_norm(&x, &weight, &bias, &sizes), &y(&inputs), &format!("y of {sizes:?}"));

@@ -21,8 +21,7 @@ pub fn group_norm(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, sizes: &G
     let (client, device) = (x.client.clone(), x.device.clone());
     let groups = sizes.batch * sizes.groups;
     let slices = sizes.group().div_ceil(SLICE);
-    let moments =
-        empty_device_contiguous_dtype(client.clone(), device.clone(), [groups, slices, 2].into(), DType::F32);
+    let moments = empty_device_contiguous_dtype(client.clone(), device.clone(), [groups, slices, 2].into(), DType::F32);
     let y = empty_device_contiguous_dtype(client.clone(), device, x.shape(), DType::F32);
     let (group, count) = (sizes.group() as u32, [slices, groups, 1]);
     // SAFETY: every index is checked against the sizes, and the buffers have them.
