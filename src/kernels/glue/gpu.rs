@@ -1,7 +1,6 @@
 //! On a GPU. The kernels compute in f32; floats of other widths, which nothing here makes, go to burn's own.
 
 use burn::backend::TensorMetadata;
-use burn::backend::ops::FloatTensorOps;
 use burn::tensor::DType;
 use burn_cubecl::tensor::CubeTensor;
 
