@@ -294,6 +294,7 @@ async function restore(found) {
 function begin(image) {
   start.set(image);
   start.reveal();
+  changed();
 }
 
 /**

@@ -23,7 +23,7 @@ export class Start {
   #onChange;
   #frame = 0;
 
-  /** @param {{choose: () => void, onChange: () => void}} acts `onChange`: a request would be another one now */
+  /** @param {{choose: () => void, onChange: () => void}} acts `onChange`: the user changed what a request would be */
   constructor({ choose, onChange }) {
     this.#onChange = onChange;
     for (const id of ["start-choose", "start-other"]) $(id).addEventListener("click", choose);
@@ -31,6 +31,7 @@ export class Start {
     $("start-remove").addEventListener("click", () => {
       this.remove();
       $("start-choose").focus();
+      onChange();
     });
     $("brush-undo").addEventListener("click", () => this.#changed(() => this.#strokes.undo()));
     $("brush-clear").addEventListener("click", () =>
@@ -206,7 +207,8 @@ export class Start {
     $("start-none").hidden = there;
     $("start-some").hidden = !there;
     if (there) $("start").open = true;
-    this.#changed(() => {});
+    this.#say();
+    this.#repaint();
   }
 
   #say() {

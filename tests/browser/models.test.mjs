@@ -36,6 +36,7 @@ const isLarge = (path) => /safetensors|padding/.test(path);
     assert.match(parameters((await saved(page, "#download")).bytes), /Steps: 5, .*Size: 48x48, Model: teacher, /);
     assert.ok(fetched.filter(isLarge).every((path) => path.startsWith("teacher/")), "the other one is not fetched");
     assert.match(await page.textContent("#model-words"), /kept in this browser/);
+    await page.click("#settings summary");
     await page.fill("#steps", "9"); // suits the teacher alone
     await page.selectOption("#model", "fast");
     await page.locator("#model-words", { hasText: "2 steps, 32 px" }).waitFor();

@@ -67,15 +67,23 @@ browserTest("nine seeds in a grid; a walk plays by itself only where motion is w
     const timer = setInterval(() => {
       response.write(Buffer.alloc(2e5, 120));
       if (++parts === 15) response.end(clearInterval(timer));
-    }, 250);
+    }, 500);
     return true;
   };
   browserTest("a download tells its bytes and the time that is left, also to a screen reader", { ...DRAWS, before: trickling }, async ({ page, origin }) => {
+    await page.addInitScript(() => {
+      globalThis.spoken = [];
+      addEventListener("DOMContentLoaded", () => {
+        const region = document.getElementById("spoken");
+        new MutationObserver(() => globalThis.spoken.push(region.textContent)).observe(region, { childList: true });
+      });
+    });
     await open(page, `${origin}/?prompt=a+cat&seed=5`);
     await page.locator("#load-line", { hasText: /^\d\.\d of 3\.7 MB · about \d+ s left$/ }).waitFor();
-    assert.match(await page.textContent("#spoken"), /^Fetching the model, \d\.\d of 3\.7 MB/);
     const [value, max] = await page.$eval("#load-bar", ({ value, max }) => [value, max]);
     assert.ok(value > 0 && value < max && max > 3e6, `${value} of ${max}`);
     await finished(page);
+    const spoken = await page.evaluate(() => globalThis.spoken);
+    assert.ok(spoken.some((words) => /^Fetching the model, \d\.\d of 3\.7 MB/.test(words)), JSON.stringify(spoken));
   });
 }
