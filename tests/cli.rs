@@ -354,7 +354,7 @@ fn pictures_masks_and_adapters_are_read_or_named() {
     model.refuses(&["--lora", &junk], &["--lora", &junk, "safetensors"]);
     model.refuses(&["--lora", &path(UNET)], &["--lora", UNET, "no tensor of a LoRA adapter"]);
     assert_eq!(model.draws("a fox", &["--image", &square, "--strength", "0.5"]), "");
-    assert_eq!(model.draws("a fox", &["--image", &square, "--mask", &mask]), "");
+    assert_eq!(stderr(&model.generate("a fox", &["--image", &square, "--mask", &mask])), "");
     let settings = fourstep::pngfile::parameters(&std::fs::read(model.picture()).unwrap()).unwrap().unwrap();
     assert!(settings.contains("Denoising strength: 1, RNG: CPU, Mask blur: 0, "), "{settings}");
 

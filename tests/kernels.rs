@@ -202,7 +202,7 @@ fn attention_agrees_for_a_head_of_512_features() {
 
 /// *Stickers* with all linear and convolutional weights in blocks.
 fn stickers(format: BlockFormat) -> MemoryFiles {
-    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/stickers");
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/stickers-teacher");
     let mut files = MemoryFiles::default();
     for folder in ["scheduler", "text_encoder", "tokenizer", "unet", "vae", "."] {
         for entry in std::fs::read_dir(root.join(folder)).expect("the shipped model") {

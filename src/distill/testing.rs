@@ -72,6 +72,8 @@ fn ladder(folder: &Path, updates: u64) -> DistillConfig {
         json!({ "pack": folder.join("test.pack"), "recipe": folder.join("two-colours.json"), "size": 8 });
     config["latents"] = json!({ "precomputed": 256 });
     config["inputs"]["guidance_scale"] = json!([1.0, 3.0]);
+    // Few updates: many of them have to show what a negative prompt does.
+    config["inputs"]["negative_colours"] = 0.6.into();
     for section in ["guidance", "progressive", "consistency"] {
         let training = &mut config[section]["training"];
         training["batch"] = 16.into();

@@ -36,8 +36,9 @@ impl Tiling {
         }
         let part = |size: usize, factor: f64| (size as f64 * factor) as usize;
         let step = part(self.tile_latent_min_size, 1.0 - self.tile_overlap_factor).max(1);
-        let fade = part(self.tile_sample_min_size, self.tile_overlap_factor);
-        let limit = self.tile_sample_min_size - fade;
+        // As diffusers', where its sizes are whole numbers; elsewhere what is kept of a tile still ends where the next begins.
+        let limit = step * self.tile_sample_min_size / self.tile_latent_min_size;
+        let fade = self.tile_sample_min_size - limit;
         let [_, _, height, width] = latents.dims();
         let mut above: Vec<Tensor<4>> = Vec::new();
         let mut lines = Vec::new();

@@ -75,13 +75,15 @@ impl<'a> Checkpoint<'a> {
         let mut shards: Vec<&String> = map.values().collect();
         shards.sort();
         shards.dedup();
-        for name in shards {
+        // A missing one is told before anything is said of the others.
+        let size = |name: &&String| {
             let file = format!("{folder}{name}");
-            let missing = || {
-                let reason = format!("{file} is missing, which {index} lists");
-                Error::NotAModel { place: files.place(), reason }
-            };
-            let size = files.size(&file)?.ok_or_else(missing)?;
+            let reason = format!("{file} is missing, which {index} lists");
+            files.size(&file)?.ok_or_else(|| Error::NotAModel { place: files.place(), reason })
+        };
+        let sizes = shards.iter().map(size).collect::<Result<Vec<_>>>()?;
+        for (name, size) in shards.into_iter().zip(sizes) {
+            let file = format!("{folder}{name}");
             for found in this.add(&file, size)? {
                 if map.get(&found) != Some(name) {
                     return Err(bad(&file, format!("tensor {found}: {index} does not place it here")));

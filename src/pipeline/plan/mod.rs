@@ -316,7 +316,7 @@ mod tests {
     use super::*;
     use crate::weights::DirFiles;
 
-    const STICKERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/stickers");
+    const STICKERS: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/models/stickers-teacher");
 
     fn plan(quantize: Option<BlockFormat>, size: Option<(usize, usize)>) -> Plan {
         Plan::read(&DirFiles::new(STICKERS), &PlanOptions { size, quantize, buffer: None }).unwrap()
