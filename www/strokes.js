@@ -48,7 +48,7 @@ export class Strokes {
       context.beginPath();
       const [first, ...rest] = stroke.points.map(([x, y]) => [x * width, y * height]);
       context.moveTo(...first);
-      context.lineTo(...first); // a dab, where there is no more
+      context.lineTo(first[0] + 0.01, first[1]); // a dab, where there is no more: a line of no length is not drawn
       for (const point of rest) context.lineTo(...point);
       context.stroke();
     }
