@@ -17,7 +17,7 @@ export class Models {
 
   /**
    * @param {import("./engine.js").Engine} engine
-   * @param {{field: HTMLElement, select: HTMLSelectElement, words: HTMLElement, forget: HTMLButtonElement}} parts
+   * @param {{select: HTMLSelectElement, words: HTMLElement, forget: HTMLButtonElement}} parts
    * @param {{describe: (wanted?: string) => Promise<void>, follow: () => void, removed: (line: string) => void,
    *          trouble: (error: Error) => void}} page `describe` calls the method of that name and fills the page, `follow`:
    *   another model was chosen, whose own settings are to be used
@@ -90,7 +90,7 @@ export class Models {
   }
 
   #offer() {
-    const { field, select, words, forget } = this.#parts;
+    const { select, words, forget } = this.#parts;
     const { models, id, name, bytes, cached, defaults } = this.model;
     const option = (one) => new Option(one.bytes ? `${one.name} · ${megabytes(one.bytes)} MB` : one.name, one.id);
     select.replaceChildren(...models.map(option));
@@ -101,7 +101,6 @@ export class Models {
     const size = sizeText(defaults.width, defaults.height);
     const where = cached ? "kept in this browser" : `${megabytes(bytes)} MB to fetch, once`;
     words.textContent = `${name}: ${defaults.steps} step${defaults.steps === 1 ? "" : "s"}, ${size} px, ${where}.`;
-    field.hidden = false;
   }
 
   async #forget() {

@@ -55,7 +55,7 @@ const engine = new Engine({
 const jobs = new Jobs({ onChange: refreshButtons, onTrouble: showTrouble });
 const models = new Models(
   engine,
-  { field: $("model-field"), select: $("model"), words: $("model-words"), forget: $("model-forget") },
+  { select: $("model"), words: $("model-words"), forget: $("model-forget") },
   { describe, follow: () => form.follow(), removed: (line) => status.done(line), trouble: showTrouble },
 );
 const device = new DeviceChoice({ select: $("device"), words: $("device-words") }, () => models.demand);

@@ -86,14 +86,14 @@ browserTest(`${ON_WGPU} pictures on WebGPU leave as many buffers as before`, { t
 function load(page, device) {
   return page.evaluate(async (device) => {
     const { load } = await import("/www/fourstep.js");
-    globalThis.model = await load({ device });
+    globalThis.loadedModel = await load({ device });
   }, device);
 }
 
 /** Draws with the module; fails with the page's error. */
 function draw(page, count) {
   return page.evaluate(async (count) => {
-    for (let seed = 0; seed < count; seed++) await globalThis.model.generate({ prompt: "a cat", seed });
+    for (let seed = 0; seed < count; seed++) await globalThis.loadedModel.generate({ prompt: "a cat", seed });
   }, count);
 }
 
@@ -120,7 +120,7 @@ async function held({ page, browser }) {
   const { usedSize } = await session.send("Runtime.getHeapUsage");
   const { nodes } = await session.send("Memory.getDOMCounters");
   await session.detach();
-  const wasm = await page.evaluate(async () => (globalThis.model ? (await globalThis.model.memory()).wasm : 0));
+  const wasm = await page.evaluate(async () => (globalThis.loadedModel ? (await globalThis.loadedModel.memory()).wasm : 0));
   return { wasm, page: usedSize, nodes, resident: await residentBytes(browser) };
 }
 
