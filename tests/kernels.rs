@@ -7,7 +7,7 @@ use std::sync::OnceLock;
 use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData, activation, module};
 use fourstep::kernels::{
-    BlockFormat, Blocks, PackedWeight, Packing, attend, code_words, convolve, convolve_packed, multiply,
+    BlockFormat, Blocks, PackedWeight, Packing, attend_in_tiles, code_words, convolve, convolve_packed, multiply,
     multiply_packed, normalise, scale_words,
 };
 use fourstep::models::{AutoencoderTiny, ClipTextModel, UNet2DConditionModel, parse};
@@ -180,7 +180,7 @@ fn attention_agrees_on_every_device() {
         let [k, v] = [draw.numbers(batch * keys * token), draw.numbers(batch * keys * token)];
         let run = |device: &Device| {
             let [k, v] = [&k, &v].map(|numbers| on(device, numbers, [batch, keys, token]));
-            attend(on(device, &q, [batch, queries, token]), k, v, heads, causal)
+            attend_in_tiles(on(device, &q, [batch, queries, token]), k, v, heads, causal)
         };
         let (found, expected) = (run(&gpu()), run(&Device::flex()));
         close(found, &expected, &what);
@@ -194,7 +194,7 @@ fn attention_agrees_for_a_head_of_512_features() {
     let [q, k, v] = [(); 3].map(|()| draw.numbers(100 * 512));
     let run = |device: &Device| {
         let [q, k, v] = [&q, &k, &v].map(|numbers| on(device, numbers, [1, 100, 512]));
-        attend(q, k, v, 1, false)
+        attend_in_tiles(q, k, v, 1, false)
     };
     let (found, expected) = (run(&gpu()), run(&Device::flex()));
     close(found, &expected, "seed 400");
@@ -296,7 +296,7 @@ fn ours_beside_burns_own() {
     let joined = |x: &Tensor<4>| x.clone().swap_dims(1, 2).reshape([1, 512, 160]);
     time(
         "attention, 512 tokens, 4 heads of 40",
-        &|| attend(joined(&q), joined(&k), joined(&v), 4, false).unsqueeze(),
+        &|| attend_in_tiles(joined(&q), joined(&k), joined(&v), 4, false).unsqueeze(),
         &|| module::attention(q.clone(), k.clone(), v.clone(), None, None, AttentionModuleOptions::default()),
     );
     let (x, one) = (random([1, 128, 64, 64]), Tensor::<1>::ones([128], &device));
