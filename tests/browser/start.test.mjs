@@ -67,12 +67,14 @@ for (const [name, mark] of [
   ["the keyboard", keyboard],
 ]) {
   browserTest(`${name} marks a part of the picture`, DRAWS, async ({ page, origin }) => {
+    const session = await page.context().newCDPSession(page);
+    await session.send("Emulation.setTouchEmulationEnabled", { enabled: mark === finger });
     await open(page, origin);
     await dropFile(page, PHOTO);
-    await page.locator("#start-canvas").waitFor();
+    await page.locator("#start-canvas").hover(); // waits until it stands still
     const before = await canvas(page, "start-canvas");
     const scrolled = await page.evaluate(() => scrollY);
-    await mark(page);
+    await mark(page, session);
     await page.locator("#start-summary", { hasText: "the marked part" }).waitFor();
     assert.notEqual(await canvas(page, "start-canvas"), before, "the mark is to be seen");
     assert.equal(await page.evaluate(() => scrollY), scrolled, "painting does not scroll");
@@ -221,10 +223,8 @@ async function stroke(page, from, to) {
   await page.mouse.up();
 }
 
-async function finger(page) {
+async function finger(page, session) {
   const { x, y, width, height } = await page.locator("#start-canvas").boundingBox();
-  const session = await page.context().newCDPSession(page);
-  await session.send("Emulation.setTouchEmulationEnabled", { enabled: true });
   const touch = (type, share) =>
     session.send("Input.dispatchTouchEvent", { type, touchPoints: share ? [{ x: x + share * width, y: y + share * height }] : [] });
   await touch("touchStart", 0.3);
