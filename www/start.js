@@ -217,7 +217,7 @@ export class Start {
     const strength = Number($("strength").value).toFixed(2);
     $("strength-value").textContent = strength;
     const what = marked ? "the marked part" : "all of it";
-    $("start-summary").textContent = this.there ? `${what} anew · strength ${strength}` : "drop, paste, choose or draw one";
+    $("start-summary").textContent = this.there ? `${what} · strength ${strength}` : "drop, paste, choose or draw one";
     $("brush-undo").disabled = this.#strokes.count === 0;
     $("brush-clear").disabled = this.#strokes.count === 0 && !this.#marked;
   }

@@ -67,7 +67,7 @@ browserTest("the keyboard alone draws, changes settings, walks the steps and can
   await page.keyboard.press("Space");
   await focusOn(page, "strength");
   await page.keyboard.press("Home");
-  assert.equal(await page.textContent("#start-summary"), "the marked part anew · strength 0.05");
+  assert.equal(await page.textContent("#start-summary"), "the marked part · strength 0.05");
   await focusOn(page, "start-remove");
   await page.keyboard.press("Enter");
   assert.equal(await page.evaluate(() => document.activeElement.id), "start-choose", "the focus stays nearby");

@@ -20,7 +20,7 @@ browserTest("a dropped picture is the start of the next one, with its strength i
   await dropFile(page, PHOTO);
   await page.locator("#start-canvas").waitFor();
   assert.match(await page.textContent("#line"), /start picture now/);
-  assert.equal(await page.textContent("#start-summary"), "all of it anew · strength 0.80");
+  assert.equal(await page.textContent("#start-summary"), "all of it · strength 0.80");
   await page.fill("#prompt", "a cat");
   await drawBy(page, "#generate");
   assert.match(await page.textContent("#line"), / 3 steps /, "0.8 of 4");
@@ -52,7 +52,7 @@ browserTest("what is marked changes, and the rest stays to the pixel", DRAWS, as
   await page.click("#change");
   assert.equal(await page.evaluate(() => document.activeElement.id), "start-canvas");
   await stroke(page, [0.2, 0.2], [0.6, 0.3]);
-  assert.equal(await page.textContent("#start-summary"), "the marked part anew · strength 1.00");
+  assert.equal(await page.textContent("#start-summary"), "the marked part · strength 1.00");
   await page.fill("#prompt", "a red fox");
   await drawBy(page, "#generate");
   const after = await saved(page, "#download");
@@ -67,12 +67,14 @@ for (const [name, mark] of [
   ["the keyboard", keyboard],
 ]) {
   browserTest(`${name} marks a part of the picture`, DRAWS, async ({ page, origin }) => {
+    const session = await page.context().newCDPSession(page);
+    await session.send("Emulation.setTouchEmulationEnabled", { enabled: mark === finger });
     await open(page, origin);
     await dropFile(page, PHOTO);
-    await page.locator("#start-canvas").waitFor();
+    await page.locator("#start-canvas").hover(); // waits until it stands still
     const before = await canvas(page, "start-canvas");
     const scrolled = await page.evaluate(() => scrollY);
-    await mark(page);
+    await mark(page, session);
     await page.locator("#start-summary", { hasText: "the marked part" }).waitFor();
     assert.notEqual(await canvas(page, "start-canvas"), before, "the mark is to be seen");
     assert.equal(await page.evaluate(() => scrollY), scrolled, "painting does not scroll");
@@ -98,7 +100,7 @@ browserTest("strokes are taken back, erased and cleared; a picture is drawn and 
   await page.click("#brush-undo");
   await page.waitForTimeout(100);
   assert.equal(await canvas(page, "start-canvas"), painted);
-  assert.match(await summary(), /^all of it anew · strength 0\.80/);
+  assert.match(await summary(), /^all of it · strength 0\.80/);
   await stroke(page, [0.3, 0.3], [0.4, 0.3]);
   await page.check("#brush input[value=erase]", { force: true });
   await page.fill("#brush-size", "40");
@@ -176,7 +178,7 @@ browserTest("a kept picture brings its start back; a link says in words that it 
   await page.locator("#note", { hasText: "which a link cannot carry" }).waitFor();
   assert.equal(await page.isDisabled("#download"), true, "another picture is not drawn in its place");
   await page.locator("#kept .open").click();
-  await page.locator("#start-summary", { hasText: "the marked part anew · strength 0.90" }).waitFor();
+  await page.locator("#start-summary", { hasText: "the marked part · strength 0.90" }).waitFor();
   await drawBy(page, "#generate");
   await page.waitForFunction(() => /^Drawn in/.test(document.getElementById("line").textContent));
   assert.deepEqual((await saved(page, "#download")).bytes, first.bytes);
@@ -212,6 +214,7 @@ browserTest("the page draws from a picture and a mask what the command line draw
 
 /** Paints on the start picture with the mouse, between places given as shares of it. */
 async function stroke(page, from, to) {
+  await page.locator("#start-canvas").hover(); // waits until it stands still
   const { x, y, width, height } = await page.locator("#start-canvas").boundingBox();
   const at = ([across, down]) => [x + across * width, y + down * height];
   await page.mouse.move(...at(from));
@@ -220,10 +223,8 @@ async function stroke(page, from, to) {
   await page.mouse.up();
 }
 
-async function finger(page) {
+async function finger(page, session) {
   const { x, y, width, height } = await page.locator("#start-canvas").boundingBox();
-  const session = await page.context().newCDPSession(page);
-  await session.send("Emulation.setTouchEmulationEnabled", { enabled: true });
   const touch = (type, share) =>
     session.send("Input.dispatchTouchEvent", { type, touchPoints: share ? [{ x: x + share * width, y: y + share * height }] : [] });
   await touch("touchStart", 0.3);
