@@ -95,6 +95,8 @@ export class Models {
     const option = (one) => new Option(one.bytes ? `${one.name} · ${megabytes(one.bytes)} MB` : one.name, one.id);
     select.replaceChildren(...models.map(option));
     select.value = id;
+    // Its place is kept from the first sight on, so that nothing moves when the list comes.
+    select.disabled = false;
     select.hidden = models.length < 2;
     forget.hidden = !cached;
     forget.setAttribute("aria-label", `Remove ${name} from this browser`);
