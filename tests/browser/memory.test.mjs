@@ -8,7 +8,7 @@ import { servingModels, tinyModel } from "./models.mjs";
 import { open } from "./page.mjs";
 import { inEveryWorker } from "./visit.mjs";
 
-const PICTURES = Number(process.env.FOURSTEP_PICTURES ?? 60);
+const PICTURES = Number(process.env.FOURSTEP_PICTURES ?? 200);
 const ON_WGPU = Number(process.env.FOURSTEP_PICTURES_WGPU ?? 3);
 const SETTLE = 10; // pictures until allocators, caches and compilers are settled
 const LIMIT = 200; // of the gallery (www/history.js), which grows until then
