@@ -19,6 +19,7 @@ mod tile;
 
 pub use blocks::{BLOCK, BlockError, BlockFormat, Blocks};
 pub use glue::{
-    PackedWeight, attend, attend_in_tiles, convolve, convolve_packed, geglu, largest_buffer, multiply, multiply_packed, normalise,
+    PackedWeight, attend, attend_in_tiles, convolve, convolve_packed, geglu, largest_buffer, multiply, multiply_packed,
+    normalise,
 };
 pub use packed::{Packing, code_words, scale_words};
