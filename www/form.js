@@ -65,6 +65,9 @@ export class Form {
     }
     this.#limits.guidance = guidance_scale_range ?? LIMITS.guidance;
     [this.#fields.guidance.min, this.#fields.guidance.max] = this.#limits.guidance;
+    const [least, largest] = this.#limits.guidance;
+    const guidance = Number(this.#fields.guidance.value);
+    if (guidance < least || guidance > largest) this.#fields.guidance.value = Math.min(Math.max(guidance, least), largest);
     this.#listSizes(width, height, size_multiple ?? 8);
     if (schedulers) this.#listSamplers(schedulers, scheduler);
   }
