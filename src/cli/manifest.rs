@@ -48,7 +48,13 @@ pub struct ManifestArgs {
 /// Runs the command. The model is loaded once, so that a manifest only ever describes a whole one; it draws the
 /// examples, from which the cheap previews are fitted.
 pub fn run(args: &ManifestArgs) -> Result<()> {
-    let defaults = Defaults { steps: args.steps, guidance_scale: args.guidance, width: args.size, height: args.size };
+    let defaults = Defaults {
+        steps: args.steps,
+        guidance_scale: args.guidance,
+        guidance_scale_range: None,
+        width: args.size,
+        height: args.size,
+    };
     let pipeline = Pipeline::load(&DirFiles::new(&args.dir), &Device::flex())?.with_defaults(defaults.clone());
     let preview = fit_preview(&pipeline, &args.examples, &defaults)?;
     let manifest = Manifest {
@@ -64,11 +70,12 @@ pub fn run(args: &ManifestArgs) -> Result<()> {
     write(&args.dir, &described(&args.dir, manifest)?)
 }
 
-/// The same manifest with the files of `dir` and what they need.
+/// The same manifest with the files of `dir`, what they need, and the guidance scales that the model learned.
 pub fn described(dir: &Path, manifest: Manifest) -> Result<Manifest> {
     let Defaults { width, height, .. } = manifest.defaults;
     let plan = Plan::read(&DirFiles::new(dir), &PlanOptions { size: Some((width, height)), ..PlanOptions::default() })?;
-    Ok(Manifest { files: files(dir)?, needs: Some(plan.needs()), ..manifest })
+    let defaults = Defaults { guidance_scale_range: plan.defaults.guidance_scale_range, ..manifest.defaults.clone() };
+    Ok(Manifest { files: files(dir)?, needs: Some(plan.needs()), defaults, ..manifest })
 }
 
 /// Writes a model's manifest and says so.
@@ -101,7 +108,7 @@ pub fn files(dir: &Path) -> Result<Vec<FileEntry>> {
 fn fit_preview(pipeline: &Pipeline, examples: &[String], defaults: &Defaults) -> Result<Option<LatentToRgb>> {
     let seen = RefCell::new(Vec::new());
     for (prompt, seed) in examples.iter().flat_map(|prompt| (0..SEEDS).map(move |seed| (prompt, seed))) {
-        let Defaults { steps, guidance_scale, width, height } = *defaults;
+        let Defaults { steps, guidance_scale, width, height, .. } = *defaults;
         let own = pipeline.request(prompt);
         let request = Request { seed, num_inference_steps: steps, guidance_scale, width, height, ..own };
         let mut on_step = async |event: StepEvent<'_>| {

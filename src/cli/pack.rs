@@ -80,7 +80,7 @@ impl PackArgs {
     /// The manifest without its files.
     fn described(&self, files: &DirFiles) -> Result<Manifest> {
         let old: Option<Manifest> = files.get_small(MANIFEST)?.map(|bytes| parse(MANIFEST, &bytes)).transpose()?;
-        let Defaults { steps, guidance_scale, width, height } = Pipeline::defaults_of(files)?;
+        let Defaults { steps, guidance_scale, width, height, .. } = Pipeline::defaults_of(files)?;
         let folder = self.out.file_name().map(|name| name.to_string_lossy().into_owned());
         let licence = self.licence.clone().or_else(|| old.as_ref().map(|old| old.licence.clone()));
         let named = self.name.clone().or_else(|| old.as_ref().map(|old| old.name.clone())).or(folder);
@@ -91,6 +91,7 @@ impl PackArgs {
             defaults: Defaults {
                 steps: self.steps.unwrap_or(steps),
                 guidance_scale: self.guidance.unwrap_or(guidance_scale),
+                guidance_scale_range: None,
                 width: self.size.unwrap_or(width),
                 height: self.size.unwrap_or(height),
             },

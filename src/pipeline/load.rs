@@ -314,7 +314,7 @@ pub(super) fn defaults_for(
         Family::LatentConsistency => (4, 8.5),
         Family::StableDiffusionXl { .. } => (50, 5.0),
     };
-    Ok(Defaults { steps, guidance_scale, width: size, height: size })
+    Ok(Defaults { steps, guidance_scale, guidance_scale_range: None, width: size, height: size })
 }
 
 /// All that a model of this family may have beside its weights; not all of them must be there.

@@ -50,6 +50,10 @@ pub struct Defaults {
     pub steps: usize,
     /// Guidance scale.
     pub guidance_scale: f32,
+    /// Least and largest guidance scale of a model that takes the scale as an input, from `model_index.json`: the page
+    /// keeps to it before the model is here.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub guidance_scale_range: Option<[f32; 2]>,
     /// Pixels.
     pub width: usize,
     /// Pixels.

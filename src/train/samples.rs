@@ -77,6 +77,7 @@ impl Samples {
         let defaults = Defaults {
             steps: self.sheet.steps,
             guidance_scale: self.sheet.guidance_scale,
+            guidance_scale_range: None,
             width: self.size,
             height: self.size,
         };

@@ -129,7 +129,7 @@ impl Plan {
     /// Those of [`super::Pipeline::load`], but for the values of the weights; [`Error::Request`] for a size that the model
     /// cannot draw.
     pub fn read(files: &impl Files, options: &PlanOptions) -> Result<Self> {
-        let family = Index::read(files)?.family;
+        let Index { family, guidance_scale_range, .. } = Index::read(files)?;
         let device = Device::flex();
         let unet_config: UNet2DConditionConfig = parse(UNET, &files.read(UNET)?)?;
         unet_config.check(UNET)?;
@@ -166,7 +166,7 @@ impl Plan {
         ];
         let whole = phase("the decoder", |meter| forward::decode(meter, &vae, latents, None));
         let download = download(files, family, &components)?;
-        let defaults = Defaults { width, height, ..defaults };
+        let defaults = Defaults { width, height, guidance_scale_range, ..defaults };
         let tile = tile.map(|side| side * vae.scale());
         Ok(Self::of(defaults, batch, components, activations, (tile, whole.bytes), download))
     }
