@@ -22,6 +22,7 @@ pub use encode::EncodedPrompt;
 pub use guidance::{Guidance, rescale_noise_cfg};
 pub use index::{Family, GUIDANCE_SCALE_RANGE, NEGATIVE_IN_CONTEXT};
 pub use infotext::Restored;
+#[cfg(feature = "native")]
 pub(crate) use load::small_files;
 pub use load::{Components, LoadOptions, vae_bears};
 pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};

@@ -17,4 +17,6 @@ pub struct AttentionSizes {
     pub features: usize,
     /// Whether a token only attends to itself and those before it.
     pub causal: bool,
+    /// Whether a GPU holds no more than a tile of the scores at once.
+    pub tiles: bool,
 }

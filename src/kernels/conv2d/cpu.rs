@@ -5,11 +5,15 @@
 //! time. Here pictures of few places share a tile, so that the product stays large, and nothing is transposed.
 
 use super::super::BLOCK;
-use super::super::lanes::{self, wide};
 use super::super::packed::PackedRows;
 use super::super::parallel::{Share, for_each_share, shares};
 use super::super::product::{Matrix, product};
 use super::Conv2dSizes;
+
+#[cfg(feature = "native")]
+mod backward;
+#[cfg(feature = "native")]
+pub use backward::conv2d_backward;
 
 /// A weight `[channels_out, channels_in, kh, kw]`.
 #[derive(Clone, Copy)]
@@ -38,10 +42,7 @@ pub fn conv2d(x: &[f32], weight: Weight, bias: Option<&[f32]>, sizes: &Conv2dSiz
             multiply(weight, scratch.columns(tile), &mut values[..places], sizes);
             scratch.values = values;
             // SAFETY: each tile has places of its own.
-            #[allow(unsafe_code)]
-            unsafe {
-                scratch.write(&out, bias, tile)
-            };
+            unsafe { scratch.write(&out, bias, tile) };
         }
     });
     y
@@ -64,44 +65,6 @@ fn multiply(weight: Weight, columns: Matrix, values: &mut [f32], sizes: &Conv2dS
         }
         product(Matrix::rows(&floats[..some * window], window), columns, values, false);
     }
-}
-
-/// The gradients of `x`, `weight` and `bias` for the gradient `dy` of the output.
-pub fn conv2d_backward(x: &[f32], weight: &[f32], dy: &[f32], sizes: &Conv2dSizes) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
-    let (mut dx, mut dw, mut db) = (vec![0.0; x.len()], vec![0.0; weight.len()], vec![0.0; sizes.channels_out]);
-    for (i, places) in dy.chunks_exact(sizes.places()).enumerate() {
-        db[i % sizes.channels_out] += wide(
-            #[inline(always)]
-            || lanes::sum(places, |dy| dy),
-        );
-    }
-    let out = Share::new(&mut dx);
-    let parts = for_each_share(shares(sizes.batch), |pictures| {
-        let mut part = vec![0.0; weight.len()];
-        let tiles: Vec<Tile> = tiles(sizes, 0).into_iter().filter_map(|tile| tile.within(&pictures)).collect();
-        let mut scratch = Scratch::new(sizes, &tiles);
-        for tile in &tiles {
-            scratch.read(x, tile);
-            scratch.unfold(tile);
-            scratch.read_output(dy, tile);
-            product(scratch.values(tile), scratch.columns(tile).transposed(), &mut part, true);
-            let mut columns = std::mem::take(&mut scratch.columns);
-            let weight = Matrix::rows(weight, sizes.window()).transposed();
-            product(weight, scratch.values(tile), &mut columns[..sizes.window() * tile.places(sizes)], false);
-            scratch.columns = columns;
-            scratch.fold(tile);
-            // SAFETY: each share has pictures of its own.
-            #[allow(unsafe_code)]
-            unsafe {
-                scratch.add_to(&out, tile)
-            };
-        }
-        part
-    });
-    for part in parts {
-        dw.iter_mut().zip(part).for_each(|(sum, part)| *sum += part);
-    }
-    (dx, dw, db)
 }
 
 /// Whole pictures, or some lines of one picture's output.
@@ -141,13 +104,6 @@ impl Tile {
     fn places(&self, sizes: &Conv2dSizes) -> usize {
         self.pictures * self.lines * sizes.output()[1]
     }
-
-    /// What of it lies in some pictures.
-    fn within(self, pictures: &std::ops::Range<usize>) -> Option<Self> {
-        let first = self.picture.max(pictures.start);
-        let end = (self.picture + self.pictures).min(pictures.end);
-        (first < end).then(|| Self { picture: first, pictures: end - first, ..self })
-    }
 }
 
 /// A tile's numbers on their way.
@@ -183,11 +139,6 @@ impl<'a> Scratch<'a> {
         Matrix::rows(&self.columns[..self.sizes.window() * places], places)
     }
 
-    fn values(&self, tile: &Tile) -> Matrix<'_> {
-        let places = tile.places(self.sizes);
-        Matrix::rows(&self.values[..self.sizes.channels_out * places], places)
-    }
-
     fn padded_width(&self) -> usize {
         self.sizes.size[1] + self.sizes.padding[0] + self.sizes.padding[1]
     }
@@ -215,20 +166,6 @@ impl<'a> Scratch<'a> {
         let width = self.sizes.size[1];
         for (to, from) in self.lines(tile) {
             self.padded[to..to + width].copy_from_slice(&x[from..from + width]);
-        }
-    }
-
-    /// Adds the gradient in `padded` to the input's.
-    ///
-    /// # Safety
-    /// Nobody else may have this tile's pictures.
-    #[allow(unsafe_code)]
-    unsafe fn add_to(&self, dx: &Share<f32>, tile: &Tile) {
-        let width = self.sizes.size[1];
-        for (from, to) in self.lines(tile) {
-            // SAFETY: the caller's.
-            let line = unsafe { dx.slice(to..to + width) };
-            line.iter_mut().zip(&self.padded[from..from + width]).for_each(|(sum, part)| *sum += part);
         }
     }
 
@@ -264,25 +201,6 @@ impl<'a> Scratch<'a> {
         }
     }
 
-    /// The reverse of [`Self::unfold`]: sums over all windows that a number is in.
-    fn fold(&mut self, tile: &Tile) {
-        let (numbers, corners) = (self.numbers(tile), self.corners(tile));
-        let (width, stride) = (self.sizes.output()[1], self.sizes.stride);
-        let (padded, columns) = (&mut self.padded, &self.columns);
-        padded.fill(0.0);
-        match (stride, width) {
-            (1, 4) => fold_lines::<4>(padded, columns, &numbers, &corners),
-            (1, 8) => fold_lines::<8>(padded, columns, &numbers, &corners),
-            (1, 16) => fold_lines::<16>(padded, columns, &numbers, &corners),
-            (1, 32) => fold_lines::<32>(padded, columns, &numbers, &corners),
-            _ => {
-                for (line, to) in columns.chunks_exact(width).zip(pairs(&numbers, &corners)) {
-                    padded[to..].iter_mut().step_by(stride).zip(line).for_each(|(sum, part)| *sum += part);
-                }
-            }
-        }
-    }
-
     /// Where each channel's places of each picture are in `values` and in the output.
     fn runs(&self, tile: &Tile) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
         let (sizes, tile, width) = (*self.sizes, *tile, self.sizes.output()[1]);
@@ -297,7 +215,6 @@ impl<'a> Scratch<'a> {
 
     /// # Safety
     /// Nobody else may have this tile's places.
-    #[allow(unsafe_code)]
     unsafe fn write(&self, y: &Share<f32>, bias: Option<&[f32]>, tile: &Tile) {
         let run = tile.lines * self.sizes.output()[1];
         for (channel, from, to) in self.runs(tile) {
@@ -305,13 +222,6 @@ impl<'a> Scratch<'a> {
             // SAFETY: the caller's.
             let places = unsafe { y.slice(to..to + run) };
             places.iter_mut().zip(&self.values[from..from + run]).for_each(|(to, value)| *to = value + bias);
-        }
-    }
-
-    fn read_output(&mut self, dy: &[f32], tile: &Tile) {
-        let run = tile.lines * self.sizes.output()[1];
-        for (_, to, from) in self.runs(tile) {
-            self.values[to..to + run].copy_from_slice(&dy[from..from + run]);
         }
     }
 }
@@ -327,16 +237,6 @@ fn unfold_lines<const W: usize>(padded: &[f32], columns: &mut [f32], numbers: &[
     for (lines, number) in lines.chunks_exact_mut(corners.len()).zip(numbers) {
         for (line, corner) in lines.iter_mut().zip(corners) {
             *line = *padded[number + corner..].first_chunk::<W>().expect("windows lie within");
-        }
-    }
-}
-
-fn fold_lines<const W: usize>(padded: &mut [f32], columns: &[f32], numbers: &[usize], corners: &[usize]) {
-    let lines = columns.as_chunks::<W>().0;
-    for (lines, number) in lines.chunks_exact(corners.len()).zip(numbers) {
-        for (line, corner) in lines.iter().zip(corners) {
-            let sums = padded[number + corner..].first_chunk_mut::<W>().expect("windows lie within");
-            sums.iter_mut().zip(line).for_each(|(sum, part)| *sum += part);
         }
     }
 }

@@ -55,7 +55,7 @@ impl Kernels for CubeBackend {
     }
 
     fn attend(q: CubeTensor, k: CubeTensor, v: CubeTensor, sizes: AttentionSizes) -> CubeTensor {
-        if !all_f32(&[&q, &k, &v]) {
+        if !sizes.tiles || !all_f32(&[&q, &k, &v]) {
             return stock::attend::<Self>(q, k, v, sizes);
         }
         attention::gpu::attention(q, k, v, &sizes)

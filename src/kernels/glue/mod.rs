@@ -9,8 +9,7 @@ mod stock;
 use burn::backend::ops::ModuleOps;
 use burn::backend::tensor::{FloatTensor, IntTensor};
 use burn::backend::{Backend, Dispatch, Flex, backend_extension};
-use burn::tensor::ops::AttentionModuleOptions;
-use burn::tensor::{Int, Shape, Tensor, module};
+use burn::tensor::{Int, Shape, Tensor};
 use burn_cubecl::CubeBackend;
 
 use super::attention::AttentionSizes;
@@ -108,24 +107,26 @@ pub fn geglu(x: Tensor<3>) -> Tensor<3> {
 /// softmax(q kᵀ / √d) v in `heads` slices of the features: `q` `[batch, tokens, heads · d]`, `k` and `v`
 /// `[batch, tokens', heads · d]`, to the shape of `q`. `causal`: no token attends to a later one.
 pub fn attend(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize, causal: bool) -> Tensor<3> {
-    let ([batch, queries, features], [_, keys, _]) = (q.dims(), k.dims());
-    let sizes = AttentionSizes { batch, queries, keys, heads, features: features / heads, causal };
-    if batch * heads * queries * keys > FEW_SCORES {
-        return attend_in_tiles(q, k, v, heads, causal);
-    }
-    let split = |x: Tensor<3>, tokens| x.reshape([batch, tokens, heads, sizes.features]).swap_dims(1, 2);
-    let options = AttentionModuleOptions { is_causal: causal, ..Default::default() };
-    let (q, k, v) = (split(q, queries), split(k, keys), split(v, keys));
-    module::attention(q, k, v, None, None, options).swap_dims(1, 2).reshape([batch, queries, features])
+    let sizes = attention_sizes(&q, &k, heads, causal);
+    let tiles = sizes.batch * heads * sizes.queries * sizes.keys > FEW_SCORES;
+    attend_with(q, k, v, AttentionSizes { tiles, ..sizes })
 }
 
-/// Scores that are held at once without a thought, 4 MiB of them: burn's own kernels are the faster ones there.
+/// As [`attend`], with no more than a tile of the scores at once however few they are.
+pub fn attend_in_tiles(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize, causal: bool) -> Tensor<3> {
+    let sizes = attention_sizes(&q, &k, heads, causal);
+    attend_with(q, k, v, sizes)
+}
+
+/// Scores that a GPU may hold at once, 4 MiB of them: up to there burn's own kernels are the faster ones.
 const FEW_SCORES: usize = 1 << 20;
 
-/// As [`attend`], always by the kernel that holds no more than a tile of the scores.
-pub fn attend_in_tiles(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize, causal: bool) -> Tensor<3> {
+fn attention_sizes(q: &Tensor<3>, k: &Tensor<3>, heads: usize, causal: bool) -> AttentionSizes {
     let ([batch, queries, features], [_, keys, _]) = (q.dims(), k.dims());
-    let sizes = AttentionSizes { batch, queries, keys, heads, features: features / heads, causal };
+    AttentionSizes { batch, queries, keys, heads, features: features / heads, causal, tiles: true }
+}
+
+fn attend_with(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, sizes: AttentionSizes) -> Tensor<3> {
     Tensor::from_dispatch(Dispatch::attend(q.into_dispatch(), k.into_dispatch(), v.into_dispatch(), sizes))
 }
 
@@ -172,6 +173,7 @@ pub trait Kernels: Backend {
         Self::conv2d(x, weight, Some(bias), stock::options(&sizes))
     }
 
+    #[cfg(feature = "native")]
     /// Gradients of its `x`, `weight` and `bias`.
     #[fusion(default)]
     fn convolve_backward(
@@ -207,6 +209,7 @@ pub trait Kernels: Backend {
         stock::normalise::<Self>(x, weight, bias, sizes)
     }
 
+    #[cfg(feature = "native")]
     /// Gradients of its `x`, `weight` and `bias`.
     #[fusion(default)]
     fn normalise_backward(
@@ -225,6 +228,7 @@ pub trait Kernels: Backend {
         stock::geglu::<Self>(x)
     }
 
+    #[cfg(feature = "native")]
     /// The gradient of its `x`.
     #[fusion(default)]
     fn geglu_backward(x: FloatTensor<Self>, dy: FloatTensor<Self>) -> FloatTensor<Self> {

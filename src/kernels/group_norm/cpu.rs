@@ -36,6 +36,7 @@ pub fn group_norm(x: &[f32], weight: &[f32], bias: &[f32], sizes: &GroupNormSize
     y
 }
 
+#[cfg(feature = "native")]
 /// The gradients of `x`, `weight` and `bias` for the gradient `dy` of the output.
 pub fn group_norm_backward(
     x: &[f32],
@@ -69,6 +70,7 @@ pub fn group_norm_backward(
     [dx, dw, db]
 }
 
+#[cfg(feature = "native")]
 /// dx = rate · (g - mean(g) - n · mean(g · n)), with n the normalised numbers and g their gradient.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
@@ -122,6 +124,7 @@ fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
+#[cfg(feature = "native")]
 /// The derivative of [`silu`].
 #[inline(always)]
 fn silu_slope(x: f32) -> f32 {
