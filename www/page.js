@@ -303,6 +303,7 @@ function begin(image) {
  *   the function that it is given, tells the count so far, and resolves to false when it was stopped
  */
 function several({ count, job, line, again, done = () => {} }) {
+  live.forget();
   jobs.begin(async (signal) => {
     await load(signal);
     if (signal.aborted) return stopped(signal, "Stopped.");

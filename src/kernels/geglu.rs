@@ -1,6 +1,6 @@
 //! The gated activation of the UNet's feed-forward layers (GEGLU; Shazeer, 2020) on the processor, in one pass.
 
-use super::lanes::{exp, wide};
+use super::lanes::wide;
 use super::parallel::{Share, for_each_share, shares};
 
 /// `x` `[rows, 2 · hidden]` to value · gelu(gate) `[rows, hidden]`; values come first in a row, gates after them.
@@ -67,7 +67,7 @@ fn normal_cdf(x: f32) -> f32 {
 #[inline(always)]
 fn normal_density(x: f32) -> f32 {
     const AT_ZERO: f32 = 0.398_942_3;
-    AT_ZERO * exp(-0.5 * x * x)
+    AT_ZERO * super::lanes::exp(-0.5 * x * x)
 }
 
 /// An odd rational function with the error function's values on [-4, 4], where an f32's reaches 1 (the coefficients of
