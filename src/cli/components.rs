@@ -11,7 +11,6 @@ use crate::kernels::BlockFormat;
 use crate::models::{
     AutoencoderKl, AutoencoderTiny, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, parse,
 };
-use crate::pipeline::vae_bears;
 use crate::weights::{self, Checkpoint, DirFiles, Files, Quantization, QuantizedTensor, Rewrite, Written};
 
 /// A part of a model that has weights.
@@ -47,11 +46,6 @@ pub fn named(all: &[Component], argument: &str, name: &str) -> Result<Component>
 }
 
 impl Component {
-    /// Whether it is quantized unless told otherwise.
-    pub fn bears(&self, format: BlockFormat) -> bool {
-        !self.class.starts_with("Autoencoder") || vae_bears(format)
-    }
-
     /// The path of its configuration in the model.
     pub fn config(&self) -> String {
         format!("{}/config.json", self.folder)
@@ -73,11 +67,13 @@ impl Component {
         let rewrite = self.rewrite(&config, &checkpoint, format)?;
         let folder = out.join(&self.folder);
         let written = rewrite.write(&folder, self.weights, limit)?;
-        let Some(format) = format else {
+        if format.is_none() {
             weights::write(&out.join(&config_path), &config)?;
             return Ok(written);
-        };
-        ensure!(!written.tensors.is_empty(), "{}: no layer to quantize", checkpoint.file());
+        }
+        let formats = written.tensors.iter().map(|tensor| tensor.format);
+        let smallest = formats.min_by_key(|format| format.bits());
+        let format = smallest.with_context(|| format!("{}: no layer to quantize", checkpoint.file()))?;
         let mut config: Map<String, Value> = parse(&config_path, &config)?;
         config.insert(Quantization::KEY.to_string(), serde_json::to_value(Quantization::new(format))?);
         let text = serde_json::to_string_pretty(&config)? + "\n";

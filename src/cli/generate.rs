@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::device::DeviceName;
+use super::memory::Memory;
 use super::progress::Progress;
 use crate::kernels::BlockFormat;
 use crate::picture::Picture;
-use crate::pipeline::{LoadOptions, Pipeline, Request, StepEvent};
+use crate::pipeline::{LoadOptions, Pipeline, PlanOptions, Request, StepEvent};
 use crate::schedulers;
 use crate::text::PromptSyntax;
 use crate::weights::{DirFiles, Lora};
@@ -80,6 +81,9 @@ pub struct Generate {
     /// Keeps the text encoders in main memory, so that the graphics card has none of them
     #[arg(long)]
     text_on_cpu: bool,
+    /// Says how much memory the graphics card held, beside what `fourstep plan` foretells
+    #[arg(long, conflicts_with_all = ["text_on_cpu", "vae_tile"])]
+    memory: bool,
     /// Leaves the settings out of the picture
     #[arg(long)]
     no_settings: bool,
@@ -93,7 +97,9 @@ pub fn run(args: &Generate) -> Result<()> {
     let loras = adapters.iter().map(|(file, bytes, weight)| Lora::parse(file, bytes, *weight));
     let loras = loras.collect::<crate::Result<Vec<_>>>().context("--lora")?;
     let options = LoadOptions { loras: &loras, quantize: args.quantize, text_encoders_on_cpu: args.text_on_cpu };
-    let mut pipeline = Pipeline::load_with(&DirFiles::new(&args.model), &options, &device)?;
+    let files = DirFiles::new(&args.model);
+    let mut pipeline = Pipeline::load_with(&files, &options, &device)?;
+    let mut memory = args.memory.then(|| Memory::of(&device)).transpose()?;
     if args.vae_tile.is_some() {
         pipeline.enable_vae_tiling(args.vae_tile);
     }
@@ -102,11 +108,17 @@ pub fn run(args: &Generate) -> Result<()> {
     let mut progress = Progress::new();
     let mut on_step = async |event: StepEvent<'_>| {
         progress.say("steps", event.index + 1, event.steps);
+        memory.iter_mut().for_each(Memory::read);
         ControlFlow::Continue(())
     };
     let drawn = pollster::block_on(pipeline.generate(&request, &mut on_step));
     progress.end();
     let (images, warnings) = drawn?;
+    if let Some(memory) = &mut memory {
+        memory.read();
+        let size = Some((request.width, request.height));
+        memory.print(&files, &PlanOptions { size, quantize: args.quantize, buffer: None })?;
+    }
     for warning in warnings {
         eprintln!("note: {warning}");
     }

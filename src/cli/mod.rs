@@ -11,6 +11,7 @@ mod eval_steps;
 mod full_width;
 mod generate;
 mod manifest;
+mod memory;
 mod pack;
 mod plan;
 mod progress;

@@ -68,8 +68,7 @@ fn make(args: &PackArgs, files: &DirFiles, described: Manifest) -> Result<()> {
     let limit = (args.shard * f64::from(1 << 20)) as u64;
     copy_small(args, files)?;
     for component in components(files)? {
-        let format = args.bits.filter(|format| component.bears(*format));
-        let written = component.write(files, &args.out, format, limit)?;
+        let written = component.write(files, &args.out, args.bits, limit)?;
         println!("{:<14} {} file(s)", component.folder, written.files.len());
     }
     manifest::write(&args.out, &manifest::described(&args.out, described)?)?;

@@ -287,14 +287,7 @@ fn load_weights<M: burn::module::Module>(
 
 fn load_vae(files: &impl Files, options: &LoadOptions, device: &Device) -> Result<Vae> {
     let checkpoint = Checkpoint::open(files, &format!("vae/{WEIGHTS}"))?;
-    let format = options.quantize.filter(|format| vae_bears(*format));
-    Vae::load(VAE, &files.read(VAE)?, checkpoint.quantizing(format), device)
-}
-
-/// Whether the autoencoder is quantized unless asked for by name. Four bits in it, the smallest part, cost the pictures
-/// more than in all the others together (`docs/quantization.md`).
-pub fn vae_bears(format: BlockFormat) -> bool {
-    format == BlockFormat::Q8_0
+    Vae::load(VAE, &files.read(VAE)?, checkpoint.quantizing(options.quantize), device)
 }
 
 /// The manifest's, or those of diffusers' pipeline where there is no manifest; `scale` is the autoencoder's.

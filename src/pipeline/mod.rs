@@ -24,7 +24,7 @@ pub use index::{Family, GUIDANCE_SCALE_RANGE, NEGATIVE_IN_CONTEXT};
 pub use infotext::Restored;
 #[cfg(feature = "native")]
 pub(crate) use load::small_files;
-pub use load::{Components, LoadOptions, vae_bears};
+pub use load::{Components, LoadOptions};
 pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};
 pub use plan::{Buffer, ComponentPlan, Needs, Phase, Plan, PlanOptions, WEBGPU_BUFFER};
 pub use preview::LatentToRgb;

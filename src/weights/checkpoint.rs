@@ -9,6 +9,7 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 
 use super::header::{Header, Stored};
+use super::quantized::format_of;
 use super::{Files, Quantization, Wanted, rename, shards};
 use crate::kernels::BlockFormat;
 use crate::{Error, Result};
@@ -167,7 +168,9 @@ impl<'a> Checkpoint<'a> {
         match self.dtype(&wanted.name).filter(|_| wanted.layer)? {
             Dtype::I8 => Some(BlockFormat::Q8_0),
             Dtype::U8 => Some(BlockFormat::Q4_0),
-            _ => self.quantize.filter(|_| self.comes_in_blocks(&wanted.name)),
+            _ => {
+                self.quantize.filter(|_| self.comes_in_blocks(&wanted.name)).map(|asked| format_of(&wanted.name, asked))
+            }
         }
     }
 

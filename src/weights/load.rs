@@ -141,8 +141,7 @@ impl Loader<'_> {
         self.checkpoint.check_shape(name, shape)?;
         let weight = Tensor::<D>::from_data(self.checkpoint.f32(name)?, &Device::flex());
         let values: Vec<f32> = self.updates.apply(name, weight)?.into_data().iter::<f32>().collect();
-        let format = self.checkpoint.quantize.expect("asked for where floats are quantized");
-        self.checkpoint.to_blocks(name, shape, &values, format)
+        self.checkpoint.to_blocks(name, shape, &values)
     }
 }
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use burn::module::Module;
 use safetensors::Dtype;
 
-use super::quantized::{SCALE, is_edge};
+use super::quantized::{SCALE, format_of, is_edge};
 use super::write::{Planned, write_sharded, write_to};
 use super::{Checkpoint, Wanted, wanted};
 use crate::Result;
@@ -28,6 +28,8 @@ pub struct QuantizedFile {
 pub struct QuantizedTensor {
     /// The checkpoint key.
     pub name: String,
+    /// Its blocks.
+    pub format: BlockFormat,
     /// Sum of the squares of its numbers.
     pub square: f64,
     /// Sum of the squares of their changes.
@@ -59,6 +61,7 @@ pub struct Rewrite<'c, 'a> {
     checkpoint: &'c Checkpoint<'a>,
     /// The weights that are put into blocks, with their shapes.
     layers: BTreeMap<String, Vec<usize>>,
+    /// What is asked for; [`format_of`] a weight may be another.
     format: BlockFormat,
     changes: RefCell<Vec<QuantizedTensor>>,
     /// Of the weight whose codes were asked for last.
@@ -109,8 +112,9 @@ impl<'c, 'a> Rewrite<'c, 'a> {
                 continue;
             };
             let blocks = vec![shape[0], shape[1..].iter().product::<usize>().div_ceil(BLOCK)];
-            let dtype = if self.format == BlockFormat::Q8_0 { Dtype::I8 } else { Dtype::U8 };
-            let codes = [blocks.as_slice(), &[self.format.code_bytes()]].concat();
+            let format = format_of(&name, self.format);
+            let dtype = if format == BlockFormat::Q8_0 { Dtype::I8 } else { Dtype::U8 };
+            let codes = [blocks.as_slice(), &[format.code_bytes()]].concat();
             let scale = format!("{name}{SCALE}");
             tensors.push(Planned { name, dtype, shape: codes });
             tensors.push(Planned { name: scale, dtype: Dtype::F16, shape: blocks });
@@ -158,11 +162,12 @@ impl<'c, 'a> Rewrite<'c, 'a> {
     fn quantize_one(&self, name: &str, shape: &[usize]) -> Result<(Blocks, QuantizedTensor)> {
         let values: Vec<f32> = self.checkpoint.f32(name)?.iter::<f32>().collect();
         let bad = |error: crate::kernels::BlockError| self.checkpoint.bad(name, &error.to_string());
-        let blocks = Blocks::quantize(self.format, shape, &values).map_err(bad)?;
+        let blocks = Blocks::quantize(format_of(name, self.format), shape, &values).map_err(bad)?;
         let square = |x: f64| x * x;
         let changes = values.iter().zip(blocks.dequantize()).map(|(a, b)| square(f64::from(*a) - f64::from(b)));
         let change = QuantizedTensor {
             name: name.to_string(),
+            format: blocks.format(),
             square: values.iter().map(|x| square(f64::from(*x))).sum(),
             square_error: changes.sum(),
         };

@@ -6,6 +6,8 @@
 //! | `X.weight` | I8 `[out, blocks, 32]` | U8 `[out, blocks, 16]` |
 //! | `X.weight.scale` | F16 `[out, blocks]` | F16 `[out, blocks]` |
 //!
+//! A model in 4 bits has its more delicate weights in 8, each as its dtype says.
+//!
 //! The third dimension is there so that a reader of floats finds a shape that it did not ask for, and stops.
 
 use half::f16;
@@ -103,9 +105,9 @@ impl Checkpoint<'_> {
     /// [`Error::MissingTensor`] for the weight or its scales; [`Error::MisshapenTensor`]; [`Error::BadFile`] for blocks
     /// that the configuration does not announce, for scales that are not finite, and for floats that cannot be put into blocks.
     pub(super) fn blocks(&self, name: &str, shape: &[usize]) -> Result<Blocks> {
-        if let Some(format) = self.quantize.filter(|_| !self.is_quantized(name)) {
+        if self.quantize.is_some() && !self.is_quantized(name) {
             self.check_shape(name, shape)?;
-            return self.to_blocks(name, shape, &self.f32(name)?.iter::<f32>().collect::<Vec<_>>(), format);
+            return self.to_blocks(name, shape, &self.f32(name)?.iter::<f32>().collect::<Vec<_>>());
         }
         let (format, scale) = self.check_blocks(name, shape)?;
         let numbers = self.bytes(&scale)?.chunks_exact(2).map(|b| f16::from_le_bytes([b[0], b[1]])).collect();
@@ -131,8 +133,9 @@ impl Checkpoint<'_> {
         Ok((format, scale))
     }
 
-    /// Floats in the order of `shape` as the blocks of the weight of that name.
-    pub(super) fn to_blocks(&self, name: &str, shape: &[usize], values: &[f32], format: BlockFormat) -> Result<Blocks> {
+    /// Floats in the order of `shape` as the blocks of the weight of that name, where weights are quantized as they are read.
+    pub(super) fn to_blocks(&self, name: &str, shape: &[usize], values: &[f32]) -> Result<Blocks> {
+        let format = format_of(name, self.quantize.expect("asked for where floats are quantized"));
         Blocks::quantize(format, shape, values).map_err(|error| self.bad(name, &error.to_string()))
     }
 
@@ -151,13 +154,15 @@ impl Checkpoint<'_> {
 
     fn check_announced(&self, name: &str, format: BlockFormat) -> Result<()> {
         let bits = format.bits();
-        if let Some(other) = self.quantize.filter(|other| *other != format) {
+        if let Some(other) = self.quantize.filter(|other| format != *other && format != format_of(name, *other)) {
             let reason =
                 format!("in {bits} bits already; for {} bits, take the float weights it was made from", other.bits());
             return Err(self.bad(name, &reason));
         }
         match &self.quantization {
-            Some(quantization) if quantization.format() == format => Ok(()),
+            Some(quantization) if [quantization.format(), format_of(name, quantization.format())].contains(&format) => {
+                Ok(())
+            }
             Some(quantization) => {
                 let announced = quantization.bits;
                 let reason = format!("stored in {bits} bits, but the component's config.json says {announced}");
@@ -188,6 +193,14 @@ pub(super) fn is_edge<'k>(name: &str, all: impl Iterator<Item = &'k str>) -> boo
             place == 0 || places.map(|(_, place)| place).max() == Some(place)
         }),
     }
+}
+
+/// The blocks of a weight in a model whose weights are asked for in `asked`. Four bits are for the attention and feed-forward
+/// layers inside the UNet's transformers, where larger models have most of their numbers. What everything passes through
+/// keeps 8: convolutions, the transformers' projections, time embeddings, text encoders and autoencoders, which cost the
+/// pictures three quarters of the error with 4 (`docs/quantization.md`).
+pub(super) fn format_of(name: &str, asked: BlockFormat) -> BlockFormat {
+    if name.contains(".transformer_blocks.") { asked } else { BlockFormat::Q8_0 }
 }
 
 /// Side and number of a convolution that is itself an entry of AutoencoderTiny's list.
@@ -234,13 +247,22 @@ mod tests {
         }
     }
 
+    /// As a UNet has them: layers inside its transformers, and others.
     #[derive(Module, Debug)]
     struct Net {
         conv_in: Conv2d,
-        linear: Linear,
+        attention: Transformer,
         conv: Conv2d,
         norm: LayerNorm,
     }
+
+    #[derive(Module, Debug)]
+    struct Transformer {
+        transformer_blocks: Vec<Linear>,
+    }
+
+    const LINEAR: &str = "attention.transformer_blocks.0.weight";
+    const LINEAR_SCALE: &str = "attention.transformer_blocks.0.weight.scale";
 
     impl Net {
         fn new() -> Self {
@@ -249,7 +271,8 @@ mod tests {
 
         fn on(device: &Device) -> Self {
             let (conv_in, linear) = (Conv2d::new(3, 5, 3, device), Linear::new(40, 6, device));
-            Self { conv_in, linear, conv: Conv2d::new(5, 7, 3, device), norm: LayerNorm::new(6, 1e-5, device) }
+            let attention = Transformer { transformer_blocks: vec![linear] };
+            Self { conv_in, attention, conv: Conv2d::new(5, 7, 3, device), norm: LayerNorm::new(6, 1e-5, device) }
         }
     }
 
@@ -282,20 +305,21 @@ mod tests {
 
     #[test]
     fn layers_are_put_into_blocks_and_everything_else_stays() {
+        // Four bits are for a transformer's layers.
         for (format, dtype, bytes) in [(BlockFormat::Q8_0, Dtype::I8, 32), (BlockFormat::Q4_0, Dtype::U8, 16)] {
             let file = quantized(format);
             let tensors = safetensors::SafeTensors::deserialize(&file).unwrap();
             let mut names: Vec<&str> = tensors.names();
             names.sort_unstable();
             let expected = [
+                "attention.transformer_blocks.0.bias",
+                LINEAR,
+                LINEAR_SCALE,
                 "conv.bias",
                 "conv.weight",
                 "conv.weight.scale",
                 "conv_in.bias",
                 "conv_in.weight",
-                "linear.bias",
-                "linear.weight",
-                "linear.weight.scale",
                 "norm.bias",
                 "norm.weight",
             ];
@@ -303,8 +327,8 @@ mod tests {
             let of =
                 |name: &str| (tensors.tensor(name).unwrap().dtype(), tensors.tensor(name).unwrap().shape().to_vec());
             assert_eq!(of("conv_in.weight"), (Dtype::F16, vec![5, 3, 3, 3]));
-            assert_eq!(of("linear.weight"), (dtype, vec![6, 2, bytes]));
-            assert_eq!(of("conv.weight"), (dtype, vec![7, 2, bytes]));
+            assert_eq!(of(LINEAR), (dtype, vec![6, 2, bytes]));
+            assert_eq!(of("conv.weight"), (Dtype::I8, vec![7, 2, 32]));
             assert_eq!(of("conv.weight.scale"), (Dtype::F16, vec![7, 2]));
         }
     }
@@ -318,12 +342,20 @@ mod tests {
             let net = read(&quantized(format), Some(Quantization::new(format))).unwrap();
             assert_eq!(values(net.conv_in.weight.val()), values(float.conv_in.weight.val()));
             assert!(net.conv_in.packed.weight(&net.conv_in.weight.lazy_shape()).is_none());
-            let expected = Blocks::quantize(format, &[7, 5, 3, 3], &values(float.conv.weight.val())).unwrap();
-            let packed = net.conv.packed.weight(&net.conv.weight.lazy_shape()).unwrap();
-            assert_eq!(packed.packing, Packing { format, rows: 7, columns: 45 });
+            let linear = (&net.attention.transformer_blocks[0], &float.attention.transformer_blocks[0]);
+            let expected = Blocks::quantize(
+                format,
+                &[6, 40],
+                &linear.1.weight.val().into_data().iter::<f32>().collect::<Vec<_>>(),
+            )
+            .unwrap();
+            let packed = linear.0.packed.weight(&linear.0.weight.lazy_shape()).unwrap();
+            assert_eq!(packed.packing, Packing { format, rows: 6, columns: 40 });
             assert_eq!(words(packed.codes), kernels::code_words(&expected));
             assert_eq!(words(packed.scales), kernels::scale_words(&expected));
-            assert!(!net.conv.weight.is_initialized() && !net.linear.weight.is_initialized());
+            let packed = net.conv.packed.weight(&net.conv.weight.lazy_shape()).unwrap();
+            assert_eq!(packed.packing, Packing { format: BlockFormat::Q8_0, rows: 7, columns: 45 });
+            assert!(!net.conv.weight.is_initialized() && !linear.0.weight.is_initialized());
         }
     }
 
@@ -353,7 +385,8 @@ mod tests {
                 let net = read(device);
                 let x = Tensor::<4>::from_data(TensorData::new(picture.clone(), [2, 5, 9, 7]), device);
                 let y = Tensor::<2>::from_data(TensorData::new(tokens.clone(), [3, 40]), device);
-                let outputs = [net.conv.forward(x).into_data(), net.linear.forward(y).into_data()];
+                let outputs =
+                    [net.conv.forward(x).into_data(), net.attention.transformer_blocks[0].forward(y).into_data()];
                 outputs.map(|data| data.iter::<f32>().collect::<Vec<_>>())
             };
             for (packed, widened) in run(&cpu).iter().flatten().zip(run(&gradients).iter().flatten()) {
@@ -369,12 +402,12 @@ mod tests {
             tensors.get_mut(name).unwrap().2[..2].copy_from_slice(&bytes);
         }
         let breaks: [(&[&str], Break); 8] = [
-            (&["linear.weight.scale", "missing"], |t| drop(t.remove("linear.weight.scale"))),
-            (&["linear.weight", "missing"], |t| drop(t.remove("linear.weight"))),
+            (&[LINEAR_SCALE, "missing"], |t| drop(t.remove(LINEAR_SCALE))),
+            (&[LINEAR, "missing"], |t| drop(t.remove(LINEAR))),
             (&["conv.weight", "NaN"], |t| put(t, "conv.weight.scale", [0xff, 0x7f])),
             (&["conv.weight", "scale inf"], |t| put(t, "conv.weight.scale", [0x00, 0x7c])),
             (&["conv.weight", "scale -"], |t| put(t, "conv.weight.scale", [0x00, 0xbc])),
-            (&["linear.weight", "[6, 2, 32]", "[6, 64]"], |t| t.get_mut("linear.weight").unwrap().1 = vec![6, 64]),
+            (&[LINEAR, "[6, 2, 32]", "[6, 64]"], |t| t.get_mut(LINEAR).unwrap().1 = vec![6, 64]),
             (&["conv.weight.scale", "F32"], |t| {
                 *t.get_mut("conv.weight.scale").unwrap() = (Dtype::F32, vec![7, 2], vec![0; 56]);
             }),

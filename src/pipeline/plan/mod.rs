@@ -12,7 +12,7 @@ use serde_json::Value;
 
 use super::index::{Family, Index};
 use super::load::{TextFiles, UNET, VAE, WEIGHTS, defaults_for};
-use super::{Defaults, MANIFEST, Manifest, vae_bears};
+use super::{Defaults, MANIFEST, Manifest};
 use crate::kernels::{BLOCK, BlockFormat};
 use crate::models::{
     AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig, ClipTextModel, UNet2DConditionConfig,
@@ -147,11 +147,10 @@ impl Plan {
         }
         let unet = UNet2DConditionModel::new(&unet_config, UNET, &device)?;
         components.push(read.component(&unet, Part::Unet.folder(), &format!("unet/{WEIGHTS}"))?);
-        let of_vae = Reader { quantize: options.quantize.filter(|format| vae_bears(*format)), ..read };
         let path = format!("vae/{WEIGHTS}");
         components.push(match &vae {
-            Vae::Kl(module, _) => of_vae.component(module, "vae", &path)?,
-            Vae::Tiny(module, _) => of_vae.component(module, "vae", &path)?,
+            Vae::Kl(module, _) => read.component(module, "vae", &path)?,
+            Vae::Tiny(module, _) => read.component(module, "vae", &path)?,
         });
         let batch = if is_guided(&defaults, &unet_config) { 2 } else { 1 };
         let latents = [height / vae.scale(), width / vae.scale()];
