@@ -110,6 +110,8 @@ impl Pipeline {
         if negative_prompt_in_context {
             check_two_stretches(&unet_config, &texts[0].config, &texts[0].tokenizer)?;
         }
+        // What an earlier model left, which the device would keep for weights of the same sizes.
+        device.memory_cleanup();
         let home = if options.text_encoders_on_cpu { Device::flex() } else { device.clone() };
         let text = texts.into_iter().map(|text| text.encoder(files, options, &home)).collect::<Result<Vec<_>>>()?;
         let unet = UNet2DConditionModel::new(&unet_config, UNET, device)?;

@@ -130,7 +130,8 @@ impl Loader<'_> {
         if !data.as_slice::<f32>().expect("widened to f32").iter().all(|value| value.is_finite()) {
             return Err(Error::BadFile { file, reason: format!("tensor {name} holds values that are not finite") });
         }
-        let tensor = self.updates.apply(&name, Tensor::from_data(data, &param.lazy_device()))?;
+        let device = param.lazy_device();
+        let tensor = self.updates.apply(&name, kept(&device, data, |data| Tensor::from_data(data, &device)))?;
         self.used.insert(name);
         Ok(Some(tensor))
     }
@@ -181,9 +182,22 @@ impl ModuleMapper for Loader<'_> {
             self.blocks = None;
             words
         };
-        let (id, count) = (param.id, words.len());
-        let tensor = Tensor::from_data(TensorData::new(words, [count; D]), (&param.lazy_device(), DType::I32));
+        let (id, device, count) = (param.id, param.lazy_device(), words.len());
+        let data = TensorData::new(words, [count; D]);
+        let tensor = kept(&device, data, |data| Tensor::from_data(data, (&device, DType::I32)));
         param.transform_for_load(tensor, id)
+    }
+}
+
+/// Bytes from which a weight has memory of its own.
+const OWN_MEMORY: usize = 64 << 10;
+
+/// What stays on the device has just as much memory as it takes; the device's pools, whose pages are larger, are for what
+/// comes and goes. (Small tensors share a page well.)
+fn kept<T: Send>(device: &Device, data: TensorData, make: impl Fn(TensorData) -> T + Send) -> T {
+    match data.as_bytes().len() < OWN_MEMORY {
+        true => make(data),
+        false => device.memory_persistent_allocations(data, make),
     }
 }
 
