@@ -9,6 +9,8 @@ export class ModelFileError extends Error {
   name = "ModelFileError";
   /** Whether no server answered at all. */
   unreachable = false;
+  /** Whether the server has another file under this name, so that nothing of it is worth keeping. */
+  altered = false;
 }
 
 /**
@@ -32,17 +34,11 @@ export async function download(job) {
 
 /** The response to a plain GET. @throws {ModelFileError} when there is none, or it is not a success */
 export async function get(url, name, options = {}) {
-  const response = await request(url, name, options);
-  if (!response.ok) throw missing(name, response);
-  return response;
+  return sent(name, await request(url, name, options));
 }
 
 async function downloadOnce({ url, name, bytes, signal, onBytes }, from) {
-  const response = await requestFrom(url, name, signal, from);
-  if (!response.ok) throw missing(name, response);
-  // Some hosts answer with their start page for a file that they do not have.
-  if (/^text\/html/i.test(response.headers.get("Content-Type") ?? "") && !name.endsWith(".html"))
-    throw new ModelFileError(`The file “${name}” is missing on the server: it sent a web page instead.`);
+  const response = sent(name, await requestFrom(url, name, signal, from));
   let filled = response.status === 206 ? from : 0;
   if (filled !== from) await onBytes(filled);
   const reader = response.body.getReader();
@@ -57,9 +53,7 @@ async function downloadOnce({ url, name, bytes, signal, onBytes }, from) {
     if (part.done) break;
     if (filled + part.value.length > bytes.length) {
       await reader.cancel();
-      throw new ModelFileError(
-        `The model file “${name}” is altered: it is longer than the ${bytes.length} bytes in the manifest.`,
-      );
+      throw longer(name, bytes.length);
     }
     bytes.set(part.value, filled);
     filled += part.value.length;
@@ -87,13 +81,37 @@ async function request(url, name, options) {
     return await fetch(url, options);
   } catch (error) {
     if (options.signal?.aborted) throw error;
-    const unreachable = new ModelFileError(`The file “${name}” could not be fetched. Is the connection working?`);
+    const reason = (await redirected(url, options.signal))
+      ? "the server sends us on to an address that this page may not read."
+      : "is the connection working?";
+    const unreachable = new ModelFileError(`The file “${name}” could not be fetched: ${reason}`);
     throw Object.assign(unreachable, { unreachable: true });
   }
 }
 
-function missing(name, response) {
-  return new ModelFileError(`The file “${name}” is missing on the server (HTTP ${response.status}).`);
+/** Whether a request failed because the server sent it on, to a host that does not let other pages read. */
+async function redirected(url, signal) {
+  try {
+    return (await fetch(url, { method: "HEAD", redirect: "manual", cache: "no-store", signal })).type === "opaqueredirect";
+  } catch {
+    return false;
+  }
+}
+
+/** The response, if it brings the file. */
+function sent(name, response) {
+  const { ok, status, headers } = response;
+  if (status === 404 || status === 410) throw new ModelFileError(`The file “${name}” is missing on the server (HTTP ${status}).`);
+  if (!ok) throw new ModelFileError(`The server does not send the file “${name}” (HTTP ${status}). It may do so later.`);
+  // Some hosts answer with their start page for a file that they do not have.
+  if (/^text\/html/i.test(headers.get("Content-Type") ?? "") && !name.endsWith(".html"))
+    throw new ModelFileError(`The file “${name}” is missing on the server: it sent a web page instead.`);
+  return response;
+}
+
+function longer(name, length) {
+  const error = new ModelFileError(`The model file “${name}” is altered: it is longer than the ${length} bytes in the manifest.`);
+  return Object.assign(error, { altered: true });
 }
 
 function broken({ name, bytes }, filled) {

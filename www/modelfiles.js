@@ -207,7 +207,12 @@ async function fetchRest(job, file, bytes, from) {
     }
   };
   const url = new URL(file.path, job.model.base);
-  await download({ url, name: file.path, bytes, from, signal: job.signal, onBytes });
+  try {
+    await download({ url, name: file.path, bytes, from, signal: job.signal, onBytes });
+  } catch (error) {
+    if (error.altered) await job.cache?.forget(file).catch(() => {});
+    throw error;
+  }
 }
 
 async function matches(bytes, file) {
