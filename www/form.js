@@ -77,7 +77,7 @@ export class Form {
     for (const name of Object.keys(this.#own)) this.#touched.delete(name);
     for (const name of ["steps", "guidance"]) this.#say(name, "");
     this.#own.sampler = "";
-    this.#fields.sampler.replaceChildren(new Option("the model’s own", ""));
+    this.#fields.sampler.replaceChildren(new Option("Default", ""));
   }
 
   /** The model's own settings, which an address leaves out. */

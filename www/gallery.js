@@ -7,17 +7,20 @@ export class Gallery {
   #parts;
   #onOpen;
   #onDownload;
+  #onDownloadAll;
 
   /**
    * @param {import("./history.js").History} history
-   * @param {{section: HTMLElement, list: HTMLElement, note: HTMLElement, clear: HTMLButtonElement}} parts
-   * @param {{onOpen: (kept: object) => void, onDownload: (kept: object) => void}} acts
+   * @param {{section: HTMLElement, list: HTMLElement, note: HTMLElement, save: HTMLButtonElement, clear: HTMLButtonElement}} parts
+   * @param {{onOpen: (kept: object) => void, onDownload: (kept: object) => void, onDownloadAll: (all: object[]) => void}} acts
    */
-  constructor(history, parts, { onOpen, onDownload }) {
+  constructor(history, parts, { onOpen, onDownload, onDownloadAll }) {
     this.#history = history;
     this.#parts = parts;
     this.#onOpen = onOpen;
     this.#onDownload = onDownload;
+    this.#onDownloadAll = onDownloadAll;
+    parts.save.addEventListener("click", () => this.#save());
     parts.clear.addEventListener("click", () => this.#clear());
   }
 
@@ -77,6 +80,14 @@ export class Gallery {
     (next?.querySelector(".open") ?? this.#parts.clear).focus();
   }
 
+  async #save() {
+    try {
+      this.#onDownloadAll(await this.#history.all());
+    } catch {
+      this.#denied();
+    }
+  }
+
   async #clear() {
     const count = this.#parts.list.children.length;
     if (!confirm(`Delete ${count === 1 ? "this picture" : `all ${count} pictures`}? This cannot be undone.`)) return;
@@ -96,9 +107,9 @@ export class Gallery {
   }
 
   #denied() {
-    const { section, note, clear, list } = this.#parts;
+    const { section, note, save, clear, list } = this.#parts;
     section.hidden = false;
-    clear.hidden = list.children.length === 0;
+    save.hidden = clear.hidden = list.children.length === 0;
     note.textContent = "This browser keeps no pictures for this page, or has no room: download what you want to keep.";
   }
 }

@@ -102,7 +102,8 @@ export class Models {
     forget.setAttribute("aria-label", `Remove ${name} from this browser`);
     const size = sizeText(defaults.width, defaults.height);
     const where = cached ? "kept in this browser" : `${megabytes(bytes)} MB to fetch, once`;
-    words.textContent = `${name}: ${defaults.steps} step${defaults.steps === 1 ? "" : "s"}, ${size} px, ${where}.`;
+    const whose = models.length < 2 ? `${name}: ` : "";
+    words.textContent = `${whose}${defaults.steps} step${defaults.steps === 1 ? "" : "s"}, ${size} px, ${where}.`;
   }
 
   async #forget() {

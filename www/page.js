@@ -2,6 +2,7 @@
 
 import { DeviceChoice } from "./devicechoice.js";
 import { Engine } from "./engine.js";
+import { Examples } from "./examples.js";
 import { canShare } from "./files.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
@@ -16,7 +17,7 @@ import { More } from "./more.js";
 import { Numbers } from "./numbers.js";
 import { Picture, imageOf } from "./picture.js";
 import { PromptHelp } from "./prompthelp.js";
-import { requestOf, settingsOf, settingsOfFile } from "./settings.js";
+import { completed, requestOf, settingsOf, settingsOfFile, startOf } from "./settings.js";
 import { Shown } from "./shown.js";
 import { Start } from "./start.js";
 import { Status, duration, megabytes } from "./status.js";
@@ -81,8 +82,12 @@ const help = new PromptHelp({
 const live = new Live($("live"), () => draw({ live: true }));
 const gallery = new Gallery(
   new History(),
-  { section: $("history"), list: $("kept"), note: $("kept-note"), clear: $("kept-clear") },
-  { onOpen: showKept, onDownload: (kept) => shown.download(kept).catch(showTrouble) },
+  { section: $("history"), list: $("kept"), note: $("kept-note"), save: $("kept-save"), clear: $("kept-clear") },
+  {
+    onOpen: showKept,
+    onDownload: (kept) => shown.download(kept).catch(showTrouble),
+    onDownloadAll: (all) => shown.downloadAll(all).catch(showTrouble),
+  },
 );
 const shown = new Shown({ engine, gallery, status, link: linkOf, withSettings: () => $("infotext").checked, onChange: refreshButtons });
 const more = new More({
@@ -92,6 +97,8 @@ const more = new More({
   png: (images, options) => engine.png(images, options),
   trouble: (error) => showTrouble(error),
 });
+
+const examples = new Examples($("examples"), drawExample);
 
 let linkNotes = []; // about the address, said with its picture
 let retry = () => {};
@@ -106,6 +113,7 @@ async function describe(wanted) {
     return showTrouble(error, () => models.open(wanted));
   }
   form.fillDefaults(model.defaults);
+  examples.model = models.first;
   help.examples = model.examples ?? [];
   help.words = model.words ?? null;
   $("surprise").hidden = help.surprise() === null;
@@ -189,7 +197,7 @@ async function run(request, signal, quiet) {
   if (!quiet) $("frame").scrollIntoView({ block: "nearest" });
   const ready = await load(signal);
   if (signal.aborted) return stopped(signal, "Stopped before the first step.");
-  const { full, notes } = complete(request, ready);
+  const { full, notes } = completed(request, ready.defaults, models.model.id);
   const times = [];
   let { steps } = full; // fewer where it starts from a picture
   const begun = performance.now();
@@ -210,20 +218,13 @@ async function run(request, signal, quiet) {
   const took = performance.now() - begun;
   live.measured(took);
   const mean = duration(times.reduce((sum, time) => sum + time, 0) / times.length);
-  const line = `Drawn in ${duration(took)} · ${times.length} step${times.length === 1 ? "" : "s"} · ${mean} a step`;
+  const line = `Drawn in ${duration(took)} · ${times.length} step${times.length === 1 ? "" : "s"} of ${mean}`;
   picture.finish(result, line, result.noise);
   const words = [...linkNotes.splice(0), ...notes, ...ready.warnings.splice(0), ...result.warnings].join(" ");
   if (quiet) status.rest(line, words);
   else status.done(line, words);
   show({ settings: settingsOf(full, models.nameInLink), result, infotext: result.infotext, start: startOf(full) });
   shown.keep(quiet ? KEEP_LIVE_MS : 0);
-}
-
-/** The request with everything that the model settles, and a word about a sampler that it does not know. */
-function complete(request, { defaults }) {
-  const known = defaults.schedulers.some(([name]) => name === request.scheduler);
-  const notes = request.scheduler && !known ? [`The sampler “${request.scheduler}” is not known; the model’s own drew.`] : [];
-  return { full: { ...request, scheduler: known ? request.scheduler : defaults.scheduler, model: models.model.id }, notes };
 }
 
 function stopped(signal, line) {
@@ -241,11 +242,6 @@ function show(one) {
 function drop(quiet) {
   numbers.clear();
   if (!quiet) shown.one = null;
-}
-
-/** What of a request is its start picture. */
-function startOf({ image, mask, strength }) {
-  return image ? { image, mask, strength } : undefined;
 }
 
 /** A picture drawn elsewhere on the page takes the canvas. */
@@ -277,6 +273,16 @@ async function showKept(kept) {
   status.rest(`Drawn ${new Date(kept.time).toLocaleString()}`);
   show({ ...kept, result, start: began && { ...began, strength: Number(kept.settings.strength) } });
   $("frame").scrollIntoView({ block: "nearest" });
+}
+
+/** An example's link says what is not the first model's own. */
+async function drawExample(settings) {
+  await models.use(models.first);
+  start.remove();
+  form.fill({ negative: "", ...form.own, ...settings });
+  help.refresh();
+  refreshSummary();
+  draw();
 }
 
 /** The settings that a picture file carries fill the form. Its own start picture is not in it. */

@@ -35,3 +35,16 @@ export function settingsOfFile({ prompt, negative_prompt, seed, steps, guidance_
   const all = { prompt, negative: negative_prompt, seed, steps, guidance: guidance_scale, sampler, size, strength };
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null && value !== undefined));
 }
+
+/** What of a request is its start picture. */
+export function startOf({ image, mask, strength }) {
+  return image ? { image, mask, strength } : undefined;
+}
+
+/** The request with everything that the model settles, and a word about what it does not know or was not told. */
+export function completed(request, defaults, model) {
+  const known = defaults.schedulers.some(([name]) => name === request.scheduler);
+  const notes = request.scheduler && !known ? [`The sampler “${request.scheduler}” is not known; the model’s own drew.`] : [];
+  if (!request.prompt.trim()) notes.push("Without words the model draws what it likes.");
+  return { full: { ...request, scheduler: known ? request.scheduler : defaults.scheduler, model }, notes };
+}

@@ -2,6 +2,7 @@
 
 import { copy, fileName, save, share } from "./files.js";
 import { imageOf } from "./picture.js";
+import { zip } from "./zip.js";
 
 const LEFT_OUT = "It holds the settings, but no link can carry the picture that this one began with: send that one too.";
 
@@ -40,9 +41,17 @@ export class Shown {
 
   /** Saves a file of this picture, or of a kept one. */
   async download(one = this.#one) {
-    const infotext = this.#page.withSettings() ? one.infotext : undefined;
-    const png = infotext === undefined ? null : one.png;
-    save(png ?? (await this.#page.engine.png([one.result ?? (await imageOf(one.png))], { infotext })), fileName(one.settings));
+    save(await this.#file(one), fileName(one.settings));
+  }
+
+  /** Saves one archive of kept pictures, the newest first. */
+  async downloadAll(all) {
+    const files = [];
+    for (const one of all) {
+      const number = String(all.length - files.length).padStart(3, "0"); // names may be the same without
+      files.push({ name: `${number}-${fileName(one.settings)}`, time: one.time, blob: await this.#file(one) });
+    }
+    save(await zip(files), "fourstep-pictures.zip");
   }
 
   async copyLink() {
@@ -58,6 +67,12 @@ export class Shown {
   share() {
     const { settings } = this.#one;
     return share(this.#page.link(settings), `Fourstep: ${settings.prompt}`);
+  }
+
+  async #file(one) {
+    const infotext = this.#page.withSettings() ? one.infotext : undefined;
+    const png = infotext === undefined ? null : one.png;
+    return png ?? this.#page.engine.png([one.result ?? (await imageOf(one.png))], { infotext });
   }
 
   async #keep() {

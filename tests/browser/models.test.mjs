@@ -21,7 +21,7 @@ const isLarge = (path) => /safetensors|padding/.test(path);
     await open(page, `${origin}/?seed=1`);
     const options = await page.$$eval("#model option", (all) => all.map(({ value, textContent }) => [value, textContent]));
     assert.deepEqual(options, [["fast", "Stickers · 0.7 MB"], ["teacher", "Stickers, many steps · 2.7 MB"]]);
-    assert.match(await page.textContent("#model-words"), /^Stickers: 2 steps, 32 px, 0\.7 MB to fetch, once/);
+    assert.match(await page.textContent("#model-words"), /^2 steps, 32 px, 0\.7 MB to fetch, once/);
     await page.fill("#prompt", "a cat");
     await page.check("#live");
     await page.selectOption("#model", "teacher");
@@ -71,7 +71,7 @@ const isLarge = (path) => /safetensors|padding/.test(path);
     assert.match(await page.textContent("#model-words"), /2\.7 MB to fetch/);
     assert.deepEqual(await page.evaluate(() => caches.keys().then((keys) => keys.filter((key) => /model/.test(key)))), ["fourstep-model-fast"]);
     await open(page, origin);
-    assert.match(await page.textContent("#model-words"), /^Stickers: .* kept in this browser/, "the other one stays");
+    assert.match(await page.textContent("#model-words"), /^2 steps, .* kept in this browser/, "the other one stays");
     await page.locator("#kept .open").last().click(); // the first picture was the teacher's
     await page.waitForFunction(() => document.getElementById("model").value === "teacher");
     assert.deepEqual(fetched.filter(isLarge), [], "to look at a picture fetches nothing");
@@ -131,7 +131,7 @@ for (const [name, webgpu, needs, words] of [
     assert.match(await trouble(page), words);
     assert.deepEqual(fetched.filter(isLarge), []);
     await page.selectOption("#model", "fast");
-    await page.locator("#model-words", { hasText: "Stickers: 2 steps" }).waitFor();
+    await page.locator("#model-words", { hasText: "2 steps" }).waitFor();
     await drawBy(page, "#generate");
   });
 }

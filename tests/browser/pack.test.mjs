@@ -12,7 +12,7 @@ import { dist } from "./visit.mjs";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 
-test("the build lists and compresses the page, and fails when it is over its budget", () => {
+test("the build lists and compresses the page, and fails when either budget is broken", () => {
   const folder = mkdtempSync(join(tmpdir(), "fourstep-"));
   const made = join(folder, "dist");
   try {
@@ -37,6 +37,15 @@ test("the build lists and compresses the page, and fails when it is over its bud
     assert.equal(over.status, 1);
     assert.match(over.stderr, /OVER BUDGET: wasm, glue and page, compressed: 3\.\d\d MB of at most 3\.00 MB/);
     assert.match(over.stderr, /pkg\/large\.wasm/);
+
+    rmSync(join(made, "pkg/large.wasm"));
+    cpSync(join(root, "www/sw.js"), join(made, "www/sw.js"));
+    mkdirSync(join(made, "models/stickers/unet"));
+    writeFileSync(join(made, "models/stickers/unet/diffusion_pytorch_model.safetensors"), Buffer.alloc(25_000_000));
+    const heavy = pack();
+    assert.equal(heavy.status, 1);
+    assert.match(heavy.stderr, /OVER BUDGET: the whole first visit with Stickers: 25\.\d\d MB of at most 25\.00 MB/);
+    assert.match(heavy.stderr, /unet\/diffusion_pytorch_model\.safetensors/);
   } finally {
     rmSync(folder, { recursive: true });
   }
