@@ -90,23 +90,29 @@ browserTest("a right-to-left prompt stands on the right, and draws", DRAWS, asyn
   await finished(page);
 });
 
-browserTest("nothing shifts from the first sight to the picture, and nothing moves where motion is unwanted", DRAWS, async ({ page, origin }) => {
-  await page.emulateMedia({ reducedMotion: "reduce" });
-  await page.addInitScript(() => {
-    globalThis.shifts = [];
-    const record = (list) => {
-      for (const { value, sources } of list.getEntries()) globalThis.shifts.push([value, ...sources.map(({ node }) => node?.id || node?.nodeName)]);
-    };
-    new PerformanceObserver(record).observe({ type: "layout-shift", buffered: true });
+for (const [name, viewport, link] of [
+  ["", { width: 1280, height: 900 }, "?prompt=a+cat&seed=1&steps=6"],
+  [" on a small screen, where the address asks for what cannot be had", { width: 390, height: 844 }, "?prompt=a+cat&seed=1&steps=6&size=67"],
+]) {
+  const still = `nothing shifts from the first sight to the picture, and nothing moves where motion is unwanted${name}`;
+  browserTest(still, { ...DRAWS, viewport }, async ({ page, origin }) => {
+    await page.emulateMedia({ reducedMotion: "reduce" });
+    await page.addInitScript(() => {
+      globalThis.shifts = [];
+      const record = (list) => {
+        for (const { value, sources } of list.getEntries()) globalThis.shifts.push([value, ...sources.map(({ node }) => node?.id || node?.nodeName)]);
+      };
+      new PerformanceObserver(record).observe({ type: "layout-shift", buffered: true });
+    });
+    await open(page, `${origin}/${link}`); // draws at once
+    await page.waitForSelector(".thumb", { timeout: PATIENCE });
+    assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
+    await finished(page);
+    const shifts = await page.evaluate(() => globalThis.shifts);
+    const sum = shifts.reduce((total, [value]) => total + value, 0);
+    assert.ok(sum < 0.01, `the layout shifted by ${sum}: ${JSON.stringify(shifts)}`);
   });
-  await open(page, `${origin}/?prompt=a+cat&seed=1&steps=6`); // draws at once
-  await page.waitForSelector(".thumb", { timeout: PATIENCE });
-  assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
-  await finished(page);
-  const shifts = await page.evaluate(() => globalThis.shifts);
-  const sum = shifts.reduce((total, [value]) => total + value, 0);
-  assert.ok(sum < 0.01, `the layout shifted by ${sum}: ${JSON.stringify(shifts)}`);
-});
+}
 
 async function check(page, state) {
   await page.evaluate(axe);

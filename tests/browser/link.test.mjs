@@ -1,9 +1,11 @@
 // Addresses that draw a picture again, and pictures that carry their settings.
 import assert from "node:assert/strict";
 import { browserTest } from "./harness.mjs";
+import { servingModels, tinyModel } from "./models.mjs";
 import { canvas, drawBy, dropFile, fields, finished, open, parameters, saved } from "./page.mjs";
 
 const DRAWS = { timeout: 600_000, webgpu: "none" };
+const { before } = servingModels({ first: tinyModel({ name: "First" }), second: tinyModel({ name: "Second" }) });
 
 browserTest("a copied link draws the same picture when it is opened", DRAWS, async ({ page, origin }) => {
   await page.context().grantPermissions(["clipboard-read", "clipboard-write"], { origin });
@@ -31,6 +33,37 @@ browserTest("a link out of range is brought into it, with a word", DRAWS, async 
   assert.match(seed, /^\d+$/);
   const said = await page.textContent("#note");
   for (const word of [/seed/, /steps 0 became 1/, /guidance 900 became 50/, /nonsense/, /“none”/]) assert.match(said, word);
+});
+
+browserTest("a link with every key fills every field, draws, and is copied as it was", { ...DRAWS, before }, async ({ page, origin }) => {
+  await page.context().grantPermissions(["clipboard-read", "clipboard-write"], { origin });
+  const link = `${origin}/?prompt=a+cat&negative=a+dog&seed=7&steps=3&guidance=1.5&sampler=euler_a&size=48x32&model=second`;
+  await open(page, link);
+  await finished(page);
+  const { prompt, negative, seed, steps, guidance, sampler, size, model } = await fields(page);
+  assert.deepEqual([prompt, negative, seed, steps, guidance], ["a cat", "a dog", "7", "3", "1.5"]);
+  assert.deepEqual([sampler, size, model], ["euler_a", "48x32", "second"]);
+  const text = parameters((await saved(page, "#download")).bytes);
+  assert.match(text, /^a cat\nNegative prompt: a dog\nSteps: 3, Sampler: Euler a, CFG scale: 1\.5, Seed: 7, Size: 48x32, Model: second/);
+  await page.click("#copy");
+  await page.locator("#line", { hasText: "Link copied" }).waitFor();
+  assert.equal(await page.evaluate(() => navigator.clipboard.readText()), link);
+});
+
+browserTest("a link that names another host’s model contacts no other host", { ...DRAWS, before }, async ({ page, origin }) => {
+  await open(page, `${origin}/?prompt=a+cat&seed=1&model=https%3A%2F%2Fexample.com%2Fmodel%2F`); // the harness sees every request
+  await finished(page);
+  assert.match(await page.textContent("#note"), /no model called “https:\/\/example\.com\/model\/” here\. Another one is used/);
+});
+
+browserTest("where the clipboard is denied the link is shown to be copied by hand", { ...DRAWS, before }, async ({ page, origin }) => {
+  await page.addInitScript(() => {
+    navigator.clipboard.writeText = () => Promise.reject(new DOMException("Write permission denied.", "NotAllowedError"));
+  });
+  await open(page, `${origin}/?prompt=a+cat&seed=7`);
+  await finished(page);
+  await page.click("#copy");
+  await page.locator("#trouble-text", { hasText: `${origin}/?prompt=a+cat&seed=7` }).waitFor();
 });
 
 browserTest("a link to a large model waits for a click", DRAWS, async ({ page, origin }) => {
@@ -71,6 +104,17 @@ browserTest("a PNG carries its settings, gives them back when dropped, and need 
   await page.locator("#trouble-text", { hasText: "no settings" }).waitFor();
   await page.setInputFiles("#file", { name: "odd.png", mimeType: "image/png", buffer: Buffer.from("GIF89a") });
   await page.locator("#trouble-text", { hasText: "no PNG file" }).waitFor();
+});
+
+browserTest("a prompt beyond Latin letters survives the PNG", { ...DRAWS, before }, async ({ page, origin }) => {
+  await open(page, `${origin}/?seed=7`);
+  await page.fill("#prompt", "قطة خضراء, 緑の狐, “füchse” 🦊");
+  await drawBy(page, "#generate");
+  const { bytes } = await saved(page, "#download");
+  await page.fill("#prompt", "");
+  await dropFile(page, bytes);
+  await page.locator("#line", { hasText: "Settings taken" }).waitFor();
+  assert.equal(await page.inputValue("#prompt"), "قطة خضراء, 緑の狐, “füchse” 🦊");
 });
 
 browserTest("settings of A1111 are taken over, with a word about what differs", DRAWS, async ({ page, origin }) => {

@@ -32,6 +32,8 @@ const isLargest = ({ url }) => url.endsWith(`/${largest.path}`);
     const page_ = sent.filter(({ path }) => !path.startsWith("/models/"));
     const bytes = page_.reduce((sum, file) => sum + file.bytes, 0);
     assert.ok(bytes < 3_000_000, `wasm, glue and page travelled in ${bytes} bytes`);
+    const visit = sent.reduce((sum, file) => sum + file.bytes, 0);
+    assert.ok(visit > bytes && visit < 25_000_000, `the whole first visit travelled in ${visit} bytes`);
 
     await session.stopServer();
     await page.context().setOffline(true);

@@ -1,6 +1,7 @@
 // Somebody who stays: the picture follows the typing, its steps are looked at, it is varied, kept and found again.
 import assert from "node:assert/strict";
 import { browserTest } from "./harness.mjs";
+import { crc32 } from "node:zlib";
 import { canvas, chunks, drawBy, fields, finished, open, parameters, saved } from "./page.mjs";
 
 const DRAWS = { timeout: 600_000, webgpu: "none" };
@@ -99,6 +100,11 @@ browserTest("pictures are kept with their settings, and can be shown, downloaded
   assert.deepEqual([prompt, seed, steps], ["a cat", "21", "1"]);
   assert.deepEqual((await saved(page, "#download")).bytes, cat.bytes);
   assert.deepEqual((await saved(page, "#kept li:nth-child(2) .acts button:first-child")).bytes, cat.bytes);
+  const archive = await saved(page, "#kept-save");
+  assert.equal(archive.name, "fourstep-pictures.zip");
+  const [newest, oldest] = unzipped(archive.bytes);
+  assert.deepEqual([oldest.name, oldest.bytes], [`001-${cat.name}`, cat.bytes], "each of them as it is downloaded alone");
+  assert.match(newest.name, /^002-fourstep-a-green-fox-\d+\.png$/);
   await page.click("#kept li:nth-child(1) .acts button:last-child");
   await page.waitForFunction(() => document.querySelectorAll("#kept li").length === 1);
   page.once("dialog", (dialog) => dialog.accept());
@@ -153,3 +159,18 @@ browserTest("a walk goes from one picture to other words, and is saved as an ani
   const frames = chunks(bytes).filter(([type]) => type === "fdAT" || type === "IDAT").map(([type, data]) => data.subarray(type === "fdAT" ? 4 : 0).toString("base64"));
   assert.equal(new Set(frames).size, 5, "five different pictures");
 });
+
+/** The entries of a ZIP archive by its directory, `{name, bytes}`, each checked. */
+function unzipped(bytes) {
+  const end = bytes.lastIndexOf("PK\x05\x06", undefined, "latin1");
+  let at = bytes.readUInt32LE(end + 16);
+  return Array.from({ length: bytes.readUInt16LE(end + 10) }, () => {
+    assert.equal(bytes.toString("latin1", at, at + 4), "PK\x01\x02");
+    const [crc, size, length, start] = [16, 24, 28, 42].map((field) => (field === 28 ? bytes.readUInt16LE(at + field) : bytes.readUInt32LE(at + field)));
+    const name = bytes.toString("utf8", at + 46, at + 46 + length);
+    const data = bytes.subarray(start + 30 + bytes.readUInt16LE(start + 26) + bytes.readUInt16LE(start + 28)).subarray(0, size);
+    assert.equal(crc32(data), crc, name);
+    at += 46 + length;
+    return { name, bytes: data };
+  });
+}

@@ -123,6 +123,7 @@ browserTest("where storage is full it draws, and says what that means", DRAWS, a
   await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 4_000_000 });
   await draw(page, `${origin}/${ONE_STEP}`);
   assert.match(await page.textContent("#note"), /no room to keep the model/);
+  assert.match(await page.textContent("#model-words"), /to fetch/, "it does not say that the model is kept");
 });
 
 browserTest("where storage is denied it draws, and says what that means", DRAWS, async ({ page, origin }) => {
@@ -138,6 +139,9 @@ browserTest("where storage is denied it draws, and says what that means", DRAWS,
   await page.addInitScript(deny);
   await draw(page, `${origin}/${ONE_STEP}`);
   assert.match(await page.textContent("#note"), /keeps no files/);
+  await page.locator("#kept-note", { hasText: "keeps no pictures for this page" }).waitFor();
+  const [file] = await Promise.all([page.waitForEvent("download"), page.click("#download")]);
+  assert.match(file.suggestedFilename(), /^fourstep-a-cat-1\.png$/);
 });
 
 browserTest("an error of the page's own code is shown in words", { errors: [/boom/] }, async ({ page, origin }) => {

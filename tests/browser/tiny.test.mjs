@@ -1,9 +1,9 @@
-// What needs no model of quality, tested with a tiny one: sharing, examples, nine seeds, a walk without motion, a download
-// that tells its bytes and its time.
+// What needs no model of quality, tested with a tiny one: sharing, examples, Live by itself, the keys that draw, nine seeds,
+// a walk without motion or without words, a download that tells its bytes and its time.
 import assert from "node:assert/strict";
 import { browserTest } from "./harness.mjs";
 import { servingModels, tinyModel } from "./models.mjs";
-import { drawBy, finished, open } from "./page.mjs";
+import { canvas, drawBy, finished, open } from "./page.mjs";
 
 const { before } = servingModels({ tiny: tinyModel({ name: "Tiny", examples: ["a green fox", "a cat"] }) });
 const DRAWS = { timeout: 300_000, webgpu: "none", before };
@@ -40,6 +40,56 @@ browserTest("an example is a link, and draws where it stands", DRAWS, async ({ p
   await examples.first().click();
   await finished(page);
   assert.equal(await page.inputValue("#prompt"), "a green fox");
+});
+
+browserTest("Live switches itself on where a picture takes less than a second, until the user says otherwise", DRAWS, async ({ page, origin }) => {
+  await open(page, `${origin}/?seed=5`);
+  assert.equal(await page.isChecked("#live"), false);
+  await page.fill("#prompt", "a cat");
+  await drawBy(page, "#generate"); // builds the model too
+  await drawBy(page, "#generate");
+  assert.equal(await page.isChecked("#live"), true);
+  await page.fill("#prompt", "a dog");
+  await page.locator("#canvas[aria-label*='a dog']").waitFor();
+  await page.uncheck("#live");
+  await drawBy(page, "#generate");
+  assert.equal(await page.isChecked("#live"), false, "it stays as the user wants it");
+});
+
+browserTest("Ctrl+Enter and Cmd+Enter draw wherever the focus is", DRAWS, async ({ page, origin }) => {
+  await open(page, `${origin}/?prompt=a+cat&seed=5`);
+  await finished(page);
+  await page.click("#settings summary");
+  let drawn = await canvas(page);
+  for (const [key, place] of [["Control", "#size"], ["Meta", "#slider"], ["Control", "#copy"], ["Meta", "#prompt"]]) {
+    await page.focus(place);
+    await page.keyboard.press(`${key}+Enter`);
+    await page.waitForFunction((before) => document.getElementById("canvas").toDataURL() !== before, drawn);
+    await finished(page);
+    drawn = await canvas(page);
+  }
+});
+
+browserTest("a walk without words goes to the next seed", DRAWS, async ({ page, origin }) => {
+  await open(page, `${origin}/?prompt=a+cat&seed=4294967295`);
+  await finished(page);
+  await page.emulateMedia({ reducedMotion: "reduce" });
+  await page.selectOption("#walk-frames", "5");
+  await page.click("#walk-go");
+  await page.locator("#line", { hasText: "The way is drawn" }).waitFor({ timeout: 120_000 });
+  assert.equal(await page.getAttribute("#walk-canvas", "aria-label"), "From “a cat” to “seed 0”");
+  const end = await canvas(page, "walk-canvas");
+  await page.click("#more-4");
+  await page.locator("#variations button").nth(3).waitFor({ timeout: 120_000 });
+  const next = await page.$eval("#variations li:nth-child(2) canvas", (seed) => {
+    const walk = document.getElementById("walk-canvas");
+    const copy = Object.assign(document.createElement("canvas"), { width: walk.width, height: walk.height });
+    const context = copy.getContext("2d");
+    context.imageSmoothingQuality = "high";
+    context.drawImage(seed, 0, 0, walk.width, walk.height);
+    return copy.toDataURL();
+  });
+  assert.equal(next, end, "it ends with the picture of that seed");
 });
 
 browserTest("nine seeds in a grid; a walk plays by itself only where motion is wanted", DRAWS, async ({ page, origin }) => {
