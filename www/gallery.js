@@ -8,18 +8,21 @@ export class Gallery {
   #onOpen;
   #onDownload;
   #onDownloadAll;
+  #onChange;
 
   /**
    * @param {import("./history.js").History} history
    * @param {{section: HTMLElement, list: HTMLElement, note: HTMLElement, save: HTMLButtonElement, clear: HTMLButtonElement}} parts
-   * @param {{onOpen: (kept: object) => void, onDownload: (kept: object) => void, onDownloadAll: (all: object[]) => void}} acts
+   * @param {{onOpen: (kept: object) => void, onDownload: (kept: object) => void, onDownloadAll: (all: object[]) => void,
+   *          onChange: () => void}} acts `onChange`: other pictures are kept than before
    */
-  constructor(history, parts, { onOpen, onDownload, onDownloadAll }) {
+  constructor(history, parts, { onOpen, onDownload, onDownloadAll, onChange }) {
     this.#history = history;
     this.#parts = parts;
     this.#onOpen = onOpen;
     this.#onDownload = onDownload;
     this.#onDownloadAll = onDownloadAll;
+    this.#onChange = onChange;
     parts.save.addEventListener("click", () => this.#save());
     parts.clear.addEventListener("click", () => this.#clear());
   }
@@ -104,12 +107,14 @@ export class Gallery {
     const { section, list, note } = this.#parts;
     section.hidden = list.children.length === 0;
     note.textContent = `Kept in this browser only, the newest ${LIMIT}. ${more}`.trim();
+    this.#onChange();
   }
 
   #denied() {
     const { section, note, save, clear, list } = this.#parts;
     section.hidden = false;
     save.hidden = clear.hidden = list.children.length === 0;
+    this.#onChange();
     note.textContent = "This browser keeps no pictures for this page, or has no room: download what you want to keep.";
   }
 }

@@ -9,6 +9,7 @@ import { Gallery } from "./gallery.js";
 import { History } from "./history.js";
 import { Incoming } from "./incoming.js";
 import { Jobs } from "./jobs.js";
+import { hearKeys } from "./keys.js";
 import { readLink, sizeOf, sizeText, writeLink } from "./link.js";
 import { Live } from "./live.js";
 import { recall, remember } from "./memory.js";
@@ -20,6 +21,7 @@ import { PromptHelp } from "./prompthelp.js";
 import { completed, requestOf, settingsOf, settingsOfFile, startOf } from "./settings.js";
 import { Shown } from "./shown.js";
 import { Start } from "./start.js";
+import { Storage } from "./storage.js";
 import { Status, duration, megabytes } from "./status.js";
 import { explain, watchPage } from "./trouble.js";
 
@@ -51,13 +53,14 @@ const engine = new Engine({
     models.cached = cached;
     form.fillDefaults(defaults);
     refreshSummary();
+    storage.refresh();
   },
 });
 const jobs = new Jobs({ onChange: refreshButtons, onTrouble: showTrouble });
 const models = new Models(
   engine,
   { select: $("model"), words: $("model-words"), forget: $("model-forget") },
-  { describe, follow: () => form.follow(), removed: (line) => status.done(line), trouble: showTrouble },
+  { describe, follow: () => form.follow(), removed: (line) => (status.done(line), storage.refresh()), trouble: showTrouble },
 );
 const device = new DeviceChoice({ select: $("device"), words: $("device-words") }, () => models.demand);
 const start = new Start({ choose: () => $("start-file").click(), onChange: changed });
@@ -80,11 +83,13 @@ const help = new PromptHelp({
   onChange: () => live.changed(),
 });
 const live = new Live($("live"), () => draw({ live: true }));
+const storage = new Storage({ words: $("storage-words"), keep: $("storage-keep") });
 const gallery = new Gallery(
   new History(),
   { section: $("history"), list: $("kept"), note: $("kept-note"), save: $("kept-save"), clear: $("kept-clear") },
   {
     onOpen: showKept,
+    onChange: () => storage.refresh(),
     onDownload: (kept) => shown.download(kept).catch(showTrouble),
     onDownloadAll: (all) => shown.downloadAll(all).catch(showTrouble),
   },
@@ -160,17 +165,7 @@ function wire() {
     { over: $("over"), settingsFile: $("file"), startFile: $("start-file") },
     { engine, status, trouble: showTrouble, restore, start: begin },
   );
-  document.addEventListener("keydown", onKey);
-}
-
-function onKey(event) {
-  if (event.isComposing) return;
-  const inField = event.target.matches("#form textarea, #form input:not([type=checkbox], [type=radio], [type=color], [type=range])");
-  const asked = event.key === "Enter" && (event.ctrlKey || event.metaKey || (inField && !event.shiftKey));
-  if (asked) {
-    event.preventDefault();
-    draw();
-  } else if (event.key === "Escape" && jobs.running) cancel();
+  hearKeys({ draw: () => draw(), stop: () => jobs.running && cancel() });
 }
 
 /** A field was changed, by hand or from here. */

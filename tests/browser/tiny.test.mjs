@@ -108,6 +108,27 @@ browserTest("nine seeds in a grid; a walk plays by itself only where motion is w
   }
 });
 
+browserTest("what the browser keeps is shown with its limit, and asked to stay", DRAWS, async ({ page, origin }) => {
+  await page.addInitScript(() => {
+    globalThis.answers = [false, true];
+    navigator.storage.persist = async () => globalThis.answers.shift();
+    navigator.storage.persisted = async () => globalThis.answers.length === 0;
+  });
+  await open(page, `${origin}/?prompt=a+cat&seed=5`);
+  await finished(page);
+  const words = page.locator("#storage-words");
+  await words.filter({ hasText: /^\d+\.\d MB of at most [\d.]+ [MG]B, while there is room\.$/ }).waitFor();
+  await page.click("#storage-keep");
+  await words.filter({ hasText: "does not promise to keep it" }).waitFor();
+  assert.equal(await page.isVisible("#storage-keep"), false, "asking again would not help");
+  await page.reload();
+  await page.click("#storage-keep"); // the script's answers begin anew: no, then yes
+  await words.filter({ hasText: "does not promise" }).waitFor();
+  await page.evaluate(() => globalThis.answers.shift());
+  await page.click("#model-forget");
+  await words.filter({ hasText: /until you delete it\.$/ }).waitFor();
+});
+
 {
   const slow = servingModels({ slow: tinyModel({ name: "Slow", padding: 3e6 }) });
   const trickling = (request, response) => {
