@@ -1,13 +1,17 @@
 // Takes the pictures of docs/screens from the built page: `node tools/screenshots.mjs [1280|390] [light|dark]`.
-import { mkdirSync } from "node:fs";
+import { mkdirSync, writeFileSync } from "node:fs";
 import { launch } from "../tests/browser/harness.mjs";
 import { finished, open } from "../tests/browser/page.mjs";
+import { inEveryWorker } from "../tests/browser/visit.mjs";
 
 const FOLDER = new URL("../docs/screens/", import.meta.url).pathname;
 const SCREENS = [
   { width: 1280, height: 900 },
   { width: 390, height: 844 },
 ];
+const QUALITY = 60; // of WebP, in percent: all of them together stay below 1.5 MB
+const PATIENCE = { timeout: 300_000 };
+const PROMPTS = ["a purple butterfly", "an avocado on a black background", "a teal tractor"];
 const wanted = process.argv.slice(2);
 
 mkdirSync(FOLDER, { recursive: true });
@@ -19,44 +23,83 @@ for (const viewport of SCREENS)
 
 async function take(viewport, colorScheme, name) {
   const { page, origin, close } = await launch({ webgpu: "none", viewport, errors: [/404/] });
-  const shot = (state) => page.screenshot({ path: `${FOLDER}${name}-${state}.jpg`, type: "jpeg", quality: 80, fullPage: true });
+  const shot = (state, whole) => save(page, `${FOLDER}${name}-${state}.webp`, whole);
   try {
     await page.emulateMedia({ colorScheme });
+    await inEveryWorker(page, slowOnRequest);
     await open(page, `${origin}/?seed=7`);
-    await page.waitForTimeout(500);
     await shot("first");
-    await page.route("**/*.safetensors", (route) => route.fulfill({ status: 404, body: "" }));
-    await page.fill("#prompt", "a grean fox");
-    await page.click("#generate");
-    await page.locator("#trouble").waitFor();
-    await shot("error");
-    await page.unroute("**/*.safetensors");
-    await page.fill("#prompt", "a green fox");
-    await page.click("#generate");
-    await page.locator(".thumb").nth(1).waitFor({ timeout: 300_000 });
-    await shot("drawing");
+    await fail(page);
+    await shot("error", false);
+    await drawSlowly(page);
+    await shot("drawing", false);
+    await page.workers()[0].evaluate(() => (self.slow = false));
     await finished(page);
+    await drawOnce(page, "a green fox"); // again, at its own speed
     await shot("finished");
-    for (const prompt of ["a purple butterfly", "an avocado on a black background", "a teal tractor"]) {
-      await page.fill("#prompt", prompt);
-      await page.click("#generate");
-      await page.locator(`#canvas[aria-label*="${prompt}"]`).waitFor({ timeout: 300_000 });
-    }
-    await finished(page);
+    for (const prompt of PROMPTS) await drawOnce(page, prompt);
     await page.click("#more-4");
-    await page.locator("#variations button").nth(3).waitFor({ timeout: 300_000 });
-    await page.waitForTimeout(500);
+    await page.locator("#variations button").nth(3).waitFor(PATIENCE);
+    await finished(page);
     await shot("gallery");
-    await page.click("#change");
-    const { x, y, width, height } = await page.locator("#start-canvas").boundingBox();
-    await page.mouse.move(x + width * 0.2, y + height * 0.25);
-    await page.mouse.down();
-    await page.mouse.move(x + width * 0.75, y + height * 0.3, { steps: 6 });
-    await page.mouse.up();
-    await page.mouse.move(0, 0);
-    await page.waitForTimeout(300);
+    await mark(page);
     await shot("start");
   } finally {
     await close();
   }
+}
+
+/** Runs in the worker: while `slow` is set, there is time to look between two steps. */
+function slowOnRequest() {
+  const { setTimeout } = self;
+  self.setTimeout = (act, milliseconds) => setTimeout(act, milliseconds ?? (self.slow ? 2000 : 0));
+}
+
+async function fail(page) {
+  await page.route("**/*.safetensors", (route) => route.fulfill({ status: 404, body: "" }));
+  await page.fill("#prompt", "a grean fox");
+  await page.click("#generate");
+  await page.locator("#trouble").waitFor();
+  await page.unroute("**/*.safetensors");
+}
+
+async function drawSlowly(page) {
+  await page.workers()[0].evaluate(() => (self.slow = true));
+  await page.fill("#prompt", "a green fox");
+  await page.click("#generate");
+  await page.locator(".thumb").nth(1).waitFor(PATIENCE);
+}
+
+async function drawOnce(page, prompt) {
+  await page.fill("#prompt", prompt);
+  const seed = await page.inputValue("#seed");
+  await page.click("#generate");
+  await page.waitForFunction((seed) => document.getElementById("seed").value !== seed, seed, PATIENCE);
+  await page.locator(`#canvas[aria-label*="${prompt}"]`).waitFor(PATIENCE);
+  await finished(page);
+}
+
+/** Marks a part of the picture to be drawn anew. */
+async function mark(page) {
+  await page.click("#change");
+  await page.locator("#start-canvas").hover(); // waits until it stands still
+  const { x, y, width, height } = await page.locator("#start-canvas").boundingBox();
+  await page.mouse.move(x + width * 0.2, y + height * 0.25);
+  await page.mouse.down();
+  await page.mouse.move(x + width * 0.75, y + height * 0.3, { steps: 6 });
+  await page.mouse.up();
+}
+
+/** The page as it is now, with no pointer on it: the whole of it, or what the screen shows. */
+async function save(page, path, whole = true) {
+  await page.mouse.move(0, 0);
+  await page.evaluate(() => scrollTo({ top: 0, behavior: "instant" }));
+  await page.waitForTimeout(400);
+  const session = await page.context().newCDPSession(page);
+  const { cssContentSize, cssLayoutViewport } = await session.send("Page.getLayoutMetrics");
+  const height = whole ? cssContentSize.height : cssLayoutViewport.clientHeight;
+  const clip = { x: 0, y: 0, width: cssContentSize.width, height, scale: 1 };
+  const { data } = await session.send("Page.captureScreenshot", { format: "webp", quality: QUALITY, clip, captureBeyondViewport: true });
+  await session.detach();
+  writeFileSync(path, Buffer.from(data, "base64"));
 }
