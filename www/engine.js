@@ -20,6 +20,9 @@ export class Engine {
     });
   }
 
+  /** The folder that is open (www/folder.js), or null. */
+  folder = null;
+
   /** Ask.LOAD's reply while the worker holds a pipeline, else null. */
   get loaded() {
     return this.#loaded;
@@ -52,6 +55,19 @@ export class Engine {
     const held = this.#loaded;
     if ((held?.device === device && held.model === model) || signal?.aborted) return held;
     return this.#start(model, device);
+  }
+
+  /** As {@link load}, for a folder, which is then the one that is open; another one stays open where it cannot be loaded. */
+  async loadFolder(folder, device, signal) {
+    const before = this.folder;
+    this.folder = folder;
+    if (this.#loaded?.model === folder.id) this.#loaded = null; // the same name, perhaps with other files or bits
+    try {
+      return await this.load(folder.id, device, signal);
+    } catch (error) {
+      this.folder = before;
+      throw error;
+    }
   }
 
   /** Stops what is being loaded. */
@@ -87,6 +103,10 @@ export class Engine {
     return (await this.#bridge.request(Ask.SETTINGS, { bytes })).settings;
   }
 
+  #picked(model) {
+    return model === this.folder?.id ? { folder: { files: this.folder.files, bits: this.folder.bits } } : {};
+  }
+
   #start(model, device) {
     const job = { model, device, stop: new AbortController(), event: { phase: "files" }, promise: null };
     this.#loaded = null;
@@ -97,7 +117,7 @@ export class Engine {
     };
     this.#onLoading(job.event);
     job.promise = this.#bridge
-      .request(Ask.LOAD, { model, device }, { onEvent, signal: job.stop.signal })
+      .request(Ask.LOAD, { model, device, ...this.#picked(model) }, { onEvent, signal: job.stop.signal })
       .then((reply) => {
         if (reply.cancelled) return reply;
         this.#loaded = { ...reply, model };

@@ -17,7 +17,7 @@ export const Ask = Object.freeze({
   DESCRIBE: "describe",
   /** {model: id} -> {}: remove what is kept of the model's files. */
   FORGET: "forget",
-  /** {model?: id, device: 'wgpu'|'cpu'}, events {@link Tell.LOADING} -> {defaults, device, cached, warnings: string[]}. */
+  /** {model?: id, device: 'wgpu'|'cpu', folder?: {files: {path, blob}[], bits?: 8|4}} (a folder is loaded as it is), events {@link Tell.LOADING} -> {defaults, device, cached, warnings: string[]}. */
   LOAD: "load",
   /** {request} as Pipeline.generate takes it (with `image` and `mask` as {width, height, rgba} it begins there), events {@link Tell.STEP}
    *  -> {width, height, rgba, warnings: string[], infotext, noise?: {width, height, rgba}} or {cancelled: true}. */

@@ -1,6 +1,7 @@
 // Which model draws: what the list offers, with sizes; going over to another one, which fetches nothing by itself; and
 // the removal of one that is kept here.
 
+import { isFolder } from "./folder.js";
 import { sizeText } from "./link.js";
 import { megabytes } from "./status.js";
 
@@ -44,7 +45,7 @@ export class Models {
   async describe(wanted, note) {
     let model;
     try {
-      model = await this.#engine.describe(wanted || undefined);
+      model = await this.#described(wanted);
     } catch (error) {
       if (!wanted || !/no model called/.test(error.message)) throw error;
       note(`${error.message} Another one is used.`);
@@ -53,6 +54,20 @@ export class Models {
     if (this.model && this.model.id !== model.id) this.#page.follow();
     this.model = model;
     return model;
+  }
+
+  // A folder is described here: the worker knows the host's models.
+  async #described(wanted) {
+    const { folder } = this.#engine;
+    if (!folder?.defaults) return this.#engine.describe(wanted || undefined);
+    const { id, name, bytes, defaults, manifest } = folder;
+    const one = { id, name, bytes };
+    if (wanted !== id) {
+      const model = await this.#engine.describe(wanted || undefined);
+      return { ...model, models: [...model.models, one] };
+    }
+    const models = [...this.model.models.filter((other) => !isFolder(other.id)), one];
+    return { ...one, defaults, needs: manifest.needs, examples: manifest.examples, cached: true, models };
   }
 
   /** Goes over to another of the models that are here. */
@@ -98,10 +113,11 @@ export class Models {
     // Its place is kept from the first sight on, so that nothing moves when the list comes.
     select.disabled = false;
     select.hidden = models.length < 2;
-    forget.hidden = !cached;
+    const here = isFolder(id);
+    forget.hidden = !cached || here;
     forget.setAttribute("aria-label", `Remove ${name} from this browser`);
     const size = sizeText(defaults.width, defaults.height);
-    const where = cached ? "kept in this browser" : `${megabytes(bytes)} MB to fetch, once`;
+    const where = here ? "read from a folder of yours" : cached ? "kept in this browser" : `${megabytes(bytes)} MB to fetch, once`;
     const whose = models.length < 2 ? `${name}: ` : "";
     words.textContent = `${whose}${defaults.steps} step${defaults.steps === 1 ? "" : "s"}, ${size} px, ${where}.`;
   }

@@ -4,6 +4,7 @@ import { DeviceChoice } from "./devicechoice.js";
 import { Engine } from "./engine.js";
 import { Examples } from "./examples.js";
 import { canShare } from "./files.js";
+import { pickFolders } from "./folder.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { History } from "./history.js";
@@ -30,22 +31,7 @@ const KEEP_LIVE_MS = 2500; // a picture that followed the typing is kept when no
 const $ = (id) => document.getElementById(id);
 
 const form = new Form($("form"));
-const [frame, bar, line, note, offer, spoken] = ["frame", "bar", "line", "note", "offer", "spoken"].map($);
-const status = new Status({
-  frame,
-  bar,
-  line,
-  note,
-  offer,
-  spoken,
-  loadTitle: $("load-title"),
-  loadBar: $("load-bar"),
-  loadLine: $("load-line"),
-  trouble: $("trouble"),
-  troubleText: $("trouble-text"),
-  troubleDetail: $("trouble-detail"),
-  retry: $("retry"),
-});
+const status = new Status();
 const engine = new Engine({
   onLoading: (event) => jobs.running && status.loading(event),
   onLoaded: ({ model, defaults, cached }) => {
@@ -164,6 +150,10 @@ function wire() {
   new Incoming(
     { over: $("over"), settingsFile: $("file"), startFile: $("start-file") },
     { engine, status, trouble: showTrouble, restore, start: begin },
+  );
+  pickFolders(
+    { field: $("folder-field"), open: $("folder-open"), input: $("folder"), bits: $("folder-bits") },
+    { opened: openFolder, trouble: (error) => showTrouble(error) },
   );
   hearKeys({ draw: () => draw(), stop: () => jobs.running && cancel() });
 }
@@ -324,13 +314,27 @@ async function load(signal) {
   return engine.load(models.model.id, wanted, signal);
 }
 
+/** Goes over to a model in a folder of the user's, as soon as it proves to be one. */
+function openFolder(folder) {
+  jobs.begin(async (signal) => {
+    await models.ready;
+    const { device: wanted, words } = device.chosen;
+    if (!wanted) throw new Error(words);
+    const loaded = await engine.loadFolder(folder, wanted, signal);
+    if (signal.aborted || !loaded) return stopped(signal, "Stopped.");
+    folder.defaults = loaded.defaults;
+    await models.open(folder.id);
+    status.done(`“${folder.name}” is ready to draw.`);
+  }, () => openFolder(folder));
+}
+
 /** Builds the pipeline ahead of the first request, from files that are kept here already. */
 async function prepare() {
   const words = "Preparing the model…";
   status.say(words);
   try {
     await load();
-    if (!jobs.running && engine.loaded && line.textContent === words) status.rest("Ready.");
+    if (!jobs.running && engine.loaded && $("line").textContent === words) status.rest("Ready.");
   } catch (error) {
     if (!jobs.running) showTrouble(error, prepare);
   }

@@ -1,10 +1,12 @@
 // The finished picture on the canvas, and what can be done with it: keep it, download it, copy or share its link.
 
 import { copy, fileName, save, share } from "./files.js";
+import { isFolder } from "./folder.js";
 import { imageOf } from "./picture.js";
 import { zip } from "./zip.js";
 
 const LEFT_OUT = "It holds the settings, but no link can carry the picture that this one began with: send that one too.";
+const OWN_MODEL = "It names a model that is only on this computer: elsewhere another one draws.";
 
 export class Shown {
   #one = null; // {settings, result, infotext, start?, png?}
@@ -58,7 +60,8 @@ export class Shown {
     const url = this.#page.link(this.#one.settings);
     try {
       await copy(url);
-      this.#page.status.done("Link copied.", this.#one.settings.strength ? LEFT_OUT : "");
+      const { strength, model } = this.#one.settings;
+      this.#page.status.done("Link copied.", [strength ? LEFT_OUT : "", isFolder(model) ? OWN_MODEL : ""].join(" ").trim());
     } catch (error) {
       this.#page.status.trouble(`${error.message} The link is: ${url}`);
     }

@@ -2,14 +2,19 @@
 // in calm words. Also told to screen readers, but not more often than they can speak.
 
 const SPEAK_EVERY_MS = 5000;
+const PARTS = {
+  ...{ frame: "frame", bar: "bar", line: "line", note: "note", offer: "offer", spoken: "spoken" },
+  ...{ loadTitle: "load-title", loadBar: "load-bar", loadLine: "load-line" },
+  ...{ trouble: "trouble", troubleText: "trouble-text", troubleDetail: "trouble-detail", retry: "retry" },
+};
 
 export class Status {
   #parts;
   #spokeAt = 0;
   #act = () => {}; // of the offer
 
-  /** @param {Record<'frame'|'bar'|'line'|'note'|'offer'|'loadTitle'|'loadBar'|'loadLine'|'trouble'|'troubleText'|'troubleDetail'|'retry'|'spoken', HTMLElement>} parts */
-  constructor(parts) {
+  constructor() {
+    const parts = Object.fromEntries(Object.entries(PARTS).map(([part, id]) => [part, document.getElementById(id)]));
     this.#parts = parts;
     parts.offer.addEventListener("click", () => this.#act());
   }

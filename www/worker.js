@@ -74,9 +74,10 @@ function probed() {
   return probe(navigator.gpu, navigator.deviceMemory);
 }
 
-async function load({ id, model: wanted, device }, signal) {
+async function load({ id, model: wanted, device, folder }, signal) {
   pipeline?.free();
   pipeline = undefined;
+  if (folder) return loadFolder({ id, folder, device }, signal);
   const model = await findModel(MODELS, wanted);
   const { needs } = model.manifest;
   const reason = needs && misfit({ bytes: totalBytes(model.manifest), needs }, await probed(), device);
@@ -93,6 +94,16 @@ async function load({ id, model: wanted, device }, signal) {
   store.insert("fourstep.json", new TextEncoder().encode(JSON.stringify(model.manifest)));
   pipeline = await Pipeline.load(store, device);
   return { device, warnings, defaults: pipeline.defaults(), cached: await isCached(model) };
+}
+
+async function loadFolder({ id, folder: { files, bits }, device }, signal) {
+  postMessage({ id, kind: Tell.LOADING, phase: "model" });
+  const { Files, Pipeline } = await startEngine();
+  signal.throwIfAborted();
+  const store = new Files();
+  fill(store, files);
+  pipeline = await Pipeline.load(store, device, bits);
+  return { device, warnings: [], defaults: pipeline.defaults(), cached: true };
 }
 
 async function png({ width, height, frames, milliseconds = 0, infotext }) {
