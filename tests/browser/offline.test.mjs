@@ -35,6 +35,11 @@ const isLargest = ({ url }) => url.endsWith(`/${largest.path}`);
     const visit = sent.reduce((sum, file) => sum + file.bytes, 0);
     assert.ok(visit > bytes && visit < 25_000_000, `the whole first visit travelled in ${visit} bytes`);
 
+    const installing = await page.context().newCDPSession(page);
+    const { installabilityErrors } = await installing.send("Page.getInstallabilityErrors");
+    const unavoidable = ["in-incognito"]; // every test's window is a private one
+    assert.deepEqual(installabilityErrors.filter(({ errorId }) => !unavoidable.includes(errorId)), [], "it can be installed");
+
     await session.stopServer();
     await page.context().setOffline(true);
     await draw(page, `${origin}/?prompt=a+green+fox&seed=2&steps=1`);
