@@ -12,8 +12,8 @@ export class Incoming {
   /**
    * @param {{over: HTMLElement, settingsFile: HTMLInputElement, startFile: HTMLInputElement}} parts
    * @param {{engine: import("./engine.js").Engine, status: import("./status.js").Status, trouble: (error: Error) => void,
-   *          restore: (found: object) => Promise<void>, start: (image: object) => void}} page `restore` takes what
-   *   Engine.settings found, `start` takes a picture to begin from
+   *          restore: (found: object) => Promise<string>, start: (image: object) => void}} page `restore` takes what
+   *   Engine.settings found and has a word about it, `start` takes a picture to begin from
    */
   constructor({ over, settingsFile, startFile }, page) {
     this.#page = page;
@@ -61,9 +61,9 @@ export class Incoming {
       return error;
     }
     if (!found) return false;
-    await restore(found);
+    const notes = [...found.notes, await restore(found)];
     const offer = { label: "Start from this picture", act: () => this.#start(file) };
-    status.done("Settings taken from the picture.", found.notes.join(" "), offer);
+    status.done("Settings taken from the picture.", notes.join(" ").trim(), offer);
     return true;
   }
 

@@ -70,10 +70,13 @@ export class Models {
     return { ...one, defaults, needs: manifest.needs, examples: manifest.examples, cached: true, models };
   }
 
-  /** Goes over to another of the models that are here. */
+  /** Goes over to another of the models that are here; resolves to a word where it is not, '' where it is or is not named. */
   async use(id) {
     await this.#opening;
-    if (id !== this.model?.id && this.model?.models.some((one) => one.id === id)) await this.open(id);
+    if (!id || id === this.model?.id) return "";
+    if (!this.model?.models.some((one) => one.id === id)) return `The model “${id}” is not here: another one draws what comes next.`;
+    await this.open(id);
+    return "";
   }
 
   /** As an address names it: the first one needs no name. */

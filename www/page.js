@@ -246,7 +246,7 @@ async function showKept(kept) {
   if (jobs.running) cancel();
   await jobs.idle;
   const result = await imageOf(kept.png);
-  await models.use(kept.settings.model || models.first);
+  const note = await models.use(kept.settings.model || models.first);
   form.restore(kept.settings);
   const began = kept.start && { image: await imageOf(kept.start.image), mask: kept.start.mask && (await imageOf(kept.start.mask)) };
   if (began) start.set(began.image, { strength: kept.settings.strength, mask: began.mask });
@@ -255,7 +255,7 @@ async function showKept(kept) {
   refreshSummary();
   picture.still(result);
   numbers.clear();
-  status.rest(`Drawn ${new Date(kept.time).toLocaleString()}`);
+  status.rest(`Drawn ${new Date(kept.time).toLocaleString()}`, note);
   show({ ...kept, result, start: began && { ...began, strength: Number(kept.settings.strength) } });
   $("frame").scrollIntoView({ block: "nearest" });
 }
@@ -270,15 +270,16 @@ async function drawExample(settings) {
   draw();
 }
 
-/** The settings that a picture file carries fill the form. Its own start picture is not in it. */
+/** The settings that a picture file carries fill the form; resolves to a word about its model. Its own start picture is not in it. */
 async function restore(found) {
-  await models.use(found.model);
+  const note = await models.use(found.model);
   const settings = settingsOfFile(found);
   form.restore(settings);
   if (settings.strength === undefined) start.remove();
   else start.strength = settings.strength;
   help.refresh();
   changed();
+  return note;
 }
 
 /** A picture becomes the start picture. */

@@ -61,6 +61,11 @@ browserTest("the host's models and the folder are changed for each other, also a
   await page.click("#retry");
   await finished(page);
   assert.match(parameters((await saved(page, "#download")).bytes), /Model: folder\/my-model,/);
+  await page.locator("#kept li").nth(2).waitFor();
+  await page.reload(); // the page may not open the folder again by itself
+  await page.locator("#summary", { hasText: /guidance \d/ }).waitFor();
+  await page.locator("#kept .open").first().click();
+  await page.locator("#note", { hasText: "The model “folder/my-model” is not here: another one draws" }).waitFor();
 });
 
 const FAULTS = [
