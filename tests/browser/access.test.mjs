@@ -46,6 +46,24 @@ for (const [name, viewport, colorScheme] of [
   });
 }
 
+browserTest("the page fits every screen from 320 px up, whatever it says", DRAWS, async ({ page, origin }) => {
+  await open(page, `${origin}/?seed=4000000000&steps=1&negative=a+dog&size=96x64`);
+  await page.fill("#prompt", `${"quite unknown wordings of an extraordinarily long sentence ".repeat(4)}x${"y".repeat(90)}`);
+  await page.click("#generate");
+  await finished(page);
+  for (const summary of ["#settings", "#numbers"]) await page.click(`${summary} summary`);
+  for (const width of [320, 390, 600, 860, 861, 1024, 1920]) {
+    await page.setViewportSize({ width, height: 800 });
+    await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.ok(over <= 0, `${over} px too wide at ${width}`);
+    const cut = await page.$$eval("button, select, label, h2, summary", (all) =>
+      all.filter((one) => one.offsetParent && one.scrollWidth > one.clientWidth + 1).map((one) => one.id || one.textContent),
+    );
+    assert.deepEqual(cut, [], `cut off at ${width}`);
+  }
+});
+
 browserTest("the keyboard alone draws, changes settings, walks the steps and cancels", DRAWS, async ({ page, origin }) => {
   await open(page, `${origin}/?seed=1`);
   await focusOn(page, "prompt");
