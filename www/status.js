@@ -2,11 +2,12 @@
 // in calm words. Also told to screen readers, but not more often than they can speak.
 
 const SPEAK_EVERY_MS = 5000;
-const PARTS = {
-  ...{ frame: "frame", bar: "bar", line: "line", note: "note", offer: "offer", spoken: "spoken" },
-  ...{ loadTitle: "load-title", loadBar: "load-bar", loadLine: "load-line" },
-  ...{ trouble: "trouble", troubleText: "trouble-text", troubleDetail: "trouble-detail", retry: "retry" },
-};
+/** Ids of the elements that it writes to. */
+const PARTS = [
+  ...["frame", "bar", "line", "note", "offer", "spoken"],
+  ...["load-title", "load-bar", "load-line"],
+  ...["trouble", "trouble-text", "trouble-detail", "retry"],
+];
 
 export class Status {
   #parts;
@@ -14,7 +15,8 @@ export class Status {
   #act = () => {}; // of the offer
 
   constructor() {
-    const parts = Object.fromEntries(Object.entries(PARTS).map(([part, id]) => [part, document.getElementById(id)]));
+    const camel = (id) => id.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
+    const parts = Object.fromEntries(PARTS.map((id) => [camel(id), document.getElementById(id)]));
     this.#parts = parts;
     parts.offer.addEventListener("click", () => this.#act());
   }
