@@ -81,6 +81,7 @@ async function drawOnce(page, prompt) {
 
 /** Marks a part of the picture to be drawn anew. */
 async function mark(page) {
+  await page.uncheck("#live"); // nothing else is drawn meanwhile
   await page.click("#change");
   await page.locator("#start-canvas").hover(); // waits until it stands still
   const { x, y, width, height } = await page.locator("#start-canvas").boundingBox();
