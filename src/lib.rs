@@ -8,7 +8,7 @@ pub mod infotext;
 pub mod picture;
 pub mod pngfile;
 pub mod random;
-// 1: block-quantized numbers
+// 1: products, convolutions, norms and attention, for packed weights too
 pub mod kernels;
 // 2: layers, weights, text
 pub mod nn;
