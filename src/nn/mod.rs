@@ -24,7 +24,7 @@ pub use packed::Packed;
 pub use resnet::{ResnetBlock2D, ResnetConfig};
 pub(crate) use sampling::nearest;
 pub use sampling::{Downsample2D, Upsample2D};
-pub use transformer::{Transformer2DConfig, Transformer2DModel};
+pub use transformer::{Transformer2DConfig, Transformer2DModel, feed_forward_stretch};
 
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Shape, Tensor};

@@ -163,6 +163,58 @@ impl FeedForward {
     }
 
     fn forward(&self, x: Tensor<3>) -> Tensor<3> {
-        self.net.2.forward(geglu(self.net.0.proj.forward(x)))
+        self.forward_in_stretches(x, STRETCH)
+    }
+
+    /// No token needs another here, so that they may pass one stretch after the other: eight times their width is held of a
+    /// stretch, not of all.
+    fn forward_in_stretches(&self, x: Tensor<3>, most: usize) -> Tensor<3> {
+        let [batch, tokens, channels] = x.dims();
+        let stretch = stretch(batch, tokens, channels, most);
+        let one = |x: Tensor<3>| self.net.2.forward(geglu(self.net.0.proj.forward(x)));
+        if stretch >= tokens {
+            return one(x);
+        }
+        Tensor::cat(x.split(stretch, 1).into_iter().map(one).collect(), 1)
+    }
+}
+
+/// The most numbers of a feed-forward layer at its widest, 32 MiB of them.
+const STRETCH: usize = 8 << 20;
+
+/// Tokens that pass a feed-forward layer at once.
+pub fn feed_forward_stretch(batch: usize, tokens: usize, channels: usize) -> usize {
+    stretch(batch, tokens, channels, STRETCH)
+}
+
+fn stretch(batch: usize, tokens: usize, channels: usize, most: usize) -> usize {
+    let parts = (batch * tokens * 8 * channels).div_ceil(most);
+    tokens.div_ceil(parts.max(1)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use burn::module::Param;
+    use burn::tensor::TensorData;
+
+    use super::*;
+    use crate::random::{Generator, stream};
+
+    #[test]
+    fn stretches_of_tokens_make_what_all_of_them_make_at_once() {
+        let device = Device::flex();
+        let numbers = |name: &str, shape: &[usize]| {
+            TensorData::new(stream(3, name, 0).randn(shape.iter().product()), shape.to_vec())
+        };
+        let mut layer = FeedForward::new(8, &device);
+        layer.net.0.proj.weight = Param::from_data(numbers("in", &[64, 8]), &device);
+        layer.net.2.weight = Param::from_data(numbers("out", &[8, 32]), &device);
+        let x = Tensor::<3>::from_data(numbers("x", &[2, 11, 8]), &device);
+        let values = |x: Tensor<3>| x.into_data().iter::<f32>().collect::<Vec<_>>();
+        let whole = values(layer.forward(x.clone()));
+        for most in [1, 2 * 64, 5 * 64, 10 * 64, 21 * 64] {
+            assert_eq!(values(layer.forward_in_stretches(x.clone(), most)), whole, "{most} numbers");
+        }
+        assert_eq!([stretch(2, 11, 8, 22 * 64), stretch(2, 11, 8, 21 * 64), stretch(2, 11, 8, 1)], [11, 6, 1]);
     }
 }

@@ -4,6 +4,7 @@
 
 use super::meter::{Map, Meter};
 use crate::models::{AutoencoderKlConfig, AutoencoderTinyConfig, ClipTextConfig, UNet2DConditionConfig, Vae};
+use crate::nn::feed_forward_stretch;
 
 /// The text encoder over `rows` texts; every layer's output is kept.
 pub fn text(meter: &Meter, config: &ClipTextConfig, rows: usize) {
@@ -158,18 +159,36 @@ fn transformer(x: Map, layers: usize, context: &Map) -> Map {
         let normal = tokens.like("normalised tokens");
         tokens = attention(&normal, channels, Some(context));
         drop(normal);
-        let normal = tokens.like("normalised tokens");
-        let both = normal.with_channels("both halves of a feed-forward layer", 8 * channels);
-        drop(normal);
-        let gated = both.with_channels("hidden features of a feed-forward layer", 4 * channels);
-        drop(both);
-        let _residual = tokens.clone();
-        tokens = gated.with_channels("tokens", channels);
+        tokens = feed_forward(&tokens);
     }
     let out = tokens.like("tokens");
     drop(tokens);
     let _residual = x;
     out.like("features")
+}
+
+/// One stretch of the tokens after the other, where there are many.
+fn feed_forward(tokens: &Map) -> Map {
+    let [batch, channels, height, width] = tokens.shape;
+    let stretch = feed_forward_stretch(batch, height * width, channels);
+    let normal = tokens.like("normalised tokens");
+    if stretch >= height * width {
+        return gated(normal, channels);
+    }
+    let done = tokens.like("tokens");
+    drop(gated(normal.with_size("normalised tokens", [1, stretch]), channels));
+    drop(normal);
+    done.like("tokens")
+}
+
+fn gated(normal: Map, channels: usize) -> Map {
+    let both = normal.with_channels("both halves of a feed-forward layer", 8 * channels);
+    drop(normal);
+    let half = || both.with_channels("hidden features of a feed-forward layer", 4 * channels);
+    let (value, gate) = (half(), half());
+    drop(both);
+    drop(gate);
+    value.with_channels("tokens", channels)
 }
 
 /// Queries, keys, values and what comes of them, in tiles.
@@ -209,8 +228,19 @@ mod tests {
             let context = meter.map("context", [1, 1, 1, 1]);
             drop(transformer(meter.map("x", [1, 2, 8, 8]), 1, &context));
         });
-        // Of 128 numbers: the input, the tokens, eight and four times their width; and one of the context.
-        assert_eq!((peak, largest, what), (128 * (1 + 1 + 8 + 4) + 1, 1024, "both halves of a feed-forward layer"));
+        // Of 128 numbers: the input, the tokens, eight times their width and its halves; and one of the context.
+        assert_eq!((peak, largest, what), (128 * (1 + 1 + 8 + 8) + 1, 1024, "both halves of a feed-forward layer"));
+    }
+
+    #[test]
+    fn many_tokens_pass_a_feed_forward_layer_in_stretches() {
+        let (batch, channels, side) = (2, 320, 64);
+        let (peak, largest, _) = most(|meter| drop(feed_forward(&meter.map("x", [batch, channels, side, side]))));
+        let stretch = feed_forward_stretch(batch, side * side, channels);
+        assert!(stretch < side * side, "{stretch}");
+        // The tokens, normalised ones, those that are done; a stretch eight times as wide, whole and in halves.
+        let (all, part) = (batch * channels * side * side, batch * channels * stretch);
+        assert_eq!((peak, largest), ((3 * all + 16 * part) as u64, (8 * part) as u64));
     }
 
     #[test]
@@ -223,8 +253,8 @@ mod tests {
         .unwrap();
         let (peak, largest, _) = most(|meter| unet(meter, &config, [1, 4, 4], 3));
         // Text 3, latents 16; skips 32 (the first convolution), 32 (the block); in the middle's transformer: its input, the tokens,
-        // a feed-forward of 8 and 4 times 32.
-        assert_eq!(peak, 3 + 16 + 32 + 32 + 32 + 32 + 8 * 32 + 4 * 32);
+        // a feed-forward of 8 times 32, whole and in halves.
+        assert_eq!(peak, 3 + 16 + 32 + 32 + 32 + 32 + 8 * 32 + 8 * 32);
         assert_eq!(largest, 8 * 32);
     }
 
