@@ -213,7 +213,11 @@ mod tests {
         let values = |x: Tensor<3>| x.into_data().iter::<f32>().collect::<Vec<_>>();
         let whole = values(layer.forward(x.clone()));
         for most in [1, 2 * 64, 5 * 64, 10 * 64, 21 * 64] {
-            assert_eq!(values(layer.forward_in_stretches(x.clone(), most)), whole, "{most} numbers");
+            let parted = values(layer.forward_in_stretches(x.clone(), most));
+            assert_eq!(parted.len(), whole.len());
+            // The product's sums run in another order where the rows are fewer.
+            let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-4;
+            assert!(parted.iter().zip(&whole).all(near), "{most} numbers");
         }
         assert_eq!([stretch(2, 11, 8, 22 * 64), stretch(2, 11, 8, 21 * 64), stretch(2, 11, 8, 1)], [11, 6, 1]);
     }
