@@ -64,7 +64,7 @@ browserTest("wrong settings are refused in words", DRAWS, async ({ page, origin 
   await page.click("#settings summary");
   await page.fill("#steps", "0");
   await page.click("#generate");
-  assert.match(await page.textContent("#steps-error"), /1 to 1000/);
+  await page.locator("#steps-error").filter({ hasText: /1 to 1000/ }).waitFor();
   await page.fill("#steps", "2");
   assert.equal(await page.textContent("#steps-error"), "");
   await page.click("#generate");
