@@ -81,7 +81,7 @@ pub struct Generate {
     /// Keeps the text encoders in main memory, so that the graphics card has none of them
     #[arg(long)]
     text_on_cpu: bool,
-    /// Says how much memory the graphics card held, beside what `fourstep plan` foretells
+    /// Says how much memory the graphics card held, beside what `fourstep plan` foretells at the model's own guidance
     #[arg(long, conflicts_with_all = ["text_on_cpu", "vae_tile"])]
     memory: bool,
     /// Leaves the settings out of the picture

@@ -182,7 +182,7 @@ impl FeedForward {
 /// The most numbers of a feed-forward layer at its widest, 32 MiB of them.
 const STRETCH: usize = 8 << 20;
 
-/// Tokens that pass a feed-forward layer at once.
+/// Tokens of each picture that pass a feed-forward layer at once, of `tokens` of them with `channels` numbers each.
 pub fn feed_forward_stretch(batch: usize, tokens: usize, channels: usize) -> usize {
     stretch(batch, tokens, channels, STRETCH)
 }

@@ -189,7 +189,7 @@ impl ModuleMapper for Loader<'_> {
     }
 }
 
-/// Bytes from which a weight has memory of its own.
+/// Bytes from which a weight has memory of its own: what burn's pool of small buffers no longer serves.
 const OWN_MEMORY: usize = 64 << 10;
 
 /// What stays on the device has just as much memory as it takes; the device's pools, whose pages are larger, are for what

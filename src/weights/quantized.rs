@@ -198,7 +198,7 @@ pub(super) fn is_edge<'k>(name: &str, all: impl Iterator<Item = &'k str>) -> boo
 /// The blocks of a weight in a model whose weights are asked for in `asked`. Four bits are for the attention and feed-forward
 /// layers inside the UNet's transformers, where larger models have most of their numbers. What everything passes through
 /// keeps 8: convolutions, the transformers' projections, time embeddings, text encoders and autoencoders, which cost the
-/// pictures three quarters of the error with 4 (`docs/quantization.md`).
+/// pictures most of the error with 4 (`docs/quantization.md`).
 pub(super) fn format_of(name: &str, asked: BlockFormat) -> BlockFormat {
     if name.contains(".transformer_blocks.") { asked } else { BlockFormat::Q8_0 }
 }
