@@ -2,7 +2,8 @@
 //!
 //! The whole system on one page, in floor order: a module imports only from floors below it.
 
-// 0: errors, pictures and their files, random numbers
+// 0: errors, pictures and their files, settings, random numbers
+pub mod checked;
 pub mod error;
 pub mod infotext;
 pub mod picture;
@@ -19,21 +20,20 @@ pub mod models;
 pub mod schedulers;
 // 4: the denoising loop
 pub mod pipeline;
-// 5: data, training, distillation, evaluation (native)
+// 5: captioned pictures (native)
+#[cfg(feature = "native")]
+pub mod dataset;
+// 6: training, distillation, evaluation (native)
 #[cfg(feature = "native")]
 pub mod distill;
 #[cfg(feature = "native")]
 pub mod eval;
 #[cfg(feature = "native")]
 pub mod train;
-// 6: the two front ends
+// 7: the two front ends
 #[cfg(feature = "native")]
 pub mod cli;
 #[cfg(all(feature = "web", target_arch = "wasm32"))]
 mod web;
-#[cfg(all(feature = "web", target_arch = "wasm32"))]
-mod webfiles;
-#[cfg(all(feature = "web", target_arch = "wasm32"))]
-mod webrequest;
 
 pub use error::{Error, Result};

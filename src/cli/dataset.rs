@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::train::dataset::{Pack, Recipe, Split, Stickers, World, pack, sources, write_split};
+use crate::dataset::{Pack, Recipe, Split, Stickers, World, pack, sources, write_split};
 use crate::train::sheet::sheet;
 
 /// Make captioned pictures from the glyphs of an emoji font.

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::{Result, ensure};
 
 use super::device::DeviceName;
-use crate::train::dataset::{Pack, Recipe, Stickers};
+use crate::dataset::{Pack, Recipe, Stickers};
 
 /// The arguments that the evaluations share.
 #[derive(clap::Args)]

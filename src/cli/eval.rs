@@ -7,10 +7,10 @@ use anyhow::{Context, Result, ensure};
 
 use super::drawing::Drawing;
 use super::progress::Progress;
+use crate::dataset::Stickers;
 use crate::eval::{Asked, Evaluation, Settings, evaluate};
 use crate::picture::Picture;
 use crate::pipeline::Pipeline;
-use crate::train::dataset::Stickers;
 use crate::train::sheet::sheet;
 use crate::weights::DirFiles;
 

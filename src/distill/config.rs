@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use crate::train::checked;
+use crate::checked;
 use crate::train::config::{Latents, Pictures, SheetConfig, Training};
 use crate::{Error, Result};
 

@@ -3,9 +3,9 @@
 
 use super::config::Inputs;
 use crate::Result;
+use crate::dataset::{Says, Split, caption};
 use crate::random::{self, Generator, Mt19937};
 use crate::train::data::{CaptionedBatch, CaptionedSource};
-use crate::train::dataset::{Says, Split, caption};
 
 /// What one step learns from.
 pub struct DistillBatch {
@@ -82,8 +82,8 @@ mod tests {
     use std::sync::Arc;
 
     use super::*;
+    use crate::dataset::testing;
     use crate::text::{Tokenizer, TrainedBpe};
-    use crate::train::dataset::testing;
 
     fn source(inputs: Inputs) -> DistillSource {
         let stickers = testing::stickers();

@@ -37,9 +37,9 @@ pub use report::{ColourShare, Drawing, Reconstruction, Report, Retrieval, Settin
 use std::time::Instant;
 
 use crate::Result;
+use crate::dataset::{ColourJudge, Stickers};
 use crate::picture::Picture;
 use crate::pipeline::Pipeline;
-use crate::train::dataset::{ColourJudge, Stickers};
 
 /// A report, and the pictures that it speaks of, in the order of `report.drawings`.
 pub struct Evaluation {

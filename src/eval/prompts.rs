@@ -3,9 +3,9 @@
 use serde::{Deserialize, Serialize};
 
 use super::Settings;
+use crate::dataset::{Kind, Says, Scene, Split, Stickers, caption};
 use crate::error::{Error, Result};
 use crate::random;
-use crate::train::dataset::{Kind, Says, Scene, Split, Stickers, caption};
 
 /// What the drawing is looked at for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,7 +119,7 @@ pub(super) fn shuffled(n: usize, seed: u64) -> Vec<usize> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::dataset::testing;
+    use crate::dataset::testing;
 
     fn settings(prompts: usize, colour_prompts: usize) -> Settings {
         Settings { prompts, colour_prompts, ..Settings::default() }

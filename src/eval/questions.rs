@@ -3,8 +3,8 @@
 use super::gallery::{nearest, rank};
 use super::{Asked, ColourShare, Combinations, Distance, Drawing, Gallery, Prompt, Retrieval};
 use crate::Result;
+use crate::dataset::{ColourJudge, foreground};
 use crate::picture::Picture;
-use crate::train::dataset::{ColourJudge, foreground};
 
 /// The record of one drawing. `gallery` comes with the indices of the recipe's concepts and of the one that was asked.
 pub fn drawing(
@@ -133,7 +133,7 @@ impl Share {
 mod tests {
     use super::super::{Settings, prompts};
     use super::*;
-    use crate::train::dataset::{Recipe, Stickers, testing};
+    use crate::dataset::{Recipe, Stickers, testing};
 
     fn shipped() -> (Stickers, Vec<Prompt>, Vec<Picture>) {
         let mut stickers = testing::stickers();

@@ -5,7 +5,7 @@ use std::fmt::Write;
 use serde::{Deserialize, Serialize};
 
 use super::{Asked, Combinations, Distance, Prompt};
-use crate::train::dataset::Scene;
+use crate::dataset::Scene;
 
 /// What was asked, of which model, drawn how.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]

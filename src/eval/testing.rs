@@ -6,8 +6,8 @@ use super::compare::EQUAL_DB;
 use super::guidance::{self, Pair, Wording};
 use super::steps::{self, Entry};
 use super::store::{Model, Store};
+use crate::dataset::{Pack, Recipe, Stickers};
 use crate::train::classifier::Classifier;
-use crate::train::dataset::{Pack, Recipe, Stickers};
 use crate::train::testing::small;
 
 #[test]

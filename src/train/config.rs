@@ -5,8 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-use super::checked;
 use super::optim::OptimizerConfig;
+use crate::checked;
 use crate::{Error, Result};
 
 /// A run of `fourstep train`; see `recipes/train-*.json`. A key that is not known is an error, none has a default.

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
 use super::config::Pictures;
-use super::dataset::{Pack, Recipe, Split, Stickers};
+use crate::dataset::{Pack, Recipe, Split, Stickers};
 use crate::picture::Picture;
 use crate::random::{self, Generator, Mt19937};
 use crate::text::Tokenizer;
@@ -229,8 +229,8 @@ fn below(random: &mut Mt19937, n: usize) -> usize {
 
 #[cfg(test)]
 mod tests {
-    use super::super::dataset::testing;
     use super::*;
+    use crate::dataset::testing;
 
     #[test]
     fn batches_come_in_order_from_any_number_of_workers() {

@@ -8,9 +8,9 @@ use serde_json::{Map, Value};
 
 use super::config::{Latents, Training};
 use super::data::{Content, LatentStore, Prefetch, push_planes};
-use super::dataset::{Split, Stickers};
 use super::export;
 use crate::Result;
+use crate::dataset::{Split, Stickers};
 use crate::models::{AutoencoderTiny, AutoencoderTinyConfig, parse};
 use crate::weights::{self, Checkpoint, DirFiles, Files};
 

@@ -4,13 +4,11 @@
 //! the runs.
 
 pub mod autoencoder;
-pub mod checked;
 pub mod checkpoint;
 pub mod classifier;
 pub mod config;
 pub mod curves;
 pub mod data;
-pub mod dataset;
 pub mod diffusion;
 pub mod ema;
 pub mod export;

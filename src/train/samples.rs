@@ -7,11 +7,11 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::config::SheetConfig;
-use super::dataset::{Split, Stickers};
 use super::diffusion::DiffusionModel;
 use super::sheet::sheet;
 use super::vocabulary;
 use crate::Result;
+use crate::dataset::{Split, Stickers};
 use crate::models::{AutoencoderTiny, AutoencoderTinyConfig, UNet2DConditionConfig, Vae};
 use crate::picture::Picture;
 use crate::pipeline::{Components, Defaults, Pipeline, Request, StepEvent};

@@ -8,9 +8,9 @@ use burn::tensor::Device;
 use serde_json::{Value, json};
 
 use super::config::RunConfig;
-use super::dataset::testing;
 use super::run::{Outcome, Settings};
 use super::{autoencoder, classifier, diffusion};
+use crate::dataset::testing;
 use crate::pipeline::Pipeline;
 use crate::weights::DirFiles;
 

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::config::{DiffusionConfig, TokenizerSource};
-use super::dataset::{Split, Stickers};
+use crate::dataset::{Split, Stickers};
 use crate::text::{Tokenizer, TrainedBpe};
 use crate::weights::{DirFiles, Files};
 use crate::{Error, Result};

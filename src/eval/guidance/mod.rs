@@ -10,8 +10,8 @@ pub use negative::{Case, Negative, Wording, negatives};
 use super::compare::{contrast, nearness, saturation};
 use super::steps::questions;
 use super::store::{Ask, Model, Store, Way};
+use crate::dataset::Stickers;
 use crate::picture::Picture;
-use crate::train::dataset::Stickers;
 use crate::{Error, Result};
 
 /// Who is compared.

@@ -7,9 +7,9 @@ use super::super::Combinations;
 use super::super::prompts::{scenes, shuffled};
 use super::super::store::{Ask, Model, Store, Way};
 use super::{Pair, Settings};
+use crate::dataset::{ColourJudge, Kind, Says, Scene, Stickers, caption};
 use crate::picture::Picture;
 use crate::random;
-use crate::train::dataset::{ColourJudge, Kind, Says, Scene, Stickers, caption};
 use crate::{Error, Result};
 
 /// How the prompt speaks of the colour that the negative prompt excludes.

@@ -8,9 +8,9 @@ use super::super::gallery::rank;
 use super::super::{Combinations, Distance, Gallery};
 use super::questions::{Group, Question};
 use crate::Result;
+use crate::dataset::{ColourJudge, Stickers, count_of};
 use crate::picture::Picture;
 use crate::train::classifier::Classifier;
-use crate::train::dataset::{ColourJudge, Stickers, count_of};
 
 /// Numbers of one set of pictures; a share or distance is none where nothing was asked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
@@ -158,7 +158,7 @@ impl<'a> Measure<'a> {
 mod tests {
     use super::super::questions::questions;
     use super::*;
-    use crate::train::dataset::{Recipe, testing};
+    use crate::dataset::{Recipe, testing};
 
     /// Sixty questions to the test glyphs under the shipped palette.
     fn asked() -> (Stickers, Vec<Question>, Vec<Picture>) {

@@ -15,9 +15,9 @@ pub use questions::{Group, Question, questions};
 use super::compare::{Memory, Nearness, nearness};
 use super::psnr::through;
 use super::store::{Ask, Drawn, Model, Store, Way, draw_batch};
+use crate::dataset::{self, Stickers};
 use crate::picture::Picture;
 use crate::train::classifier::Classifier;
-use crate::train::dataset::{self, Stickers};
 use crate::{Error, Result};
 
 /// What is drawn and compared with.

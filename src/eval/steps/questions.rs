@@ -6,8 +6,8 @@ use super::super::Combinations;
 use super::super::prompts::{scenes, shuffled};
 use super::super::store::Ask;
 use crate::Result;
+use crate::dataset::{Kind, Scene, Stickers, caption};
 use crate::random;
-use crate::train::dataset::{Kind, Scene, Stickers, caption};
 
 /// What a drawing is looked at for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,7 +83,7 @@ impl Group {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::train::dataset::testing;
+    use crate::dataset::testing;
 
     #[test]
     fn shares_add_up_and_groups_are_what_they_say() {

@@ -1,5 +1,8 @@
 //! Everything that the page's worker can call.
 
+mod files;
+mod request;
+
 use std::cell::{OnceCell, RefCell};
 use std::ops::ControlFlow;
 
@@ -13,10 +16,10 @@ use crate::picture::Picture;
 use crate::pipeline::{LatentToRgb, LoadOptions, MANIFEST, Manifest, Pipeline, Request, StepEvent};
 use crate::random::{Generator, Mt19937};
 use crate::schedulers;
-use crate::webfiles::JsFiles;
-use crate::webrequest::{Settings, Toward};
 use crate::weights::Files;
 use crate::{Error, Result};
+use files::JsFiles;
+use request::{Settings, Toward};
 
 /// Runs once when the module is instantiated: panics are shown in the console with their message.
 #[wasm_bindgen(start)]

@@ -175,7 +175,7 @@ mod tests {
     /// The test glyphs under the shipped palette.
     fn shipped() -> (Stickers, ColourJudge) {
         let mut stickers = testing::stickers();
-        let text = include_str!("../../../recipes/stickers-v0.json");
+        let text = include_str!("../../recipes/stickers-v0.json");
         stickers.recipe.palette = Recipe::from_json(text, "stickers-v0.json").unwrap().palette;
         let judge = ColourJudge::new(&stickers.recipe);
         (stickers, judge)

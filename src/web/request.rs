@@ -4,10 +4,10 @@ use js_sys::{Object, Reflect, Uint8ClampedArray};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
+use super::thrown;
 use crate::picture::Picture;
 use crate::pipeline::{Pipeline, Request};
 use crate::schedulers::{self, SchedulerConfig};
-use crate::web::thrown;
 use crate::{Error, Result};
 
 /// A request as the page sends it; settings that are left out are the model's.

@@ -7,8 +7,8 @@ use serde::{Deserialize, Serialize};
 
 use super::pack::{Concept, Pack};
 use super::scene::Kind;
+use crate::checked;
 use crate::error::{Error, Result};
-use crate::train::checked;
 
 /// What `fourstep dataset` is asked to make; see `recipes/stickers-v0.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -200,7 +200,7 @@ mod tests {
 
     #[test]
     fn the_repository_recipe_is_valid() {
-        let recipe = Recipe::from_json(include_str!("../../../recipes/stickers-v0.json"), "stickers-v0.json").unwrap();
+        let recipe = Recipe::from_json(include_str!("../../recipes/stickers-v0.json"), "stickers-v0.json").unwrap();
         assert_eq!(recipe.colour("green").unwrap().name, "green");
         assert!(recipe.colour("mauve").unwrap_err().to_string().contains("teal"));
     }
