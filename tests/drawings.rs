@@ -95,7 +95,7 @@ fn every_drawing_is_cut_out_and_fills_its_picture() {
         };
         let longest = extent(|p| p.0).max(extent(|p| p.1));
         assert!((58..=62).contains(&longest), "{what} is {longest} of 64 pixels long");
-        // The thinnest is a white cane.
+        // The least ink, in a white cane, is twice that.
         assert!(ink.len() > 150, "{what} has {} pixels", ink.len());
         assert!(picture.chunks_exact(4).all(|p| p[..3].iter().all(|c| *c <= p[3])), "{what}: colour beyond alpha");
     }
