@@ -7,6 +7,7 @@
 mod caption;
 mod count;
 mod judge;
+pub mod lexicon;
 pub mod pack;
 mod raster;
 mod recipe;
@@ -24,6 +25,7 @@ mod write;
 pub use caption::caption;
 pub use count::count_of;
 pub use judge::{ColourJudge, foreground};
+pub use lexicon::{Lexicon, Noun, PhraseKind, Said};
 pub use pack::{Concept, Pack};
 pub use raster::Glyph;
 pub use recipe::{Choice, Colour, Recipe};
