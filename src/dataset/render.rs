@@ -93,7 +93,7 @@ pub(super) fn spots(scene: &Scene) -> Result<Vec<(&str, Spot)>> {
     if let Some(second) = scene.concepts.get(1) {
         let (low, high) = (0.255, 0.745);
         let (one, two) = match scene.place {
-            Some(Place::NextTo | Place::LeftOf) => ((low, 0.5), (high, 0.5)),
+            Some(Place::NextTo | Place::LeftOf | Place::And) => ((low, 0.5), (high, 0.5)),
             Some(Place::RightOf) => ((high, 0.5), (low, 0.5)),
             Some(Place::Above) => ((0.5, low), (0.5, high)),
             Some(Place::Below) => ((0.5, high), (0.5, low)),
@@ -146,7 +146,7 @@ mod tests {
             let (fox, grapes) = (find(&picture, testing::GLYPH_COLOURS[0]), find(&picture, testing::GLYPH_COLOURS[4]));
             let (right, down) = (grapes.0 - fox.0, grapes.1 - fox.1);
             let expected = match place {
-                Place::NextTo | Place::LeftOf => (0.5, 0.0),
+                Place::NextTo | Place::LeftOf | Place::And => (0.5, 0.0),
                 Place::RightOf => (-0.5, 0.0),
                 Place::Above => (0.0, 0.5),
                 Place::Below => (0.0, -0.5),
