@@ -1,4 +1,4 @@
-//! `fourstep dataset pack|render|sheet`: from an emoji font to captioned pictures.
+//! `fourstep dataset pack|render|sheet`: from drawings of emoji to captioned pictures.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -6,10 +6,12 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 
-use crate::dataset::{Pack, Recipe, Split, Stickers, World, pack, sources, write_split};
+use crate::dataset::packer::{self, Words};
+use crate::dataset::{Layer, Output, Pack, Recipe, Split, Stickers, World, icons, sources, write_split};
+use crate::picture::Picture;
 use crate::train::sheet::sheet;
 
-/// Make captioned pictures from the glyphs of an emoji font.
+/// Make captioned pictures from drawings of emoji.
 #[derive(Args)]
 pub struct Dataset {
     #[command(subcommand)]
@@ -18,9 +20,9 @@ pub struct Dataset {
 
 #[derive(Subcommand)]
 enum Step {
-    /// Gather every glyph with its name in one file, which is all that later steps need
+    /// Gather every drawing with its name in one file, which is all that later steps need
     Pack(PackArgs),
-    /// Render a split of a recipe into a folder: images.safetensors and captions.jsonl
+    /// Render a split of a recipe into a folder: pictures (safetensors) and captions.jsonl
     Render {
         #[command(flatten)]
         what: What,
@@ -38,6 +40,9 @@ enum Step {
         /// Draw each pixel as a square of so many pixels a side
         #[arg(long, default_value_t = 1)]
         zoom: usize,
+        /// Number of the first picture
+        #[arg(long, default_value_t = 0)]
+        from: usize,
         /// File to write
         #[arg(long)]
         out: PathBuf,
@@ -67,15 +72,24 @@ enum Step {
 
 #[derive(Args)]
 struct PackArgs {
-    /// Font with colour bitmaps (Debian: fonts-noto-color-emoji)
-    #[arg(long, default_value = sources::FONT)]
-    font: PathBuf,
+    /// Folder of npm's icon packages: noto, fluent-emoji-flat and twemoji of @iconify-json (npm ci)
+    #[arg(long, default_value = icons::FOLDER)]
+    icons: PathBuf,
+    /// emojilib's English words (npm: emojilib)
+    #[arg(long, default_value = sources::EMOJILIB)]
+    emojilib: PathBuf,
+    /// The bitmaps of a colour font instead of the icon packages (Debian: fonts-noto-color-emoji)
+    #[arg(long, num_args = 0..=1, default_missing_value = sources::FONT, conflicts_with_all = ["icons", "emojilib"])]
+    font: Option<PathBuf>,
     /// Unicode's emoji-test.txt (Debian: unicode-data)
     #[arg(long, default_value = sources::EMOJI_TEST)]
     emoji_test: PathBuf,
     /// CLDR's English annotations (Debian: unicode-cldr-core)
     #[arg(long, default_value = sources::ANNOTATIONS)]
     annotations: PathBuf,
+    /// CLDR's English annotations of sequences (Debian: unicode-cldr-core)
+    #[arg(long, default_value = sources::ANNOTATIONS_DERIVED)]
+    annotations_derived: PathBuf,
     /// File to write
     #[arg(long, default_value = "stickers.pack")]
     out: PathBuf,
@@ -90,7 +104,7 @@ struct What {
     /// Recipe: concepts, mixture, colours
     #[arg(long, default_value = "recipes/stickers-v0.json")]
     recipe: PathBuf,
-    /// How many pictures; `--split glyphs` has one for each concept
+    /// How many pictures; `--split glyphs` has one for each drawing
     #[arg(long)]
     count: Option<usize>,
     /// Seed of every draw
@@ -102,6 +116,9 @@ struct What {
     /// Which combinations
     #[arg(long, value_enum, default_value = "train")]
     split: SplitName,
+    /// Cut out, with alpha: `render` writes colours multiplied by alpha, `sheet` shows a chequered ground
+    #[arg(long)]
+    alpha: bool,
     /// With `--split glyphs`: the recipe's concepts only, not every glyph of the pack
     #[arg(long)]
     recipe_concepts: bool,
@@ -119,7 +136,7 @@ pub fn run(dataset: Dataset) -> anyhow::Result<()> {
     match dataset.step {
         Step::Pack(args) => run_pack(&args),
         Step::Render { what, out } => run_render(&what, &out),
-        Step::Sheet { what, columns, zoom, out } => run_sheet(&what, (columns, zoom), &out),
+        Step::Sheet { what, columns, zoom, from, out } => run_sheet(&what, (columns, zoom, from), &out),
         Step::Words { pack, recipe, captions, kinds, seed, out } => {
             run_words((&pack, &recipe), (seed, captions), &kinds, &out)
         }
@@ -129,27 +146,44 @@ pub fn run(dataset: Dataset) -> anyhow::Result<()> {
 fn run_render(what: &What, out: &Path) -> anyhow::Result<()> {
     let (stickers, split, count, size) = what.open()?;
     let started = std::time::Instant::now();
-    write_split(&stickers, (what.seed, split), (count, size), out, |done| {
-        if done % 1000 == 0 || done == count {
-            eprint!("\r{done} of {count} pictures, {:.0} s", started.elapsed().as_secs_f32());
-            let _ = std::io::stderr().flush();
-        }
+    write_split(&stickers, (what.seed, split), Output { count, size, alpha: what.alpha }, out, |done| {
+        eprint!("\r{done} of {count} pictures, {:.0} s", started.elapsed().as_secs_f32());
+        let _ = std::io::stderr().flush();
     })?;
     eprintln!();
     Ok(())
 }
 
-fn run_sheet(what: &What, (columns, zoom): (usize, usize), out: &Path) -> anyhow::Result<()> {
+fn run_sheet(what: &What, (columns, zoom, from): (usize, usize, usize), out: &Path) -> anyhow::Result<()> {
     let (stickers, split, count, size) = what.open()?;
     anyhow::ensure!((1..=100).contains(&columns), "--columns {columns}: must be 1 to 100");
     anyhow::ensure!((1..=8).contains(&zoom), "--zoom {zoom}: must be 1 to 8");
-    anyhow::ensure!(count <= 4096, "--count {count}: a sheet holds at most 4096 pictures");
+    let end = if split == Split::Glyphs { stickers.drawings().min(from + count) } else { from + count };
+    anyhow::ensure!(from < end, "--from {from}: the split has {end} pictures");
+    anyhow::ensure!(end - from <= 4096, "--count {count}: a sheet holds at most 4096 pictures");
     let mut cells = Vec::with_capacity(count);
-    for i in 0..count {
+    for i in from..end {
         let record = stickers.record(what.seed, split, i as u64)?;
-        cells.push((stickers.render(&record.scene, size)?.enlarged(zoom), record.caption));
+        let picture = match what.alpha {
+            true => over_chequers(&stickers.render_layer(&record.scene, size)?),
+            false => stickers.render(&record.scene, size)?,
+        };
+        cells.push((picture.enlarged(zoom), record.caption));
     }
     Ok(sheet(&cells, columns).write_png(out)?)
+}
+
+/// On the squares of light greys that stand for transparency.
+fn over_chequers(layer: &Layer) -> Picture {
+    let mut picture = Picture::filled(layer.width, layer.height, [255; 3]);
+    let square = (layer.height / 16).max(2);
+    for y in 0..picture.height {
+        for x in (0..picture.width).filter(|x| (x / square + y / square) % 2 == 1) {
+            picture.set(x, y, [225; 3]);
+        }
+    }
+    layer.over(&mut picture, 0, 0);
+    picture
 }
 
 fn run_words(
@@ -158,7 +192,8 @@ fn run_words(
     kinds: &[String],
     out: &Path,
 ) -> anyhow::Result<()> {
-    let stickers = Stickers::new(Pack::read(pack)?, Recipe::read(recipe)?)?;
+    let recipe = Recipe::read(recipe)?;
+    let stickers = Stickers::new(Pack::read(pack, recipe.size)?, recipe)?;
     let kind = |name: &String| serde_json::from_value(name.as_str().into()).context(format!("--kinds {name}"));
     let kinds = kinds.iter().map(kind).collect::<anyhow::Result<Vec<_>>>()?;
     let world = World::new(&stickers, (seed, captions), &kinds)?;
@@ -169,9 +204,17 @@ fn run_words(
 }
 
 fn run_pack(args: &PackArgs) -> anyhow::Result<()> {
-    let (bytes, concepts) = pack::build(&args.font, &args.emoji_test, &args.annotations)?;
-    std::fs::write(&args.out, &bytes).with_context(|| args.out.display().to_string())?;
-    println!("{}: {} concepts, {:.1} MB", args.out.display(), concepts.len(), bytes.len() as f64 / 1e6);
+    let annotations = vec![args.annotations.clone(), args.annotations_derived.clone()];
+    let words = Words { emoji_test: args.emoji_test.clone(), annotations };
+    let built = match &args.font {
+        Some(font) => packer::from_font(font, &words)?,
+        None => packer::from_icons(&args.icons, &args.emojilib, &words)?,
+    };
+    std::fs::write(&args.out, &built.bytes).with_context(|| args.out.display().to_string())?;
+    let (things, megabytes) = (built.concepts.len(), built.bytes.len() as f64 / 1e6);
+    let by = built.drawings.iter().map(|(artist, drawings)| format!("{drawings} by {}", artist.key()));
+    let by = by.collect::<Vec<_>>().join(", ");
+    println!("{}: {things} things, drawn {by}; {megabytes:.1} MB", args.out.display());
     Ok(())
 }
 
@@ -179,18 +222,18 @@ impl What {
     /// The stickers, the split, how many, and at what size.
     fn open(&self) -> anyhow::Result<(Stickers, Split, usize, usize)> {
         let mut recipe = Recipe::read(&self.recipe)?;
-        let pack = Pack::read(&self.pack)?;
+        let size = self.size.unwrap_or(recipe.size);
+        anyhow::ensure!((8..=1024).contains(&size), "--size {size}: must be 8 to 1024");
+        let pack = Pack::read(&self.pack, size)?;
         if self.split == SplitName::Glyphs && !self.recipe_concepts {
             recipe.concepts = pack.everything();
         }
-        let size = self.size.unwrap_or(recipe.size);
-        anyhow::ensure!((8..=1024).contains(&size), "--size {size}: must be 8 to 1024");
         let stickers = Stickers::new(pack, recipe)?;
         let (split, count) = match self.split {
             SplitName::Train => (Split::Train, self.count.context("--count is needed for this split")?),
             SplitName::HeldOut => (Split::HeldOut, self.count.context("--count is needed for this split")?),
             SplitName::Glyphs => {
-                let all = stickers.names.len();
+                let all = stickers.drawings();
                 (Split::Glyphs, self.count.unwrap_or(all).min(all))
             }
         };

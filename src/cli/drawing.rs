@@ -34,6 +34,7 @@ impl Drawing {
     /// For a batch out of range; those of reading.
     pub fn stickers(&self) -> Result<Stickers> {
         ensure!((1..=256).contains(&self.batch), "--batch {}: must be 1 to 256", self.batch);
-        Ok(Stickers::new(Pack::read(&self.pack)?, Recipe::read(&self.recipe)?)?)
+        let recipe = Recipe::read(&self.recipe)?;
+        Ok(Stickers::new(Pack::read(&self.pack, recipe.size)?, recipe)?)
     }
 }

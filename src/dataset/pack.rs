@@ -1,14 +1,19 @@
-//! The pack: every glyph's PNG bytes with its concept in one safetensors file, so that a training machine needs no font.
+//! The pack: every drawing with its concept in one safetensors file, so that a training machine needs nothing else.
+//!
+//! Drawings are SVG texts, one tensor `artist/codepoints` each, which are rasterised when the pack is read; or, of a
+//! font, PNG files in tensors `codepoints`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
 
+use rayon::prelude::*;
 use safetensors::tensor::{Dtype, SafeTensors, TensorView};
 use serde::{Deserialize, Serialize};
 
+use super::artist::Artist;
 use super::raster::Glyph;
 use super::recipe::Choice;
-use super::sources;
+use super::vector;
 use crate::error::{Error, Result};
 
 /// One emoji, as Unicode and CLDR describe it.
@@ -17,7 +22,8 @@ use crate::error::{Error, Result};
 pub struct Concept {
     /// The name in emoji-test.txt.
     pub name: String,
-    /// Code point in lower-case hexadecimal; also the name of the glyph's tensor.
+    /// Code points in lower-case hexadecimal, joined by hyphens, without the emoji presentation selector (FE0F); also in
+    /// the name of the drawing's tensor.
     pub codepoints: String,
     /// Group of emoji-test.txt.
     pub group: String,
@@ -25,44 +31,81 @@ pub struct Concept {
     pub subgroup: String,
     /// CLDR's English keywords.
     pub keywords: Vec<String>,
+    /// emojilib's English keywords as it has them, with underscores for spaces; the first is its name of the emoji.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub emojilib: Vec<String>,
 }
 
-/// Concepts and their decoded glyphs, in emoji-test.txt's order.
+impl Concept {
+    /// The emoji itself, without emoji presentation selectors (FE0F).
+    pub fn emoji(&self) -> String {
+        let points = self.codepoints.split('-').map(|point| u32::from_str_radix(point, 16).ok());
+        points.filter_map(|point| point.and_then(char::from_u32)).collect()
+    }
+}
+
+/// Concepts and their glyphs, in emoji-test.txt's order.
 pub struct Pack {
     /// What each glyph shows.
     pub concepts: Vec<Concept>,
-    /// The glyph of the concept at the same index.
-    pub glyphs: Vec<Glyph>,
+    /// Of the concept at the same index, in the order of [`Artist::ALL`]; at least one is there.
+    glyphs: Vec<[Option<Glyph>; Artist::ALL.len()]>,
 }
 
 impl Pack {
-    /// Reads a pack and decodes its glyphs.
+    /// Reads a pack, its drawings as glyphs of `side` x `side` pixels. The bitmaps of a font keep their own size.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::BadFile`] when it is no pack or a glyph is no PNG; [`Error::MissingTensor`].
-    pub fn read(path: &Path) -> Result<Self> {
+    /// [`Error::Io`]; [`Error::BadFile`] when it is no pack or a drawing is neither SVG nor PNG; [`Error::MissingTensor`]
+    /// when nobody drew a concept.
+    pub fn read(path: &Path, side: usize) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        Self::from_bytes(&bytes, &path.display().to_string())
+        Self::from_bytes(&bytes, &path.display().to_string(), side)
     }
 
     /// As [`Pack::read`], from memory; `file` is for messages.
-    pub fn from_bytes(bytes: &[u8], file: &str) -> Result<Self> {
+    pub fn from_bytes(bytes: &[u8], file: &str, side: usize) -> Result<Self> {
         let bad = |reason: String| Error::BadFile { file: file.to_owned(), reason };
         let (_, header) = SafeTensors::read_metadata(bytes).map_err(|e| bad(format!("no safetensors file: {e}")))?;
         let tensors = SafeTensors::deserialize(bytes).map_err(|e| bad(format!("no safetensors file: {e}")))?;
         let listed = header.metadata().as_ref().and_then(|m| m.get(CONCEPTS));
         let listed = listed.ok_or_else(|| bad(format!("no pack of stickers: its header has no '{CONCEPTS}'")))?;
         let concepts: Vec<Concept> = serde_json::from_str(listed).map_err(|e| bad(format!("'{CONCEPTS}': {e}")))?;
-        let mut glyphs = Vec::with_capacity(concepts.len());
-        for concept in &concepts {
-            let name = &concept.codepoints;
-            let missing = |_| Error::MissingTensor { file: file.to_owned(), name: name.clone() };
-            let png = tensors.tensor(name).map_err(missing)?;
-            let glyph =
-                Glyph::from_png(png.data()).map_err(|e| bad(format!("glyph {name} ({}): {e}", concept.name)))?;
-            glyphs.push(glyph);
-        }
+        let glyphs = concepts.par_iter().map(|concept| {
+            let points = &concept.codepoints;
+            let decoded = |name: String| match tensors.tensor(&name) {
+                Err(_) => Ok(None),
+                Ok(tensor) => glyph(tensor.data(), side)
+                    .map(Some)
+                    .map_err(|e| bad(format!("drawing {name} ({}): {e}", concept.name))),
+            };
+            let drawn = Artist::ALL.map(|artist| decoded(tensor_name(artist, points)));
+            let [noto, fluent, twemoji] = drawn;
+            let noto = noto?.map_or_else(|| decoded(points.clone()), |glyph| Ok(Some(glyph)))?;
+            let all = [noto, fluent?, twemoji?];
+            match all.iter().any(Option::is_some) {
+                true => Ok(all),
+                false => Err(Error::MissingTensor { file: file.to_owned(), name: points.clone() }),
+            }
+        });
+        let glyphs = glyphs.collect::<Result<Vec<_>>>()?;
         Ok(Self { concepts, glyphs })
+    }
+
+    /// The concept's glyph by an artist, none when the artist did not draw it; panics past the concepts.
+    pub fn glyph(&self, concept: usize, artist: Artist) -> Option<&Glyph> {
+        self.glyphs[concept][artist as usize].as_ref()
+    }
+
+    /// Who drew the concept, in the order of [`Artist::ALL`]; never empty; panics past the concepts.
+    pub fn artists(&self, concept: usize) -> impl Iterator<Item = Artist> + '_ {
+        Artist::ALL.into_iter().filter(move |artist| self.glyph(concept, *artist).is_some())
+    }
+
+    /// The concept's glyph by the first artist who drew it; panics past the concepts.
+    pub fn first(&self, concept: usize) -> &Glyph {
+        let first = self.glyphs[concept].iter().flatten().next();
+        first.expect("a pack is not read when nobody drew a concept")
     }
 
     /// The choice of all concepts, under their own names.
@@ -72,37 +115,21 @@ impl Pack {
     }
 }
 
-/// Builds a pack from the font and the two lists: the file's bytes, and its concepts (those that the font has).
-///
-/// # Errors
-/// [`Error::BadFile`] naming the file and, when it is missing, the Debian package.
-pub fn build(font: &Path, emoji_test: &Path, annotations: &Path) -> Result<(Vec<u8>, Vec<Concept>)> {
-    let font_bytes = sources::read(font, "fonts-noto-color-emoji")?;
-    let list = text(emoji_test, sources::read(emoji_test, "unicode-data")?)?;
-    let xml = text(annotations, sources::read(annotations, "unicode-cldr-core")?)?;
-    let bad_font = |reason: String| Error::BadFile { file: font.display().to_string(), reason };
-    let face = ttf_parser::Face::parse(&font_bytes, 0).map_err(|e| bad_font(e.to_string()))?;
-    let mut concepts = sources::concepts(&list, emoji_test, &sources::keywords(&xml))?;
-    let mut pngs = Vec::new();
-    concepts.retain(|concept| {
-        let character = u32::from_str_radix(&concept.codepoints, 16).ok().and_then(char::from_u32);
-        let png = character.and_then(|c| sources::glyph_png(&face, c));
-        pngs.extend(png);
-        png.is_some()
-    });
-    if concepts.is_empty() {
-        return Err(bad_font("has no colour bitmaps (CBDT); Debian's package fonts-noto-color-emoji has them".into()));
-    }
-    Ok((serialize(&concepts, &pngs)?, concepts))
+/// Where an artist's drawing lies in a pack.
+pub(super) fn tensor_name(artist: Artist, codepoints: &str) -> String {
+    format!("{}/{codepoints}", artist.key())
 }
 
-/// The pack's bytes; `pngs` in the order of `concepts`.
-pub fn serialize(concepts: &[Concept], pngs: &[&[u8]]) -> Result<Vec<u8>> {
+/// The pack's bytes, from the concepts and the drawings (SVG or PNG) under the names of their tensors.
+///
+/// # Errors
+/// [`Error::BadFile`] when a name occurs twice.
+pub fn serialize(concepts: &[Concept], drawings: &[(String, &[u8])]) -> Result<Vec<u8>> {
     let broken = |e: String| Error::BadFile { file: "pack".into(), reason: e };
-    let mut views = Vec::with_capacity(concepts.len());
-    for (concept, png) in concepts.iter().zip(pngs) {
-        let view = TensorView::new(Dtype::U8, vec![png.len()], png).map_err(|e| broken(e.to_string()))?;
-        views.push((concept.codepoints.as_str(), view));
+    let mut views = Vec::with_capacity(drawings.len());
+    for (name, bytes) in drawings {
+        let view = TensorView::new(Dtype::U8, vec![bytes.len()], bytes).map_err(|e| broken(e.to_string()))?;
+        views.push((name.as_str(), view));
     }
     let listed = serde_json::to_string(concepts).map_err(|e| broken(e.to_string()))?;
     let header = HashMap::from([(CONCEPTS.to_owned(), listed)]);
@@ -112,8 +139,12 @@ pub fn serialize(concepts: &[Concept], pngs: &[&[u8]]) -> Result<Vec<u8>> {
 /// The header's key of the list of concepts.
 const CONCEPTS: &str = "concepts";
 
-fn text(path: &Path, bytes: Vec<u8>) -> Result<String> {
-    String::from_utf8(bytes).map_err(|e| Error::BadFile { file: path.display().to_string(), reason: e.to_string() })
+/// A drawing's glyph; PNG files start with the byte 0x89, which no text does.
+fn glyph(drawing: &[u8], side: usize) -> std::result::Result<Glyph, String> {
+    match drawing.first() {
+        Some(0x89) => Glyph::from_png(drawing),
+        _ => vector::rasterised(std::str::from_utf8(drawing).map_err(|e| e.to_string())?, side),
+    }
 }
 
 #[cfg(test)]
@@ -123,22 +154,46 @@ mod tests {
 
     #[test]
     fn a_pack_survives_the_way_to_bytes_and_back() {
-        let pack = Pack::from_bytes(&testing::pack_bytes(), "t").unwrap();
+        let pack = Pack::from_bytes(&testing::pack_bytes(), "t", 64).unwrap();
         assert_eq!(pack.concepts[0].name, "fox");
-        assert_eq!(pack.glyphs.len(), pack.concepts.len());
-        assert_eq!(pack.glyphs[0].pixel(64, 64), testing::GLYPH_COLOURS[0]);
+        assert_eq!(pack.first(0).pixel(64, 64), testing::GLYPH_COLOURS[0]);
+        assert_eq!(pack.artists(0).collect::<Vec<_>>(), [Artist::Noto], "a font's pictures are Noto's");
     }
 
     #[test]
     fn what_is_no_pack_is_refused_by_name() {
         let truncated = &testing::pack_bytes()[..200];
         for bytes in [&b"nothing"[..], truncated] {
-            let message = Pack::from_bytes(bytes, "x.pack").map(|_| ()).unwrap_err().to_string();
+            let message = Pack::from_bytes(bytes, "x.pack", 64).map(|_| ()).unwrap_err().to_string();
             assert!(message.starts_with("x.pack: "), "{message}");
         }
         let concept = Concept { codepoints: "1f98a".into(), ..testing::concept("fox", 0) };
-        let no_png = serialize(&[concept], &[b"not a png"]).unwrap();
-        let message = Pack::from_bytes(&no_png, "x.pack").map(|_| ()).unwrap_err().to_string();
+        let refused = |drawings: &[(String, &[u8])]| {
+            let bytes = serialize(&[concept.clone()], drawings).unwrap();
+            Pack::from_bytes(&bytes, "x.pack", 64).map(|_| ()).unwrap_err().to_string()
+        };
+        let message = refused(&[("1f98a".to_owned(), b"not a drawing")]);
         assert!(message.contains("1f98a (fox)"), "{message}");
+        let message = refused(&[("fluent/1f98a".to_owned(), b"<svg")]);
+        assert!(message.contains("fluent/1f98a (fox)"), "{message}");
+        assert!(refused(&[]).contains("1f98a"), "nobody drew it");
+    }
+
+    #[test]
+    fn drawings_are_rasterised_at_the_asked_side_under_their_artist() {
+        let svg =
+            r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 8 8"><path fill="#f00" d="M0 0h4v8H0z"/></svg>"##;
+        let concept = Concept { codepoints: "1f98a-200d-2764".into(), ..testing::concept("fox", 0) };
+        let name = tensor_name(Artist::Twemoji, &concept.codepoints);
+        let bytes = serialize(&[concept], &[(name, svg.as_bytes())]).unwrap();
+        for side in [16, 50] {
+            let pack = Pack::from_bytes(&bytes, "t", side).unwrap();
+            assert_eq!(pack.artists(0).collect::<Vec<_>>(), [Artist::Twemoji]);
+            assert!(pack.glyph(0, Artist::Noto).is_none());
+            let glyph = pack.glyph(0, Artist::Twemoji).unwrap();
+            assert_eq!((glyph.width, glyph.height), (side, side));
+            assert_eq!((glyph.pixel(1, 1), glyph.pixel(side - 2, 1)), ([255, 0, 0, 255], [0; 4]));
+            assert_eq!(pack.concepts[0].emoji(), "\u{1f98a}\u{200d}\u{2764}");
+        }
     }
 }

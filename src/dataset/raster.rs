@@ -5,7 +5,7 @@
 
 use crate::picture::Picture;
 
-/// Decoded glyph: straight (not premultiplied) 8-bit RGBA, as the font has it.
+/// Decoded glyph: straight (not premultiplied) 8-bit RGBA. [`Glyph::layer`] and [`Glyph::premultiplied`] multiply by alpha.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glyph {
     /// Pixels across.
@@ -39,6 +39,12 @@ impl Glyph {
     /// The pixel at column `x`, row `y`; panics outside.
     pub fn pixel(&self, x: usize, y: usize) -> [u8; 4] {
         self.rgba[y * self.width + x]
+    }
+
+    /// Red, green and blue times alpha, then alpha, in 8 bits, rows from the top.
+    pub fn premultiplied(&self) -> Vec<[u8; 4]> {
+        let times = |c: u8, a: u8| ((u32::from(c) * u32::from(a) + 127) / 255) as u8;
+        self.rgba.iter().map(|&[r, g, b, a]| [times(r, a), times(g, a), times(b, a), a]).collect()
     }
 
     /// Premultiplied, in 0..1, each colour sent through `change` first, cut or padded to a square as high as the
@@ -117,6 +123,37 @@ impl Layer {
             }
         }
         done
+    }
+
+    /// Of one opaque colour, 8-bit sRGB.
+    pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
+        let [r, g, b] = colour.map(|c| f32::from(c) / 255.0);
+        Self { width, height, pixels: vec![[r, g, b, 1.0]; width * height] }
+    }
+
+    /// Lays this layer over another, its upper left corner at (`left`, `top`); what lies outside is cut.
+    pub fn onto(&self, below: &mut Self, left: isize, top: isize) {
+        for y in 0..self.height {
+            for x in 0..self.width {
+                let (to_x, to_y) = (left + x as isize, top + y as isize);
+                if to_x < 0 || to_y < 0 || to_x >= below.width as isize || to_y >= below.height as isize {
+                    continue;
+                }
+                let pixel = self.pixels[y * self.width + x];
+                let under = &mut below.pixels[to_y as usize * below.width + to_x as usize];
+                *under = [0, 1, 2, 3].map(|c| pixel[c] + under[c] * (1.0 - pixel[3]));
+            }
+        }
+    }
+
+    /// In 8 bits: red, green, blue (times alpha) and alpha for each pixel, rows from the top. No colour exceeds alpha.
+    pub fn bytes(&self) -> Vec<u8> {
+        let byte = |value: f32| (value * 255.0).round().clamp(0.0, 255.0) as u8;
+        let pixels = self.pixels.iter().flat_map(|pixel| {
+            let [r, g, b, a] = pixel.map(byte);
+            [r.min(a), g.min(a), b.min(a), a]
+        });
+        pixels.collect()
     }
 
     /// Lays this layer over an opaque picture, its upper left corner at (`left`, `top`); what lies outside is cut.
@@ -216,6 +253,21 @@ mod tests {
         }
         let grown = layer.resized(64, 64);
         assert!((mean(&layer) - mean(&grown)).abs() < 1e-2 && grown.pixels[32 * 64 + 32] == [1.0, 0.0, 0.0, 1.0]);
+    }
+
+    #[test]
+    fn a_layer_over_nothing_is_itself_and_over_a_colour_is_the_picture() {
+        let layer = disc().layer(|c| c).resized(7, 7);
+        let mut clear = Layer::clear(7, 7);
+        layer.onto(&mut clear, 0, 0);
+        assert_eq!(clear.pixels, layer.pixels);
+        let (mut below, mut picture) = (Layer::filled(9, 9, [10, 200, 90]), Picture::filled(9, 9, [10, 200, 90]));
+        layer.onto(&mut below, 4, -2);
+        layer.over(&mut picture, 4, -2);
+        let bytes = below.bytes();
+        assert!(bytes.chunks_exact(4).all(|p| p[3] == 255));
+        let colours = bytes.chunks_exact(4).flat_map(|p| &p[..3]);
+        assert!(colours.zip(&picture.rgb).all(|(a, b)| a.abs_diff(*b) <= 1));
     }
 
     #[test]

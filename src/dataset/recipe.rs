@@ -209,7 +209,7 @@ mod tests {
     fn refused(from: &str, to: &str) -> String {
         let text = testing::RECIPE.replacen(from, to, 1);
         assert_ne!(text, testing::RECIPE);
-        let pack = Pack::from_bytes(&testing::pack_bytes(), "t").unwrap();
+        let pack = Pack::from_bytes(&testing::pack_bytes(), "t", 64).unwrap();
         let selected = Recipe::from_json(&text, "r.json").and_then(|recipe| recipe.select(&pack));
         selected.unwrap_err().to_string()
     }

@@ -22,11 +22,34 @@ impl Stickers {
         };
         let mut picture = Picture::filled(size, size, background);
         for (name, spot) in spots(scene)? {
-            let glyph = &self.pack.glyphs[self.concept(name)?];
             let side = ((spot.side * size as f32).round() as usize).max(1);
-            let layer = self.layer(glyph, scene, side)?;
+            let layer = self.layer(self.drawing(name, scene)?, scene, side)?;
             let corner = |centre: f32| (centre * size as f32 - side as f32 / 2.0).round() as isize;
             layer.over(&mut picture, corner(spot.x), corner(spot.y));
+        }
+        Ok(picture)
+    }
+
+    /// The scene cut out: a square layer of `size` pixels a side, transparent unless the scene has a background.
+    ///
+    /// # Errors
+    /// As [`Stickers::render`].
+    pub fn render_layer(&self, scene: &Scene, size: usize) -> Result<Layer> {
+        if size == 0 {
+            return Err(Error::Request("a picture of 0 pixels".into()));
+        }
+        let mut picture = match &scene.background {
+            Some(name) => {
+                let colour = self.recipe.colour(name)?.background.ok_or_else(|| unused(name, "background"))?;
+                Layer::filled(size, size, colour)
+            }
+            None => Layer::clear(size, size),
+        };
+        for (name, spot) in spots(scene)? {
+            let side = ((spot.side * size as f32).round() as usize).max(1);
+            let layer = self.layer(self.drawing(name, scene)?, scene, side)?;
+            let corner = |centre: f32| (centre * size as f32 - side as f32 / 2.0).round() as isize;
+            layer.onto(&mut picture, corner(spot.x), corner(spot.y));
         }
         Ok(picture)
     }
@@ -46,12 +69,20 @@ impl Stickers {
         for (name, &at) in &self.index {
             names[at].clone_from(name);
         }
-        let drawn = self.pack.glyphs.iter().map(|glyph| {
+        let drawn = (0..self.pack.concepts.len()).map(|concept| self.pack.first(concept)).map(|glyph| {
             let mut picture = Picture::filled(size, size, [255; 3]);
             glyph.layer(|colour| colour).resized(size, size).over(&mut picture, 0, 0);
             picture
         });
         names.into_iter().zip(drawn).collect()
+    }
+
+    /// The concept's glyph by the scene's artist.
+    fn drawing(&self, name: &str, scene: &Scene) -> Result<&Glyph> {
+        let concept = self.concept(name)?;
+        let Some(artist) = scene.artist else { return Ok(self.pack.first(concept)) };
+        let missing = || Error::Request(format!("the pack has no '{name}' by {}", artist.key()));
+        self.pack.glyph(concept, artist).ok_or_else(missing)
     }
 
     /// One glyph with the scene's colour, style and turn, `side` pixels a side.

@@ -4,6 +4,7 @@ use std::collections::HashMap;
 
 use sha2::{Digest, Sha256};
 
+use super::artist::Artist;
 use super::pack::Pack;
 use super::recipe::Recipe;
 use super::scene::{Kind, Place, Says, Scene, Size, Style, Turn};
@@ -18,7 +19,7 @@ pub enum Split {
     Train,
     /// Held-out combinations alone.
     HeldOut,
-    /// Each concept once, plain: sample i is concept i.
+    /// Each concept once by each of its artists, plain; all of a concept follow one another.
     Glyphs,
 }
 
@@ -31,6 +32,8 @@ pub struct Stickers {
     pub names: Vec<String>,
     pub(super) index: HashMap<String, usize>,
     countable: Vec<usize>,
+    /// Index into `names`, and who drew it.
+    drawings: Vec<(usize, Artist)>,
 }
 
 impl Stickers {
@@ -42,7 +45,16 @@ impl Stickers {
         let chosen = recipe.select(&pack)?;
         let names = chosen.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
         let countable = (0..names.len()).filter(|&i| words::countable(&names[i])).collect();
-        Ok(Self { pack, recipe, names, index: chosen.into_iter().collect(), countable })
+        let drawn = |(name, (_, concept)): (usize, &(String, usize))| {
+            pack.artists(*concept).map(move |artist| (name, artist)).collect::<Vec<_>>()
+        };
+        let drawings = chosen.iter().enumerate().flat_map(drawn).collect();
+        Ok(Self { pack, recipe, names, index: chosen.into_iter().collect(), countable, drawings })
+    }
+
+    /// How many samples [`Split::Glyphs`] has.
+    pub fn drawings(&self) -> usize {
+        self.drawings.len()
     }
 
     /// Where the named concept is in the pack.
@@ -56,13 +68,14 @@ impl Stickers {
     /// Sample `i` of a split: depends on the pack, the recipe, `seed`, `split` and `i`, and on nothing else.
     ///
     /// # Errors
-    /// [`Error::Request`] when `i` is past the concepts of [`Split::Glyphs`], or when the recipe leaves nothing to draw.
+    /// [`Error::Request`] when `i` is past the last of [`Split::Glyphs`], or when the recipe leaves nothing to draw.
     pub fn sample(&self, seed: u64, split: Split, i: u64) -> Result<Scene> {
         let stream = match split {
             Split::Glyphs => {
-                let name = self.names.get(i as usize);
-                let past = || Error::Request(format!("glyph {i} of {}", self.names.len()));
-                return name.map(|n| Scene::plain(n)).ok_or_else(past);
+                let drawing = self.drawings.get(i as usize);
+                let past = || Error::Request(format!("glyph {i} of {}", self.drawings.len()));
+                let (name, artist) = drawing.ok_or_else(past)?;
+                return Ok(Scene { artist: Some(*artist), ..Scene::plain(&self.names[*name]) });
             }
             Split::Train => "dataset.train",
             Split::HeldOut => "dataset.held_out",

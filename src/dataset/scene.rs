@@ -2,6 +2,8 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::artist::Artist;
+
 /// A described picture. Colours and concepts are names of the recipe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scene {
@@ -28,6 +30,9 @@ pub struct Scene {
     /// How much of the colours the caption tells.
     #[serde(default)]
     pub says: Says,
+    /// Who drew the things; none is the first artist that the pack has of each.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub artist: Option<Artist>,
     /// What only recipes with alpha have.
     #[serde(flatten)]
     pub more: More,
@@ -78,6 +83,7 @@ impl Scene {
             style: None,
             wording: 0,
             says: Says::All,
+            artist: None,
             more: More::default(),
         }
     }

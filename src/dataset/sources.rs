@@ -1,5 +1,5 @@
-//! What the packer reads: Unicode's emoji-test.txt, CLDR's English annotations and the colour font, as Debian installs
-//! them. Only `dataset pack` needs these; everything after it needs the pack alone.
+//! What the packer reads beside drawings: Unicode's emoji-test.txt, CLDR's English annotations and a colour font, as
+//! Debian installs them. Only `dataset pack` needs these; everything after it needs the pack alone.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -11,10 +11,14 @@ use crate::error::{Error, Result};
 pub const FONT: &str = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf";
 /// Debian's place of Unicode's list of emoji.
 pub const EMOJI_TEST: &str = "/usr/share/unicode/emoji/emoji-test.txt";
-/// Debian's place of CLDR's English names and keywords.
+/// Debian's place of CLDR's English names and keywords of single characters and of some sequences.
 pub const ANNOTATIONS: &str = "/usr/share/unicode/cldr/common/annotations/en.xml";
+/// Debian's place of CLDR's English names and keywords of the other sequences.
+pub const ANNOTATIONS_DERIVED: &str = "/usr/share/unicode/cldr/common/annotationsDerived/en.xml";
+/// npm's place of emojilib's English words.
+pub const EMOJILIB: &str = "node_modules/emojilib/dist/emoji-en-US.json";
 
-/// Reads one of the three inputs.
+/// Reads one of Debian's files.
 ///
 /// # Errors
 /// [`Error::BadFile`] with the name of the Debian package when the file is not there.
@@ -28,12 +32,12 @@ pub fn read(path: &Path, package: &str) -> Result<Vec<u8>> {
     })
 }
 
-/// Concepts of emoji-test.txt (UTS #51): the fully-qualified emoji of one code point, with or without the emoji
-/// presentation selector, in the file's order, skin tones and hair left out. Keywords are filled from `keywords`.
+/// Concepts of emoji-test.txt (UTS #51): the fully-qualified emoji in the file's order, without the group of skin tones
+/// and hair. Keywords are filled from `keywords`, by code points.
 ///
 /// # Errors
 /// [`Error::BadFile`] where a line is not of the format.
-pub fn concepts(emoji_test: &str, file: &Path, keywords: &HashMap<char, Vec<String>>) -> Result<Vec<Concept>> {
+pub fn concepts(emoji_test: &str, file: &Path, keywords: &HashMap<String, Vec<String>>) -> Result<Vec<Concept>> {
     let (mut group, mut subgroup) = (String::new(), String::new());
     let mut found = Vec::new();
     for (number, line) in emoji_test.lines().enumerate() {
@@ -46,13 +50,11 @@ pub fn concepts(emoji_test: &str, file: &Path, keywords: &HashMap<char, Vec<Stri
                 file: file.display().to_string(),
                 reason: format!("line {} is not 'code points ; status # emoji version name'", number + 1),
             })?;
-            let [character] = points.iter().copied().filter(|c| *c != PRESENTATION).collect::<Vec<_>>()[..] else {
-                continue;
-            };
             if qualified {
-                let keywords = keywords.get(&character).cloned().unwrap_or_default();
+                let codepoints = codepoints(points.into_iter());
+                let keywords = keywords.get(&codepoints).cloned().unwrap_or_default();
                 let (group, subgroup) = (group.clone(), subgroup.clone());
-                found.push(Concept { name, codepoints: format!("{:x}", character as u32), group, subgroup, keywords });
+                found.push(Concept { name, codepoints, group, subgroup, keywords, emojilib: Vec::new() });
             }
         }
     }
@@ -62,19 +64,22 @@ pub fn concepts(emoji_test: &str, file: &Path, keywords: &HashMap<char, Vec<Stri
     Ok(found)
 }
 
-/// Keywords of CLDR's annotations (LDML part 2, `<annotation cp="…">a | b</annotation>`) for single characters.
-pub fn keywords(annotations: &str) -> HashMap<char, Vec<String>> {
+/// An emoji as [`Concept::codepoints`] writes it.
+pub fn codepoints(characters: impl Iterator<Item = char>) -> String {
+    let points = characters.filter(|c| *c != PRESENTATION).map(|c| format!("{:x}", c as u32));
+    points.collect::<Vec<_>>().join("-")
+}
+
+/// Keywords of CLDR's annotations (LDML part 2, `<annotation cp="…">a | b</annotation>`), by [`codepoints`].
+pub fn keywords(annotations: &str) -> HashMap<String, Vec<String>> {
     let mut found = HashMap::new();
     for line in annotations.lines() {
         let Some(rest) = line.trim().strip_prefix("<annotation cp=\"") else { continue };
         let Some((characters, rest)) = rest.split_once('"') else { continue };
         // The lines with type="tts" hold the name, which emoji-test.txt has already.
-        let Some(text) = rest.strip_prefix('>').and_then(|r| r.strip_suffix("</annotation>")) else { continue };
-        let mut characters = characters.chars();
-        if let (Some(character), None) = (characters.next(), characters.next()) {
-            let words = text.split('|').map(|w| w.trim().replace("&amp;", "&")).filter(|w| !w.is_empty());
-            found.insert(character, words.collect());
-        }
+        let Some((text, _)) = rest.strip_prefix('>').and_then(|r| r.split_once("</annotation>")) else { continue };
+        let words = text.split('|').map(|w| w.trim().replace("&amp;", "&")).filter(|w| !w.is_empty());
+        found.insert(codepoints(characters.chars()), words.collect());
     }
     found
 }
@@ -110,12 +115,14 @@ mod tests {
         1F3FB      ; component           # 🏻 E1.0 light skin tone\n";
 
     #[test]
-    fn only_single_fully_qualified_emoji_are_concepts() {
-        let xml =
-            "\t<annotation cp=\"🦊\">face | fox</annotation>\n<annotation cp=\"🦊\" type=\"tts\">fox</annotation>";
+    fn fully_qualified_emoji_are_concepts_with_their_keywords() {
+        let xml = "\t<annotation cp=\"🦊\">face | fox</annotation>\n\
+            <annotation cp=\"🦊\" type=\"tts\">fox</annotation>\n\
+            <annotation cp=\"🐕‍🦺\">assistance | dog</annotation> <!-- 1F415 200D 1F9BA -->\n";
         let found = concepts(TEST, Path::new("t"), &keywords(xml)).unwrap();
-        assert_eq!(found.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["fox", "chipmunk"]);
+        assert_eq!(found.iter().map(|c| c.name.as_str()).collect::<Vec<_>>(), ["fox", "chipmunk", "service dog"]);
         assert_eq!(found[0].keywords, ["face", "fox"]);
+        assert_eq!((found[2].codepoints.as_str(), found[2].keywords.len()), ("1f415-200d-1f9ba", 2));
         assert_eq!((found[1].codepoints.as_str(), found[1].subgroup.as_str()), ("1f43f", "animal-mammal"));
     }
 

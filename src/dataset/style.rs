@@ -112,9 +112,9 @@ mod tests {
 
     #[test]
     fn recolouring_centres_on_the_colour_and_keeps_the_shading() {
-        let pack = Pack::from_bytes(&testing::pack_bytes(), "t").unwrap();
+        let pack = Pack::from_bytes(&testing::pack_bytes(), "t", 64).unwrap();
         let colour = [50, 165, 55];
-        for glyph in &pack.glyphs {
+        for glyph in (0..pack.concepts.len()).map(|i| pack.first(i)) {
             let layer = recoloured(glyph, colour);
             let inside = layer.pixels.iter().filter(|p| p[3] > 0.99).collect::<Vec<_>>();
             for channel in 0..3 {

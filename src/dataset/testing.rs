@@ -1,6 +1,7 @@
 //! A pack and a recipe small enough to write down, for the tests of this folder.
 
-use super::pack::{Concept, Pack, serialize};
+use super::artist::Artist;
+use super::pack::{Concept, Pack, serialize, tensor_name};
 use super::recipe::Recipe;
 use super::sample::Stickers;
 
@@ -38,6 +39,7 @@ pub fn concept(name: &str, id: usize) -> Concept {
         group: group.into(),
         subgroup: subgroup.into(),
         keywords: Vec::new(),
+        emojilib: Vec::new(),
     }
 }
 
@@ -45,12 +47,31 @@ pub fn pack_bytes() -> Vec<u8> {
     let names = ["fox", "sheep", "bat", "pizza", "grapes"];
     let concepts = names.iter().enumerate().map(|(id, name)| concept(name, id)).collect::<Vec<_>>();
     let pngs = GLYPH_COLOURS.map(disc);
-    serialize(&concepts, &pngs.iter().map(Vec::as_slice).collect::<Vec<_>>()).unwrap()
+    let named = concepts.iter().zip(&pngs).map(|(concept, png)| (concept.codepoints.clone(), png.as_slice()));
+    serialize(&concepts, &named.collect::<Vec<_>>()).unwrap()
 }
 
 pub fn stickers() -> Stickers {
-    let pack = Pack::from_bytes(&pack_bytes(), "test").unwrap();
+    let pack = Pack::from_bytes(&pack_bytes(), "test", 32).unwrap();
     Stickers::new(pack, Recipe::from_json(RECIPE, "test").unwrap()).unwrap()
+}
+
+/// A fox by three artists and a bat by one: squares of one colour for each artist.
+pub fn drawn() -> Stickers {
+    let concepts = [concept("fox", 0), concept("bat", 1)];
+    let who = [(0, Artist::Noto), (0, Artist::Fluent), (0, Artist::Twemoji), (1, Artist::Fluent)];
+    let colour = |artist| ["#c80000", "#00c800", "#0000c8"][artist as usize];
+    let svg = |artist| {
+        let (namespace, colour) = ("http://www.w3.org/2000/svg", colour(artist));
+        format!(r#"<svg xmlns="{namespace}" viewBox="0 0 8 8"><path fill="{colour}" d="M0 0h8v8H0z"/></svg>"#)
+    };
+    let drawings =
+        who.map(|(at, artist): (usize, Artist)| (tensor_name(artist, &concepts[at].codepoints), svg(artist)));
+    let drawings = drawings.iter().map(|(name, svg)| (name.clone(), svg.as_bytes())).collect::<Vec<_>>();
+    let pack = Pack::from_bytes(&serialize(&concepts, &drawings).unwrap(), "test", 32).unwrap();
+    let mut recipe = Recipe::from_json(RECIPE, "test").unwrap();
+    recipe.concepts = pack.everything();
+    Stickers::new(pack, recipe).unwrap()
 }
 
 /// A PNG of 136 x 128, as in Noto: a disc whose lower half is a quarter darker.

@@ -14,7 +14,8 @@ use crate::train::testing::small;
 fn a_model_is_compared_with_itself_over_steps_and_guidance() {
     let folder = tempfile::tempdir().unwrap();
     let made = small(folder.path());
-    let stickers = Stickers::new(Pack::read(&made.pack).unwrap(), Recipe::read(&made.recipe).unwrap()).unwrap();
+    let recipe = Recipe::read(&made.recipe).unwrap();
+    let stickers = Stickers::new(Pack::read(&made.pack, recipe.size).unwrap(), recipe).unwrap();
     let classifier = Classifier::read(&made.classifier, &Device::flex()).unwrap();
     let load = |name| Model::load(name, &made.model, &Device::flex()).unwrap();
     let models = [load("teacher"), load("student")];

@@ -52,7 +52,7 @@ pub struct LatentStore {
 /// # Errors
 /// Those of reading the pack and the recipe.
 pub fn stickers(pictures: &Pictures) -> Result<Stickers> {
-    Stickers::new(Pack::read(&pictures.pack)?, Recipe::read(&pictures.recipe)?)
+    Stickers::new(Pack::read(&pictures.pack, pictures.size)?, Recipe::read(&pictures.recipe)?)
 }
 
 /// Every glyph of the pack, under the recipe's other settings.
@@ -60,7 +60,7 @@ pub fn stickers(pictures: &Pictures) -> Result<Stickers> {
 /// # Errors
 /// As [`stickers`].
 pub fn all_glyphs(pictures: &Pictures) -> Result<Stickers> {
-    let (pack, mut recipe) = (Pack::read(&pictures.pack)?, Recipe::read(&pictures.recipe)?);
+    let (pack, mut recipe) = (Pack::read(&pictures.pack, pictures.size)?, Recipe::read(&pictures.recipe)?);
     recipe.concepts = pack.everything();
     Stickers::new(pack, recipe)
 }
