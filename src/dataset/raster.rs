@@ -125,6 +125,15 @@ impl Layer {
         done
     }
 
+    /// Sends the colour of each pixel (not premultiplied) through `change`.
+    pub fn recolour(&mut self, change: impl Fn([f32; 3]) -> [f32; 3]) {
+        for pixel in self.pixels.iter_mut().filter(|p| p[3] > 1e-4) {
+            let [r, g, b, a] = *pixel;
+            let [r, g, b] = change([r / a, g / a, b / a]);
+            *pixel = [r * a, g * a, b * a, a];
+        }
+    }
+
     /// Of one opaque colour, 8-bit sRGB.
     pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
         let [r, g, b] = colour.map(|c| f32::from(c) / 255.0);

@@ -146,6 +146,10 @@ impl Recipe {
             return Err("artists: a recipe with alpha needs at least one, a recipe without alpha has none".into());
         }
         self.variation.check()?;
+        let beyond = |kind: &&Kind| **kind > Kind::Style;
+        if let Some(kind) = self.mixture.keys().find(beyond).filter(|_| !self.alpha) {
+            return Err(format!("mixture: {kind:?} needs alpha"));
+        }
         if !(8..=1024).contains(&self.size) {
             return Err(format!("size = {}: must be 8 to 1024", self.size));
         }

@@ -13,6 +13,11 @@ impl Stickers {
     /// # Errors
     /// [`Error::Request`] naming a concept or colour that the recipe lacks, a count outside 1..=4, or a size of 0.
     pub fn render(&self, scene: &Scene, size: usize) -> Result<Picture> {
+        if self.recipe.alpha {
+            let mut picture = Picture::filled(size, size, [255; 3]);
+            self.cut_out(scene, size)?.over(&mut picture, 0, 0);
+            return Ok(picture);
+        }
         if size == 0 {
             return Err(Error::Request("a picture of 0 pixels".into()));
         }
@@ -35,6 +40,9 @@ impl Stickers {
     /// # Errors
     /// As [`Stickers::render`].
     pub fn render_layer(&self, scene: &Scene, size: usize) -> Result<Layer> {
+        if self.recipe.alpha {
+            return self.cut_out(scene, size);
+        }
         if size == 0 {
             return Err(Error::Request("a picture of 0 pixels".into()));
         }

@@ -215,6 +215,16 @@ pub enum Place {
 impl Around {
     /// All of them.
     pub const ALL: [Self; 6] = [Self::Rain, Self::Snow, Self::Hearts, Self::Stars, Self::Flowers, Self::Music];
+
+    /// The concept that is drawn around things, by its emoji-test.txt name, where it is one of the pack's.
+    pub const fn concept(self) -> Option<&'static str> {
+        match self {
+            Self::Hearts => Some("red heart"),
+            Self::Stars => Some("star"),
+            Self::Flowers => Some("cherry blossom"),
+            Self::Rain | Self::Snow | Self::Music => None,
+        }
+    }
 }
 
 impl Mood {
