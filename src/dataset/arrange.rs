@@ -130,8 +130,8 @@ impl Stickers {
         let unknown = || Error::Request(format!("nothing to wear is called '{word}'"));
         let worn = studio.worn.iter().find(|worn| worn.word == word).ok_or_else(unknown)?;
         let sprite = match worn.from {
-            props::From::Pack(name) => studio.named(&self.pack, name, artists)?,
-            props::From::Drawn(name) => studio.prop(name)?,
+            props::Source::Pack(name) => studio.named(&self.pack, name, artists)?,
+            props::Source::Drawn(name) => studio.prop(name)?,
         };
         Ok(Part::new(sprite, seat(worn, sprite, thing.sprite)))
     }

@@ -6,6 +6,7 @@ use super::sample::{Stickers, below, pick};
 use super::scene::{Around, Kind, Mood, Place, Says, Scene, Size, Spot, Style, Turn};
 use super::studio::Studio;
 use super::suits::Suits;
+use crate::error::Result;
 use crate::random::Mt19937;
 
 /// Draws of a thing until one suits; of the rarest (things to pot) one in twelve does.
@@ -48,11 +49,15 @@ impl Stickers {
             Kind::Holding => scene.more.holding = draw_word(random, studio.held.iter().map(|h| h.word)),
             Kind::Around => scene.more.around = draw_around(studio, random),
             Kind::Potted => scene.more.potted = true,
-            Kind::Mood => scene.more.mood = Some(self.draw_mood(studio, thing, random)),
+            Kind::Mood => scene.more.mood = Some(*pick(random, moods_of(&studio.suits[self.index[&self.names[thing]]]))),
         }
         self.draw_extras(studio, thing, &mut scene, random);
         if matches!(kind, Kind::Background | Kind::Recolour | Kind::RecolourBackground) {
             scene.says = self.draw_says(random);
+            // What no caption asks for lies on nothing.
+            if scene.says == Says::Nothing && scene.background.is_some() {
+                scene.says = Says::All;
+            }
         }
         scene
     }
@@ -107,13 +112,6 @@ impl Stickers {
         Some(*pick(random, &drawn))
     }
 
-    fn draw_mood(&self, studio: &Studio, thing: usize, random: &mut Mt19937) -> Mood {
-        // What has a face of its own can only be given brows, tears and hearts.
-        let own_face = studio.suits[self.index[&self.names[thing]]].face;
-        let all: &[Mood] = if own_face { &[Mood::Sad, Mood::Angry, Mood::InLove] } else { &Mood::ALL };
-        *pick(random, all)
-    }
-
     /// A second attribute, sometimes.
     fn draw_extras(&self, studio: &Studio, thing: usize, scene: &mut Scene, random: &mut Mt19937) {
         let more = random.uniform() < self.recipe.extra_background;
@@ -131,6 +129,14 @@ impl Stickers {
         }
     }
 
+    /// The moods that the named thing can be given.
+    ///
+    /// # Errors
+    /// As [`Stickers::concept`].
+    pub(super) fn moods(&self, name: &str) -> Result<&'static [Mood]> {
+        Ok(moods_of(&self.studio()?.suits[self.concept(name)?]))
+    }
+
     pub(super) fn draw_says(&self, random: &mut Mt19937) -> Says {
         let recipe = &self.recipe;
         let told = [recipe.open_captions, recipe.colour_captions, recipe.silent_captions];
@@ -141,6 +147,11 @@ impl Stickers {
             _ => Says::All,
         }
     }
+}
+
+/// What has a face of its own can only be given brows, tears and hearts.
+fn moods_of(suits: &Suits) -> &'static [Mood] {
+    if suits.face { &[Mood::Sad, Mood::Angry, Mood::InLove] } else { &Mood::ALL }
 }
 
 fn draw_word<'a>(random: &mut Mt19937, words: impl Iterator<Item = &'a str>) -> Option<String> {

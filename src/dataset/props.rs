@@ -13,7 +13,7 @@ pub enum Seat {
 
 /// Where a sprite comes from.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum From {
+pub enum Source {
     /// A concept of the pack, by its emoji-test.txt name.
     Pack(&'static str),
     /// One of [`DRAWN`], by its name.
@@ -28,7 +28,7 @@ pub struct Worn {
     /// With article, where it takes one.
     pub one: &'static str,
     /// Its drawing.
-    pub from: From,
+    pub from: Source,
     /// Where it sits.
     pub seat: Seat,
     /// How wide it is; see [`Seat`].
@@ -54,16 +54,16 @@ pub struct Held {
 
 /// Everything that is worn.
 pub const WORN: &[Worn] = &[
-    worn("sunglasses", "sunglasses", From::Pack("sunglasses"), Seat::Eyes, 2.15, 0.0),
-    worn("glasses", "glasses", From::Pack("glasses"), Seat::Eyes, 2.15, 0.0),
-    worn("hat", "a hat", From::Pack("top hat"), Seat::Head, 0.95, 0.12),
-    worn("crown", "a crown", From::Pack("crown"), Seat::Head, 0.75, 0.14),
-    worn("cap", "a cap", From::Pack("billed cap"), Seat::Head, 1.05, 0.3),
-    worn("graduation cap", "a graduation cap", From::Pack("graduation cap"), Seat::Head, 1.15, 0.3),
-    worn("sun hat", "a sun hat", From::Pack("woman’s hat"), Seat::Head, 1.15, 0.3),
-    worn("bow", "a bow", From::Pack("ribbon"), Seat::Head, 0.55, 0.4),
-    worn("party hat", "a party hat", From::Drawn("party hat"), Seat::Head, 0.55, 0.1),
-    worn("Santa hat", "a Santa hat", From::Drawn("santa hat"), Seat::Head, 1.05, 0.3),
+    worn("sunglasses", "sunglasses", Source::Pack("sunglasses"), Seat::Eyes, 2.15, 0.0),
+    worn("glasses", "glasses", Source::Pack("glasses"), Seat::Eyes, 2.15, 0.0),
+    worn("hat", "a hat", Source::Pack("top hat"), Seat::Head, 0.95, 0.12),
+    worn("crown", "a crown", Source::Pack("crown"), Seat::Head, 0.75, 0.14),
+    worn("cap", "a cap", Source::Pack("billed cap"), Seat::Head, 1.05, 0.3),
+    worn("graduation cap", "a graduation cap", Source::Pack("graduation cap"), Seat::Head, 1.15, 0.3),
+    worn("sun hat", "a sun hat", Source::Pack("woman’s hat"), Seat::Head, 1.15, 0.3),
+    worn("bow", "a bow", Source::Pack("ribbon"), Seat::Head, 0.55, 0.4),
+    worn("party hat", "a party hat", Source::Drawn("party hat"), Seat::Head, 0.55, 0.1),
+    worn("Santa hat", "a Santa hat", Source::Drawn("santa hat"), Seat::Head, 1.05, 0.3),
 ];
 
 /// Everything that is held.
@@ -119,7 +119,7 @@ pub const fn manner(artist: Artist) -> &'static str {
 const fn worn(
     word: &'static str,
     one: &'static str,
-    from: From,
+    from: Source,
     seat: Seat,
     width: f32,
     sink: f32,

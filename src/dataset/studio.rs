@@ -6,7 +6,7 @@ use std::sync::OnceLock;
 use super::artist::Artist;
 use super::lexicon::Lexicon;
 use super::pack::{Concept, Pack};
-use super::props::{DRAWN, From, HELD, Held, WORN, Worn};
+use super::props::{DRAWN, HELD, Held, Source, WORN, Worn};
 use super::recipe::Recipe;
 use super::sprite::Sprite;
 use super::suits::{Suits, suits};
@@ -41,9 +41,9 @@ impl Studio {
         for &concept in chosen {
             all[concept] = suits(&pack.concepts[concept], &recipe.palette);
         }
-        let drawn = |from: From| match from {
-            From::Pack(name) => by_name.contains_key(name),
-            From::Drawn(_) => true,
+        let drawn = |from: Source| match from {
+            Source::Pack(name) => by_name.contains_key(name),
+            Source::Drawn(_) => true,
         };
         Self {
             lexicon,
