@@ -45,9 +45,11 @@ pub fn from_icons(drawings: &Path, emojilib: &Path, words: &Words) -> Result<Bui
     for concept in &mut concepts {
         concept.emojilib = lists.remove(&concept.codepoints).unwrap_or_default();
     }
-    let drawn = concepts
-        .par_iter()
-        .map(|concept| artists.iter().map(|icons| icons.drawing(concept)).collect::<Result<Vec<Option<String>>>>());
+    let drawn = concepts.par_iter().map(|concept| {
+        let fit = |icons: &&Icons| things::is_fit(concept, icons.artist);
+        let drawing = |icons: &Icons| Some(icons).filter(fit).map_or(Ok(None), |icons| icons.drawing(concept));
+        artists.iter().map(drawing).collect::<Result<Vec<Option<String>>>>()
+    });
     let drawn = drawn.collect::<Result<Vec<_>>>()?;
     let (concepts, drawn): (Vec<_>, Vec<_>) =
         concepts.into_iter().zip(drawn).filter(|(_, drawn)| drawn.iter().any(Option::is_some)).unzip();

@@ -1,5 +1,6 @@
 //! Which emoji are things that a sticker can show: no flags, keycaps, letters, clock faces, signs or skin tones.
 
+use super::artist::Artist;
 use super::pack::Concept;
 
 /// Whether the emoji goes into a pack of drawings.
@@ -7,14 +8,22 @@ pub fn is_thing(concept: &Concept) -> bool {
     let name = concept.name.as_str();
     let toned = concept.codepoints.split('-').any(|point| SKIN_TONES.contains(&point));
     let clock = name.ends_with("o’clock") || name.ends_with("-thirty");
-    // "family: man, woman, boy" and so on: 25 that differ in who stands where. "family" itself stays.
-    let family = name.starts_with("family:");
+    // "family", "family: man, woman, boy" and so on: all artists draw signs with silhouettes.
+    let family = name == "family" || name.starts_with("family:");
     match concept.group.as_str() {
         "Flags" | "Component" => false,
         "Symbols" => SYMBOLS.contains(&name),
         _ => !toned && !clock && !family,
     }
 }
+
+/// Whether the artist's drawing of a thing is fit for a sticker.
+pub fn is_fit(concept: &Concept, artist: Artist) -> bool {
+    !UNFIT.contains(&(concept.name.as_str(), artist))
+}
+
+/// In the npm package this one lost the clip paths of its clouds.
+const UNFIT: &[(&str, Artist)] = &[("face in clouds", Artist::Fluent)];
 
 /// The modifiers of UTS #51, 1.4.4.
 const SKIN_TONES: [&str; 5] = ["1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"];
@@ -27,7 +36,6 @@ const SYMBOLS: &[&str] = &[
     "check mark button",
     "cross mark",
     "double exclamation mark",
-    "eight-pointed star",
     "exclamation question mark",
     "fleur-de-lis",
     "heavy dollar sign",
@@ -40,7 +48,6 @@ const SYMBOLS: &[&str] = &[
     "recycling symbol",
     "red exclamation mark",
     "red question mark",
-    "sparkle",
     "star of David",
     "trident emblem",
     "warning",
@@ -61,9 +68,8 @@ mod tests {
         for (group, name, points) in [
             ("Smileys & Emotion", "red heart", "2764"),
             ("People & Body", "woman: red hair", "1f469-200d-1f9b0"),
-            ("People & Body", "family", "1f46a"),
             ("Travel & Places", "alarm clock", "23f0"),
-            ("Symbols", "sparkle", "2747"),
+            ("Symbols", "check mark", "2714"),
         ] {
             assert!(thing(group, name, points), "{name}");
         }
@@ -75,6 +81,7 @@ mod tests {
             ("Travel & Places", "one o’clock", "1f550"),
             ("Travel & Places", "one-thirty", "1f55c"),
             ("People & Body", "waving hand: dark skin tone", "1f44b-1f3ff"),
+            ("People & Body", "family", "1f46a"),
             ("People & Body", "family: man, woman, boy", "1f468-200d-1f469-200d-1f466"),
         ] {
             assert!(!thing(group, name, points), "{name}");
