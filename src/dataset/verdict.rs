@@ -19,7 +19,7 @@ use super::sample::Stickers;
 use super::scene::{Around, Place, Scene, Size, Spot, Style};
 use super::studio::Studio;
 use super::suits::Suits;
-use crate::error::{Error, Result};
+use crate::error::Result;
 
 /// One thing that a scene says.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
