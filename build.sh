@@ -227,8 +227,9 @@ need_vulkan() {
     install_packages "a Vulkan driver" mesa-vulkan-drivers libvulkan1
 }
 
-# The glyphs and their names, from which the training pictures are made.
+# The drawings of emoji and their names, from which the training pictures are made.
 need_data() {
+  need_node_packages
   [ -e /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf ] && [ -e /usr/share/unicode/emoji/emoji-test.txt ] &&
     [ -d /usr/share/unicode/cldr/common/annotations ] && return
   install_packages "Noto Color Emoji and Unicode's names of emoji" fonts-noto-color-emoji unicode-data unicode-cldr-core

@@ -169,7 +169,7 @@ mod tests {
         }
         let concept = Concept { codepoints: "1f98a".into(), ..testing::concept("fox", 0) };
         let refused = |drawings: &[(String, &[u8])]| {
-            let bytes = serialize(&[concept.clone()], drawings).unwrap();
+            let bytes = serialize(std::slice::from_ref(&concept), drawings).unwrap();
             Pack::from_bytes(&bytes, "x.pack", 64).map(|_| ()).unwrap_err().to_string()
         };
         let message = refused(&[("1f98a".to_owned(), b"not a drawing")]);
