@@ -44,7 +44,7 @@ fn about(random: &mut Mt19937, most: f32) -> f32 {
 }
 
 fn rain<'a>(thing: Vec<Part<'a>>, [cloud, streak]: [&'a Sprite; 2], random: &mut Mt19937) -> Vec<Part<'a>> {
-    let thing = moved(thing, (0.0, 0.2), 0.62);
+    let thing = moved(thing, (0.0, 0.23), 0.6);
     let (_, top, _, _) = bounds(&thing, Affine::IDENTITY);
     let lean = 10.0;
     let drop = |x: f32, y: f32, long: f32| {
@@ -61,8 +61,8 @@ fn rain<'a>(thing: Vec<Part<'a>>, [cloud, streak]: [&'a Sprite; 2], random: &mut
             if front { before.push(part) } else { behind.push(part) }
         }
     }
-    let cloud_y = (top - 0.12).min(-0.24);
-    let cloud = Part::new(cloud, Affine::scaled(0.92, 0.86).then(Affine::moved(0.0, cloud_y)));
+    let cloud_y = (top - 0.15).min(-0.24);
+    let cloud = Part::new(cloud, Affine::scaled(0.9, 0.8).then(Affine::moved(0.0, cloud_y)));
     behind.into_iter().chain(thing).chain(before).chain([cloud]).collect()
 }
 

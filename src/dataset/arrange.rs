@@ -115,9 +115,10 @@ impl Stickers {
             Some(name) => Some(self.recipe.colour(name)?.glyph.ok_or_else(|| unused(name))?),
             None => None,
         };
-        // An asked colour is drawn as it is called.
-        let shift = if colour.is_some() { None } else { look.shade };
-        Ok(Thing { sprite, paint: Paint { colour, shift }, mirror: studio.suits[concept].mirror })
+        let suits = studio.suits[concept];
+        // An asked colour is drawn as it is called, and nobody's skin turns green.
+        let shift = if colour.is_some() { None } else { look.shift(if suits.skin { 0.3 } else { 1.0 }) };
+        Ok(Thing { sprite, paint: Paint { colour, shift }, mirror: suits.mirror })
     }
 
     fn worn<'a>(
@@ -177,8 +178,8 @@ fn seat(worn: &Worn, sprite: &Sprite, on: &Sprite) -> Affine {
 
 /// Where a thing holds something: at its side, below the middle.
 fn hand(held: &Held, who: &Sprite) -> Affine {
-    let x = who.half.0 + 0.1 * held.side - 0.06;
-    let y = who.half.1 - 0.32 - held.above * held.side;
+    let x = who.half.0 + 0.16 * held.side - 0.05;
+    let y = who.half.1 - 0.3 - held.above * held.side;
     Affine::scaled(held.side, held.side).then(Affine::moved(x, y))
 }
 

@@ -101,7 +101,12 @@ impl Paint {
 fn recoloured(sprite: &Sprite, colour: [f32; 3], [r, g, b, a]: [f32; 4]) -> [f32; 4] {
     let own = [r / a, g / a, b / a].map(|c| c.min(1.0));
     let tones = sprite.tones;
-    let made = tone(colour, luma(own) - tones.mean);
+    let lighter = luma(own) - tones.mean;
+    let made = match luma(colour) {
+        // White has room for shades alone.
+        bright if bright > 0.85 => [(bright - 0.05 + 0.5 * lighter).clamp(0.3, 1.0); 3],
+        _ => tone(colour, lighter),
+    };
     let (white, black) = neutral(own);
     let keep = (if tones.keep_white { white } else { 0.0 }, if tones.keep_black { black } else { 0.0 });
     let dark = luma(colour) < 0.25;

@@ -5,7 +5,7 @@ use super::affine::Affine;
 use super::arrange::Group;
 use super::compose::{bounds, compose};
 use super::looks::Look;
-use super::raster::Layer;
+use super::raster::{Layer, softened};
 use super::sample::Stickers;
 use super::scene::{Scene, Size, Spot, Style, Turn};
 use super::style;
@@ -89,9 +89,10 @@ fn fitted<'a>(mut group: Group<'a>, scene: &Scene, look: &Look) -> Group<'a> {
     let bent = 1.0 - 2.0 * look.bend.across.abs().max(look.bend.down.abs());
     let scale = longer * bent * said.unwrap_or(look.size) / width.max(height);
     let free = |extent: f32| ((1.0 - extent * scale) / 2.0 - EDGE).max(0.0);
-    // Small things said to be small stay near the middle; things at a side are near it.
-    let share = if said.is_some() { 0.35 } else { 1.0 };
-    let mut at = (0.5 + share * look.place.0 * free(width), 0.5 + share * look.place.1 * free(height));
+    // Near the middle, wherever a narrow thing could go.
+    let most = if said.is_some() { 0.12 } else { 0.07 };
+    let moved = |share: f32, extent: f32| 0.5 + share * free(extent).min(most);
+    let mut at = (moved(look.place.0, width), moved(look.place.1, height));
     match scene.more.spot {
         Some(Spot::Left) => at.0 = 0.5 - free(width),
         Some(Spot::Right) => at.0 = 0.5 + free(width),
@@ -107,14 +108,8 @@ fn fitted<'a>(mut group: Group<'a>, scene: &Scene, look: &Look) -> Group<'a> {
 
 /// Over a soft shadow, a little below.
 fn shadowed(layer: &Layer) -> Layer {
-    let reach = (layer.width / 40).max(1);
-    let mut alpha: Vec<f32> = layer.pixels.iter().map(|p| p[3]).collect();
-    for _ in 0..2 {
-        alpha = blurred(&alpha, layer.width, reach);
-        alpha = transposed(&alpha, layer.width);
-        alpha = blurred(&alpha, layer.width, reach);
-        alpha = transposed(&alpha, layer.width);
-    }
+    let alpha = layer.pixels.iter().map(|p| p[3]).collect::<Vec<_>>();
+    let alpha = softened(&alpha, layer.width, (layer.width / 40).max(1));
     let down = (layer.height / 28).max(1);
     let mut below = Layer::clear(layer.width, layer.height);
     for y in down..layer.height {
@@ -124,23 +119,4 @@ fn shadowed(layer: &Layer) -> Layer {
     }
     layer.onto(&mut below, 0, 0);
     below
-}
-
-/// Each value the mean of its row within `reach`; nothing lies outside.
-fn blurred(values: &[f32], width: usize, reach: usize) -> Vec<f32> {
-    let mut done = Vec::with_capacity(values.len());
-    for row in values.chunks_exact(width) {
-        let mut sum: f32 = row[..reach.min(width)].iter().sum();
-        for x in 0..width {
-            sum += row.get(x + reach).copied().unwrap_or(0.0);
-            sum -= if x > reach { row[x - reach - 1] } else { 0.0 };
-            done.push(sum / (2 * reach + 1) as f32);
-        }
-    }
-    done
-}
-
-/// Of a square.
-fn transposed(values: &[f32], side: usize) -> Vec<f32> {
-    (0..values.len()).map(|i| values[i % side * side + i / side]).collect()
 }

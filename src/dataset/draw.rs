@@ -22,7 +22,7 @@ impl Stickers {
             Kind::Holding => suited(|s| s.holding, random),
             Kind::Around => suited(|s| s.around, random),
             Kind::Potted => suited(|s| s.potted, random),
-            Kind::Mood => suited(|s| s.mood, random),
+            Kind::Mood => self.draw_roomy(studio, random),
             Kind::Count => self.draw_countable(studio, random),
             _ => suited(|_| true, random),
         };
@@ -54,8 +54,9 @@ impl Stickers {
         self.draw_extras(studio, thing, &mut scene, random);
         if matches!(kind, Kind::Background | Kind::Recolour | Kind::RecolourBackground) {
             scene.says = self.draw_says(random);
-            // What no caption asks for lies on nothing.
-            if scene.says == Says::Nothing && scene.background.is_some() {
+            // What no caption asks for lies on nothing, and grey is not colourful.
+            let grey = ["black", "white", "grey"].iter().any(|name| scene.colour.as_deref() == Some(name));
+            if scene.says == Says::Nothing && scene.background.is_some() || scene.says == Says::Open && grey {
                 scene.says = Says::All;
             }
         }
@@ -80,6 +81,18 @@ impl Stickers {
         for _ in 0..TRIES {
             thing = self.draw_thing(studio, |_| true, random);
             if studio.lexicon.name(self.index[&self.names[thing]]).countable() {
+                break;
+            }
+        }
+        thing
+    }
+
+    /// One that has a face, or room for one as every artist drew it.
+    fn draw_roomy(&self, studio: &Studio, random: &mut Mt19937) -> usize {
+        let mut thing = 0;
+        for _ in 0..TRIES {
+            thing = self.draw_thing(studio, |s| s.mood, random);
+            if studio.has_room(&self.pack, self.index[&self.names[thing]]) {
                 break;
             }
         }

@@ -47,8 +47,8 @@ pub struct Look {
     pub size: f32,
     /// Where in the space that the size leaves, -1 to 1 across and down.
     pub place: (f32, f32),
-    /// Of all colours.
-    pub shade: Option<Shift>,
+    /// Turn of hues in degrees, factor of saturation, and lightness on the way to white (or, below 0, to black).
+    pub shade: (f32, f32, f32),
     /// A soft shadow lies under everything.
     pub shadow: bool,
     /// Width against height, about 1.
@@ -69,7 +69,7 @@ impl Look {
         tilt: 0.0,
         size: 1.0,
         place: (0.0, 0.0),
-        shade: None,
+        shade: (0.0, 1.0, 0.0),
         shadow: false,
         stretch: 1.0,
         shear: 0.0,
@@ -90,9 +90,10 @@ impl Look {
         let details = u64::from(random.next_u32());
         let small = tilt * amounts.degrees / 10.0;
         let warp = if warp_kind < amounts.warped { amounts.warp } else { 0.0 };
-        let varied = amounts.hue > 0.0 || amounts.lightness > 0.0;
         // Cubes: most are near the middle.
-        let shade = Shift::new(hue.powi(3) * amounts.hue, 1.0 + 0.15 * saturation, lighter.powi(3) * amounts.lightness);
+        let colours = f32::from(u8::from(amounts.hue > 0.0 || amounts.lightness > 0.0));
+        let shade =
+            (hue.powi(3) * amounts.hue, 1.0 + 0.15 * colours * saturation, lighter.powi(3) * amounts.lightness);
         Self {
             artists,
             mirrored: mirror < amounts.mirrored,
@@ -102,13 +103,19 @@ impl Look {
                 false => 1.0 - 0.06 * size * f32::from(u8::from(amounts.smaller > 0.0)),
             },
             place: (x, y),
-            shade: varied.then_some(shade),
+            shade,
             shadow: shadow < amounts.shadow,
             stretch: 1.0 + warp * stretch,
             shear: warp * shear,
             bend: Bend { across: 0.4 * warp * across, down: 0.4 * warp * down },
             details,
         }
+    }
+
+    /// The change of colours, its turn of hues multiplied by `hues`; none where nothing varies.
+    pub fn shift(&self, hues: f32) -> Option<Shift> {
+        let (hue, saturation, lighter) = self.shade;
+        (self.shade != Self::STILL.shade).then(|| Shift::new(hues * hue, saturation, lighter))
     }
 
     /// Of a whole group about the origin: mirror, stretch, lean, turn; `share` of the tilt.

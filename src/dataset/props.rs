@@ -68,22 +68,22 @@ pub const WORN: &[Worn] = &[
 
 /// Everything that is held.
 pub const HELD: &[Held] = &[
-    held("flower", "a flower", "tulip", 0.5, 0.25),
-    held("rose", "a rose", "rose", 0.5, 0.25),
-    held("sunflower", "a sunflower", "sunflower", 0.5, 0.25),
-    held("balloon", "a balloon", "balloon", 0.62, 0.5),
-    held("heart", "a heart", "red heart", 0.4, 0.0),
-    held("gift", "a gift", "wrapped gift", 0.42, 0.0),
-    held("cake", "a birthday cake", "birthday cake", 0.44, 0.0),
-    held("ice cream", "an ice cream", "soft ice cream", 0.46, 0.15),
-    held("cup of coffee", "a cup of coffee", "hot beverage", 0.4, 0.0),
-    held("beer", "a beer", "beer mug", 0.42, 0.0),
-    held("pizza", "a pizza", "pizza", 0.42, 0.0),
-    held("star", "a star", "star", 0.4, 0.0),
-    held("book", "a book", "closed book", 0.42, 0.0),
-    held("guitar", "a guitar", "guitar", 0.6, 0.0),
-    held("phone", "a phone", "mobile phone", 0.4, 0.1),
-    held("umbrella", "an umbrella", "umbrella", 0.7, 0.45),
+    held("flower", "a flower", "tulip", 0.58, 0.25),
+    held("rose", "a rose", "rose", 0.58, 0.25),
+    held("sunflower", "a sunflower", "sunflower", 0.58, 0.25),
+    held("balloon", "a balloon", "balloon", 0.7, 0.5),
+    held("heart", "a heart", "red heart", 0.46, 0.0),
+    held("gift", "a gift", "wrapped gift", 0.5, 0.0),
+    held("cake", "a birthday cake", "birthday cake", 0.52, 0.0),
+    held("ice cream", "an ice cream", "soft ice cream", 0.56, 0.15),
+    held("cup of coffee", "a cup of coffee", "hot beverage", 0.48, 0.0),
+    held("beer", "a beer", "beer mug", 0.5, 0.0),
+    held("pizza", "a pizza", "pizza", 0.5, 0.0),
+    held("star", "a star", "star", 0.46, 0.0),
+    held("book", "a book", "closed book", 0.48, 0.0),
+    held("guitar", "a guitar", "guitar", 0.68, 0.0),
+    held("phone", "a phone", "mobile phone", 0.46, 0.1),
+    held("umbrella", "an umbrella", "umbrella", 0.78, 0.45),
 ];
 
 /// What no artist's set has: name and drawing. Each fills its view.
@@ -168,37 +168,37 @@ const TEAR: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 20 2
 <path fill="#b8defb" d="M4 20 a3 4 0 0 1 3 -5 l1 6z"/></svg>"##;
 const BROW: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 30 10">
 <rect width="30" height="10" rx="5" fill="#3a2418"/></svg>"##;
-const HAPPY: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 80 48">
+const HAPPY: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="-3 -3 86 54">
 <g fill="#33211b"><ellipse cx="19" cy="14" rx="7.500" ry="9.500"/><ellipse cx="61" cy="14" rx="7.500" ry="9.500"/>
 <path d="M27 24 Q40 29 53 24 Q55 23.500 54.500 26 Q52 42 40 42 Q28 42 25.500 26 Q25 23.500 27 24Z"/></g>
 <path fill="#f2566b" d="M31 36 Q40 30 49 36 Q45.500 42 40 42 Q34.500 42 31 36Z"/>
 <circle cx="21.500" cy="10.500" r="3" fill="#fff"/><circle cx="63.500" cy="10.500" r="3" fill="#fff"/>
 <ellipse cx="8" cy="28" rx="7" ry="4.500" fill="#ff7f93" fill-opacity=".75"/>
 <ellipse cx="72" cy="28" rx="7" ry="4.500" fill="#ff7f93" fill-opacity=".75"/></svg>"##;
-const SAD: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 80 52">
+const SAD: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="-3 -3 86 58">
 <g fill="#33211b"><ellipse cx="20" cy="18" rx="7" ry="8.500"/><ellipse cx="60" cy="18" rx="7" ry="8.500"/></g>
 <circle cx="22" cy="15" r="2.700" fill="#fff"/><circle cx="62" cy="15" r="2.700" fill="#fff"/>
 <g fill="none" stroke="#33211b" stroke-width="4.500" stroke-linecap="round"><path d="M28 44 Q40 31 52 44"/>
 <path d="M10 8 Q18 6 25 1 M70 8 Q62 6 55 1"/></g>
 <path fill="#4aa8f0" d="M11 26 C12 31 18 35 18 42 C18 47 15 50 11 50 C7 50 4 47 4 42 C4 35 10 31 11 26Z"/>
 <path fill="#4aa8f0" d="M69 26 C70 31 76 35 76 42 C76 47 73 50 69 50 C65 50 62 47 62 42 C62 35 68 31 69 26Z"/></svg>"##;
-const ANGRY: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 80 48">
+const ANGRY: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="-3 -3 86 54">
 <g fill="#33211b"><ellipse cx="20" cy="20" rx="7" ry="8"/><ellipse cx="60" cy="20" rx="7" ry="8"/></g>
 <circle cx="22" cy="18" r="2.500" fill="#fff"/><circle cx="62" cy="18" r="2.500" fill="#fff"/>
 <g fill="none" stroke="#33211b" stroke-width="5.500" stroke-linecap="round"><path d="M8 4 L30 13 M72 4 L50 13"/>
 <path stroke-width="4.500" d="M28 42 Q40 32 52 42"/></g></svg>"##;
-const SLEEPY: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 80 44">
+const SLEEPY: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="-3 -3 86 50">
 <g fill="none" stroke="#33211b" stroke-width="4.500" stroke-linecap="round">
 <path d="M8 10 Q19 20 30 10 M50 10 Q61 20 72 10"/></g>
 <ellipse cx="40" cy="33" rx="6" ry="7.500" fill="#33211b"/>
 <ellipse cx="8" cy="26" rx="7" ry="4.500" fill="#ff7f93" fill-opacity=".75"/>
 <ellipse cx="72" cy="26" rx="7" ry="4.500" fill="#ff7f93" fill-opacity=".75"/></svg>"##;
-const LOVING: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 80 50">
+const LOVING: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="-3 -3 86 56">
 <g fill="#e62e4d"><path d="M20 30 C4 18 4 3 13 3 C17 3 19 6 20 8 C21 6 23 3 27 3 C36 3 36 18 20 30Z"/>
 <path d="M60 30 C44 18 44 3 53 3 C57 3 59 6 60 8 C61 6 63 3 67 3 C76 3 76 18 60 30Z"/></g>
 <path fill="#33211b" d="M28 33 Q40 37 52 33 Q54 32.500 53.500 35 Q51 48 40 48 Q29 48 26.500 35 Q26 32.500 28 33Z"/>
 <path fill="#f2566b" d="M32 43 Q40 38 48 43 Q45 48 40 48 Q35 48 32 43Z"/></svg>"##;
-const SURPRISED: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 80 52">
+const SURPRISED: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="-3 -3 86 58">
 <g fill="#fff" stroke="#33211b" stroke-width="3"><circle cx="20" cy="18" r="9.500"/><circle cx="60" cy="18" r="9.500"/></g>
 <g fill="#33211b"><circle cx="20" cy="18" r="4.500"/><circle cx="60" cy="18" r="4.500"/><ellipse cx="40" cy="40" rx="7" ry="9.500"/></g>
 <g fill="none" stroke="#33211b" stroke-width="4" stroke-linecap="round"><path d="M11 3 Q18 -1 26 2 M69 3 Q62 -1 54 2"/></g></svg>"##;

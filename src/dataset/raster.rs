@@ -198,6 +198,36 @@ impl Layer {
     }
 }
 
+/// The values of a square, each the mean of those within `reach` across and down, twice: nearly a Gaussian. Nothing
+/// lies outside.
+pub fn softened(values: &[f32], side: usize, reach: usize) -> Vec<f32> {
+    let mut soft = values.to_vec();
+    for _ in 0..2 {
+        soft = transposed(&blurred(&soft, side, reach), side);
+        soft = transposed(&blurred(&soft, side, reach), side);
+    }
+    soft
+}
+
+/// Each value the mean of its row within `reach`; nothing lies outside.
+fn blurred(values: &[f32], width: usize, reach: usize) -> Vec<f32> {
+    let mut done = Vec::with_capacity(values.len());
+    for row in values.chunks_exact(width) {
+        let mut sum: f32 = row[..reach.min(width)].iter().sum();
+        for x in 0..width {
+            sum += row.get(x + reach).copied().unwrap_or(0.0);
+            sum -= if x > reach { row[x - reach - 1] } else { 0.0 };
+            done.push(sum / (2 * reach + 1) as f32);
+        }
+    }
+    done
+}
+
+/// Of a square.
+fn transposed(values: &[f32], side: usize) -> Vec<f32> {
+    (0..values.len()).map(|i| values[i % side * side + i / side]).collect()
+}
+
 /// For each of `to` pixels, which of `from` pixels it is made of and with what weights (they sum to 1).
 fn taps(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
     let scale = from as f32 / to as f32;

@@ -11,11 +11,6 @@ use super::anchors::{self, Anchors};
 use super::raster::Glyph;
 use super::style::luma;
 
-/// Side in pixels that a sprite is rasterised at for pictures of `size`: a quarter more than it is drawn with.
-pub fn side_for(size: usize) -> usize {
-    (size * 5).div_ceil(4)
-}
-
 /// See the module.
 pub struct Sprite {
     levels: Vec<Level>,

@@ -7,6 +7,7 @@ use super::artist::Artist;
 use super::lexicon::Lexicon;
 use super::pack::{Concept, Pack};
 use super::props::{DRAWN, HELD, Held, Source, WORN, Worn};
+use super::raster::{Glyph, softened};
 use super::recipe::Recipe;
 use super::sprite::Sprite;
 use super::suits::{Suits, suits};
@@ -98,6 +99,15 @@ impl Studio {
         self.sprite(pack, concept, artist)
     }
 
+    /// Whether a face can be seen on the concept as each of the recipe's artists drew it: it has eyes, or room for them.
+    pub fn has_room(&self, pack: &Pack, concept: usize) -> bool {
+        let roomy = |artist: Artist| {
+            let anchors = self.sprite(pack, concept, artist).map(|sprite| *sprite.anchors());
+            anchors.is_ok_and(|anchors| self.suits[concept].face && anchors.eyes.is_some() || anchors.belly.2 > 0.21)
+        };
+        self.artists(pack, concept, &self.artists).all(roomy)
+    }
+
     /// One of the drawings of `props::DRAWN`.
     ///
     /// # Errors
@@ -110,7 +120,10 @@ impl Studio {
         match place.get() {
             Some(sprite) => Ok(sprite),
             None => {
-                let glyph = vector::rasterised(svg, self.side).map_err(failed)?;
+                let mut glyph = vector::rasterised(svg, self.side).map_err(failed)?;
+                if name == "brow" || name.ends_with(" face") {
+                    haloed(&mut glyph);
+                }
                 Ok(place.get_or_init(|| Sprite::new(&glyph)))
             }
         }
@@ -120,9 +133,20 @@ impl Studio {
     pub fn has(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
     }
+}
 
-    /// The concept's index in the pack by its emoji-test.txt name.
-    pub fn concept(&self, name: &str) -> Option<usize> {
-        self.by_name.get(name).copied()
+/// Lays white under and around what is drawn, so that it is seen on dark things, too.
+fn haloed(glyph: &mut Glyph) {
+    let side = glyph.width;
+    let alpha = glyph.rgba.iter().map(|p| f32::from(p[3]) / 255.0).collect::<Vec<_>>();
+    let around = softened(&alpha, side, (side / 50).max(1));
+    for (pixel, around) in glyph.rgba.iter_mut().zip(around) {
+        let own = f32::from(pixel[3]) / 255.0;
+        let white = 0.85 * (5.0 * around).min(1.0) * (1.0 - own);
+        let all = (own + white).max(1e-6);
+        for c in 0..3 {
+            pixel[c] = ((own * f32::from(pixel[c]) + white * 255.0) / all).round() as u8;
+        }
+        pixel[3] = (255.0 * (own + white)).round() as u8;
     }
 }

@@ -13,6 +13,8 @@ pub struct Suits {
     pub mirror: bool,
     /// It may wear something.
     pub wearing: bool,
+    /// It is a person, a hand or a smiley: hues stay near its own.
+    pub skin: bool,
     /// It has a face of its own.
     pub face: bool,
     /// It may hold something.
@@ -42,7 +44,7 @@ pub fn suits(concept: &Concept, palette: &[Colour]) -> Suits {
     let head = smiley && subgroup != "emotion" || frontal || figure
         || matches!(subgroup, "cat-face" | "monkey-face" | "person") && !has(&["see", "hear", "speak"]);
     let upright = TOPS.contains(&name);
-    let plant = subgroup.starts_with("plant") || PLANTS.contains(&name);
+    let plant = subgroup.starts_with("plant") && !UNPOTTED.contains(&name) || PLANTS.contains(&name);
     let thing = !person && !smiley && subgroup != "emotion" && subgroup != "heart";
     Suits {
         colour: !person && !coloured && !RAINBOWS.contains(&name),
@@ -50,6 +52,7 @@ pub fn suits(concept: &Concept, palette: &[Colour]) -> Suits {
             && !READ.contains(&name)
             && !matches!(subgroup, "time" | "mail" | "writing" | "money" | "book-paper" | "keycap" | "alphanum"),
         wearing: (head || upright) && !dressed,
+        skin: person || smiley,
         face: head,
         holding: (head || HANDS.contains(&name)) && !has(&["hand", "hands", "head"]),
         mood: thing && (frontal || figure || FACELESS.iter().any(|s| subgroup.starts_with(s)) || upright)
@@ -89,8 +92,14 @@ const HANDS: &[&str] = &["chipmunk", "otter", "kangaroo", "T-Rex", "squirrel", "
 const FACELESS: &[&str] = &["food", "drink", "dishware", "place-building", "transport", "sky & weather", "plant", "sport", "music",
     "household", "light & video", "computer", "phone", "tool", "game", "clothing", "award"];
 
+/// What stands among the plants and cannot grow in a pot, or does already.
+const UNPOTTED: &[&str] = &[
+    "potted plant", "bouquet", "white flower", "rosette", "leaf fluttering in wind", "fallen leaf", "empty nest",
+    "nest with eggs", "wood", "leafless tree", "shamrock",
+];
+
 /// Plants outside of their subgroups.
-const PLANTS: &[&str] = &["Christmas tree", "tanabata tree", "pine decoration"];
+const PLANTS: &[&str] = &["Christmas tree", "carrot", "pineapple", "strawberry", "broccoli", "hot pepper", "mushroom"];
 
 /// Things that are of many colours or of none.
 const RAINBOWS: &[&str] = &["rainbow", "artist palette", "mirror ball", "fireworks", "sparkler", "framed picture", "national park"];
