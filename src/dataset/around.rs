@@ -61,8 +61,8 @@ fn rain<'a>(thing: Vec<Part<'a>>, [cloud, streak]: [&'a Sprite; 2], random: &mut
             if front { before.push(part) } else { behind.push(part) }
         }
     }
-    let cloud_y = (top - 0.15).min(-0.24);
-    let cloud = Part::new(cloud, Affine::scaled(0.9, 0.8).then(Affine::moved(0.0, cloud_y)));
+    let cloud_y = (top - 0.14).min(-0.24);
+    let cloud = Part::new(cloud, Affine::scaled(0.86, 0.7).then(Affine::moved(0.0, cloud_y)));
     behind.into_iter().chain(thing).chain(before).chain([cloud]).collect()
 }
 

@@ -29,6 +29,8 @@ pub(super) struct Thing<'a> {
     pub(super) paint: Paint,
     /// May be mirrored.
     pub(super) mirror: bool,
+    /// Has a face of its own.
+    pub(super) face: bool,
 }
 
 impl<'a> Thing<'a> {
@@ -118,7 +120,7 @@ impl Stickers {
         let suits = studio.suits[concept];
         // An asked colour is drawn as it is called, and nobody's skin turns green.
         let shift = if colour.is_some() { None } else { look.shift(if suits.skin { 0.3 } else { 1.0 }) };
-        Ok(Thing { sprite, paint: Paint { colour, shift }, mirror: suits.mirror })
+        Ok(Thing { sprite, paint: Paint { colour, shift }, mirror: suits.mirror, face: suits.face })
     }
 
     fn worn<'a>(
@@ -134,7 +136,7 @@ impl Stickers {
             props::Source::Pack(name) => studio.named(&self.pack, name, artists)?,
             props::Source::Drawn(name) => studio.prop(name)?,
         };
-        Ok(Part::new(sprite, seat(worn, sprite, thing.sprite)))
+        Ok(Part::new(sprite, seat(worn, sprite, thing)))
     }
 
     fn held<'a>(
@@ -151,13 +153,14 @@ impl Stickers {
 }
 
 /// Where something to wear sits on a thing.
-fn seat(worn: &Worn, sprite: &Sprite, on: &Sprite) -> Affine {
-    let anchors = on.anchors();
+fn seat(worn: &Worn, sprite: &Sprite, on: &Thing) -> Affine {
+    let anchors = on.sprite.anchors();
     // A sprite's longer side is 1: its width is twice the half.
     let wide = |width: f32| width / (2.0 * sprite.half.0);
     match worn.seat {
         Seat::Eyes => {
-            let (x, y, gap) = match anchors.eyes {
+            // Seeds and buttons are no eyes.
+            let (x, y, gap) = match anchors.eyes.filter(|_| on.face) {
                 Some(eyes) => (eyes.x, eyes.y, eyes.gap),
                 None => {
                     let (x, y, radius) = anchors.belly;

@@ -20,7 +20,7 @@ pub fn parts<'a>(
     artists: &[Artist],
 ) -> Result<Vec<Part<'a>>> {
     let sprite = thing.sprite;
-    match sprite.anchors().eyes {
+    match sprite.anchors().eyes.filter(|_| thing.face) {
         Some(eyes) => on_face(studio, pack, (sprite, eyes), mood, artists),
         None => drawn_face(studio, pack, sprite, mood, artists),
     }

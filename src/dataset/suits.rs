@@ -89,8 +89,7 @@ const TOPS: &[&str] = &[
 const HANDS: &[&str] = &["chipmunk", "otter", "kangaroo", "T-Rex", "squirrel", "duck", "rabbit", "turtle", "bird", "crab", "beaver"];
 
 /// Subgroups of things that can be given a face.
-const FACELESS: &[&str] = &["food", "drink", "dishware", "place-building", "transport", "sky & weather", "plant", "sport", "music",
-    "household", "light & video", "computer", "phone", "tool", "game", "clothing", "award"];
+const FACELESS: &[&str] = &["food", "drink", "dishware", "place-building", "transport", "sky & weather", "plant", "sport", "household", "light & video", "computer", "phone", "tool", "game", "clothing", "award"];
 
 /// What stands among the plants and cannot grow in a pot, or does already.
 const UNPOTTED: &[&str] = &[

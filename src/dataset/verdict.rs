@@ -151,7 +151,7 @@ impl<'a> Judge<'a> {
                 && (!more.potted || suits.potted)
                 && (more.around.is_none() || suits.around)
         };
-        let state = Scene { concepts: Vec::new(), ..bare(scene) };
+        let state = Scene { concepts: Vec::new(), artist: None, ..bare(scene) };
         let names = (0..self.stickers.names.len()).filter(|&i| {
             let name = &self.stickers.names[i];
             fits(&self.studio.suits[self.stickers.index[name]], *name == scene.concepts[0])
