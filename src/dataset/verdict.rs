@@ -96,8 +96,13 @@ impl<'a> Judge<'a> {
     /// # Errors
     /// Those of drawing the alternatives.
     pub fn judge(&self, scene: &Scene, picture: &Layer) -> Result<Verdict> {
-        let mut verdict = vec![(Check::Background, self.background(scene, picture)?)];
-        let lone = without_ground(picture);
+        // What is larger than the picture hides what lies behind.
+        let hidden = scene.size == Some(Size::Huge) && scene.background.is_none();
+        let mut verdict = Verdict::new();
+        if !hidden {
+            verdict.push((Check::Background, self.background(scene, picture)?));
+        }
+        let lone = if hidden { picture.clone() } else { without_ground(picture) };
         let Some(query) = Query::new(&lone) else {
             verdict.push((Check::Thing, false));
             return Ok(verdict);
@@ -338,7 +343,8 @@ impl Gallery {
 
 /// Without what a caption does not fix, or what is judged by other means.
 fn bare(scene: &Scene) -> Scene {
-    let mut bare = Scene { background: None, size: None, wording: 0, says: super::Says::All, ..scene.clone() };
+    let size = scene.size.filter(|size| *size == Size::Huge);
+    let mut bare = Scene { background: None, size, wording: 0, says: super::Says::All, ..scene.clone() };
     bare.kind = super::Kind::Plain;
     bare.more.look = None;
     bare.more.spot = None;
