@@ -47,6 +47,8 @@ enum Step {
         #[arg(long)]
         out: PathBuf,
     },
+    /// Say how often the judges recognise the dataset's own pictures, kind by kind
+    Judge(super::dataset_judge::JudgeArgs),
     /// Write what captions say, for a page: things, colours, places, every word, and captions to draw
     Words {
         /// File that `fourstep dataset pack` wrote
@@ -136,6 +138,7 @@ pub fn run(dataset: Dataset) -> anyhow::Result<()> {
     match dataset.step {
         Step::Pack(args) => run_pack(&args),
         Step::Render { what, out } => run_render(&what, &out),
+        Step::Judge(args) => super::dataset_judge::run(&args),
         Step::Sheet { what, columns, zoom, from, out } => run_sheet(&what, (columns, zoom, from), &out),
         Step::Words { pack, recipe, captions, kinds, seed, out } => {
             run_words((&pack, &recipe), (seed, captions), &kinds, &out)

@@ -2,6 +2,7 @@
 
 mod components;
 mod dataset;
+mod dataset_judge;
 mod device;
 mod distill;
 mod drawing;

@@ -12,6 +12,7 @@ pub fn caption(scene: &Scene) -> String {
         Says::All => whole(scene),
         Says::Open => whole(&without_colours(scene)),
         Says::Colour => colour_alone(scene),
+        Says::Nothing => whole(&Scene { colour: None, background: None, ..scene.clone() }),
     }
 }
 
@@ -109,6 +110,7 @@ fn place_words(place: Place) -> &'static str {
         Place::RightOf => "to the right of",
         Place::Above => "above",
         Place::Below => "below",
+        Place::And => "and",
     }
 }
 

@@ -2,7 +2,9 @@
 //!
 //! Colours are compared in Oklab (Ottosson 2020, "A perceptual color space for image processing"), where equal distances look alike.
 
+use super::raster::Layer;
 use super::recipe::Recipe;
+use super::sprite::neutral;
 use super::style::tone;
 use crate::error::{Error, Result};
 use crate::picture::Picture;
@@ -58,6 +60,44 @@ impl ColourJudge {
         nearest.map(|h| h.name.as_str())
     }
 
+    /// Whether what is drawn on a clear ground was given the named colour: eyes, teeth and tyres may stay white and
+    /// black, the rest is shades of it and nearer to it, on the whole, than to any other of the palette.
+    ///
+    /// # Errors
+    /// As [`ColourJudge::shows_colour`].
+    pub fn tinted(&self, lone: &Layer, name: &str) -> Result<bool> {
+        let hue = self.glyphs.iter().find(|h| h.name == name);
+        let hue = hue.ok_or_else(|| Error::Request(format!("no glyph colour '{name}' in the palette")))?;
+        let drawn = lone.pixels.iter().filter(|p| p[3] > 0.9).map(|p| [p[0], p[1], p[2]].map(|c| (c / p[3]).min(1.0)));
+        let drawn = drawn.collect::<Vec<_>>();
+        let grey = hue.colour[1].hypot(hue.colour[2]) < 0.04;
+        let counts = |colour: &&[f32; 3]| {
+            let (white, black) = neutral(**colour);
+            grey || white + black < 0.5
+        };
+        let counted = drawn.iter().filter(counts).map(|c| oklab_unit(*c)).collect::<Vec<_>>();
+        if counted.len() < 8 || 10 * counted.len() < 3 * drawn.len() {
+            return Ok(false);
+        }
+        let fits = counted.iter().filter(|lab| hue.fits(**lab)).count() as f32 / counted.len() as f32;
+        let mean = [0, 1, 2].map(|c| counted.iter().map(|lab| lab[c]).sum::<f32>() / counted.len() as f32);
+        let nearest = self.glyphs.iter().min_by(|a, b| distance(a.colour, mean).total_cmp(&distance(b.colour, mean)));
+        let least = if grey { GREY_NEEDED } else { TINT_NEEDED };
+        Ok(fits >= least && nearest.is_some_and(|h| h.name == name))
+    }
+
+    /// Whether most of a border (premultiplied colours in 0..1) is of the named background colour.
+    ///
+    /// # Errors
+    /// As [`ColourJudge::shows_background`].
+    pub fn lies_on(&self, border: &[[f32; 4]], name: &str) -> Result<bool> {
+        if !self.backgrounds.iter().any(|(n, _)| n == name) {
+            return Err(Error::Request(format!("no background '{name}' in the palette")));
+        }
+        let hits = border.iter().filter(|p| p[3] > 0.5 && self.background_name(oklab_unit([p[0], p[1], p[2]])) == Some(name));
+        Ok(2 * hits.count() > border.len())
+    }
+
     /// Whether the picture's border is mostly of the named background colour.
     ///
     /// # Errors
@@ -106,6 +146,10 @@ pub(super) fn apart(picture: &Picture) -> Vec<f32> {
 /// is seen in 99 % of them and another one in fewer than 1 %; of the glyphs as they are, 2 % of (glyph, colour) count
 /// as shown (a lemon is yellow). Backgrounds: 100 % and 0 %.
 pub const SHARE_NEEDED: f32 = 0.75;
+/// Least share of shades of the asked colour among what is neither white nor black.
+const TINT_NEEDED: f32 = 0.7;
+/// The same for white, grey and black, among everything.
+const GREY_NEEDED: f32 = 0.6;
 const FOREGROUND_DISTANCE: f32 = 0.06;
 const RAMP_TOLERANCE: f32 = 0.05;
 const BACKGROUND_TOLERANCE: f32 = 0.1;

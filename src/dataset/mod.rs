@@ -4,24 +4,42 @@
 //! together: `sample(seed, split, i)` draws a [`Scene`], `render(&scene, size)` draws its picture, and [`caption`] says
 //! it. All three are pure, so the trainer composes samples on the fly with what `fourstep dataset render` writes.
 
+mod affine;
+mod anchors;
+mod around;
+mod arrange;
 mod artist;
 mod caption;
+mod compose;
 mod count;
+mod cutout;
+mod draw;
 pub mod icons;
 mod judge;
+pub mod lexicon;
+mod likeness;
+mod looks;
+mod moods;
 pub mod pack;
 pub mod packer;
+mod props;
 mod raster;
 mod recipe;
 mod render;
 mod sample;
 mod scene;
+mod scores;
+mod sentence;
 pub mod sources;
+mod sprite;
+mod studio;
 mod style;
+mod suits;
 #[cfg(test)]
 pub(crate) mod testing;
 mod things;
 mod vector;
+mod verdict;
 mod words;
 mod world;
 mod write;
@@ -30,10 +48,14 @@ pub use artist::Artist;
 pub use caption::caption;
 pub use count::count_of;
 pub use judge::{ColourJudge, foreground};
+pub use lexicon::{Lexicon, Noun, PhraseKind, Said};
 pub use pack::{Concept, Pack};
 pub use raster::{Glyph, Layer};
 pub use recipe::{Choice, Colour, Recipe};
 pub use sample::{Split, Stickers};
-pub use scene::{Kind, Place, Says, Scene, Size, Style, Turn};
+pub use looks::Variation;
+pub use scene::{Around, Kind, Mood, More, Place, Says, Scene, Size, Spot, Style, Turn};
+pub use scores::{Missed, Scores, scores};
+pub use verdict::{Check, Judge, Verdict};
 pub use world::{Known, World};
 pub use write::{Output, Record, write_split};

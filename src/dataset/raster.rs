@@ -125,6 +125,15 @@ impl Layer {
         done
     }
 
+    /// Sends the colour of each pixel (not premultiplied) through `change`.
+    pub fn recolour(&mut self, change: impl Fn([f32; 3]) -> [f32; 3]) {
+        for pixel in self.pixels.iter_mut().filter(|p| p[3] > 1e-4) {
+            let [r, g, b, a] = *pixel;
+            let [r, g, b] = change([r / a, g / a, b / a]);
+            *pixel = [r * a, g * a, b * a, a];
+        }
+    }
+
     /// Of one opaque colour, 8-bit sRGB.
     pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
         let [r, g, b] = colour.map(|c| f32::from(c) / 255.0);
@@ -187,6 +196,36 @@ impl Layer {
             (if inside { self.pixels[y as usize * self.width + x as usize] } else { [0.0; 4] }, weight)
         }))
     }
+}
+
+/// The values of a square, each the mean of those within `reach` across and down, twice: nearly a Gaussian. Nothing
+/// lies outside.
+pub fn softened(values: &[f32], side: usize, reach: usize) -> Vec<f32> {
+    let mut soft = values.to_vec();
+    for _ in 0..2 {
+        soft = transposed(&blurred(&soft, side, reach), side);
+        soft = transposed(&blurred(&soft, side, reach), side);
+    }
+    soft
+}
+
+/// Each value the mean of its row within `reach`; nothing lies outside.
+fn blurred(values: &[f32], width: usize, reach: usize) -> Vec<f32> {
+    let mut done = Vec::with_capacity(values.len());
+    for row in values.chunks_exact(width) {
+        let mut sum: f32 = row[..reach.min(width)].iter().sum();
+        for x in 0..width {
+            sum += row.get(x + reach).copied().unwrap_or(0.0);
+            sum -= if x > reach { row[x - reach - 1] } else { 0.0 };
+            done.push(sum / (2 * reach + 1) as f32);
+        }
+    }
+    done
+}
+
+/// Of a square.
+fn transposed(values: &[f32], side: usize) -> Vec<f32> {
+    (0..values.len()).map(|i| values[i % side * side + i / side]).collect()
 }
 
 /// For each of `to` pixels, which of `from` pixels it is made of and with what weights (they sum to 1).

@@ -5,6 +5,8 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 
+use super::artist::Artist;
+use super::looks::Variation;
 use super::pack::{Concept, Pack};
 use super::scene::Kind;
 use crate::checked;
@@ -16,6 +18,16 @@ use crate::error::{Error, Result};
 pub struct Recipe {
     /// Side of the square pictures in pixels.
     pub size: usize,
+    /// Whether pictures are cut out: things lie on nothing unless the caption names a background; they are called as
+    /// the lexicon calls them; and what the caption leaves open varies. Without alpha, scenes are those of stickers-v0.
+    #[serde(default)]
+    pub alpha: bool,
+    /// With alpha: whose drawings, the preferred one first.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub artists: Vec<Artist>,
+    /// With alpha: how much of what captions leave open varies.
+    #[serde(default)]
+    pub variation: Variation,
     /// Which of the pack's concepts.
     pub concepts: Choice,
     /// Relative weight of each kind; they need not sum to 1. A kind that is not listed is not drawn.
@@ -28,6 +40,9 @@ pub struct Recipe {
     /// And the share whose captions are the colour alone ("green").
     #[serde(default)]
     pub colour_captions: f32,
+    /// And the share whose captions leave the colours out ("a fox" for a green one).
+    #[serde(default)]
+    pub silent_captions: f32,
     /// Share of (concept, colour), (concept, background) and (concept, concept) combinations kept out of training.
     pub held_out: f32,
     /// The colours.
@@ -58,6 +73,9 @@ pub struct Colour {
     pub glyph: Option<[u8; 3]>,
     /// The background's colour; null when the colour is not used for backgrounds.
     pub background: Option<[u8; 3]>,
+    /// Other words for it, which captions of recipes with alpha use as well.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub also: Vec<String>,
 }
 
 impl Recipe {
@@ -86,6 +104,9 @@ impl Recipe {
         let mut chosen = Vec::new();
         for (index, concept) in pack.concepts.iter().enumerate() {
             if self.concepts.takes(concept) {
+                if self.alpha && !pack.artists(index).any(|artist| self.artists.contains(&artist)) {
+                    continue;
+                }
                 let name = self.concepts.names.get(&concept.name).unwrap_or(&concept.name);
                 if !seen.insert(name.clone()) {
                     return Err(config(format!("concepts.names: two concepts are called '{name}'")));
@@ -118,7 +139,17 @@ impl Recipe {
         share("extra_background", self.extra_background)?;
         share("open_captions", self.open_captions)?;
         share("colour_captions", self.colour_captions)?;
-        share("open_captions + colour_captions", self.open_captions + self.colour_captions)?;
+        share("silent_captions", self.silent_captions)?;
+        let told = [self.open_captions, self.colour_captions, self.silent_captions];
+        share("open_captions + colour_captions + silent_captions", told.iter().sum())?;
+        if self.alpha == self.artists.is_empty() {
+            return Err("artists: a recipe with alpha needs at least one, a recipe without alpha has none".into());
+        }
+        self.variation.check()?;
+        let beyond = |kind: &&Kind| **kind > Kind::Style;
+        if let Some(kind) = self.mixture.keys().find(beyond).filter(|_| !self.alpha) {
+            return Err(format!("mixture: {kind:?} needs alpha"));
+        }
         if !(8..=1024).contains(&self.size) {
             return Err(format!("size = {}: must be 8 to 1024", self.size));
         }

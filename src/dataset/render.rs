@@ -13,6 +13,11 @@ impl Stickers {
     /// # Errors
     /// [`Error::Request`] naming a concept or colour that the recipe lacks, a count outside 1..=4, or a size of 0.
     pub fn render(&self, scene: &Scene, size: usize) -> Result<Picture> {
+        if self.recipe.alpha {
+            let mut picture = Picture::filled(size, size, [255; 3]);
+            self.cut_out(scene, size)?.over(&mut picture, 0, 0);
+            return Ok(picture);
+        }
         if size == 0 {
             return Err(Error::Request("a picture of 0 pixels".into()));
         }
@@ -35,6 +40,9 @@ impl Stickers {
     /// # Errors
     /// As [`Stickers::render`].
     pub fn render_layer(&self, scene: &Scene, size: usize) -> Result<Layer> {
+        if self.recipe.alpha {
+            return self.cut_out(scene, size);
+        }
         if size == 0 {
             return Err(Error::Request("a picture of 0 pixels".into()));
         }
@@ -124,7 +132,7 @@ pub(super) fn spots(scene: &Scene) -> Result<Vec<(&str, Spot)>> {
     if let Some(second) = scene.concepts.get(1) {
         let (low, high) = (0.255, 0.745);
         let (one, two) = match scene.place {
-            Some(Place::NextTo | Place::LeftOf) => ((low, 0.5), (high, 0.5)),
+            Some(Place::NextTo | Place::LeftOf | Place::And) => ((low, 0.5), (high, 0.5)),
             Some(Place::RightOf) => ((high, 0.5), (low, 0.5)),
             Some(Place::Above) => ((0.5, low), (0.5, high)),
             Some(Place::Below) => ((0.5, high), (0.5, low)),
@@ -177,7 +185,7 @@ mod tests {
             let (fox, grapes) = (find(&picture, testing::GLYPH_COLOURS[0]), find(&picture, testing::GLYPH_COLOURS[4]));
             let (right, down) = (grapes.0 - fox.0, grapes.1 - fox.1);
             let expected = match place {
-                Place::NextTo | Place::LeftOf => (0.5, 0.0),
+                Place::NextTo | Place::LeftOf | Place::And => (0.5, 0.0),
                 Place::RightOf => (-0.5, 0.0),
                 Place::Above => (0.0, 0.5),
                 Place::Below => (0.0, -0.5),

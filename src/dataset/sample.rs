@@ -5,9 +5,11 @@ use std::collections::HashMap;
 use sha2::{Digest, Sha256};
 
 use super::artist::Artist;
+use super::lexicon::Lexicon;
 use super::pack::Pack;
 use super::recipe::Recipe;
-use super::scene::{Kind, Place, Says, Scene, Size, Style, Turn};
+use super::scene::{Kind, Place, Scene, Size, Style, Turn};
+use super::studio::Studio;
 use super::{caption, words};
 use crate::error::{Error, Result};
 use crate::random::{self, Mt19937};
@@ -34,6 +36,10 @@ pub struct Stickers {
     countable: Vec<usize>,
     /// Index into `names`, and who drew it.
     drawings: Vec<(usize, Artist)>,
+    /// With alpha: the sprites and words.
+    pub(super) studio: Option<Studio>,
+    /// With alpha: sums of the things' weights.
+    pub(super) weights: Vec<f32>,
 }
 
 impl Stickers {
@@ -42,14 +48,33 @@ impl Stickers {
     /// # Errors
     /// As [`Recipe::select`].
     pub fn new(pack: Pack, recipe: Recipe) -> Result<Self> {
-        let chosen = recipe.select(&pack)?;
+        let mut chosen = recipe.select(&pack)?;
+        let mut lexicon = None;
+        if recipe.alpha {
+            // Things are called as the lexicon calls them.
+            let words = Lexicon::new(&pack.concepts)?;
+            chosen.iter_mut().for_each(|(name, concept)| *name = words.name(*concept).text().to_owned());
+            lexicon = Some(words);
+        }
         let names = chosen.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>();
         let countable = (0..names.len()).filter(|&i| words::countable(&names[i])).collect();
         let drawn = |(name, (_, concept)): (usize, &(String, usize))| {
-            pack.artists(*concept).map(move |artist| (name, artist)).collect::<Vec<_>>()
+            let used = |artist: &Artist| !recipe.alpha || recipe.artists.contains(artist);
+            pack.artists(*concept).filter(used).map(move |artist| (name, artist)).collect::<Vec<_>>()
         };
         let drawings = chosen.iter().enumerate().flat_map(drawn).collect();
-        Ok(Self { pack, recipe, names, index: chosen.into_iter().collect(), countable, drawings })
+        let mut weights = Vec::new();
+        let studio = lexicon.map(|lexicon| {
+            let indices = chosen.iter().map(|(_, concept)| *concept).collect::<Vec<_>>();
+            let mut sum = 0.0;
+            weights.extend(indices.iter().map(|concept| {
+                sum += lexicon.weight(*concept);
+                sum
+            }));
+            Studio::new(&pack, &recipe, &indices, lexicon)
+        });
+        let index = chosen.into_iter().collect();
+        Ok(Self { pack, recipe, names, index, countable, drawings, studio, weights })
     }
 
     /// How many samples [`Split::Glyphs`] has.
@@ -100,13 +125,21 @@ impl Stickers {
         };
         // On white a background is indistinguishable from none, so white is never held out.
         let behind = scene.background.as_deref().filter(|b| *b != "white");
-        pair || scene.concepts.iter().any(|concept| {
-            scene.colour.as_deref().is_some_and(|colour| kept("colour", concept, colour))
+        let worn = scene.more.wearing.as_deref().map(|word| ("wearing", word));
+        let held = scene.more.holding.as_deref().map(|word| ("holding", word));
+        let colours = [scene.colour.as_deref(), scene.more.second_colour.as_deref().or(scene.colour.as_deref())];
+        let with = worn.into_iter().chain(held);
+        pair || scene.concepts.iter().zip(colours).any(|(concept, colour)| {
+            colour.is_some_and(|colour| kept("colour", concept, colour))
                 || behind.is_some_and(|colour| kept("background", concept, colour))
+                || with.clone().any(|(kind, word)| kept(kind, concept, word))
         })
     }
 
     fn draw(&self, random: &mut Mt19937) -> Scene {
+        if let Some(studio) = &self.studio {
+            return self.draw_open(studio, random);
+        }
         let kind = self.draw_kind(random);
         let mut scene = Scene { kind, ..Scene::plain(&self.names[below(random, self.names.len())]) };
         // Half of the captions are said the plain way.
@@ -133,6 +166,8 @@ impl Stickers {
             Kind::Size => scene.size = Some(*pick(random, &Size::ALL)),
             Kind::Rotation => scene.turn = Some(*pick(random, &Turn::ALL)),
             Kind::Style => scene.style = Some(*pick(random, &Style::ALL)),
+            // Recipes without alpha have no other kinds: Recipe::check.
+            _ => {}
         }
         let combines = matches!(kind, Kind::Count | Kind::Pair | Kind::Size | Kind::Rotation | Kind::Style);
         // The dark styles need a light background to be seen.
@@ -146,15 +181,7 @@ impl Stickers {
         scene
     }
 
-    fn draw_says(&self, random: &mut Mt19937) -> Says {
-        match random.uniform() {
-            u if u < self.recipe.open_captions => Says::Open,
-            u if u < self.recipe.open_captions + self.recipe.colour_captions => Says::Colour,
-            _ => Says::All,
-        }
-    }
-
-    fn draw_kind(&self, random: &mut Mt19937) -> Kind {
+    pub(super) fn draw_kind(&self, random: &mut Mt19937) -> Kind {
         let total: f32 = self.recipe.mixture.values().sum();
         let mut left = random.uniform() * total;
         let mut last = Kind::Plain;
@@ -168,12 +195,12 @@ impl Stickers {
         last
     }
 
-    fn draw_colour(&self, random: &mut Mt19937) -> String {
+    pub(super) fn draw_colour(&self, random: &mut Mt19937) -> String {
         let colours = self.recipe.palette.iter().filter(|c| c.glyph.is_some()).collect::<Vec<_>>();
         pick(random, &colours).name.clone()
     }
 
-    fn draw_background(&self, random: &mut Mt19937, other_than: Option<&str>) -> String {
+    pub(super) fn draw_background(&self, random: &mut Mt19937, other_than: Option<&str>) -> String {
         let usable = |c: &&super::recipe::Colour| c.background.is_some() && Some(c.name.as_str()) != other_than;
         let colours = self.recipe.palette.iter().filter(usable).collect::<Vec<_>>();
         pick(random, &colours).name.clone()
@@ -190,11 +217,11 @@ impl Stickers {
 const TRIES: usize = 1000;
 
 /// Uniform over 0..n; the bias of the modulo is below n / 2^32.
-fn below(random: &mut Mt19937, n: usize) -> usize {
+pub(super) fn below(random: &mut Mt19937, n: usize) -> usize {
     random.next_u32() as usize % n
 }
 
-fn pick<'a, T>(random: &mut Mt19937, from: &'a [T]) -> &'a T {
+pub(super) fn pick<'a, T>(random: &mut Mt19937, from: &'a [T]) -> &'a T {
     &from[below(random, from.len())]
 }
 

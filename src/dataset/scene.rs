@@ -6,7 +6,6 @@ use super::artist::Artist;
 
 /// A described picture. Colours and concepts are names of the recipe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Scene {
     /// Which entry of the mixture it came from.
     pub kind: Kind,
@@ -14,9 +13,9 @@ pub struct Scene {
     pub concepts: Vec<String>,
     /// The colour that the whole glyph was given.
     pub colour: Option<String>,
-    /// The colour behind; none is plain white, unsaid in the caption.
+    /// The colour behind; none is unsaid in the caption, and plain white or, in recipes with alpha, transparent.
     pub background: Option<String>,
-    /// How many of the concept, 1 to 4.
+    /// How many of the concept, 1 to 6; to 4 in recipes without alpha.
     pub count: usize,
     /// Where the first of a pair is, seen from the second.
     pub place: Option<Place>,
@@ -34,6 +33,39 @@ pub struct Scene {
     /// Who drew the things; none is the first artist that the pack has of each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artist: Option<Artist>,
+    /// What only recipes with alpha have.
+    #[serde(flatten)]
+    pub more: More,
+}
+
+/// The parts of a scene that only recipes with alpha have; none of them by default.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default)]
+pub struct More {
+    /// The colour of the second of a pair.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub second_colour: Option<String>,
+    /// What the thing wears, by the word in `props::WORN`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub wearing: Option<String>,
+    /// What the thing holds, by the word in `props::HELD`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub holding: Option<String>,
+    /// What is all around.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub around: Option<Around>,
+    /// Whether the thing stands in a pot.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub potted: bool,
+    /// What the thing feels.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mood: Option<Mood>,
+    /// Where in the picture, when the caption says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spot: Option<Spot>,
+    /// The number that what the caption leaves open is drawn from; none draws the plainest picture.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub look: Option<u64>,
 }
 
 impl Scene {
@@ -52,6 +84,7 @@ impl Scene {
             wording: 0,
             says: Says::All,
             artist: None,
+            more: More::default(),
         }
     }
 }
@@ -78,6 +111,22 @@ pub enum Kind {
     Rotation,
     /// Pixel art, silhouette and so on.
     Style,
+    /// One concept by an artist that the caption names.
+    Artist,
+    /// One concept at one side of the picture.
+    Spot,
+    /// Two concepts, each in a colour of its own.
+    TwoColours,
+    /// A concept that wears something.
+    Wearing,
+    /// A concept that holds something.
+    Holding,
+    /// A concept in the rain, in the snow, among hearts.
+    Around,
+    /// A concept in a pot.
+    Potted,
+    /// A concept that feels something.
+    Mood,
 }
 
 /// How much of a coloured picture its caption tells.
@@ -91,6 +140,58 @@ pub enum Says {
     Open,
     /// One colour alone, as negative prompts do: "green", "a green background".
     Colour,
+    /// Nothing of the colours: "a fox" for a green one, so that words for things do not promise a colour.
+    Nothing,
+}
+
+/// What is all around a thing.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Around {
+    /// A cloud above it, drops all around.
+    Rain,
+    /// Flakes all around, snow at its feet.
+    Snow,
+    /// Hearts at its sides.
+    Hearts,
+    /// Stars at its sides.
+    Stars,
+    /// Flowers at its sides.
+    Flowers,
+    /// Notes at its sides.
+    Music,
+}
+
+/// What a thing feels.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Mood {
+    /// It smiles.
+    Happy,
+    /// Tears.
+    Sad,
+    /// Slanted brows.
+    Angry,
+    /// Closed eyes and Zs.
+    Sleepy,
+    /// Hearts for eyes.
+    InLove,
+    /// An open mouth.
+    Surprised,
+}
+
+/// Where in the picture.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Spot {
+    /// At the left.
+    Left,
+    /// At the right.
+    Right,
+    /// At the top.
+    Top,
+    /// At the bottom.
+    Bottom,
 }
 
 /// Where the first of a pair is, seen from the second.
@@ -107,6 +208,34 @@ pub enum Place {
     Above,
     /// Below it.
     Below,
+    /// Left of it, said with "and" alone. Not in [`Place::ALL`].
+    And,
+}
+
+impl Around {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Rain, Self::Snow, Self::Hearts, Self::Stars, Self::Flowers, Self::Music];
+
+    /// The concept that is drawn around things, by its emoji-test.txt name, where it is one of the pack's.
+    pub const fn concept(self) -> Option<&'static str> {
+        match self {
+            Self::Hearts => Some("red heart"),
+            Self::Stars => Some("star"),
+            Self::Flowers => Some("cherry blossom"),
+            Self::Rain | Self::Snow | Self::Music => None,
+        }
+    }
+}
+
+impl Mood {
+    /// All of them.
+    pub const ALL: [Self; 6] =
+        [Self::Happy, Self::Sad, Self::Angry, Self::Sleepy, Self::InLove, Self::Surprised];
+}
+
+impl Spot {
+    /// All of them.
+    pub const ALL: [Self; 4] = [Self::Left, Self::Right, Self::Top, Self::Bottom];
 }
 
 /// Size words.

@@ -34,10 +34,13 @@ pub fn black_and_white(glyph: &Glyph) -> Layer {
 
 /// Browns of the same luma.
 pub fn sepia(glyph: &Glyph) -> Layer {
-    glyph.layer(|pixel| {
-        let grey = luma(pixel);
-        [0.22 + 0.78 * grey, 0.13 + 0.77 * grey, 0.04 + 0.66 * grey]
-    })
+    glyph.layer(brown)
+}
+
+/// The brown of the same luma.
+pub fn brown(colour: [f32; 3]) -> [f32; 3] {
+    let grey = luma(colour);
+    [0.22 + 0.78 * grey, 0.13 + 0.77 * grey, 0.04 + 0.66 * grey]
 }
 
 /// The shape alone, nearly black.
@@ -47,8 +50,12 @@ pub fn silhouette(glyph: &Glyph) -> Layer {
 
 /// Dark lines where the shape ends and where its lightness changes quickly (Sobel's operator), clear elsewhere.
 pub fn outline(glyph: &Glyph) -> Layer {
+    outlined(&glyph.layer(|c| c))
+}
+
+/// As [`outline`], of a square layer.
+pub fn outlined(full: &Layer) -> Layer {
     // A slight blur first: lines of shapes rather than of texture.
-    let full = glyph.layer(|c| c);
     let side = full.width;
     let soft = full.resized(side / 2, side / 2).resized(side, side);
     let at = |x: isize, y: isize| {

@@ -1,4 +1,6 @@
-//! English for captions: articles, plurals, and which names take neither.
+//! English for captions: articles, plurals, numbers, and which names take neither.
+
+use super::lexicon::Number;
 
 /// The name with its article: "a fox", "an owl", but "grapes" and "bread".
 pub fn with_article(name: &str) -> String {
@@ -7,51 +9,54 @@ pub fn with_article(name: &str) -> String {
 
 /// As [`with_article`], for a `phrase` that puts adjectives before the `name`: "an orange fox", "green grapes".
 pub fn with_article_for(phrase: &str, name: &str) -> String {
-    if number(name) != Number::Singular {
-        return phrase.to_owned();
+    match number(name) {
+        Number::Countable => format!("{} {phrase}", article(phrase)),
+        _ => phrase.to_owned(),
+    }
+}
+
+/// "a" or "an", by the sound that the phrase begins with.
+pub fn article(phrase: &str) -> &'static str {
+    let first = phrase.split([' ', '-']).next().unwrap_or_default();
+    // Letters that are spelled out: "an SUV", "a UFO", "an X-ray".
+    if first.chars().all(|c| c.is_ascii_uppercase()) && !first.is_empty() {
+        return if first.starts_with(['A', 'E', 'F', 'H', 'I', 'L', 'M', 'N', 'O', 'R', 'S', 'X']) { "an" } else { "a" };
     }
     let lower = phrase.to_lowercase();
+    let starts = |with: &[&str]| with.iter().any(|start| lower.starts_with(start));
     let vowel = lower.starts_with(['a', 'e', 'i', 'o', 'u']);
-    let sounds_consonant = ["uni", "uk", "eu", "one-", "ute", "use"].iter().any(|start| lower.starts_with(start));
-    let sounds_vowel = ["hourglass", "x-ray", "honest", "8"].iter().any(|start| lower.starts_with(start));
-    let article = if (vowel && !sounds_consonant) || sounds_vowel { "an" } else { "a" };
-    format!("{article} {phrase}")
+    let sounds_consonant =
+        starts(&["uni", "uk", "eu", "one-", "one ", "once", "ute", "use", "ufo"]) && !starts(&["unim", "unin", "unid"]);
+    let sounds_vowel = starts(&["hour", "x-ray", "honest", "honor", "honour", "heir", "8", "11", "18"]);
+    if (vowel && !sounds_consonant) || sounds_vowel { "an" } else { "a" }
 }
 
 /// Whether the name can be counted: "three grapes" and "two breads" cannot be told from one picture of them.
 pub fn countable(name: &str) -> bool {
-    number(name) == Number::Singular
+    number(name) == Number::Countable
 }
 
-/// The plural of a countable name: of its head noun, the last word before "of", "with", "in" or "on".
+/// The plural of a countable name: of its head noun, the last word before "of", "with", "in" and the like.
 pub fn plural(name: &str) -> String {
-    let head_end = [" of ", " with ", " in ", " on "].iter().filter_map(|w| name.find(w)).min().unwrap_or(name.len());
+    let head_end = AFTER_HEAD.iter().filter_map(|word| name.find(word)).min().unwrap_or(name.len());
     let (head, rest) = name.split_at(head_end);
-    let start = head.rfind(' ').map_or(0, |at| at + 1);
+    let start = head.rfind([' ', '-']).map_or(0, |at| at + 1);
     format!("{}{}{rest}", &head[..start], plural_word(&head[start..]))
 }
 
-/// "two", "three", "four".
+/// "one" to "six".
 pub fn number_word(count: usize) -> Option<&'static str> {
-    ["zero", "one", "two", "three", "four"].get(count).copied()
+    ["zero", "one", "two", "three", "four", "five", "six"].get(count).copied()
 }
 
-#[derive(PartialEq)]
-enum Number {
-    Singular,
-    /// Already a plural.
-    Plural,
-    /// No article, no plural.
-    Mass,
-}
-
-fn number(name: &str) -> Number {
+/// How a name takes articles and numbers, where only its words are known.
+pub fn number(name: &str) -> Number {
     if PLURALS.contains(&name) {
         Number::Plural
     } else if MASS.contains(&name) {
         Number::Mass
     } else {
-        Number::Singular
+        Number::Countable
     }
 }
 
@@ -67,7 +72,7 @@ fn plural_word(word: &str) -> String {
     if word.ends_with('y') && !after_vowel {
         return format!("{}ies", &word[..word.len() - 1]);
     }
-    if let Some(stem) = word.strip_suffix("man") {
+    if let Some(stem) = word.strip_suffix("man").filter(|_| !IN_MANS.contains(&word)) {
         return format!("{stem}men");
     }
     if ["s", "x", "z", "ch", "sh"].iter().any(|end| word.ends_with(end)) || IN_OES.contains(&word) {
@@ -75,6 +80,9 @@ fn plural_word(word: &str) -> String {
     }
     format!("{word}s")
 }
+
+const AFTER_HEAD: &[&str] =
+    &[" of ", " with ", " without ", " in ", " on ", " at ", " for ", " from ", " to ", " wearing ", " holding "];
 
 const PLURALS: &[&str] = &[
     "ballet shoes",
@@ -139,22 +147,36 @@ const MASS: &[&str] = &[
     "soft serve",
 ];
 
-const UNCHANGED: &[&str] = &["fish", "sheep", "deer", "bison", "moose", "shrimp", "squid"];
+const UNCHANGED: &[&str] =
+    &["fish", "sheep", "deer", "bison", "moose", "shrimp", "squid", "salmon", "craft", "dice", "sushi", "rice"];
 
-const IN_OES: &[&str] = &["potato", "tomato", "mango", "volcano", "buffalo", "tornado", "mosquito"];
+const IN_OES: &[&str] =
+    &["potato", "tomato", "mango", "volcano", "buffalo", "tornado", "mosquito", "hero", "superhero", "torpedo"];
+
+/// Not "humen".
+const IN_MANS: &[&str] = &["human", "shaman", "talisman"];
 
 const IRREGULAR: &[(&str, &str)] = &[
+    ("person", "people"),
+    ("child", "children"),
+    ("grandchild", "grandchildren"),
     ("mouse", "mice"),
     ("goose", "geese"),
     ("ox", "oxen"),
     ("wolf", "wolves"),
+    ("elf", "elves"),
     ("leaf", "leaves"),
     ("knife", "knives"),
+    ("wife", "wives"),
+    ("calf", "calves"),
+    ("thief", "thieves"),
+    ("shelf", "shelves"),
     ("scarf", "scarves"),
     ("loaf", "loaves"),
     ("cactus", "cacti"),
     ("tooth", "teeth"),
     ("foot", "feet"),
+    ("die", "dice"),
 ];
 
 #[cfg(test)]
@@ -167,6 +189,8 @@ mod tests {
         assert_eq!(said, ["a fox", "an owl", "a unicorn", "an hourglass", "grapes", "bread", "an ear of corn"]);
         assert_eq!(with_article_for("orange fox", "fox"), "an orange fox");
         assert_eq!(with_article_for("green grapes", "grapes"), "green grapes");
+        let said = ["SUV", "UFO", "T-shirt", "unimpressed face", "ukulele", "one-eyed cat", "umbrella", "X-ray"];
+        assert_eq!(said.map(article), ["an", "a", "a", "an", "a", "a", "an", "an"]);
     }
 
     #[test]
@@ -185,10 +209,18 @@ mod tests {
             ("tomato", "tomatoes"),
             ("flamingo", "flamingos"),
             ("nest with eggs", "nests with eggs"),
+            ("person", "people"),
+            ("child in a car", "children in a car"),
+            ("snowman without snow", "snowmen without snow"),
+            ("human", "humans"),
+            ("firewoman", "firewomen"),
+            ("elf", "elves"),
+            ("teddy-bear", "teddy-bears"),
         ];
         for (one, many) in pairs {
             assert_eq!(plural(one), many);
         }
         assert!(countable("fox") && !countable("grapes") && !countable("bread"));
+        assert_eq!((number_word(6), number_word(7)), (Some("six"), None));
     }
 }

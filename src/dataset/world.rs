@@ -156,7 +156,7 @@ mod tests {
     #[test]
     fn captions_are_taken_apart() {
         let world = World::new(&testing::stickers(), (0, 20), &[Kind::Recolour]).unwrap();
-        assert_eq!(world.counts, ["two", "three", "four"]);
+        assert_eq!(world.counts, ["two", "three", "four", "five", "six"]);
         assert_eq!(world.places, ["next to", "to the left of", "to the right of", "above", "below"]);
         assert_eq!(world.sizes, ["small", "tiny", "huge"]);
         assert_eq!(world.turns, ["upside-down", "tilted"]);

@@ -8,7 +8,6 @@ use rayon::prelude::*;
 use safetensors::tensor::{Dtype, TensorView};
 use serde::{Deserialize, Serialize};
 
-use super::caption::caption;
 use super::sample::{Split, Stickers};
 use super::scene::Scene;
 use crate::error::{Error, Result};
@@ -35,7 +34,7 @@ impl Stickers {
     pub fn record(&self, seed: u64, split: Split, i: u64) -> Result<Record> {
         let scene = self.sample(seed, split, i)?;
         let ids = scene.concepts.iter().map(|name| self.concept(name)).collect::<Result<_>>()?;
-        Ok(Record { index: i, caption: caption(&scene), ids, scene })
+        Ok(Record { index: i, caption: self.caption(&scene)?, ids, scene })
     }
 }
 

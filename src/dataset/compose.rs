@@ -1,0 +1,169 @@
+//! Parts into a picture: premultiplied, four samples a pixel, each part from its own outline's box.
+
+use super::affine::Affine;
+use super::raster::Layer;
+use super::sprite::{Sprite, neutral};
+use super::style::{luma, tone};
+
+/// A sprite at a place.
+#[derive(Clone)]
+pub struct Part<'a> {
+    /// What is drawn.
+    pub sprite: &'a Sprite,
+    /// From the sprite's places to the picture's, whose sides are 0..1.
+    pub to: Affine,
+    /// In which colours.
+    pub paint: Paint,
+}
+
+/// What happens to a sprite's colours.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Paint {
+    /// The colour that the whole sprite is given (sRGB, 0..255).
+    pub colour: Option<[u8; 3]>,
+    /// Applied to premultiplied colours after that.
+    pub shift: Option<Shift>,
+}
+
+/// A change of hue, saturation and lightness.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Shift {
+    matrix: [[f32; 3]; 3],
+    /// Above 0 towards white, below towards black.
+    lighter: f32,
+}
+
+/// A slight bend of the whole picture: how far the middle of a side moves against its ends, in sides of the picture.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Bend {
+    /// Of vertical lines.
+    pub across: f32,
+    /// Of horizontal lines.
+    pub down: f32,
+}
+
+impl<'a> Part<'a> {
+    /// A sprite as it is.
+    pub fn new(sprite: &'a Sprite, to: Affine) -> Self {
+        Self { sprite, to, paint: Paint::default() }
+    }
+}
+
+impl Shift {
+    /// Turns hues by `degrees`, multiplies saturation, and moves lightness towards white (`lighter` > 0) or black, by the
+    /// matrices of SVG's `feColorMatrix` (W3C Filter Effects 1, hueRotate and saturate).
+    pub fn new(degrees: f32, saturation: f32, lighter: f32) -> Self {
+        let (sin, cos) = degrees.to_radians().sin_cos();
+        let grey = [0.213, 0.715, 0.072];
+        let around = [[-0.213, -0.715, 0.928], [0.143, 0.140, -0.283], [-0.787, 0.715, 0.072]];
+        let mut turned = [[0.0; 3]; 3];
+        for (row, out) in turned.iter_mut().enumerate() {
+            for (column, value) in out.iter_mut().enumerate() {
+                let own = if row == column { 1.0 } else { 0.0 };
+                *value = grey[column] + cos * (own - grey[column]) + sin * around[row][column];
+            }
+        }
+        let mut matrix = [[0.0; 3]; 3];
+        for (row, out) in matrix.iter_mut().enumerate() {
+            for (column, value) in out.iter_mut().enumerate() {
+                let mixed: f32 = (0..3).map(|i| grey[i] * turned[i][column]).sum();
+                *value = mixed + saturation * (turned[row][column] - mixed);
+            }
+        }
+        Self { matrix, lighter }
+    }
+
+    fn apply(&self, [r, g, b, a]: [f32; 4]) -> [f32; 4] {
+        let mut out = [0.0, 0.0, 0.0, a];
+        for (value, m) in out.iter_mut().zip(&self.matrix) {
+            let turned = m[0] * r + m[1] * g + m[2] * b;
+            let lit =
+                if self.lighter >= 0.0 { turned + self.lighter * (a - turned) } else { turned * (1.0 + self.lighter) };
+            *value = lit.clamp(0.0, a);
+        }
+        out
+    }
+}
+
+impl Paint {
+    /// Of one premultiplied pixel in 0..1.
+    fn apply(&self, sprite: &Sprite, pixel: [f32; 4]) -> [f32; 4] {
+        let pixel = match self.colour {
+            Some(colour) => recoloured(sprite, colour.map(|c| f32::from(c) / 255.0), pixel),
+            None => pixel,
+        };
+        self.shift.map_or(pixel, |shift| shift.apply(pixel))
+    }
+}
+
+/// In a sprite's parts that take colour, shades and tints of `colour`; black parts of what becomes black turn light, so
+/// that a black cat still has eyes.
+fn recoloured(sprite: &Sprite, colour: [f32; 3], [r, g, b, a]: [f32; 4]) -> [f32; 4] {
+    let own = [r / a, g / a, b / a].map(|c| c.min(1.0));
+    let tones = sprite.tones;
+    let lighter = luma(own) - tones.mean;
+    let made = match luma(colour) {
+        // White has room for shades alone.
+        bright if bright > 0.85 => [(bright - 0.05 + 0.5 * lighter).clamp(0.3, 1.0); 3],
+        _ => tone(colour, lighter),
+    };
+    let (white, black) = neutral(own);
+    let keep = (if tones.keep_white { white } else { 0.0 }, if tones.keep_black { black } else { 0.0 });
+    let dark = luma(colour) < 0.25;
+    let mut out = [0.0, 0.0, 0.0, a];
+    for c in 0..3 {
+        let ink = if dark { 0.92 - own[c] } else { own[c] };
+        out[c] = a * (keep.0 * own[c] + keep.1 * ink + (1.0 - keep.0 - keep.1) * made[c]);
+    }
+    out
+}
+
+/// Draws the parts in their order over a layer whose sides are 0..1.
+pub fn compose(parts: &[Part], bend: Bend, onto: &mut Layer) {
+    for part in parts {
+        draw(part, bend, onto);
+    }
+}
+
+/// Left, top, right and bottom of all parts when each is mapped by `then` as well.
+pub fn bounds(parts: &[Part], then: Affine) -> (f32, f32, f32, f32) {
+    let far = |direction: (f32, f32)| {
+        let reaches = parts.iter().map(|part| part.sprite.reach(&part.to.then(then), direction));
+        reaches.fold(f32::MIN, f32::max)
+    };
+    (-far((-1.0, 0.0)), -far((0.0, -1.0)), far((1.0, 0.0)), far((0.0, 1.0)))
+}
+
+fn draw(part: &Part, bend: Bend, onto: &mut Layer) {
+    let (width, height) = (onto.width as f32, onto.height as f32);
+    let (level, to_level) = part.sprite.level(part.to.scale() * width.max(height));
+    let Some(back) = part.to.inverse() else { return };
+    let back = back.then(to_level);
+    let (left, top, right, bottom) = bounds(std::slice::from_ref(part), Affine::IDENTITY);
+    let slack = (bend.across.abs().max(bend.down.abs())) * width.max(height) + 2.0;
+    let clip = |from: f32, to: f32, size: f32| {
+        let first = (from * size - slack).floor().clamp(0.0, size) as usize;
+        (first, ((to * size + slack).ceil().clamp(0.0, size) as usize).max(first))
+    };
+    let ((x0, x1), (y0, y1)) = (clip(left, right, width), clip(top, bottom, height));
+    for y in y0..y1 {
+        for x in x0..x1 {
+            let mut sum = [0.0f32; 4];
+            for (dx, dy) in [(0.25, 0.25), (0.75, 0.25), (0.25, 0.75), (0.75, 0.75)] {
+                let (px, py) = ((x as f32 + dx) / width, (y as f32 + dy) / height);
+                let curve = |at: f32| 4.0 * at * (1.0 - at) - 0.5;
+                let (u, v) = back.apply(px - bend.across * curve(py), py - bend.down * curve(px));
+                let sample = level.between(u, v);
+                (0..4).for_each(|c| sum[c] += sample[c]);
+            }
+            if sum[3] < 1.0 {
+                continue;
+            }
+            let [r, g, b, a] = part.paint.apply(part.sprite, sum.map(|v| v / (4.0 * 255.0)));
+            let below = &mut onto.pixels[y * onto.width + x];
+            for (under, over) in below.iter_mut().zip([r, g, b, a]) {
+                *under = over + *under * (1.0 - a);
+            }
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The draw of a scene for recipes with alpha: which thing, what about it, and the number from which wording and look are
+//! drawn.
+
+use super::artist::Artist;
+use super::sample::{Stickers, below, pick};
+use super::scene::{Around, Kind, Mood, Place, Says, Scene, Size, Spot, Style, Turn};
+use super::studio::Studio;
+use super::suits::Suits;
+use crate::error::Result;
+use crate::random::Mt19937;
+
+/// Draws of a thing until one suits; of the rarest (things to pot) one in twelve does.
+const TRIES: usize = 400;
+
+impl Stickers {
+    pub(super) fn draw_open(&self, studio: &Studio, random: &mut Mt19937) -> Scene {
+        let kind = self.draw_kind(random);
+        let suited = |fits: fn(&Suits) -> bool, random: &mut Mt19937| self.draw_thing(studio, fits, random);
+        let thing = match kind {
+            Kind::Recolour | Kind::RecolourBackground | Kind::TwoColours => suited(|s| s.colour, random),
+            Kind::Wearing => suited(|s| s.wearing, random),
+            Kind::Holding => suited(|s| s.holding, random),
+            Kind::Around => suited(|s| s.around, random),
+            Kind::Potted => suited(|s| s.potted, random),
+            Kind::Mood => self.draw_roomy(studio, random),
+            Kind::Count => self.draw_countable(studio, random),
+            _ => suited(|_| true, random),
+        };
+        let mut scene = Scene { kind, ..Scene::plain(&self.names[thing]) };
+        scene.wording = random.next_u32() as usize;
+        scene.more.look = Some(u64::from(random.next_u32()) << 32 | u64::from(random.next_u32()));
+        match kind {
+            Kind::Plain => {}
+            Kind::Background => scene.background = Some(self.draw_background(random, None)),
+            Kind::Recolour => scene.colour = Some(self.draw_colour(random)),
+            Kind::RecolourBackground => {
+                let colour = self.draw_colour(random);
+                scene.background = Some(self.draw_background(random, Some(&colour)));
+                scene.colour = Some(colour);
+            }
+            Kind::Count => scene.count = 2 + below(random, 5),
+            Kind::Pair | Kind::TwoColours => self.draw_pair(studio, &mut scene, random),
+            Kind::Size => scene.size = Some(*pick(random, &Size::ALL)),
+            Kind::Rotation => scene.turn = Some(*pick(random, &Turn::ALL)),
+            Kind::Style => scene.style = Some(*pick(random, &Style::ALL)),
+            Kind::Artist => scene.artist = self.draw_artist(studio, thing, random),
+            Kind::Spot => scene.more.spot = Some(*pick(random, &Spot::ALL)),
+            Kind::Wearing => scene.more.wearing = draw_word(random, studio.worn.iter().map(|w| w.word)),
+            Kind::Holding => scene.more.holding = draw_word(random, studio.held.iter().map(|h| h.word)),
+            Kind::Around => scene.more.around = draw_around(studio, random),
+            Kind::Potted => scene.more.potted = true,
+            Kind::Mood => scene.more.mood = Some(*pick(random, moods_of(&studio.suits[self.index[&self.names[thing]]]))),
+        }
+        self.draw_extras(studio, thing, &mut scene, random);
+        if matches!(kind, Kind::Background | Kind::Recolour | Kind::RecolourBackground) {
+            scene.says = self.draw_says(random);
+            // What no caption asks for lies on nothing, and grey is not colourful.
+            let grey = ["black", "white", "grey"].iter().any(|name| scene.colour.as_deref() == Some(name));
+            if scene.says == Says::Nothing && scene.background.is_some() || scene.says == Says::Open && grey {
+                scene.says = Says::All;
+            }
+        }
+        scene
+    }
+
+    /// An index into `names`, as often as the lexicon weighs it among those that fit.
+    fn draw_thing(&self, studio: &Studio, fits: fn(&Suits) -> bool, random: &mut Mt19937) -> usize {
+        let mut thing = 0;
+        for _ in 0..TRIES {
+            let at = random.uniform() * self.weights.last().copied().unwrap_or(1.0);
+            thing = self.weights.partition_point(|sum| *sum <= at).min(self.names.len() - 1);
+            if fits(&studio.suits[self.index[&self.names[thing]]]) {
+                break;
+            }
+        }
+        thing
+    }
+
+    fn draw_countable(&self, studio: &Studio, random: &mut Mt19937) -> usize {
+        let mut thing = 0;
+        for _ in 0..TRIES {
+            thing = self.draw_thing(studio, |_| true, random);
+            if studio.lexicon.name(self.index[&self.names[thing]]).countable() {
+                break;
+            }
+        }
+        thing
+    }
+
+    /// One that has a face, or room for one as every artist drew it.
+    fn draw_roomy(&self, studio: &Studio, random: &mut Mt19937) -> usize {
+        let mut thing = 0;
+        for _ in 0..TRIES {
+            thing = self.draw_thing(studio, |s| s.mood, random);
+            if studio.has_room(&self.pack, self.index[&self.names[thing]]) {
+                break;
+            }
+        }
+        thing
+    }
+
+    fn draw_pair(&self, studio: &Studio, scene: &mut Scene, random: &mut Mt19937) {
+        let coloured = scene.kind == Kind::TwoColours;
+        let fits: fn(&Suits) -> bool = if coloured { |s| s.colour } else { |_| true };
+        let mut other = self.draw_thing(studio, fits, random);
+        if self.names[other] == scene.concepts[0] {
+            other = (other + 1) % self.names.len();
+        }
+        scene.concepts.push(self.names[other].clone());
+        scene.place = Some(match below(random, 6) {
+            5 => Place::And,
+            i => Place::ALL[i],
+        });
+        if coloured {
+            let colour = self.draw_colour(random);
+            let others = self.recipe.palette.iter().filter(|c| c.glyph.is_some() && c.name != colour).collect::<Vec<_>>();
+            scene.more.second_colour = Some(pick(random, &others).name.clone());
+            scene.colour = Some(colour);
+        }
+    }
+
+    fn draw_artist(&self, studio: &Studio, thing: usize, random: &mut Mt19937) -> Option<Artist> {
+        let concept = self.index[&self.names[thing]];
+        let drawn = studio.artists(&self.pack, concept, &Artist::ALL).collect::<Vec<_>>();
+        Some(*pick(random, &drawn))
+    }
+
+    /// A second attribute, sometimes.
+    fn draw_extras(&self, studio: &Studio, thing: usize, scene: &mut Scene, random: &mut Mt19937) {
+        let more = random.uniform() < self.recipe.extra_background;
+        let background = self.draw_background(random, scene.colour.as_deref());
+        let around = draw_around(studio, random);
+        let dark = matches!(scene.style, Some(Style::Silhouette | Style::Outline));
+        let suits = studio.suits[self.index[&self.names[thing]]];
+        match scene.kind {
+            _ if !more || dark => {}
+            Kind::Mood | Kind::Wearing | Kind::Holding if suits.around && scene.wording.is_multiple_of(2) => {
+                scene.more.around = around;
+            }
+            Kind::Plain | Kind::Background | Kind::Recolour | Kind::RecolourBackground => {}
+            _ => scene.background = Some(background),
+        }
+    }
+
+    /// The moods that the named thing can be given.
+    ///
+    /// # Errors
+    /// As [`Stickers::concept`].
+    pub(super) fn moods(&self, name: &str) -> Result<&'static [Mood]> {
+        Ok(moods_of(&self.studio()?.suits[self.concept(name)?]))
+    }
+
+    pub(super) fn draw_says(&self, random: &mut Mt19937) -> Says {
+        let recipe = &self.recipe;
+        let told = [recipe.open_captions, recipe.colour_captions, recipe.silent_captions];
+        match random.uniform() {
+            u if u < told[0] => Says::Open,
+            u if u < told[0] + told[1] => Says::Colour,
+            u if u < told[0] + told[1] + told[2] => Says::Nothing,
+            _ => Says::All,
+        }
+    }
+}
+
+/// What has a face of its own can only be given brows, tears and hearts.
+fn moods_of(suits: &Suits) -> &'static [Mood] {
+    if suits.face { &[Mood::Sad, Mood::Angry, Mood::InLove] } else { &Mood::ALL }
+}
+
+fn draw_word<'a>(random: &mut Mt19937, words: impl Iterator<Item = &'a str>) -> Option<String> {
+    let words = words.collect::<Vec<_>>();
+    (!words.is_empty()).then(|| (*pick(random, &words)).to_owned())
+}
+
+/// Rain, snow and hearts are said more often than the others.
+fn draw_around(studio: &Studio, random: &mut Mt19937) -> Option<Around> {
+    let all = [Around::Rain, Around::Rain, Around::Snow, Around::Snow, Around::Hearts, Around::Hearts]
+        .into_iter()
+        .chain(Around::ALL)
+        .filter(|around| around.concept().is_none_or(|name| studio.has(name)))
+        .collect::<Vec<_>>();
+    Some(*pick(random, &all))
+}

@@ -1,0 +1,175 @@
+//! How alike two pictures are, whatever their place, size, side and slight turn: each is cut to what is drawn on it and
+//! brought to [`SIDE`] pixels; the distance is the least over mirroring, small turns and shifts of one of them.
+
+use super::raster::Layer;
+
+/// Side of a descriptor in pixels.
+pub const SIDE: usize = 32;
+const COARSE: usize = SIDE / 2;
+/// Alternatives that are compared closely, the nearest of a first look.
+const CLOSE: usize = 120;
+/// Turns of the query, in degrees.
+const TURNS: [f32; 5] = [-12.0, -6.0, 0.0, 6.0, 12.0];
+/// Shifts in pixels of the descriptor, each way.
+const SHIFT: isize = 1;
+
+/// A picture cut to what is drawn: premultiplied, 8 bits, with a coarse copy for a first look.
+#[derive(Clone)]
+pub struct Descriptor {
+    fine: Vec<u8>,
+    coarse: Vec<u8>,
+}
+
+/// A drawing in all the ways that it may be held against others.
+pub struct Query {
+    ways: Vec<(Descriptor, Vec<Vec<u8>>)>,
+}
+
+impl Descriptor {
+    /// Of a layer on nothing; none when nothing is drawn.
+    pub fn new(layer: &Layer) -> Option<Self> {
+        let fine = cut(layer)?;
+        Some(Self { coarse: bytes(&fine.resized(COARSE, COARSE)), fine: bytes(&fine) })
+    }
+}
+
+impl Query {
+    /// Of a layer on nothing; none when nothing is drawn.
+    pub fn new(layer: &Layer) -> Option<Self> {
+        // Twice the descriptor's side is enough to turn it.
+        let small = padded(&cut(layer)?);
+        let mut ways = Vec::new();
+        for turned in TURNS.map(|degrees| if degrees == 0.0 { small.clone() } else { small.turned(degrees) }) {
+            for way in [mirrored(&turned), turned] {
+                let fine = cut(&way)?;
+                let shifts = (-SHIFT..=SHIFT).flat_map(|y| (-SHIFT..=SHIFT).map(move |x| (x, y)));
+                let shifted = shifts.map(|by| bytes(&moved(&fine, by))).collect();
+                ways.push((Descriptor { coarse: bytes(&fine.resized(COARSE, COARSE)), fine: bytes(&fine) }, shifted));
+            }
+        }
+        Some(Self { ways })
+    }
+
+    /// Distance to each of some descriptors (mean square of the differences, in steps of 8 bits); those that are far at
+    /// a first look keep the larger distance of that look.
+    pub fn distances(&self, to: &[Descriptor]) -> Vec<f32> {
+        let first = |other: &Descriptor| {
+            self.ways.iter().map(|(way, _)| squares(&way.coarse, &other.coarse)).min().unwrap_or(u32::MAX)
+        };
+        let looks = to.iter().map(first).collect::<Vec<_>>();
+        let mut order = (0..to.len()).collect::<Vec<_>>();
+        order.sort_by_key(|&i| looks[i]);
+        let mut distances = looks.iter().map(|&l| 4.0 * l as f32 / (4 * SIDE * SIDE) as f32).collect::<Vec<_>>();
+        let mut least_far = f32::MAX;
+        for (rank, &i) in order.iter().enumerate() {
+            if rank < CLOSE {
+                distances[i] = self.close(&to[i]);
+                least_far = if rank == 0 { distances[i] } else { least_far.max(distances[i]) };
+            } else {
+                distances[i] = distances[i].max(least_far);
+            }
+        }
+        distances
+    }
+
+    fn close(&self, other: &Descriptor) -> f32 {
+        let least = self.ways.iter().flat_map(|(_, shifted)| shifted).map(|way| squares(way, &other.fine)).min();
+        least.unwrap_or(u32::MAX) as f32 / (4 * SIDE * SIDE) as f32
+    }
+}
+
+/// What is drawn on a layer, without the ground: as it is when the border is clear, else what differs from the border's
+/// median colour.
+pub fn without_ground(layer: &Layer) -> Layer {
+    let mut border = border(layer);
+    let clear = border.iter().filter(|p| p[3] < 0.5).count();
+    if 2 * clear > border.len() || border.is_empty() {
+        return layer.clone();
+    }
+    let ground = [0, 1, 2].map(|c| {
+        border.sort_unstable_by(|a, b| a[c].total_cmp(&b[c]));
+        border[border.len() / 2][c]
+    });
+    let mut lone = layer.clone();
+    for pixel in &mut lone.pixels {
+        let [r, g, b, a] = *pixel;
+        let away = [r, g, b].iter().zip(ground).map(|(c, g)| (c - g).powi(2)).sum::<f32>().sqrt();
+        let alpha = ((away - 0.04) / 0.12).clamp(0.0, 1.0) * a;
+        // Mixed pixels hold a part of the ground.
+        let own = |c: f32, g: f32| (c - g * (1.0 - alpha)).clamp(0.0, alpha);
+        *pixel = [own(r, ground[0]), own(g, ground[1]), own(b, ground[2]), alpha];
+    }
+    lone
+}
+
+/// The two outermost rings of pixels.
+pub fn border(layer: &Layer) -> Vec<[f32; 4]> {
+    let ring = |x: usize, y: usize| x < 2 || y < 2 || x + 2 >= layer.width || y + 2 >= layer.height;
+    let places = (0..layer.height).flat_map(|y| (0..layer.width).map(move |x| (x, y)));
+    places.filter(|(x, y)| ring(*x, *y)).map(|(x, y)| layer.pixels[y * layer.width + x]).collect()
+}
+
+/// Left, top, right and bottom (the last two exclusive) of what is drawn; rows and columns that hold next to nothing do
+/// not count.
+pub fn drawn_box(layer: &Layer) -> Option<[usize; 4]> {
+    let sum = |values: &mut dyn Iterator<Item = f32>| values.filter(|a| *a > 0.1).sum::<f32>();
+    let column = |x: usize| sum(&mut (0..layer.height).map(|y| layer.pixels[y * layer.width + x][3]));
+    let row = |y: usize| sum(&mut (0..layer.width).map(|x| layer.pixels[y * layer.width + x][3]));
+    let least = (layer.width.max(layer.height) as f32 / 80.0).max(0.6);
+    let columns = (0..layer.width).filter(|x| column(*x) >= least).collect::<Vec<_>>();
+    let rows = (0..layer.height).filter(|y| row(*y) >= least).collect::<Vec<_>>();
+    Some([*columns.first()?, *rows.first()?, columns.last()? + 1, rows.last()? + 1])
+}
+
+/// The part of a layer, on a layer of its own.
+pub fn part(layer: &Layer, [left, top, right, bottom]: [usize; 4]) -> Layer {
+    let mut done = Layer::clear(right - left, bottom - top);
+    for y in 0..done.height {
+        for x in 0..done.width {
+            done.pixels[y * done.width + x] = layer.pixels[(top + y) * layer.width + left + x];
+        }
+    }
+    done
+}
+
+/// What is drawn, in the middle of a square of [`SIDE`] pixels that its longer side fills.
+fn cut(layer: &Layer) -> Option<Layer> {
+    let at = drawn_box(layer)?;
+    let own = part(layer, at);
+    let side = own.width.max(own.height);
+    let mut square = Layer::clear(side, side);
+    own.onto(&mut square, ((side - own.width) / 2) as isize, ((side - own.height) / 2) as isize);
+    // A margin, so that shifts lose nothing.
+    let inner = square.resized(SIDE - 4, SIDE - 4);
+    let mut done = Layer::clear(SIDE, SIDE);
+    inner.onto(&mut done, 2, 2);
+    Some(done)
+}
+
+/// With room for corners to turn in, at twice the size.
+fn padded(layer: &Layer) -> Layer {
+    let large = layer.resized(2 * SIDE, 2 * SIDE);
+    let mut done = Layer::clear(3 * SIDE, 3 * SIDE);
+    large.onto(&mut done, SIDE as isize / 2, SIDE as isize / 2);
+    done
+}
+
+fn mirrored(layer: &Layer) -> Layer {
+    let mut done = layer.clone();
+    done.pixels.chunks_exact_mut(layer.width).for_each(<[[f32; 4]]>::reverse);
+    done
+}
+
+fn moved(layer: &Layer, (x, y): (isize, isize)) -> Layer {
+    let mut done = Layer::clear(layer.width, layer.height);
+    layer.onto(&mut done, x, y);
+    done
+}
+
+fn bytes(layer: &Layer) -> Vec<u8> {
+    layer.bytes()
+}
+
+fn squares(a: &[u8], b: &[u8]) -> u32 {
+    a.iter().zip(b).map(|(a, b)| (i32::from(*a) - i32::from(*b)).pow(2) as u32).sum()
+}

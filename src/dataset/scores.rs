@@ -1,0 +1,73 @@
+//! What the judges say of the dataset's own pictures, and of the pictures of other captions: no model can be told right
+//! more often than the first, and one that draws anything is right as often as the second.
+
+use std::collections::BTreeMap;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::sample::{Split, Stickers};
+use super::scene::{Kind, Scene};
+use super::verdict::{Check, Judge};
+use crate::error::Result;
+
+/// Of one kind of scenes.
+#[derive(Clone, Debug, Default, Serialize)]
+pub struct Scores {
+    /// How many scenes.
+    pub scenes: usize,
+    /// Share whose own picture passes every check.
+    pub own: f64,
+    /// Share that another picture of the kind passes.
+    pub chance: f64,
+    /// The same for each check: own, chance.
+    pub checks: BTreeMap<Check, (f64, f64)>,
+}
+
+/// A scene whose own picture was not recognised, and by which checks.
+pub type Missed = (Scene, Vec<Check>);
+
+/// Judges samples 0..`count` of a split, `size` pixels a side, against their own scenes and against the next scene of
+/// the same kind.
+///
+/// # Errors
+/// Those of sampling, drawing and judging.
+pub fn scores(
+    stickers: &Stickers,
+    (seed, split): (u64, Split),
+    (count, size): (usize, usize),
+) -> Result<(BTreeMap<Kind, Scores>, Vec<Missed>)> {
+    let judge = Judge::new(stickers)?;
+    let mut by_kind: BTreeMap<Kind, Vec<Scene>> = BTreeMap::new();
+    for i in 0..count {
+        let scene = stickers.sample(seed, split, i as u64)?;
+        by_kind.entry(scene.kind).or_default().push(scene);
+    }
+    let (mut all, mut missed) = (BTreeMap::new(), Vec::new());
+    for (kind, scenes) in by_kind {
+        let judged = scenes.par_iter().enumerate().map(|(i, scene)| -> Result<_> {
+            let own = judge.judge(scene, &stickers.render_layer(scene, size)?)?;
+            let other = &scenes[(i + 1) % scenes.len()];
+            Ok((own, judge.judge(scene, &stickers.render_layer(other, size)?)?))
+        });
+        let judged = judged.collect::<Result<Vec<_>>>()?;
+        let mut scores = Scores { scenes: scenes.len(), ..Scores::default() };
+        let one = 1.0 / scenes.len() as f64;
+        for ((own, other), scene) in judged.iter().zip(&scenes) {
+            let wrong = own.iter().filter(|(_, right)| !right).map(|(check, _)| *check).collect::<Vec<_>>();
+            scores.own += if wrong.is_empty() { one } else { 0.0 };
+            scores.chance += if other.iter().all(|(_, right)| *right) { one } else { 0.0 };
+            if !wrong.is_empty() {
+                missed.push((scene.clone(), wrong));
+            }
+            for (check, own_right) in own {
+                let sums = scores.checks.entry(*check).or_insert((0.0, 0.0));
+                let other_right = other.iter().any(|(other, right)| other == check && *right);
+                sums.0 += if *own_right { one } else { 0.0 };
+                sums.1 += if other_right { one } else { 0.0 };
+            }
+        }
+        all.insert(kind, scores);
+    }
+    Ok((all, missed))
+}

@@ -1,0 +1,115 @@
+//! Which things suit which scenes: a hat needs a head or at least a top, a rose is not asked to hold a balloon, and a green apple is
+//! not drawn in red.
+
+use super::pack::Concept;
+use super::recipe::Colour;
+
+/// What may be done with a thing.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Suits {
+    /// It may be given another colour.
+    pub colour: bool,
+    /// It may be mirrored: nothing on it is to be read, and its name has no left or right.
+    pub mirror: bool,
+    /// It may wear something.
+    pub wearing: bool,
+    /// It is a person, a hand or a smiley: hues stay near its own.
+    pub skin: bool,
+    /// It has a face of its own.
+    pub face: bool,
+    /// It may hold something.
+    pub holding: bool,
+    /// It may feel something, by tears or a face drawn over it.
+    pub mood: bool,
+    /// It may stand in the rain, in the snow, among hearts.
+    pub around: bool,
+    /// It may stand in a pot.
+    pub potted: bool,
+}
+
+/// By the concept's group, subgroup and name.
+pub fn suits(concept: &Concept, palette: &[Colour]) -> Suits {
+    let (group, subgroup, name) = (concept.group.as_str(), concept.subgroup.as_str(), concept.name.as_str());
+    let words = || name.split([' ', '-', ':', ',']);
+    let has = |list: &[&str]| words().any(|word| list.contains(&word));
+    let coloured = palette.iter().any(|c| words().any(|w| w == c.name || c.also.iter().any(|a| a == w)));
+    let person = subgroup.starts_with("person") || subgroup.starts_with("family") || group == "People & Body";
+    let smiley = subgroup.starts_with("face") || subgroup == "emotion";
+    let frontal = FRONTAL.contains(&name);
+    let figure = FIGURES.contains(&name);
+    let dressed = has(&["hat", "sunglasses", "glasses", "cowboy", "cap", "helmet", "partying", "halo", "mask", "crown",
+        "turban", "headscarf", "veil", "prince", "princess", "guard", "police", "construction", "cook", "farmer",
+        "detective", "monocle", "exploding", "clouds", "nerd", "disguised", "Claus", "elf", "mage", "superhero",
+        "supervillain", "astronaut", "firefighter", "pilot", "student", "judge", "head", "bandage", "scientist"]);
+    let head = smiley && subgroup != "emotion" || frontal || figure
+        || matches!(subgroup, "cat-face" | "monkey-face" | "person") && !has(&["see", "hear", "speak"]);
+    let upright = TOPS.contains(&name);
+    let plant = subgroup.starts_with("plant") && !UNPOTTED.contains(&name) || PLANTS.contains(&name);
+    let thing = !person && !smiley && subgroup != "emotion" && subgroup != "heart";
+    Suits {
+        colour: !person && !coloured && !RAINBOWS.contains(&name),
+        mirror: !has(&["left", "right", "left-facing", "right-facing", "leftwards", "rightwards", "clockwise"])
+            && !READ.contains(&name)
+            && !matches!(subgroup, "time" | "mail" | "writing" | "money" | "book-paper" | "keycap" | "alphanum"),
+        wearing: (head || upright) && !dressed,
+        skin: person || smiley,
+        face: head,
+        holding: (head || HANDS.contains(&name)) && !has(&["hand", "hands", "head"]),
+        mood: thing && (frontal || figure || FACELESS.iter().any(|s| subgroup.starts_with(s)) || upright)
+            && !matches!(subgroup, "cat-face" | "monkey-face"),
+        around: !matches!(subgroup, "sky & weather" | "emotion" | "heart" | "time"),
+        potted: plant,
+    }
+}
+
+/// Heads and bodies that look at us, outside of the subgroups of faces.
+const FRONTAL: &[&str] = &[
+    "dog face", "wolf", "fox", "raccoon", "lion", "tiger face", "horse face", "unicorn", "cow face", "pig face",
+    "mouse face", "hamster", "rabbit face", "bear", "polar bear", "koala", "panda", "frog", "chicken",
+    "front-facing baby chick", "penguin", "owl", "moose", "monkey face", "gorilla", "orangutan", "sloth", "dragon face",
+    "octopus", "teddy bear",
+];
+
+/// Figures outside of the animals and people.
+const FIGURES: &[&str] = &[
+    "robot", "ghost", "alien", "alien monster", "skull", "snowman", "snowman without snow", "jack-o-lantern",
+    "teddy bear", "moai", "nesting dolls", "clown face", "ogre", "goblin", "pile of poo", "sun with face",
+    "full moon face", "new moon face",
+];
+
+/// Things whose top a hat fits.
+const TOPS: &[&str] = &[
+    "red apple", "pear", "tangerine", "lemon", "strawberry", "pineapple", "avocado", "eggplant", "potato", "tomato",
+    "cactus", "mushroom", "pumpkin", "egg", "hamburger", "cupcake", "doughnut", "cookie", "bread", "rice ball",
+    "soccer ball", "basketball", "tennis", "star", "balloon", "coconut", "watermelon", "onion", "bell pepper", "peach",
+    "hot beverage", "bubble tea", "beer mug", "snowman", "brain", "anatomical heart", "tooth", "red heart", "globe showing Europe-Africa",
+];
+
+/// Beside heads: who has hands or could have.
+const HANDS: &[&str] = &["chipmunk", "otter", "kangaroo", "T-Rex", "squirrel", "duck", "rabbit", "turtle", "bird", "crab", "beaver"];
+
+/// Subgroups of things that can be given a face.
+const FACELESS: &[&str] = &["food", "drink", "dishware", "place-building", "transport", "sky & weather", "plant", "sport", "household", "light & video", "computer", "phone", "tool", "game", "clothing", "award"];
+
+/// What stands among the plants and cannot grow in a pot, or does already.
+const UNPOTTED: &[&str] = &[
+    "potted plant", "bouquet", "white flower", "rosette", "leaf fluttering in wind", "fallen leaf", "empty nest",
+    "nest with eggs", "wood", "leafless tree", "shamrock",
+];
+
+/// Plants outside of their subgroups.
+const PLANTS: &[&str] = &["Christmas tree", "carrot", "pineapple", "strawberry", "broccoli", "hot pepper", "mushroom"];
+
+/// Things that are of many colours or of none.
+const RAINBOWS: &[&str] = &["rainbow", "artist palette", "mirror ball", "fireworks", "sparkler", "framed picture", "national park"];
+
+/// Things on which something is to be read.
+const READ: &[&str] = &[
+    "hundred points", "soon", "calendar", "tear-off calendar", "spiral calendar", "pool 8 ball", "abacus",
+    "musical score", "keyboard", "1st place medal", "2nd place medal", "3rd place medal", "ATM sign", "love hotel",
+    "convenience store", "hospital", "hotel", "bank", "bus stop", "taxi", "police car", "ambulance", "oncoming police car", "oncoming taxi",
+    "stop sign", "map of Japan", "world map", "globe showing Americas", "globe showing Europe-Africa",
+    "globe showing Asia-Australia", "identification card", "name badge", "newspaper", "rolled-up newspaper", "zzz", "game die", "mahjong red dragon",
+    "flower playing cards", "joker", "slot machine", "watch", "thermometer", "video camera", "red envelope",
+    "inbox tray", "outbox tray", "anger symbol", "speech balloon",
+];

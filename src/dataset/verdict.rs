@@ -1,0 +1,393 @@
+//! Counting by program whether a picture is what a scene of a recipe with alpha says.
+//!
+//! Most questions are put the same way: of all scenes that differ from the asked one in one respect (another thing, another
+//! hat, no hat, another number), drawn by every artist, is the asked one nearest to the picture, whatever its side, slight turn and
+//! shift ([`likeness`](super::likeness))? The things of pairs and numbers are looked for inside their own
+//! places. Colours and backgrounds are counted ([`ColourJudge`]).
+
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::arrange::places;
+use super::judge::ColourJudge;
+use super::likeness::{Descriptor, Query, border, drawn_box, part, without_ground};
+use super::raster::Layer;
+use super::sample::Stickers;
+use super::scene::{Around, Place, Scene, Size, Spot, Style};
+use super::studio::Studio;
+use super::suits::Suits;
+use crate::error::Result;
+
+/// One thing that a scene says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Check {
+    /// The thing, or each copy of it in its place, or the first of a pair in its place.
+    Thing,
+    /// The second of a pair, in its place.
+    Second,
+    /// How many there are.
+    Count,
+    /// The thing's colour; of a pair both colours.
+    Colour,
+    /// The colour behind; clear where none is said.
+    Background,
+    /// What it wears.
+    Wearing,
+    /// What it holds.
+    Holding,
+    /// What is around it.
+    Around,
+    /// The pot.
+    Potted,
+    /// What it feels.
+    Mood,
+    /// Its size.
+    Size,
+    /// Its place in the picture.
+    Spot,
+    /// Its turn.
+    Turn,
+    /// Its style.
+    Style,
+    /// Who drew it.
+    Artist,
+}
+
+/// What was asked and whether it is there, in the order of [`Check`].
+pub type Verdict = Vec<(Check, bool)>;
+
+/// Looks at pictures of a recipe with alpha.
+pub struct Judge<'a> {
+    stickers: &'a Stickers,
+    studio: &'a Studio,
+    colours: ColourJudge,
+    galleries: Mutex<HashMap<String, Arc<Gallery>>>,
+}
+
+/// Alternatives drawn by every artist.
+struct Gallery {
+    /// Which alternative each descriptor shows.
+    owners: Vec<usize>,
+    descriptors: Vec<Descriptor>,
+    alternatives: usize,
+}
+
+/// Side at which alternatives are drawn before they are cut to descriptors.
+const DRAWN: usize = 64;
+/// An alternative that is this much nearer is nearer; some emoji are twins of others.
+const NEARER: f32 = 0.98;
+
+impl<'a> Judge<'a> {
+    /// A judge of the recipe's scenes.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a recipe without alpha.
+    pub fn new(stickers: &'a Stickers) -> Result<Self> {
+        let (studio, colours) = (stickers.studio()?, ColourJudge::new(&stickers.recipe));
+        Ok(Self { stickers, studio, colours, galleries: Mutex::default() })
+    }
+
+    /// Whether a picture (premultiplied, any size) shows each thing that the scene says.
+    ///
+    /// # Errors
+    /// Those of drawing the alternatives.
+    pub fn judge(&self, scene: &Scene, picture: &Layer) -> Result<Verdict> {
+        // What is larger than the picture hides what lies behind.
+        let hidden = scene.size == Some(Size::Huge) && scene.background.is_none();
+        let mut verdict = Verdict::new();
+        if !hidden {
+            verdict.push((Check::Background, self.background(scene, picture)?));
+        }
+        let lone = if hidden { picture.clone() } else { without_ground(picture) };
+        let Some(query) = Query::new(&lone) else {
+            verdict.push((Check::Thing, false));
+            return Ok(verdict);
+        };
+        match (scene.concepts.len(), scene.count) {
+            (2.., _) => self.pair(scene, &lone, &mut verdict)?,
+            (_, 2..) => self.copies(scene, (&lone, &query), &mut verdict)?,
+            _ => {
+                verdict.push((Check::Thing, self.thing(scene, &query)?));
+                if let Some(colour) = &scene.colour {
+                    verdict.push((Check::Colour, self.colours.tinted(&lone, colour)?));
+                }
+                self.attributes(scene, &query, &mut verdict)?;
+                self.placing(scene, picture, &lone, &mut verdict);
+            }
+        }
+        verdict.sort_unstable();
+        Ok(verdict)
+    }
+
+    /// The things whose drawings are nearest to a picture of one thing, by their places in [`Stickers::names`], each with
+    /// its distance. A recoloured thing is looked for among things of that colour.
+    ///
+    /// # Errors
+    /// Those of drawing the alternatives.
+    pub fn nearest_things(&self, picture: &Layer, colour: Option<&str>) -> Result<Vec<(usize, f32)>> {
+        let asked = Scene { colour: colour.map(str::to_owned), ..Scene::plain(&self.stickers.names[0]) };
+        let Some(query) = Query::new(&without_ground(picture)) else { return Ok(Vec::new()) };
+        let (names, gallery) = self.things(&asked)?;
+        let mut found = names.into_iter().zip(gallery.distances(&query)).collect::<Vec<_>>();
+        found.sort_by(|a, b| a.1.total_cmp(&b.1));
+        Ok(found)
+    }
+
+    /// The thing among all things in the same state.
+    fn thing(&self, scene: &Scene, query: &Query) -> Result<bool> {
+        let (names, gallery) = self.things(scene)?;
+        let asked = self.stickers.names.iter().position(|name| *name == scene.concepts[0]);
+        let place = asked.and_then(|asked| names.iter().position(|name| *name == asked));
+        Ok(place.is_some_and(|place| gallery.nearest(query, place)))
+    }
+
+    /// Places in `names` of the things that may be in the scene's state, and the gallery of them in it.
+    fn things(&self, scene: &Scene) -> Result<(Vec<usize>, Arc<Gallery>)> {
+        let fits = |suits: &Suits, own: bool| {
+            let more = &scene.more;
+            own || (scene.colour.is_none() || suits.colour)
+                && (more.wearing.is_none() || suits.wearing)
+                && (more.holding.is_none() || suits.holding)
+                && (more.mood.is_none() || suits.mood)
+                && (!more.potted || suits.potted)
+                && (more.around.is_none() || suits.around)
+        };
+        let state = Scene { concepts: Vec::new(), artist: None, ..bare(scene) };
+        let names = (0..self.stickers.names.len()).filter(|&i| {
+            let name = &self.stickers.names[i];
+            fits(&self.studio.suits[self.stickers.index[name]], *name == scene.concepts[0])
+        });
+        let names = names.collect::<Vec<_>>();
+        let scenes = names.iter().map(|&i| Scene { concepts: vec![self.stickers.names[i].clone()], ..state.clone() });
+        let key = format!("things {} {state:?}", names.len());
+        Ok((names.clone(), self.gallery(key, scenes.collect())?))
+    }
+
+    /// Of the alternatives, the first is asked.
+    fn first_of(&self, scenes: Vec<Scene>, query: &Query) -> Result<bool> {
+        let scenes = scenes.iter().map(bare).collect::<Vec<_>>();
+        Ok(self.gallery(format!("{scenes:?}"), scenes)?.nearest(query, 0))
+    }
+
+    fn attributes(&self, scene: &Scene, query: &Query, verdict: &mut Verdict) -> Result<()> {
+        let others = |set: &dyn Fn(&mut Scene)| {
+            let mut other = scene.clone();
+            set(&mut other);
+            other
+        };
+        let mut ask = |check: Check, alternatives: Vec<Scene>| -> Result<()> {
+            let all = [scene.clone()].into_iter().chain(alternatives.into_iter().filter(|other| other != scene));
+            verdict.push((check, self.first_of(all.collect(), query)?));
+            Ok(())
+        };
+        let more = &scene.more;
+        if more.wearing.is_some() {
+            let words = self.studio.worn.iter().map(|worn| Some(worn.word.to_owned())).chain([None]);
+            ask(Check::Wearing, words.map(|word| others(&|s| s.more.wearing.clone_from(&word))).collect())?;
+        }
+        if more.holding.is_some() {
+            let words = self.studio.held.iter().map(|held| Some(held.word.to_owned())).chain([None]);
+            ask(Check::Holding, words.map(|word| others(&|s| s.more.holding.clone_from(&word))).collect())?;
+        }
+        if more.around.is_some() {
+            let drawn = |around: &Around| around.concept().is_none_or(|name| self.studio.has(name));
+            let all = Around::ALL.into_iter().filter(drawn).map(Some).chain([None]);
+            ask(Check::Around, all.map(|around| others(&|s| s.more.around = around)).collect())?;
+        }
+        if more.potted {
+            ask(Check::Potted, vec![others(&|s| s.more.potted = false)])?;
+        }
+        if more.mood.is_some() {
+            let all = self.stickers.moods(&scene.concepts[0])?.iter().copied().map(Some).chain([None]);
+            ask(Check::Mood, all.map(|mood| others(&|s| s.more.mood = mood)).collect())?;
+        }
+        if scene.style.is_some() {
+            let all = Style::ALL.map(Some).into_iter().chain([None]);
+            ask(Check::Style, all.map(|style| others(&|s| s.style = style)).collect())?;
+        }
+        if scene.turn.is_some() {
+            ask(Check::Turn, vec![others(&|s| s.turn = None)])?;
+        }
+        if scene.kind == super::Kind::Artist {
+            let concept = self.stickers.concept(&scene.concepts[0])?;
+            let all = self.studio.artists(&self.stickers.pack, concept, &super::Artist::ALL);
+            ask(Check::Artist, all.map(|artist| others(&|s| s.artist = Some(artist))).collect())?;
+        }
+        Ok(())
+    }
+
+    /// Size and place in the picture.
+    fn placing(&self, scene: &Scene, picture: &Layer, lone: &Layer, verdict: &mut Verdict) {
+        let Some([left, top, right, bottom]) = drawn_box(lone) else { return };
+        let (width, height) = (picture.width as f32, picture.height as f32);
+        let (x, y) = ((left + right) as f32 / 2.0 / width, (top + bottom) as f32 / 2.0 / height);
+        let longer = ((right - left) as f32 / width).max((bottom - top) as f32 / height);
+        if let Some(size) = scene.size {
+            let right = match size {
+                Size::Small => (0.42..0.68).contains(&longer),
+                Size::Tiny => longer < 0.42,
+                Size::Huge => longer > 0.97,
+            };
+            verdict.push((Check::Size, right));
+        }
+        if let Some(spot) = scene.more.spot {
+            let right = match spot {
+                Spot::Left => x < 0.42,
+                Spot::Right => x > 0.58,
+                Spot::Top => y < 0.42,
+                Spot::Bottom => y > 0.58,
+            };
+            verdict.push((Check::Spot, right));
+        }
+    }
+
+    fn background(&self, scene: &Scene, picture: &Layer) -> Result<bool> {
+        let border = border(picture);
+        let clear = border.iter().filter(|p| p[3] < 0.5).count();
+        Ok(match &scene.background {
+            None => 2 * clear >= border.len(),
+            Some(name) => 2 * clear < border.len() && self.colours.lies_on(&border, name)?,
+        })
+    }
+
+    /// Every copy in its place, and no other number as near.
+    fn copies(&self, scene: &Scene, (lone, query): (&Layer, &Query), verdict: &mut Verdict) -> Result<()> {
+        let one = Scene { count: 1, ..scene.clone() };
+        let mut all = true;
+        for cell in cells(lone, scene.count) {
+            all = all && Query::new(&part(lone, cell)).map_or(Ok(false), |query| self.thing(&one, &query))?;
+        }
+        verdict.push((Check::Thing, all));
+        let numbers = (1..=6).filter(|n| *n != scene.count).map(|count| Scene { count, ..scene.clone() });
+        verdict.push((Check::Count, self.first_of([scene.clone()].into_iter().chain(numbers).collect(), query)?));
+        Ok(())
+    }
+
+    /// Both things in their places.
+    fn pair(&self, scene: &Scene, lone: &Layer, verdict: &mut Verdict) -> Result<()> {
+        let (first, second) = halves(lone, scene.place);
+        let colours = [&scene.colour, &scene.more.second_colour];
+        let mut tinted = true;
+        let sides = scene.concepts.iter().zip(colours).zip([first, second]).zip([Check::Thing, Check::Second]);
+        for (((name, colour), half), check) in sides {
+            let half = half.map(|half| part(lone, half));
+            let asked = Scene { colour: colour.clone(), ..Scene::plain(name) };
+            let query = half.as_ref().and_then(Query::new);
+            verdict.push((check, query.map_or(Ok(false), |query| self.thing(&asked, &query))?));
+            if let (Some(colour), Some(half)) = (colour, &half) {
+                tinted = tinted && self.colours.tinted(half, colour)?;
+            }
+        }
+        if scene.colour.is_some() {
+            verdict.push((Check::Colour, tinted));
+        }
+        Ok(())
+    }
+
+    fn gallery(&self, key: String, scenes: Vec<Scene>) -> Result<Arc<Gallery>> {
+        let held = |judge: &Self| judge.galleries.lock().unwrap_or_else(PoisonError::into_inner).get(&key).cloned();
+        if let Some(gallery) = held(self) {
+            return Ok(gallery);
+        }
+        let gallery = Arc::new(self.drawn(&scenes)?);
+        let mut galleries = self.galleries.lock().unwrap_or_else(PoisonError::into_inner);
+        // Small galleries are cheap to draw again.
+        if galleries.len() < 400 || scenes.len() > 40 {
+            galleries.insert(key, Arc::clone(&gallery));
+        }
+        Ok(gallery)
+    }
+
+    /// Every scene by every artist of the recipe who drew its things.
+    fn drawn(&self, scenes: &[Scene]) -> Result<Gallery> {
+        let jobs = scenes.iter().enumerate().map(|(owner, scene)| -> Result<Vec<(usize, Scene)>> {
+            if scene.artist.is_some() {
+                return Ok(vec![(owner, scene.clone())]);
+            }
+            let concept = self.stickers.concept(&scene.concepts[0])?;
+            let artists = self.studio.artists(&self.stickers.pack, concept, &super::Artist::ALL);
+            Ok(artists.map(|artist| (owner, Scene { artist: Some(artist), ..scene.clone() })).collect())
+        });
+        let jobs = jobs.collect::<Result<Vec<_>>>()?.concat();
+        let drawn = jobs.par_iter().map(|(owner, scene)| -> Result<Option<(usize, Descriptor)>> {
+            let layer = self.stickers.render_layer(scene, DRAWN)?;
+            Ok(Descriptor::new(&layer).map(|descriptor| (*owner, descriptor)))
+        });
+        let drawn = drawn.collect::<Result<Vec<_>>>()?;
+        let (owners, descriptors) = drawn.into_iter().flatten().unzip();
+        Ok(Gallery { owners, descriptors, alternatives: scenes.len() })
+    }
+}
+
+impl Gallery {
+    /// The least distance to each alternative.
+    fn distances(&self, query: &Query) -> Vec<f32> {
+        let mut least = vec![f32::MAX; self.alternatives];
+        for (owner, distance) in self.owners.iter().zip(query.distances(&self.descriptors)) {
+            least[*owner] = least[*owner].min(distance);
+        }
+        least
+    }
+
+    /// Whether none is clearly nearer than the asked one.
+    fn nearest(&self, query: &Query, asked: usize) -> bool {
+        let distances = self.distances(query);
+        let least = distances.iter().copied().fold(f32::MAX, f32::min);
+        distances[asked] * NEARER <= least
+    }
+}
+
+/// Without what a caption does not fix, or what is judged by other means.
+fn bare(scene: &Scene) -> Scene {
+    let size = scene.size.filter(|size| *size == Size::Huge);
+    let mut bare = Scene { background: None, size, wording: 0, says: super::Says::All, ..scene.clone() };
+    bare.kind = super::Kind::Plain;
+    bare.more.look = None;
+    bare.more.spot = None;
+    bare
+}
+
+/// The places of copies in what is drawn.
+fn cells(lone: &Layer, count: usize) -> Vec<[usize; 4]> {
+    let Some([left, top, right, bottom]) = drawn_box(lone) else { return Vec::new() };
+    let middles = places(count);
+    let reach = |axis: fn(&(f32, f32)) -> f32| middles.iter().map(axis).fold(0.0, f32::max) + 0.5;
+    let (far_x, far_y) = (reach(|p| p.0), reach(|p| p.1));
+    let at = |from: usize, to: usize, share: f32| from + ((to - from) as f32 * share.clamp(0.0, 1.0)).round() as usize;
+    let cell = |(x, y): &(f32, f32)| {
+        let span = |middle: f32, far: f32| ((middle - 0.5 + far) / (2.0 * far), (middle + 0.5 + far) / (2.0 * far));
+        let ((x0, x1), (y0, y1)) = (span(*x, far_x), span(*y, far_y));
+        [at(left, right, x0), at(top, bottom, y0), at(left, right, x1).max(1), at(top, bottom, y1).max(1)]
+    };
+    middles.iter().map(cell).collect()
+}
+
+/// The places of the first and the second of a pair: what is drawn, parted where the least is drawn.
+fn halves(lone: &Layer, place: Option<Place>) -> (Option<[usize; 4]>, Option<[usize; 4]>) {
+    let Some([left, top, right, bottom]) = drawn_box(lone) else { return (None, None) };
+    let across = !matches!(place, Some(Place::Above | Place::Below));
+    let (from, to) = if across { (left, right) } else { (top, bottom) };
+    let mass = |at: usize| -> f32 {
+        match across {
+            true => (top..bottom).map(|y| lone.pixels[y * lone.width + at][3]).sum(),
+            false => (left..right).map(|x| lone.pixels[at * lone.width + x][3]).sum(),
+        }
+    };
+    let (low, high) = (from + (to - from) / 5, to - (to - from) / 5);
+    let middle = (from + to) as f32 / 2.0;
+    // Of equally empty lines the one nearest to the middle.
+    let cost = |at: usize| mass(at) + 0.02 * (at as f32 - middle).abs();
+    let cut = (low..high.max(low + 1)).min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or(low);
+    let (one, two) = match across {
+        true => ([left, top, cut.max(left + 1), bottom], [cut.min(right - 1), top, right, bottom]),
+        false => ([left, top, right, cut.max(top + 1)], [left, cut.min(bottom - 1), right, bottom]),
+    };
+    match place {
+        Some(Place::RightOf | Place::Below) => (Some(two), Some(one)),
+        _ => (Some(one), Some(two)),
+    }
+}
