@@ -7,6 +7,7 @@ mod device;
 mod distill;
 mod drawing;
 mod eval;
+mod eval_autoencoder;
 mod eval_guidance;
 mod eval_steps;
 mod full_width;
@@ -35,6 +36,7 @@ enum Command {
     Dataset(dataset::Dataset),
     Distill(distill::Distill),
     Eval(eval::Eval),
+    EvalAutoencoder(eval_autoencoder::EvalAutoencoder),
     EvalGuidance(eval_guidance::EvalGuidance),
     EvalSteps(eval_steps::EvalSteps),
     #[command(hide = true)]
@@ -55,6 +57,7 @@ pub fn run() -> u8 {
         Command::Dataset(args) => dataset::run(args),
         Command::Distill(args) => distill::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::EvalAutoencoder(args) => eval_autoencoder::run(&args),
         Command::EvalGuidance(args) => eval_guidance::run(&args),
         Command::EvalSteps(args) => eval_steps::run(&args),
         Command::FullWidth(args) => full_width::run(&args),
