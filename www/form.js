@@ -6,6 +6,7 @@ import { LIMITS, seedProblem, sizeOf, sizeText } from "./link.js";
 
 /** The fields that a picture's settings name; others of the form are none of theirs. */
 const NAMES = ["prompt", "negative", "seed", "steps", "guidance", "sampler", "size"];
+const OF_MODEL = ["steps", "guidance", "sampler", "size"];
 const CHECKED = ["seed", "steps", "guidance"];
 /** Multiples of the model's own size that are offered where it does not name its sizes, width and height. */
 const SIZES = [
@@ -21,7 +22,8 @@ export class Form {
   #wrong = new Map(); // name -> what is wrong with the field
   #touched = new Set();
   #limits = { steps: LIMITS.steps, guidance: LIMITS.guidance };
-  #own = { steps: "", guidance: "", sampler: "", size: "" };
+  /** The model's own settings; none until they are known. @type {import("./link.js").Settings} */
+  #own = {};
   #seedUsed = false;
   /** Who keeps the seed: the user, until released; or the picture whose settings these are, until the prompt changes. */
   #keptBy = null;
@@ -63,7 +65,7 @@ export class Form {
   /** Fills what the user has not set from `defaults` of the manifest or of Pipeline.defaults(), with its samplers where it has
    *  them, and offers `sizes`, or some multiples of the model's own. */
   fillDefaults({ steps, guidance_scale, guidance_scale_range, width, height, scheduler, schedulers, size_multiple }, sizes) {
-    const sampler = scheduler ?? this.#own.sampler;
+    const sampler = scheduler ?? this.#own.sampler ?? "";
     this.#own = { steps: String(steps), guidance: String(guidance_scale), sampler, size: sizeText(width, height) };
     const { guidance } = this.#fields;
     for (const name of ["steps", "guidance"]) {
@@ -78,7 +80,7 @@ export class Form {
 
   /** Another model was chosen: all of its own settings are used, as soon as they are known. */
   follow() {
-    for (const name of Object.keys(this.#own)) this.#touched.delete(name);
+    for (const name of OF_MODEL) this.#touched.delete(name);
     for (const name of ["steps", "guidance"]) this.#say(name, "");
     this.#own.sampler = "";
     this.#fields.sampler.replaceChildren(new Option("Default", ""));

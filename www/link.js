@@ -42,7 +42,7 @@ export function writeLink(settings, own) {
 
 /** Whether these settings take so long that they need a click. @param {Settings} settings @param {Settings} own the model's */
 export function isHeavy({ steps, size }, own) {
-  const pixels = (text) => (sizeOf(text ?? "") ?? [0, 0]).reduce((product, side) => product * side);
+  const pixels = (text) => (sizeOf(text) ?? [0, 0]).reduce((product, side) => product * side);
   return Number(steps) > Math.max(UNASKED.steps, Number(own.steps)) || pixels(size) > Math.max(UNASKED.pixels, 4 * pixels(own.size));
 }
 
@@ -53,8 +53,8 @@ export function seedProblem(text) {
   return `Seed: too large. The largest is ${LARGEST_SEED} (20 digits).`;
 }
 
-/** `[width, height]` of `64` or `96x64`, or null. */
-export function sizeOf(text) {
+/** `[width, height]` of `64` or `96x64`, or null. @param {string} [text] */
+export function sizeOf(text = "") {
   const match = /^(\d{1,5})(?:[x×](\d{1,5}))?$/i.exec(text.replace(/\s/g, ""));
   return match && [Number(match[1]), Number(match[2] ?? match[1])];
 }

@@ -52,6 +52,7 @@ class World {
   #words;
   #things; // concepts by their names in lower case
   #phrases; // all that can be offered, things first
+  #whole; // words and phrases that need nothing behind them
 
   constructor(list) {
     this.#list = list;
@@ -59,6 +60,7 @@ class World {
     this.#things = new Map(list.concepts.map((thing) => [thing.name.toLowerCase(), thing]));
     const sorts = [list.colours, list.counts, list.sizes, list.turns, list.styles, list.places];
     this.#phrases = [...new Set([...list.concepts.map(({ name }) => name), ...sorts.flat()])];
+    this.#whole = new Set([...this.#words, ...this.#phrases.map((phrase) => phrase.toLowerCase())]);
   }
 
   knows(word) {
@@ -91,22 +93,27 @@ class World {
       .map(({ known }) => known);
   }
 
-  /** What could stand before the caret, or come next. @returns {Offer[]} */
+  /** What could stand before the caret, and what could come next. @returns {Offer[]} */
   next(before) {
     const typed = /(?:[\p{L}\p{N}'’-]+ ){0,3}[\p{L}\p{N}'’-]+$/u.exec(before)?.[0] ?? "";
-    const lower = typed.toLowerCase();
-    for (let at = 0; at >= 0; ) {
-      const part = lower.slice(at);
-      const begun = (phrase) => phrase.toLowerCase().startsWith(part) && phrase.toLowerCase() !== part;
-      const found = part.length > 1 ? this.#phrases.filter(begun) : [];
-      if (found.length) return found.slice(0, MOST).map((text) => this.#placed(text, before, before.length - part.length));
-      const space = lower.indexOf(" ", at);
-      at = space < 0 ? -1 : space + 1;
-    }
     if (!typed && !/\s$/.test(before)) return [];
+    const begun = this.#begun(typed.toLowerCase());
+    const offers = begun.phrases.map((text) => this.#placed(text, before, before.length - begun.length));
+    if (begun.open) return offers;
     const spaced = typed ? `${before} ` : before;
-    const offers = this.#further(before.trim().toLowerCase()).map((text) => this.#placed(text, spaced, spaced.length));
-    return offers.map((one) => (one.start > before.length ? { ...one, text: ` ${one.text}`, start: before.length } : one));
+    const further = this.#further(before.trim().toLowerCase()).map((text) => this.#placed(text, spaced, spaced.length));
+    const joined = further.map((one) => (one.start > before.length ? { ...one, text: ` ${one.text}`, start: before.length } : one));
+    return [...offers, ...joined].slice(0, MOST);
+  }
+
+  // The phrases that the last words begin, for the longest such beginning; `open`: those words are none by themselves.
+  #begun(typed) {
+    for (let part = typed; part.length > 1; part = part.replace(/^\S+ ?/, "")) {
+      const open = !this.#whole.has(part);
+      const phrases = this.#phrases.filter((phrase) => phrase.toLowerCase().startsWith(open ? part : `${part} `));
+      if (phrases.length) return { phrases: phrases.slice(0, MOST), length: part.length, open };
+    }
+    return { phrases: [], length: 0, open: false };
   }
 
   // After a thing, what can stand beside or behind it; after an article or a colour, a thing. A sentence that has its
