@@ -1,10 +1,11 @@
-// Finishes dist/: `node tools/pack.mjs dist CACHE_FOLDER` writes the service worker's list of files with their hashes,
-// brotli and gzip beside every file that shrinks, and checks the first visit against its budgets. Compressing the wasm
+// Finishes dist/: `node tools/pack.mjs dist CACHE_FOLDER` writes the service worker's list of files with their hashes, the
+// headers for common hosts, brotli and gzip beside every file that shrinks, and checks the first visit against its budgets. Compressing the wasm
 // takes a minute, so results are kept in CACHE_FOLDER under the hash of what they were made from.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, relative, sep } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { HEADER_FILES } from "./headers.mjs";
 
 /** Bytes over the network at a first visit. */
 const BUDGETS = [
@@ -13,11 +14,13 @@ const BUDGETS = [
 ];
 const MODEL = "models/stickers";
 const NOT_SHELL = /^(models\/|NOTICE$|sw\.js$|www\/.*\.d\.ts$|www\/example\.)|\.(br|gz)$/;
+const FOR_HOSTS = new Set(Object.keys(HEADER_FILES));
 const COMPRESSIBLE = /\.(html|js|css|svg|json|txt|wasm|webmanifest|ts)$/;
 
 const [dist = "dist", cache = "target/compressed"] = process.argv.slice(2);
 mkdirSync(cache, { recursive: true });
 writeServiceWorker();
+for (const [name, text] of Object.entries(HEADER_FILES)) writeFileSync(join(dist, name), text);
 const sizes = new Map(files().map((path) => [path, compress(path)]));
 checkBudgets();
 
@@ -82,6 +85,7 @@ function files() {
   return readdirSync(dist, { recursive: true })
     .filter((name) => statSync(join(dist, name)).isFile() && !/\.(br|gz)$/.test(name))
     .map((name) => relative(dist, join(dist, name)).split(sep).join("/"))
+    .filter((name) => !FOR_HOSTS.has(name))
     .sort();
 }
 

@@ -30,7 +30,7 @@ async function answer(path) {
 }
 
 // A page that has just opened asks the version that waits. Only where no other tab is open, so that none is left with
-// code of one version and files of another; the page loads itself anew when this one is in charge.
+// code of one version and files of another; the page reloads itself when this one is in charge.
 async function takeOver({ data, source }) {
   if (data !== "take over if alone") return;
   const pages = await clients.matchAll({ type: "window", includeUncontrolled: true });
@@ -72,7 +72,7 @@ async function fill() {
 
 /** A file from the server, only if it is the one of this version. */
 async function fetchChecked(path) {
-  const response = await fetch(new URL(path, SCOPE), { cache: "no-cache" });
+  const response = await fetch(new URL(path, SCOPE), { cache: "no-cache", redirect: "error" });
   if (!response.ok || (await hash(response.clone())) !== SHELL[path])
     throw new Error(`${path || "index.html"} is not the file of version ${VERSION}`);
   return response;
