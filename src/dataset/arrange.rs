@@ -6,7 +6,7 @@ use super::compose::{Paint, Part};
 use super::looks::Look;
 use super::props::{self, Held, Seat, Worn};
 use super::sample::Stickers;
-use super::scene::{Place, Scene};
+use super::scene::{Facing, Place, Scene};
 use super::sprite::Sprite;
 use super::studio::Studio;
 use super::{around, moods};
@@ -48,7 +48,10 @@ impl Stickers {
         let studio = self.studio()?;
         let first = scene.concepts.first().ok_or_else(|| Error::Request("a scene without a concept".into()))?;
         let thing = self.thing(studio, (first, scene.colour.as_deref()), scene, look)?;
-        let mirrored = look.mirrored && thing.mirror;
+        let mirrored = match scene.more.facing {
+            Some(facing) => facing == Facing::Right,
+            None => look.mirrored && thing.mirror,
+        };
         if let Some(second) = scene.concepts.get(1) {
             let second = self.thing(studio, (second, scene.more.second_colour.as_deref()), scene, look)?;
             return pair([thing, second], scene.place, look);

@@ -25,6 +25,7 @@ pub mod packer;
 mod props;
 mod raster;
 mod recipe;
+mod regions;
 mod render;
 mod sample;
 mod scene;
@@ -37,6 +38,8 @@ mod style;
 mod suits;
 #[cfg(test)]
 pub(crate) mod testing;
+#[cfg(test)]
+pub(crate) mod testing_open;
 mod things;
 mod vector;
 mod verdict;
@@ -54,7 +57,7 @@ pub use raster::{Glyph, Layer};
 pub use recipe::{Choice, Colour, Recipe};
 pub use sample::{Split, Stickers};
 pub use looks::Variation;
-pub use scene::{Around, Kind, Mood, More, Place, Says, Scene, Size, Spot, Style, Turn};
+pub use scene::{Around, Facing, Kind, Mood, More, Place, Says, Scene, Size, Spot, Style, Turn};
 pub use scores::{Missed, Scores, scores};
 pub use verdict::{Check, Judge, Verdict};
 pub use world::{Known, World};

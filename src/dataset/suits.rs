@@ -11,6 +11,8 @@ pub struct Suits {
     pub colour: bool,
     /// It may be mirrored: nothing on it is to be read, and its name has no left or right.
     pub mirror: bool,
+    /// All artists drew it facing left, so that its facing can be asked for.
+    pub faces_left: bool,
     /// It may wear something.
     pub wearing: bool,
     /// It is a person, a hand or a smiley: hues stay near its own.
@@ -51,6 +53,7 @@ pub fn suits(concept: &Concept, palette: &[Colour]) -> Suits {
         mirror: !has(&["left", "right", "left-facing", "right-facing", "leftwards", "rightwards", "clockwise"])
             && !READ.contains(&name)
             && !matches!(subgroup, "time" | "mail" | "writing" | "money" | "book-paper" | "keycap" | "alphanum"),
+        faces_left: FACING_LEFT.contains(&name),
         wearing: (head || upright) && !dressed,
         skin: person || smiley,
         face: head,
@@ -90,6 +93,18 @@ const HANDS: &[&str] = &["chipmunk", "otter", "kangaroo", "T-Rex", "squirrel", "
 
 /// Subgroups of things that can be given a face.
 const FACELESS: &[&str] = &["food", "drink", "dishware", "place-building", "transport", "sky & weather", "plant", "sport", "household", "light & video", "computer", "phone", "tool", "game", "clothing", "award"];
+
+/// Seen from the side, facing left, by all artists.
+const FACING_LEFT: &[&str] = &[
+    "guide dog", "poodle", "tiger", "leopard", "horse face", "horse", "unicorn", "zebra", "bison", "ox",
+    "water buffalo", "cow", "pig", "ewe", "goat", "camel", "two-hump camel", "llama", "giraffe", "elephant", "mammoth",
+    "rhinoceros", "hippopotamus", "mouse", "rat", "chipmunk", "skunk", "kangaroo", "badger", "rooster", "baby chick",
+    "bird", "dove", "duck", "swan", "dodo", "flamingo", "black bird", "goose", "turtle", "sauropod", "T-Rex",
+    "spouting whale", "whale", "dolphin", "fish", "tropical fish", "shark", "snail", "locomotive", "bus", "minibus",
+    "ambulance", "fire engine", "police car", "taxi", "automobile", "sport utility vehicle", "delivery truck",
+    "articulated lorry", "racing car", "motorcycle", "motor scooter", "person running", "person walking",
+    "horse racing",
+];
 
 /// What stands among the plants and cannot grow in a pot, or does already.
 const UNPOTTED: &[&str] = &[
