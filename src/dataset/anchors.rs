@@ -130,8 +130,12 @@ impl Grid {
             while let Some(at) = open.pop() {
                 all.push(at);
                 let (x, y) = (at % GRID, at / GRID);
-                let near = [(x > 0, at.wrapping_sub(1)), (x + 1 < GRID, at + 1), (y > 0, at.wrapping_sub(GRID)),
-                    (y + 1 < GRID, at + GRID)];
+                let near = [
+                    (x > 0, at.wrapping_sub(1)),
+                    (x + 1 < GRID, at + 1),
+                    (y > 0, at.wrapping_sub(GRID)),
+                    (y + 1 < GRID, at + GRID),
+                ];
                 for (_, next) in near.into_iter().filter(|(there, _)| *there) {
                     if !seen[next] && takes(next) {
                         seen[next] = true;
@@ -174,7 +178,8 @@ impl Grid {
         let y = tops.get(tops.len() / 2).copied().unwrap_or(first);
         let below = (y + height / 6).min(last);
         // The run of the row that lies under the top.
-        let middle = (0..GRID).min_by(|a, b| (place(*a) - x).abs().total_cmp(&(place(*b) - x).abs())).unwrap_or(GRID / 2);
+        let middle =
+            (0..GRID).min_by(|a, b| (place(*a) - x).abs().total_cmp(&(place(*b) - x).abs())).unwrap_or(GRID / 2);
         let left = (0..middle).rev().take_while(|x| self.inside(*x, below)).count();
         let right = (middle..GRID).take_while(|x| self.inside(*x, below)).count();
         Head { x, y: place(y) - length(0.5), width: length((left + right) as f32).max(0.12) }

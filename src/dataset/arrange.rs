@@ -206,7 +206,9 @@ fn pair<'a>(things: [Thing<'a>; 2], place: Option<Place>, look: &Look) -> Result
     let parts = things.iter().zip([(0.0, 0.0), (x, y)]).map(|(thing, (x, y))| {
         let turn = 0.35 * look.tilt * (2.0 * random.uniform() - 1.0);
         let mirrored = thing.mirror && look.mirrored;
-        thing.part(Affine::scaled(if mirrored { -1.0 } else { 1.0 }, 1.0).then(Affine::turned(turn)).then(Affine::moved(x, y)))
+        thing.part(
+            Affine::scaled(if mirrored { -1.0 } else { 1.0 }, 1.0).then(Affine::turned(turn)).then(Affine::moved(x, y)),
+        )
     });
     Ok(Group { parts: parts.collect(), tilt: 0.2, mirrored: false })
 }

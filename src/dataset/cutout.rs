@@ -189,7 +189,8 @@ mod tests {
             stickers.render_layer(&scene, 64).unwrap()
         };
         // The eye is black and in the head.
-        let dark = |layer: Layer| (0..64 * 64).find(|i| layer.pixels[*i][3] > 0.9 && layer.pixels[*i][0] < 0.2).unwrap() % 64;
+        let dark =
+            |layer: Layer| (0..64 * 64).find(|i| layer.pixels[*i][3] > 0.9 && layer.pixels[*i][0] < 0.2).unwrap() % 64;
         assert!(dark(fish(Facing::Left)) < 24 && dark(fish(Facing::Right)) > 40);
     }
 

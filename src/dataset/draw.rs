@@ -51,7 +51,9 @@ impl Stickers {
             Kind::Holding => scene.more.holding = draw_word(random, studio.held.iter().map(|h| h.word)),
             Kind::Around => scene.more.around = draw_around(studio, random),
             Kind::Potted => scene.more.potted = true,
-            Kind::Mood => scene.more.mood = Some(*pick(random, moods_of(&studio.suits[self.index[&self.names[thing]]]))),
+            Kind::Mood => {
+                scene.more.mood = Some(*pick(random, moods_of(&studio.suits[self.index[&self.names[thing]]])))
+            }
         }
         self.draw_extras(studio, thing, &mut scene, random);
         if matches!(kind, Kind::Background | Kind::Recolour | Kind::RecolourBackground) {
@@ -115,7 +117,8 @@ impl Stickers {
         });
         if coloured {
             let colour = self.draw_colour(random);
-            let others = self.recipe.palette.iter().filter(|c| c.glyph.is_some() && c.name != colour).collect::<Vec<_>>();
+            let others =
+                self.recipe.palette.iter().filter(|c| c.glyph.is_some() && c.name != colour).collect::<Vec<_>>();
             scene.more.second_colour = Some(pick(random, &others).name.clone());
             scene.colour = Some(colour);
         }

@@ -57,7 +57,11 @@ impl Query {
                 let fine = cut(&way)?;
                 let shifts = (-SHIFT..=SHIFT).flat_map(|y| (-SHIFT..=SHIFT).map(move |x| (x, y)));
                 let shifted = shifts.map(|by| bytes(&moved(&fine, by))).collect();
-                ways.push((flipped, Descriptor { coarse: bytes(&fine.resized(COARSE, COARSE)), fine: bytes(&fine) }, shifted));
+                ways.push((
+                    flipped,
+                    Descriptor { coarse: bytes(&fine.resized(COARSE, COARSE)), fine: bytes(&fine) },
+                    shifted,
+                ));
             }
         }
         Some(Self { ways })
@@ -112,6 +116,21 @@ impl Gallery {
         let least = distances.iter().copied().fold(f32::MAX, f32::min);
         distances[asked] * NEARER <= least
     }
+}
+
+/// How far pictures of one caption are from each other: the mean over all pairs of the root mean square of their
+/// differences (premultiplied, 0..1) at [`SIDE`] pixels, wherever they lie.
+pub fn spread(pictures: &[Layer]) -> f32 {
+    let small = pictures.iter().map(|picture| picture.resized(SIDE, SIDE)).collect::<Vec<_>>();
+    let (mut sum, mut pairs) = (0.0, 0);
+    for (i, one) in small.iter().enumerate() {
+        for other in &small[i + 1..] {
+            let squares = one.pixels.iter().zip(&other.pixels).flat_map(|(a, b)| (0..4).map(|c| (a[c] - b[c]).powi(2)));
+            sum += (squares.sum::<f32>() / (4 * SIDE * SIDE) as f32).sqrt();
+            pairs += 1;
+        }
+    }
+    sum / pairs.max(1) as f32
 }
 
 /// What is drawn on a layer, without the ground: as it is when the border is clear, else what differs from the border's
@@ -237,6 +256,18 @@ mod tests {
             }
         }
         assert!(Query::new(&Layer::clear(16, 16)).is_none() && Descriptor::new(&Layer::clear(16, 16)).is_none());
+    }
+
+    #[test]
+    fn equal_pictures_have_no_spread() {
+        let stickers = testing_open::stickers();
+        let looks = |from: u64| {
+            let scene = |look| Scene { more: super::super::More { look, ..Default::default() }, ..Scene::plain("fox") };
+            let drawn = (from..from + 6).map(|look| scene((from > 0).then_some(look)));
+            drawn.map(|scene| stickers.render_layer(&scene, 64).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(spread(&looks(0)), 0.0);
+        assert!(spread(&looks(1)) > 0.05, "{}", spread(&looks(1)));
     }
 
     #[test]

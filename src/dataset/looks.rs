@@ -92,8 +92,7 @@ impl Look {
         let warp = if warp_kind < amounts.warped { amounts.warp } else { 0.0 };
         // Cubes: most are near the middle.
         let colours = f32::from(u8::from(amounts.hue > 0.0 || amounts.lightness > 0.0));
-        let shade =
-            (hue.powi(3) * amounts.hue, 1.0 + 0.15 * colours * saturation, lighter.powi(3) * amounts.lightness);
+        let shade = (hue.powi(3) * amounts.hue, 1.0 + 0.15 * colours * saturation, lighter.powi(3) * amounts.lightness);
         Self {
             artists,
             mirrored: mirror < amounts.mirrored,
@@ -121,7 +120,9 @@ impl Look {
     /// Of a whole group about the origin: mirror, stretch, lean, turn; `share` of the tilt.
     pub fn pose(&self, mirrored: bool, share: f32) -> Affine {
         let across = if mirrored { -self.stretch } else { self.stretch };
-        Affine::scaled(across, 1.0 / self.stretch).then(Affine::sheared(self.shear)).then(Affine::turned(share * self.tilt))
+        Affine::scaled(across, 1.0 / self.stretch)
+            .then(Affine::sheared(self.shear))
+            .then(Affine::turned(share * self.tilt))
     }
 }
 

@@ -236,7 +236,9 @@ mod tests {
             Recipe::from_json(&text, "r.json").unwrap_err().to_string()
         };
         assert!(refused(r#""artists": ["noto", "fluent"]"#, r#""artists": []"#).contains("artists"));
-        assert!(refused(r#""alpha": true, "artists": ["noto", "fluent"]"#, r#""alpha": false"#).contains("needs alpha"));
+        assert!(
+            refused(r#""alpha": true, "artists": ["noto", "fluent"]"#, r#""alpha": false"#).contains("needs alpha")
+        );
         assert!(refused(r#""mirrored": 0.25"#, r#""mirrored": 2"#).contains("variation.mirrored = 2"));
     }
 

@@ -244,8 +244,7 @@ impl Around {
 
 impl Mood {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Happy, Self::Sad, Self::Angry, Self::Sleepy, Self::InLove, Self::Surprised];
+    pub const ALL: [Self; 6] = [Self::Happy, Self::Sad, Self::Angry, Self::Sleepy, Self::InLove, Self::Surprised];
 }
 
 impl Spot {

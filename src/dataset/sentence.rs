@@ -98,7 +98,8 @@ impl Speaker<'_> {
             return format!("{bare}{rest}");
         }
         if self.chance(0.2) {
-            let frame = self.one(&["a sticker of ", "sticker of ", "a picture of ", "an emoji of ", "a drawing of ", "draw "]);
+            let frame =
+                self.one(&["a sticker of ", "sticker of ", "a picture of ", "an emoji of ", "a drawing of ", "draw "]);
             return format!("{frame}{one}{rest}");
         }
         match self.chance(0.06) {
@@ -182,14 +183,26 @@ impl Speaker<'_> {
             said += self.one(&[" in a pot", " in a pot", " in a flower pot", " in a flowerpot"]);
         }
         said += match scene.more.around {
-            Some(Around::Rain) => self.one(&[" in the rain", " in the rain", " in rain", " under a rain cloud", " on a rainy day"]),
-            Some(Around::Snow) => self.one(&[" in the snow", " in the snow", " in snow", " with snowflakes", " on a snowy day"]),
-            Some(Around::Hearts) => {
-                self.one(&[" with hearts", " with hearts", " surrounded by hearts", " with hearts around it", " with little hearts"])
+            Some(Around::Rain) => {
+                self.one(&[" in the rain", " in the rain", " in rain", " under a rain cloud", " on a rainy day"])
             }
-            Some(Around::Stars) => self.one(&[" with stars", " with stars", " surrounded by stars", " with stars around it"]),
+            Some(Around::Snow) => {
+                self.one(&[" in the snow", " in the snow", " in snow", " with snowflakes", " on a snowy day"])
+            }
+            Some(Around::Hearts) => self.one(&[
+                " with hearts",
+                " with hearts",
+                " surrounded by hearts",
+                " with hearts around it",
+                " with little hearts",
+            ]),
+            Some(Around::Stars) => {
+                self.one(&[" with stars", " with stars", " surrounded by stars", " with stars around it"])
+            }
             Some(Around::Flowers) => self.one(&[" with flowers", " with flowers", " surrounded by flowers"]),
-            Some(Around::Music) => self.one(&[" with music", " with music notes", " listening to music", " with musical notes"]),
+            Some(Around::Music) => {
+                self.one(&[" with music", " with music notes", " listening to music", " with musical notes"])
+            }
             None => "",
         };
         said += match scene.style {
@@ -199,7 +212,9 @@ impl Speaker<'_> {
         };
         said += match scene.more.facing {
             Some(Facing::Left) => self.one(&[" facing left", " facing left", " looking left", " facing to the left"]),
-            Some(Facing::Right) => self.one(&[" facing right", " facing right", " looking right", " facing to the right"]),
+            Some(Facing::Right) => {
+                self.one(&[" facing right", " facing right", " looking right", " facing to the right"])
+            }
             None => "",
         };
         said += match scene.more.spot {

@@ -31,21 +31,42 @@ const DRAWINGS: &[(&str, &str, &str, &str)] = &[
     ("fox", "Animals & Nature", "animal-mammal", FOX),
     ("fish", "Animals & Nature", "animal-marine", FISH),
     ("tulip", "Animals & Nature", "plant-flower", FLOWER),
-    ("pizza", "Food & Drink", "food-prepared", r#"<path fill="MAIN" d="M2 4h28L16 30z"/><circle cx="13" cy="12" r="3" fill="hash731"/>"#),
-    ("red apple", "Food & Drink", "food-fruit", r#"<circle cx="16" cy="18" r="12" fill="MAIN"/><path fill="hash562" d="M15 1h3v8h-3z"/>"#),
+    (
+        "pizza",
+        "Food & Drink",
+        "food-prepared",
+        r#"<path fill="MAIN" d="M2 4h28L16 30z"/><circle cx="13" cy="12" r="3" fill="hash731"/>"#,
+    ),
+    (
+        "red apple",
+        "Food & Drink",
+        "food-fruit",
+        r#"<circle cx="16" cy="18" r="12" fill="MAIN"/><path fill="hash562" d="M15 1h3v8h-3z"/>"#,
+    ),
     ("key", "Objects", "lock", r#"<path fill="MAIN" d="M2 12h10v8H2zm10 3h18v3h-4v6h-3v-6H12z"/>"#),
     ("top hat", "Objects", "clothing", r#"<path fill="hash223" d="M8 4h16v18h6v4H2v-4h6z"/>"#),
     ("crown", "Objects", "clothing", r#"<path fill="hashfc3" d="M2 6l7 9 7-11 7 11 7-9v20H2z"/>"#),
     ("sunglasses", "Objects", "clothing", r#"<path fill="hash111" d="M1 10h30v3h-2v7H18v-7h-4v7H3v-7H1z"/>"#),
-    ("red heart", "Smileys & Emotion", "heart", r#"<path fill="hashd22" d="M16 29L3 15C-2 6 10 0 16 9 22 0 34 6 29 15z"/>"#),
-    ("balloon", "Objects", "event", r#"<ellipse cx="16" cy="11" rx="9" ry="10" fill="hashe34"/><path fill="hash888" d="M15 21h2v11h-2z"/>"#),
+    (
+        "red heart",
+        "Smileys & Emotion",
+        "heart",
+        r#"<path fill="hashd22" d="M16 29L3 15C-2 6 10 0 16 9 22 0 34 6 29 15z"/>"#,
+    ),
+    (
+        "balloon",
+        "Objects",
+        "event",
+        r#"<ellipse cx="16" cy="11" rx="9" ry="10" fill="hashe34"/><path fill="hash888" d="M15 21h2v11h-2z"/>"#,
+    ),
 ];
 const FACE: &str = r#"<circle cx="16" cy="16" r="14" fill="MAIN"/><g fill="hash321"><ellipse cx="11" cy="13" rx="2" ry="3"/>
     <ellipse cx="21" cy="13" rx="2" ry="3"/><path d="M9 20h14l-7 5z"/></g>"#;
 const FOX: &str = r#"<path fill="MAIN" d="M3 2l8 6h10l8-6v16L16 30 3 18z"/><g fill="hash111"><circle cx="11" cy="15" r="2"/>
     <circle cx="21" cy="15" r="2"/></g>"#;
 const FISH: &str = r#"<path fill="MAIN" d="M1 16C8 6 18 8 24 15l7-6v14l-7-6C18 24 8 26 1 16z"/><circle cx="8" cy="14" r="1" fill="hash111"/>"#;
-const FLOWER: &str = r#"<path fill="hash3a3" d="M15 14h2v18h-2z"/><path fill="MAIN" d="M7 2l5 5 4-6 4 6 5-5v9c0 9-18 9-18 0z"/>"#;
+const FLOWER: &str =
+    r#"<path fill="hash3a3" d="M15 14h2v18h-2z"/><path fill="MAIN" d="M7 2l5 5 4-6 4 6 5-5v9c0 9-18 9-18 0z"/>"#;
 
 /// The drawings by Noto in one colour and by Fluent in another; Fluent did not draw the key.
 pub fn pack() -> Pack {

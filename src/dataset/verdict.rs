@@ -13,8 +13,8 @@ use serde::Serialize;
 
 use super::judge::ColourJudge;
 use super::likeness::{Descriptor, Gallery, Query, border, drawn_box, part, without_ground};
-use super::regions::{cells, halves};
 use super::raster::Layer;
+use super::regions::{cells, halves};
 use super::sample::Stickers;
 use super::scene::{Around, Scene, Size, Spot, Style};
 use super::studio::Studio;
