@@ -25,6 +25,9 @@ pub struct Concept {
     pub subgroup: String,
     /// CLDR's English keywords.
     pub keywords: Vec<String>,
+    /// emojilib's English keywords as it has them, with underscores for spaces; the first is its name of the emoji.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub emojilib: Vec<String>,
 }
 
 /// Concepts and their decoded glyphs, in emoji-test.txt's order.

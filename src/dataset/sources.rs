@@ -52,7 +52,8 @@ pub fn concepts(emoji_test: &str, file: &Path, keywords: &HashMap<char, Vec<Stri
             if qualified {
                 let keywords = keywords.get(&character).cloned().unwrap_or_default();
                 let (group, subgroup) = (group.clone(), subgroup.clone());
-                found.push(Concept { name, codepoints: format!("{:x}", character as u32), group, subgroup, keywords });
+                let codepoints = format!("{:x}", character as u32);
+                found.push(Concept { name, codepoints, group, subgroup, keywords, emojilib: Vec::new() });
             }
         }
     }

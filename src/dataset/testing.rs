@@ -38,6 +38,7 @@ pub fn concept(name: &str, id: usize) -> Concept {
         group: group.into(),
         subgroup: subgroup.into(),
         keywords: Vec::new(),
+        emojilib: Vec::new(),
     }
 }
 
