@@ -107,11 +107,24 @@ fn entry_of(entries: &Entries, concept: &Concept) -> Entry {
     let mut entry = entries.get(&emoji, &concept.name);
     let name = spoken(&concept.name);
     let new = entry.nouns.iter().all(|noun| normal(noun.text()) != normal(&name) && noun.plural() != Some(&name));
-    if entry.nouns.is_empty() || (new && name == concept.name) {
+    if entry.nouns.is_empty() || (new && name == concept.name && !NO_NOUNS.contains(&name.as_str())) {
         entry.nouns.push(Noun::guessed(&name));
     }
     entry
 }
+
+/// Names of Unicode's that are no nouns.
+const NO_NOUNS: &[&str] = &[
+    "breast-feeding",
+    "cooking",
+    "foggy",
+    "hundred points",
+    "locked",
+    "locked with key",
+    "locked with pen",
+    "unlocked",
+    "star-struck",
+];
 
 /// The emoji of code points in hexadecimal; empty where they are none.
 fn emoji_of(codepoints: &str) -> String {
