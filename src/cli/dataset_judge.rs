@@ -44,9 +44,10 @@ pub fn run(args: &JudgeArgs) -> anyhow::Result<()> {
     println!("{:<20} {:>6} {:>6} {:>7}  checks (own / chance)", "kind", "scenes", "own", "chance");
     for (kind, scores) in &all {
         let percent = |share: f64| format!("{:.1}", 100.0 * share);
-        let checks = scores.checks.iter().map(|(check, (own, chance))| {
-            format!("{check:?} {} / {}", percent(*own), percent(*chance)).to_lowercase()
-        });
+        let checks = scores
+            .checks
+            .iter()
+            .map(|(check, (own, chance))| format!("{check:?} {} / {}", percent(*own), percent(*chance)).to_lowercase());
         let checks = checks.collect::<Vec<_>>().join(", ");
         let (own, chance) = (percent(scores.own), percent(scores.chance));
         println!("{:<20} {:>6} {own:>6} {chance:>7}  {checks}", format!("{kind:?}"), scores.scenes);

@@ -130,8 +130,12 @@ impl Grid {
             while let Some(at) = open.pop() {
                 all.push(at);
                 let (x, y) = (at % GRID, at / GRID);
-                let near = [(x > 0, at.wrapping_sub(1)), (x + 1 < GRID, at + 1), (y > 0, at.wrapping_sub(GRID)),
-                    (y + 1 < GRID, at + GRID)];
+                let near = [
+                    (x > 0, at.wrapping_sub(1)),
+                    (x + 1 < GRID, at + 1),
+                    (y > 0, at.wrapping_sub(GRID)),
+                    (y + 1 < GRID, at + GRID),
+                ];
                 for (_, next) in near.into_iter().filter(|(there, _)| *there) {
                     if !seen[next] && takes(next) {
                         seen[next] = true;
@@ -174,7 +178,8 @@ impl Grid {
         let y = tops.get(tops.len() / 2).copied().unwrap_or(first);
         let below = (y + height / 6).min(last);
         // The run of the row that lies under the top.
-        let middle = (0..GRID).min_by(|a, b| (place(*a) - x).abs().total_cmp(&(place(*b) - x).abs())).unwrap_or(GRID / 2);
+        let middle =
+            (0..GRID).min_by(|a, b| (place(*a) - x).abs().total_cmp(&(place(*b) - x).abs())).unwrap_or(GRID / 2);
         let left = (0..middle).rev().take_while(|x| self.inside(*x, below)).count();
         let right = (middle..GRID).take_while(|x| self.inside(*x, below)).count();
         Head { x, y: place(y) - length(0.5), width: length((left + right) as f32).max(0.12) }
@@ -233,4 +238,40 @@ fn pair(one: &Blob, two: &Blob, area: f32) -> Option<(f32, Eyes)> {
     let score = ratio + 8.0 * lean + 4.0 * middle.abs() + (down + 0.08).abs() - 6.0 * share(left).min(0.03);
     let height = length(left.height.max(right.height) as f32);
     possible.then_some((score, Eyes { x: middle, y: down, gap, height }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing_open;
+    use super::super::{Artist, raster::Glyph};
+    use super::*;
+
+    fn anchors(name: &str) -> Anchors {
+        let pack = testing_open::pack();
+        let concept = pack.concepts.iter().position(|c| c.name == name).unwrap();
+        let glyph: &Glyph = pack.glyph(concept, Artist::Noto).unwrap();
+        find(&Sprite::new(glyph))
+    }
+
+    #[test]
+    fn eyes_are_found_on_faces_alone() {
+        // Eyes at 11 and 21 of 32 in a face of 28: 10 / 28 apart, 3 / 28 above the middle.
+        let eyes = anchors("grinning face").eyes.unwrap();
+        assert!(eyes.x.abs() < 0.02 && (eyes.y + 0.107).abs() < 0.02, "{eyes:?}");
+        assert!((eyes.gap - 0.357).abs() < 0.02 && (eyes.height - 0.214).abs() < 0.04, "{eyes:?}");
+        assert!(anchors("fox").eyes.is_some());
+        for faceless in ["fish", "pizza", "key", "red heart"] {
+            assert_eq!(anchors(faceless).eyes, None, "{faceless}");
+        }
+    }
+
+    #[test]
+    fn heads_lie_between_the_ears_and_bellies_inside() {
+        let fox = anchors("fox");
+        assert!(fox.head.x.abs() < 0.03 && fox.head.y > -0.4 && fox.head.y < -0.2, "between the ears: {:?}", fox.head);
+        let face = anchors("grinning face");
+        assert!((face.head.y + 0.5).abs() < 0.03 && face.head.width > 0.6, "{:?}", face.head);
+        let (x, y, radius) = face.belly;
+        assert!(x.abs() < 0.05 && y.abs() < 0.08 && (radius - 0.5).abs() < 0.06, "{:?}", face.belly);
+    }
 }

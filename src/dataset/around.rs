@@ -73,12 +73,23 @@ fn snow<'a>(thing: Vec<Part<'a>>, [mound, flake]: [&'a Sprite; 2], random: &mut 
     let flake = |x: f32, y: f32, side: f32, turn: f32| {
         Part::new(flake, Affine::scaled(side, side).then(Affine::turned(turn)).then(Affine::moved(x, y)))
     };
-    let spots = [(-0.44, -0.38), (-0.2, -0.46), (0.12, -0.45), (0.4, -0.4), (-0.46, -0.1), (0.46, -0.12), (-0.42, 0.16),
-        (0.44, 0.17), (0.28, -0.22), (-0.3, -0.24)];
+    let spots = [
+        (-0.44, -0.38),
+        (-0.2, -0.46),
+        (0.12, -0.45),
+        (0.4, -0.4),
+        (-0.46, -0.1),
+        (0.46, -0.12),
+        (-0.42, 0.16),
+        (0.44, 0.17),
+        (0.28, -0.22),
+        (-0.3, -0.24),
+    ];
     let mut behind = Vec::new();
     let mut before = Vec::new();
     for (i, (x, y)) in spots.into_iter().enumerate() {
-        let part = flake(x + about(random, 0.03), y + about(random, 0.03), 0.125 + about(random, 0.025), about(random, 30.0));
+        let part =
+            flake(x + about(random, 0.03), y + about(random, 0.03), 0.125 + about(random, 0.025), about(random, 30.0));
         if i < 8 { before.push(part) } else { behind.push(part) }
     }
     behind.into_iter().chain(thing).chain([mound]).chain(before).collect()
@@ -87,12 +98,22 @@ fn snow<'a>(thing: Vec<Part<'a>>, [mound, flake]: [&'a Sprite; 2], random: &mut 
 /// Six or so of a sprite at the thing's sides and above it.
 fn ring<'a>(thing: Vec<Part<'a>>, sprite: &'a Sprite, random: &mut Mt19937) -> Vec<Part<'a>> {
     let mut parts = moved(thing, (0.0, 0.06), 0.74);
-    let spots = [(-0.42, -0.3, 0.2), (0.42, -0.32, 0.22), (-0.46, 0.1, 0.15), (0.46, 0.08, 0.16), (-0.16, -0.47, 0.13),
-        (0.17, -0.48, 0.14), (-0.4, 0.38, 0.13), (0.41, 0.38, 0.12)];
+    let spots = [
+        (-0.42, -0.3, 0.2),
+        (0.42, -0.32, 0.22),
+        (-0.46, 0.1, 0.15),
+        (0.46, 0.08, 0.16),
+        (-0.16, -0.47, 0.13),
+        (0.17, -0.48, 0.14),
+        (-0.4, 0.38, 0.13),
+        (0.41, 0.38, 0.12),
+    ];
     for (x, y, side) in spots {
         let side = side + about(random, 0.02);
         let turn = Affine::turned(about(random, 18.0));
-        let to = Affine::scaled(side, side).then(turn).then(Affine::moved(x + about(random, 0.025), y + about(random, 0.03)));
+        let to = Affine::scaled(side, side)
+            .then(turn)
+            .then(Affine::moved(x + about(random, 0.025), y + about(random, 0.03)));
         parts.push(Part::new(sprite, to));
     }
     parts

@@ -6,7 +6,7 @@ use super::compose::{Paint, Part};
 use super::looks::Look;
 use super::props::{self, Held, Seat, Worn};
 use super::sample::Stickers;
-use super::scene::{Place, Scene};
+use super::scene::{Facing, Place, Scene};
 use super::sprite::Sprite;
 use super::studio::Studio;
 use super::{around, moods};
@@ -48,7 +48,10 @@ impl Stickers {
         let studio = self.studio()?;
         let first = scene.concepts.first().ok_or_else(|| Error::Request("a scene without a concept".into()))?;
         let thing = self.thing(studio, (first, scene.colour.as_deref()), scene, look)?;
-        let mirrored = look.mirrored && thing.mirror;
+        let mirrored = match scene.more.facing {
+            Some(facing) => facing == Facing::Right,
+            None => look.mirrored && thing.mirror,
+        };
         if let Some(second) = scene.concepts.get(1) {
             let second = self.thing(studio, (second, scene.more.second_colour.as_deref()), scene, look)?;
             return pair([thing, second], scene.place, look);
@@ -203,7 +206,9 @@ fn pair<'a>(things: [Thing<'a>; 2], place: Option<Place>, look: &Look) -> Result
     let parts = things.iter().zip([(0.0, 0.0), (x, y)]).map(|(thing, (x, y))| {
         let turn = 0.35 * look.tilt * (2.0 * random.uniform() - 1.0);
         let mirrored = thing.mirror && look.mirrored;
-        thing.part(Affine::scaled(if mirrored { -1.0 } else { 1.0 }, 1.0).then(Affine::turned(turn)).then(Affine::moved(x, y)))
+        thing.part(
+            Affine::scaled(if mirrored { -1.0 } else { 1.0 }, 1.0).then(Affine::turned(turn)).then(Affine::moved(x, y)),
+        )
     });
     Ok(Group { parts: parts.collect(), tilt: 0.2, mirrored: false })
 }

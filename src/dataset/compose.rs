@@ -167,3 +167,66 @@ fn draw(part: &Part, bend: Bend, onto: &mut Layer) {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::vector;
+    use super::*;
+
+    fn disc(fill: &str) -> Sprite {
+        let svg = format!(
+            r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 32 32"><circle cx="16" cy="16" r="15" fill="{fill}"/></svg>"#
+        );
+        Sprite::new(&vector::rasterised(&svg, 160).unwrap())
+    }
+
+    fn drawn(sprite: &Sprite, to: Affine, paint: Paint, size: usize) -> Layer {
+        let mut layer = Layer::clear(size, size);
+        compose(&[Part { paint, ..Part::new(sprite, to) }], Bend::default(), &mut layer);
+        layer
+    }
+
+    #[test]
+    fn discs_have_their_area_and_no_halo_at_any_size() {
+        let sprite = disc("#e02020");
+        for (size, across) in [(256, 0.9), (128, 0.8), (64, 0.5), (64, 0.1), (16, 0.9)] {
+            let to = Affine::scaled(across, across).then(Affine::turned(20.0)).then(Affine::moved(0.5, 0.5));
+            let layer = drawn(&sprite, to, Paint::default(), size);
+            let area = layer.pixels.iter().map(|p| p[3]).sum::<f32>() / (size * size) as f32;
+            let expected = std::f32::consts::PI * (across / 2.0).powi(2);
+            assert!((area / expected - 1.0).abs() < 0.06, "{size} {across}: {area} against {expected}");
+            for [r, g, b, a] in layer.pixels.into_iter().filter(|p| p[3] > 0.05) {
+                assert!((r / a - 0.878).abs() < 0.03 && (g / a - 0.125).abs() < 0.03 && b <= a, "{r} {g} {b} {a}");
+            }
+        }
+    }
+
+    #[test]
+    fn colours_are_given_and_shifted() {
+        let sprite = disc("#e0a020");
+        let to = Affine::scaled(0.9, 0.9).then(Affine::moved(0.5, 0.5));
+        let middle = |paint: Paint| drawn(&sprite, to, paint, 32).pixels[16 * 32 + 16].map(|v| (255.0 * v).round());
+        let blue = middle(Paint { colour: Some([45, 100, 225]), shift: None });
+        assert_eq!(blue, [45.0, 100.0, 225.0, 255.0]);
+        let kept = middle(Paint { colour: None, shift: Some(Shift::new(0.0, 1.0, 0.0)) });
+        assert!(kept.iter().zip([224.0, 160.0, 32.0, 255.0]).all(|(a, b)| (a - b).abs() <= 1.0), "{kept:?}");
+        let grey = middle(Paint { colour: None, shift: Some(Shift::new(30.0, 0.0, 0.0)) });
+        assert!((grey[0] - grey[1]).abs() <= 1.0 && (grey[1] - grey[2]).abs() <= 1.0, "{grey:?}");
+        let lighter = middle(Paint { colour: None, shift: Some(Shift::new(0.0, 1.0, 0.5)) });
+        assert!(lighter.iter().zip(kept).all(|(a, b)| *a >= b) && lighter[2] > 120.0);
+        let green = middle(Paint { colour: None, shift: Some(Shift::new(60.0, 1.0, 0.0)) });
+        assert!(green[1] > green[0], "from orange towards green: {green:?}");
+    }
+
+    #[test]
+    fn later_parts_lie_over_earlier_ones() {
+        let (under, over) = (disc("#00ff00"), disc("#0000ff"));
+        let to = Affine::scaled(0.9, 0.9).then(Affine::moved(0.5, 0.5));
+        let mut layer = Layer::clear(20, 20);
+        compose(&[Part::new(&under, to), Part::new(&over, to)], Bend::default(), &mut layer);
+        assert_eq!(layer.pixels[210], [0.0, 0.0, 1.0, 1.0]);
+        let (left, top, right, bottom) = bounds(&[Part::new(&under, to)], Affine::moved(0.5, 0.0));
+        assert!((left - 0.55).abs() < 0.01 && (top - 0.05).abs() < 0.01);
+        assert!((right - 1.45).abs() < 0.01 && (bottom - 0.95).abs() < 0.01);
+    }
+}

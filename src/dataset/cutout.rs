@@ -120,3 +120,151 @@ fn shadowed(layer: &Layer) -> Layer {
     layer.onto(&mut below, 0, 0);
     below
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::likeness::{drawn_box, part};
+    use super::super::scene::{Around, Facing, Mood, Place};
+    use super::super::testing_open;
+    use super::*;
+
+    fn fox(change: impl Fn(&mut Scene)) -> Scene {
+        let mut scene = Scene::plain("fox");
+        change(&mut scene);
+        scene
+    }
+
+    /// Left, top, right and bottom of what is drawn, as shares of the side.
+    fn drawn(stickers: &Stickers, scene: &Scene) -> [f32; 4] {
+        let layer = stickers.render_layer(scene, 64).unwrap();
+        drawn_box(&layer).unwrap().map(|at| at as f32 / 64.0)
+    }
+
+    #[test]
+    fn whatever_varies_stays_inside_and_is_drawn_the_same_again() {
+        let stickers = testing_open::stickers();
+        for i in 0..200 {
+            let scene = stickers.sample(3, super::super::Split::Train, i).unwrap();
+            let layer = stickers.render_layer(&scene, 64).unwrap();
+            assert_eq!(layer.bytes(), stickers.render_layer(&scene, 64).unwrap().bytes());
+            let clear = |x: usize, y: usize| layer.pixels[y * 64 + x][3] < 0.5;
+            let inside = (0..64).all(|i| clear(i, 0) && clear(i, 63) && clear(0, i) && clear(63, i));
+            assert!(inside || scene.background.is_some() || scene.size == Some(Size::Huge), "{scene:?}");
+            assert!(layer.pixels.iter().any(|p| p[3] > 0.4), "{scene:?}");
+            assert!(layer.pixels.iter().all(|p| p[..3].iter().all(|c| *c <= p[3] + 1e-3 && *c >= 0.0)), "{scene:?}");
+        }
+    }
+
+    #[test]
+    fn plain_things_fill_the_picture_at_any_size() {
+        let stickers = testing_open::stickers();
+        for name in &stickers.names {
+            let [left, top, right, bottom] = drawn(&stickers, &Scene::plain(name));
+            assert!(((right - left).max(bottom - top) - FULL).abs() < 0.05, "{name}");
+            assert!((left + right - 1.0).abs() < 0.05 && (top + bottom - 1.0).abs() < 0.05, "{name}");
+            let large = stickers.render_layer(&Scene::plain(name), 128).unwrap().resized(32, 32);
+            let small = stickers.render_layer(&Scene::plain(name), 32).unwrap();
+            let apart: f32 = large.pixels.iter().zip(&small.pixels).map(|(a, b)| (a[3] - b[3]).abs()).sum();
+            assert!(apart / 1024.0 < 0.02, "{name}: {apart}");
+        }
+    }
+
+    #[test]
+    fn words_of_place_size_and_turn_are_obeyed() {
+        let stickers = testing_open::stickers();
+        for look in [None, Some(1), Some(2), Some(3)] {
+            let at = |spot| drawn(&stickers, &fox(|s| (s.more.spot, s.more.look) = (Some(spot), look)));
+            assert!(at(Spot::Left)[2] < 0.62 && at(Spot::Right)[0] > 0.38);
+            assert!(at(Spot::Top)[3] < 0.62 && at(Spot::Bottom)[1] > 0.38);
+            let side = |size| {
+                let [left, top, right, bottom] = drawn(&stickers, &fox(|s| (s.size, s.more.look) = (Some(size), look)));
+                (right - left).max(bottom - top)
+            };
+            assert!(side(Size::Tiny) < 0.4 && side(Size::Small) > 0.4 && side(Size::Small) < 0.62);
+            assert!(side(Size::Huge) > 0.97);
+        }
+        let fish = |facing| {
+            let mut scene = Scene::plain("fish");
+            scene.more.facing = Some(facing);
+            stickers.render_layer(&scene, 64).unwrap()
+        };
+        // The eye is black and in the head.
+        let dark =
+            |layer: Layer| (0..64 * 64).find(|i| layer.pixels[*i][3] > 0.9 && layer.pixels[*i][0] < 0.2).unwrap() % 64;
+        assert!(dark(fish(Facing::Left)) < 24 && dark(fish(Facing::Right)) > 40);
+    }
+
+    #[test]
+    fn backgrounds_lie_behind_and_shadows_below() {
+        let stickers = testing_open::stickers_with(|r| r.variation.shadow = 1.0);
+        let on_blue = stickers.render_layer(&fox(|s| s.background = Some("blue".into())), 64).unwrap();
+        assert!(on_blue.pixels.iter().all(|p| p[3] > 0.999));
+        let corner = on_blue.pixels[0].map(|c| (255.0 * c).round());
+        assert_eq!(corner, [92.0, 150.0, 245.0, 255.0]);
+        let soft = |layer: &Layer| layer.pixels.iter().filter(|p| p[3] > 0.05 && p[3] < 0.3 && p[0] < 0.02).count();
+        let plain = stickers.render_layer(&fox(|_| ()), 64).unwrap();
+        let shaded = stickers.render_layer(&fox(|s| s.more.look = Some(9)), 64).unwrap();
+        assert!(soft(&shaded) > 60 && soft(&plain) < 10, "{} {}", soft(&shaded), soft(&plain));
+        assert!(stickers.render_layer(&fox(|s| s.background = Some("mauve".into())), 8).is_err());
+        assert!(stickers.render_layer(&fox(|_| ()), 0).is_err());
+    }
+
+    #[test]
+    fn pairs_and_copies_stand_in_their_places() {
+        let stickers = testing_open::stickers();
+        for (place, half) in [
+            (Place::LeftOf, [32, 0, 64, 64]),
+            (Place::And, [32, 0, 64, 64]),
+            (Place::RightOf, [0, 0, 32, 64]),
+            (Place::Above, [0, 32, 64, 64]),
+            (Place::Below, [0, 0, 64, 32]),
+        ] {
+            let concepts = vec!["fox".to_owned(), "key".to_owned()];
+            let pair = Scene { concepts, place: Some(place), ..Scene::plain("fox") };
+            let layer = stickers.render_layer(&pair, 64).unwrap();
+            let alone = stickers.render_layer(&Scene::plain("key"), 64).unwrap();
+            let own = alone.pixels.iter().find(|p| p[3] > 0.99).unwrap();
+            let same = |p: &[f32; 4]| p[3] > 0.9 && p.iter().zip(own).all(|(a, b)| (a - b).abs() < 0.06);
+            let all = layer.pixels.iter().filter(|p| same(p)).count();
+            let there = part(&layer, half).pixels.iter().filter(|p| same(p)).count();
+            assert!(all > 60 && 10 * there > 9 * all, "{place:?}: {there} of {all}");
+        }
+        let inked = |count| {
+            let layer = stickers.render_layer(&fox(|s| s.count = count), 64).unwrap();
+            layer.pixels.iter().map(|p| p[3]).sum::<f32>()
+        };
+        for count in 2..=6 {
+            assert!(inked(count) > 0.09 * inked(1) * count as f32, "{count}");
+        }
+        assert!(stickers.render_layer(&fox(|s| s.count = 7), 8).unwrap_err().to_string().contains("1 to 6"));
+    }
+
+    #[test]
+    fn what_is_added_is_seen_and_what_is_unknown_is_named() {
+        let stickers = testing_open::stickers();
+        let plain = stickers.render_layer(&fox(|_| ()), 64).unwrap();
+        let mut added: Vec<Box<dyn Fn(&mut Scene)>> = Vec::new();
+        for word in ["sunglasses", "hat", "crown", "party hat", "Santa hat"] {
+            added.push(Box::new(move |s| s.more.wearing = Some(word.into())));
+        }
+        for word in ["flower", "balloon", "heart", "pizza"] {
+            added.push(Box::new(move |s| s.more.holding = Some(word.into())));
+        }
+        for around in [Around::Rain, Around::Snow, Around::Hearts, Around::Music] {
+            added.push(Box::new(move |s| s.more.around = Some(around)));
+        }
+        for mood in [Mood::Sad, Mood::Angry, Mood::InLove] {
+            added.push(Box::new(move |s| s.more.mood = Some(mood)));
+        }
+        added.push(Box::new(|s| s.more.potted = true));
+        for (i, add) in added.iter().enumerate() {
+            let with = stickers.render_layer(&fox(add), 64).unwrap();
+            let other = with.pixels.iter().zip(&plain.pixels).filter(|(a, b)| (a[0] - b[0]).abs() > 0.2).count();
+            assert!(other > 40, "{i}: {other}");
+        }
+        let refused = |change: fn(&mut Scene)| stickers.render_layer(&fox(change), 8).unwrap_err().to_string();
+        assert!(refused(|s| s.more.wearing = Some("monocle".into())).contains("'monocle'"));
+        assert!(refused(|s| s.more.around = Some(Around::Stars)).contains("'star'"));
+        assert!(refused(|s| s.artist = Some(super::super::Artist::Twemoji)).contains("twemoji"));
+    }
+}

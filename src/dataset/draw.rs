@@ -3,7 +3,7 @@
 
 use super::artist::Artist;
 use super::sample::{Stickers, below, pick};
-use super::scene::{Around, Kind, Mood, Place, Says, Scene, Size, Spot, Style, Turn};
+use super::scene::{Around, Facing, Kind, Mood, Place, Says, Scene, Size, Spot, Style, Turn};
 use super::studio::Studio;
 use super::suits::Suits;
 use crate::error::Result;
@@ -23,6 +23,7 @@ impl Stickers {
             Kind::Around => suited(|s| s.around, random),
             Kind::Potted => suited(|s| s.potted, random),
             Kind::Mood => self.draw_roomy(studio, random),
+            Kind::Facing => suited(|s| s.faces_left, random),
             Kind::Count => self.draw_countable(studio, random),
             _ => suited(|_| true, random),
         };
@@ -45,17 +46,20 @@ impl Stickers {
             Kind::Style => scene.style = Some(*pick(random, &Style::ALL)),
             Kind::Artist => scene.artist = self.draw_artist(studio, thing, random),
             Kind::Spot => scene.more.spot = Some(*pick(random, &Spot::ALL)),
+            Kind::Facing => scene.more.facing = Some(*pick(random, &[Facing::Left, Facing::Right])),
             Kind::Wearing => scene.more.wearing = draw_word(random, studio.worn.iter().map(|w| w.word)),
             Kind::Holding => scene.more.holding = draw_word(random, studio.held.iter().map(|h| h.word)),
             Kind::Around => scene.more.around = draw_around(studio, random),
             Kind::Potted => scene.more.potted = true,
-            Kind::Mood => scene.more.mood = Some(*pick(random, moods_of(&studio.suits[self.index[&self.names[thing]]]))),
+            Kind::Mood => {
+                scene.more.mood = Some(*pick(random, moods_of(&studio.suits[self.index[&self.names[thing]]])))
+            }
         }
         self.draw_extras(studio, thing, &mut scene, random);
         if matches!(kind, Kind::Background | Kind::Recolour | Kind::RecolourBackground) {
             scene.says = self.draw_says(random);
-            // What no caption asks for lies on nothing, and grey is not colourful.
-            let grey = ["black", "white", "grey"].iter().any(|name| scene.colour.as_deref() == Some(name));
+            // What no caption asks for lies on nothing, and grey and brown are not colourful.
+            let grey = ["black", "white", "grey", "brown"].iter().any(|name| scene.colour.as_deref() == Some(name));
             if scene.says == Says::Nothing && scene.background.is_some() || scene.says == Says::Open && grey {
                 scene.says = Says::All;
             }
@@ -113,7 +117,8 @@ impl Stickers {
         });
         if coloured {
             let colour = self.draw_colour(random);
-            let others = self.recipe.palette.iter().filter(|c| c.glyph.is_some() && c.name != colour).collect::<Vec<_>>();
+            let others =
+                self.recipe.palette.iter().filter(|c| c.glyph.is_some() && c.name != colour).collect::<Vec<_>>();
             scene.more.second_colour = Some(pick(random, &others).name.clone());
             scene.colour = Some(colour);
         }

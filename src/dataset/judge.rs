@@ -49,15 +49,7 @@ impl ColourJudge {
     /// The palette's glyph colour nearest to the mean of what is drawn; none when nothing is.
     pub fn colour_of(&self, picture: &Picture) -> Option<&str> {
         let inside = masked(picture, &foreground(picture));
-        if inside.is_empty() {
-            return None;
-        }
-        let mut mean = [0.0; 3];
-        for lab in &inside {
-            (0..3).for_each(|c| mean[c] += lab[c] / inside.len() as f32);
-        }
-        let nearest = self.glyphs.iter().min_by(|a, b| distance(a.colour, mean).total_cmp(&distance(b.colour, mean)));
-        nearest.map(|h| h.name.as_str())
+        self.nearest(&inside)
     }
 
     /// Whether what is drawn on a clear ground was given the named colour: eyes, teeth and tyres may stay white and
@@ -68,22 +60,35 @@ impl ColourJudge {
     pub fn tinted(&self, lone: &Layer, name: &str) -> Result<bool> {
         let hue = self.glyphs.iter().find(|h| h.name == name);
         let hue = hue.ok_or_else(|| Error::Request(format!("no glyph colour '{name}' in the palette")))?;
-        let drawn = lone.pixels.iter().filter(|p| p[3] > 0.9).map(|p| [p[0], p[1], p[2]].map(|c| (c / p[3]).min(1.0)));
-        let drawn = drawn.collect::<Vec<_>>();
         let grey = hue.colour[1].hypot(hue.colour[2]) < 0.04;
-        let counts = |colour: &&[f32; 3]| {
-            let (white, black) = neutral(**colour);
-            grey || white + black < 0.5
-        };
-        let counted = drawn.iter().filter(counts).map(|c| oklab_unit(*c)).collect::<Vec<_>>();
+        let (drawn, mut counted) = opaque(lone);
+        if grey {
+            counted.clone_from(&drawn);
+        }
         if counted.len() < 8 || 10 * counted.len() < 3 * drawn.len() {
             return Ok(false);
         }
         let fits = counted.iter().filter(|lab| hue.fits(**lab)).count() as f32 / counted.len() as f32;
-        let mean = [0, 1, 2].map(|c| counted.iter().map(|lab| lab[c]).sum::<f32>() / counted.len() as f32);
-        let nearest = self.glyphs.iter().min_by(|a, b| distance(a.colour, mean).total_cmp(&distance(b.colour, mean)));
         let least = if grey { GREY_NEEDED } else { TINT_NEEDED };
-        Ok(fits >= least && nearest.is_some_and(|h| h.name == name))
+        Ok(fits >= least && self.nearest(&counted) == Some(name))
+    }
+
+    /// The palette's glyph colour that the parts drawn on a clear ground have on the whole, those that are neither white nor
+    /// black where there are enough of them; none when nothing is drawn.
+    pub fn main_colour(&self, lone: &Layer) -> Option<&str> {
+        let (drawn, counted) = opaque(lone);
+        let enough = 10 * counted.len() >= 3 * drawn.len();
+        self.nearest(if enough { &counted } else { &drawn })
+    }
+
+    /// The palette's glyph colour nearest to the mean of some.
+    fn nearest(&self, colours: &[Lab]) -> Option<&str> {
+        if colours.is_empty() {
+            return None;
+        }
+        let mean = [0, 1, 2].map(|c| colours.iter().map(|lab| lab[c]).sum::<f32>() / colours.len() as f32);
+        let nearest = self.glyphs.iter().min_by(|a, b| distance(a.colour, mean).total_cmp(&distance(b.colour, mean)));
+        nearest.map(|h| h.name.as_str())
     }
 
     /// Whether most of a border (premultiplied colours in 0..1) is of the named background colour.
@@ -94,7 +99,8 @@ impl ColourJudge {
         if !self.backgrounds.iter().any(|(n, _)| n == name) {
             return Err(Error::Request(format!("no background '{name}' in the palette")));
         }
-        let hits = border.iter().filter(|p| p[3] > 0.5 && self.background_name(oklab_unit([p[0], p[1], p[2]])) == Some(name));
+        let hits =
+            border.iter().filter(|p| p[3] > 0.5 && self.background_name(oklab_unit([p[0], p[1], p[2]])) == Some(name));
         Ok(2 * hits.count() > border.len())
     }
 
@@ -174,6 +180,18 @@ impl Hue {
     fn fits(&self, lab: Lab) -> bool {
         self.ramp.iter().any(|shade| distance(*shade, lab) < RAMP_TOLERANCE)
     }
+}
+
+/// Of what is fully drawn on a layer: every pixel, and those that are neither white nor black.
+fn opaque(lone: &Layer) -> (Vec<Lab>, Vec<Lab>) {
+    let drawn = lone.pixels.iter().filter(|p| p[3] > 0.9).map(|p| [p[0], p[1], p[2]].map(|c| (c / p[3]).min(1.0)));
+    let drawn = drawn.collect::<Vec<_>>();
+    let tinted = |colour: &&[f32; 3]| {
+        let (white, black) = neutral(**colour);
+        white + black < 0.5
+    };
+    let labs = |colours: &mut dyn Iterator<Item = &[f32; 3]>| colours.map(|c| oklab_unit(*c)).collect();
+    (labs(&mut drawn.iter()), labs(&mut drawn.iter().filter(tinted)))
 }
 
 fn masked(picture: &Picture, mask: &[bool]) -> Vec<Lab> {

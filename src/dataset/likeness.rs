@@ -3,6 +3,8 @@
 
 use super::raster::Layer;
 
+/// An alternative that is this much nearer is nearer; some emoji are twins of others.
+const NEARER: f32 = 0.98;
 /// Side of a descriptor in pixels.
 pub const SIDE: usize = 32;
 const COARSE: usize = SIDE / 2;
@@ -22,7 +24,18 @@ pub struct Descriptor {
 
 /// A drawing in all the ways that it may be held against others.
 pub struct Query {
-    ways: Vec<(Descriptor, Vec<Vec<u8>>)>,
+    /// Each with whether it is mirrored, and with its shifts.
+    ways: Vec<(bool, Descriptor, Vec<Vec<u8>>)>,
+}
+
+/// Alternatives drawn by every artist.
+pub struct Gallery {
+    /// Which alternative each descriptor shows.
+    pub owners: Vec<usize>,
+    /// The drawings.
+    pub descriptors: Vec<Descriptor>,
+    /// How many alternatives.
+    pub alternatives: usize,
 }
 
 impl Descriptor {
@@ -40,21 +53,30 @@ impl Query {
         let small = padded(&cut(layer)?);
         let mut ways = Vec::new();
         for turned in TURNS.map(|degrees| if degrees == 0.0 { small.clone() } else { small.turned(degrees) }) {
-            for way in [mirrored(&turned), turned] {
+            for (flipped, way) in [(true, mirrored(&turned)), (false, turned)] {
                 let fine = cut(&way)?;
                 let shifts = (-SHIFT..=SHIFT).flat_map(|y| (-SHIFT..=SHIFT).map(move |x| (x, y)));
                 let shifted = shifts.map(|by| bytes(&moved(&fine, by))).collect();
-                ways.push((Descriptor { coarse: bytes(&fine.resized(COARSE, COARSE)), fine: bytes(&fine) }, shifted));
+                ways.push((
+                    flipped,
+                    Descriptor { coarse: bytes(&fine.resized(COARSE, COARSE)), fine: bytes(&fine) },
+                    shifted,
+                ));
             }
         }
         Some(Self { ways })
+    }
+
+    /// The ways that are mirrored, or those that are not.
+    pub fn only(&self, flipped: bool) -> Self {
+        Self { ways: self.ways.iter().filter(|way| way.0 == flipped).cloned().collect() }
     }
 
     /// Distance to each of some descriptors (mean square of the differences, in steps of 8 bits); those that are far at
     /// a first look keep the larger distance of that look.
     pub fn distances(&self, to: &[Descriptor]) -> Vec<f32> {
         let first = |other: &Descriptor| {
-            self.ways.iter().map(|(way, _)| squares(&way.coarse, &other.coarse)).min().unwrap_or(u32::MAX)
+            self.ways.iter().map(|(_, way, _)| squares(&way.coarse, &other.coarse)).min().unwrap_or(u32::MAX)
         };
         let looks = to.iter().map(first).collect::<Vec<_>>();
         let mut order = (0..to.len()).collect::<Vec<_>>();
@@ -73,9 +95,42 @@ impl Query {
     }
 
     fn close(&self, other: &Descriptor) -> f32 {
-        let least = self.ways.iter().flat_map(|(_, shifted)| shifted).map(|way| squares(way, &other.fine)).min();
+        let least = self.ways.iter().flat_map(|(_, _, shifted)| shifted).map(|way| squares(way, &other.fine)).min();
         least.unwrap_or(u32::MAX) as f32 / (4 * SIDE * SIDE) as f32
     }
+}
+
+impl Gallery {
+    /// The least distance to each alternative.
+    pub fn distances(&self, query: &Query) -> Vec<f32> {
+        let mut least = vec![f32::MAX; self.alternatives];
+        for (owner, distance) in self.owners.iter().zip(query.distances(&self.descriptors)) {
+            least[*owner] = least[*owner].min(distance);
+        }
+        least
+    }
+
+    /// Whether none is clearly nearer than the asked one.
+    pub fn nearest(&self, query: &Query, asked: usize) -> bool {
+        let distances = self.distances(query);
+        let least = distances.iter().copied().fold(f32::MAX, f32::min);
+        distances[asked] * NEARER <= least
+    }
+}
+
+/// How far pictures of one caption are from each other: the mean over all pairs of the root mean square of their
+/// differences (premultiplied, 0..1) at [`SIDE`] pixels, wherever they lie.
+pub fn spread(pictures: &[Layer]) -> f32 {
+    let small = pictures.iter().map(|picture| picture.resized(SIDE, SIDE)).collect::<Vec<_>>();
+    let (mut sum, mut pairs) = (0.0, 0);
+    for (i, one) in small.iter().enumerate() {
+        for other in &small[i + 1..] {
+            let squares = one.pixels.iter().zip(&other.pixels).flat_map(|(a, b)| (0..4).map(|c| (a[c] - b[c]).powi(2)));
+            sum += (squares.sum::<f32>() / (4 * SIDE * SIDE) as f32).sqrt();
+            pairs += 1;
+        }
+    }
+    sum / pairs.max(1) as f32
 }
 
 /// What is drawn on a layer, without the ground: as it is when the border is clear, else what differs from the border's
@@ -172,4 +227,55 @@ fn bytes(layer: &Layer) -> Vec<u8> {
 
 fn squares(a: &[u8], b: &[u8]) -> u32 {
     a.iter().zip(b).map(|(a, b)| (i32::from(*a) - i32::from(*b)).pow(2) as u32).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Scene;
+    use super::super::testing_open;
+    use super::*;
+
+    #[test]
+    fn sides_turns_places_and_grounds_do_not_matter_and_things_do() {
+        let stickers = testing_open::stickers();
+        let layer = |name: &str, change: &dyn Fn(&mut Scene)| {
+            let mut scene = Scene::plain(name);
+            change(&mut scene);
+            stickers.render_layer(&scene, 64).unwrap()
+        };
+        let things = ["fish", "fox", "key", "pizza"].map(|name| Descriptor::new(&layer(name, &|_| ())).unwrap());
+        for look in 0..20 {
+            for background in [None, Some("white"), Some("blue")] {
+                let drawn = layer("fish", &|scene| {
+                    scene.more.look = Some(look);
+                    scene.artist = Some(super::super::Artist::Noto);
+                    scene.background = background.map(str::to_owned);
+                });
+                let distances = Query::new(&without_ground(&drawn)).unwrap().distances(&things);
+                assert!(distances[1..].iter().all(|other| *other > 2.0 * distances[0]), "{look}: {distances:?}");
+            }
+        }
+        assert!(Query::new(&Layer::clear(16, 16)).is_none() && Descriptor::new(&Layer::clear(16, 16)).is_none());
+    }
+
+    #[test]
+    fn equal_pictures_have_no_spread() {
+        let stickers = testing_open::stickers();
+        let looks = |from: u64| {
+            let scene = |look| Scene { more: super::super::More { look, ..Default::default() }, ..Scene::plain("fox") };
+            let drawn = (from..from + 6).map(|look| scene((from > 0).then_some(look)));
+            drawn.map(|scene| stickers.render_layer(&scene, 64).unwrap()).collect::<Vec<_>>()
+        };
+        assert_eq!(spread(&looks(0)), 0.0);
+        assert!(spread(&looks(1)) > 0.05, "{}", spread(&looks(1)));
+    }
+
+    #[test]
+    fn a_picture_is_nearer_to_itself_than_mirrored() {
+        let stickers = testing_open::stickers();
+        let fish = stickers.render_layer(&Scene::plain("fish"), 64).unwrap();
+        let (own, query) = ([Descriptor::new(&fish).unwrap()], Query::new(&fish).unwrap());
+        assert!(query.only(false).distances(&own)[0] < 0.3 * query.only(true).distances(&own)[0]);
+        assert_eq!(query.distances(&own)[0], query.only(false).distances(&own)[0]);
+    }
 }

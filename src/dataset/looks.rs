@@ -92,8 +92,7 @@ impl Look {
         let warp = if warp_kind < amounts.warped { amounts.warp } else { 0.0 };
         // Cubes: most are near the middle.
         let colours = f32::from(u8::from(amounts.hue > 0.0 || amounts.lightness > 0.0));
-        let shade =
-            (hue.powi(3) * amounts.hue, 1.0 + 0.15 * colours * saturation, lighter.powi(3) * amounts.lightness);
+        let shade = (hue.powi(3) * amounts.hue, 1.0 + 0.15 * colours * saturation, lighter.powi(3) * amounts.lightness);
         Self {
             artists,
             mirrored: mirror < amounts.mirrored,
@@ -121,7 +120,9 @@ impl Look {
     /// Of a whole group about the origin: mirror, stretch, lean, turn; `share` of the tilt.
     pub fn pose(&self, mirrored: bool, share: f32) -> Affine {
         let across = if mirrored { -self.stretch } else { self.stretch };
-        Affine::scaled(across, 1.0 / self.stretch).then(Affine::sheared(self.shear)).then(Affine::turned(share * self.tilt))
+        Affine::scaled(across, 1.0 / self.stretch)
+            .then(Affine::sheared(self.shear))
+            .then(Affine::turned(share * self.tilt))
     }
 }
 
@@ -154,4 +155,47 @@ impl Variation {
 fn uniform<const N: usize>(random: &mut Mt19937) -> [f32; N] {
     let drawn = random.rand(N);
     std::array::from_fn(|i| drawn[i])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::testing_open;
+    use super::*;
+
+    #[test]
+    fn nothing_varies_where_the_amounts_are_0() {
+        for seed in 0..50 {
+            let look = Look::draw(seed, &Variation::default());
+            let still = Look { artists: look.artists, place: look.place, details: look.details, ..Look::STILL };
+            assert_eq!(look, still);
+        }
+    }
+
+    #[test]
+    fn shares_and_ranges_are_kept() {
+        let amounts = testing_open::stickers().recipe.variation;
+        let looks = (0..4000).map(|seed| Look::draw(seed, &amounts)).collect::<Vec<_>>();
+        let share = |of: &dyn Fn(&Look) -> bool| looks.iter().filter(|look| of(look)).count() as f32 / 4000.0;
+        assert!((share(&|l| l.mirrored) - amounts.mirrored).abs() < 0.03);
+        assert!((share(&|l| l.shadow) - amounts.shadow).abs() < 0.02);
+        let clearly = share(&|l| l.tilt.abs() > amounts.degrees / 10.0);
+        assert!((clearly - 0.9 * amounts.tilted).abs() < 0.03, "{clearly}");
+        assert!(looks.iter().all(|l| l.tilt.abs() <= amounts.degrees && (amounts.smallest..=1.0).contains(&l.size)));
+        for artist in Artist::ALL {
+            assert!((share(&|l| l.artists[0] == artist) - 1.0 / 3.0).abs() < 0.03);
+        }
+        assert_eq!(Look::draw(7, &amounts), looks[7]);
+    }
+
+    #[test]
+    fn amounts_out_of_range_are_named() {
+        let wrong = |change: fn(&mut Variation)| {
+            let mut amounts = Variation::default();
+            change(&mut amounts);
+            amounts.check().unwrap_err()
+        };
+        assert!(wrong(|v| v.mirrored = 1.5).contains("variation.mirrored = 1.5"));
+        assert!(wrong(|v| v.degrees = f32::NAN).contains("variation.degrees"));
+        assert!(wrong(|v| (v.smaller, v.smallest) = (0.5, 0.1)).contains("variation.smallest"));
+    }
 }

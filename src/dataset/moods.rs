@@ -68,7 +68,10 @@ fn on_face<'a>(
         for (x, side) in [(left, 1.0), (right, -1.0)] {
             let scale = wide / (2.0 * brow.half.0);
             let place = Affine::moved(x, eyes.y - 0.5 * big - 0.055);
-            parts.push(Part::new(brow, Affine::scaled(scale, 1.25 * scale).then(Affine::turned(side * turn)).then(place)));
+            parts.push(Part::new(
+                brow,
+                Affine::scaled(scale, 1.25 * scale).then(Affine::turned(side * turn)).then(place),
+            ));
         }
         Ok(())
     };

@@ -116,14 +116,7 @@ pub const fn manner(artist: Artist) -> &'static str {
     }
 }
 
-const fn worn(
-    word: &'static str,
-    one: &'static str,
-    from: Source,
-    seat: Seat,
-    width: f32,
-    sink: f32,
-) -> Worn {
+const fn worn(word: &'static str, one: &'static str, from: Source, seat: Seat, width: f32, sink: f32) -> Worn {
     Worn { word, one, from, seat, width, sink }
 }
 

@@ -165,6 +165,18 @@ impl Layer {
         pixels.collect()
     }
 
+    /// From what [`Layer::bytes`] gives, rows from the top.
+    ///
+    /// # Errors
+    /// A description when the bytes are not `width` x `height` pixels.
+    pub fn from_bytes(width: usize, height: usize, bytes: &[u8]) -> std::result::Result<Self, String> {
+        if bytes.is_empty() || bytes.len() != 4 * width * height {
+            return Err(format!("{} bytes are no layer of {width} x {height}", bytes.len()));
+        }
+        let pixels = bytes.chunks_exact(4).map(|p| [0, 1, 2, 3].map(|c| f32::from(p[c]) / 255.0)).collect();
+        Ok(Self { width, height, pixels })
+    }
+
     /// Lays this layer over an opaque picture, its upper left corner at (`left`, `top`); what lies outside is cut.
     pub fn over(&self, picture: &mut Picture, left: isize, top: isize) {
         for y in 0..self.height {
@@ -305,6 +317,8 @@ mod tests {
         layer.over(&mut picture, 4, -2);
         let bytes = below.bytes();
         assert!(bytes.chunks_exact(4).all(|p| p[3] == 255));
+        assert_eq!(Layer::from_bytes(9, 9, &bytes).unwrap().bytes(), bytes);
+        assert!(Layer::from_bytes(9, 8, &bytes).unwrap_err().contains("9 x 8"));
         let colours = bytes.chunks_exact(4).flat_map(|p| &p[..3]);
         assert!(colours.zip(&picture.rgb).all(|(a, b)| a.abs_diff(*b) <= 1));
     }

@@ -230,7 +230,24 @@ mod tests {
     }
 
     #[test]
+    fn recipes_with_alpha_need_artists_and_others_take_no_kinds_of_theirs() {
+        let refused = |from: &str, to: &str| {
+            let text = super::super::testing_open::RECIPE.replacen(from, to, 1);
+            Recipe::from_json(&text, "r.json").unwrap_err().to_string()
+        };
+        assert!(refused(r#""artists": ["noto", "fluent"]"#, r#""artists": []"#).contains("artists"));
+        assert!(
+            refused(r#""alpha": true, "artists": ["noto", "fluent"]"#, r#""alpha": false"#).contains("needs alpha")
+        );
+        assert!(refused(r#""mirrored": 0.25"#, r#""mirrored": 2"#).contains("variation.mirrored = 2"));
+    }
+
+    #[test]
     fn the_repository_recipe_is_valid() {
+        for text in [include_str!("../../recipes/stickers.json"), include_str!("../../recipes/stickers-plain.json")] {
+            let recipe = Recipe::from_json(text, "stickers").unwrap();
+            assert!(recipe.alpha && recipe.artists.len() == 3 && recipe.mixture[&Kind::Plain] > 50.0);
+        }
         let recipe = Recipe::from_json(include_str!("../../recipes/stickers-v0.json"), "stickers-v0.json").unwrap();
         assert_eq!(recipe.colour("green").unwrap().name, "green");
         assert!(recipe.colour("mauve").unwrap_err().to_string().contains("teal"));

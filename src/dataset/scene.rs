@@ -60,6 +60,9 @@ pub struct More {
     /// What the thing feels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mood: Option<Mood>,
+    /// Which way it faces, when the caption says so.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub facing: Option<Facing>,
     /// Where in the picture, when the caption says so.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spot: Option<Spot>,
@@ -115,6 +118,8 @@ pub enum Kind {
     Artist,
     /// One concept at one side of the picture.
     Spot,
+    /// One concept that faces left or right.
+    Facing,
     /// Two concepts, each in a colour of its own.
     TwoColours,
     /// A concept that wears something.
@@ -180,6 +185,16 @@ pub enum Mood {
     Surprised,
 }
 
+/// Which way a thing faces, as seen by us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Facing {
+    /// Left: as all artists draw animals and vehicles from the side.
+    Left,
+    /// Right: mirrored.
+    Right,
+}
+
 /// Where in the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -229,8 +244,7 @@ impl Around {
 
 impl Mood {
     /// All of them.
-    pub const ALL: [Self; 6] =
-        [Self::Happy, Self::Sad, Self::Angry, Self::Sleepy, Self::InLove, Self::Surprised];
+    pub const ALL: [Self; 6] = [Self::Happy, Self::Sad, Self::Angry, Self::Sleepy, Self::InLove, Self::Surprised];
 }
 
 impl Spot {

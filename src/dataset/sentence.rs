@@ -5,7 +5,7 @@ use super::caption;
 use super::lexicon::Noun;
 use super::props;
 use super::sample::{Stickers, pick};
-use super::scene::{Around, Kind, Mood, Place, Says, Scene, Size, Spot, Style, Turn};
+use super::scene::{Around, Facing, Kind, Mood, Place, Says, Scene, Size, Spot, Style, Turn};
 use super::studio::Studio;
 use super::words;
 use crate::error::Result;
@@ -98,7 +98,8 @@ impl Speaker<'_> {
             return format!("{bare}{rest}");
         }
         if self.chance(0.2) {
-            let frame = self.one(&["a sticker of ", "sticker of ", "a picture of ", "an emoji of ", "a drawing of ", "draw "]);
+            let frame =
+                self.one(&["a sticker of ", "sticker of ", "a picture of ", "an emoji of ", "a drawing of ", "draw "]);
             return format!("{frame}{one}{rest}");
         }
         match self.chance(0.06) {
@@ -182,20 +183,39 @@ impl Speaker<'_> {
             said += self.one(&[" in a pot", " in a pot", " in a flower pot", " in a flowerpot"]);
         }
         said += match scene.more.around {
-            Some(Around::Rain) => self.one(&[" in the rain", " in the rain", " in rain", " under a rain cloud", " on a rainy day"]),
-            Some(Around::Snow) => self.one(&[" in the snow", " in the snow", " in snow", " with snowflakes", " on a snowy day"]),
-            Some(Around::Hearts) => {
-                self.one(&[" with hearts", " with hearts", " surrounded by hearts", " with hearts around it", " with little hearts"])
+            Some(Around::Rain) => {
+                self.one(&[" in the rain", " in the rain", " in rain", " under a rain cloud", " on a rainy day"])
             }
-            Some(Around::Stars) => self.one(&[" with stars", " with stars", " surrounded by stars", " with stars around it"]),
+            Some(Around::Snow) => {
+                self.one(&[" in the snow", " in the snow", " in snow", " with snowflakes", " on a snowy day"])
+            }
+            Some(Around::Hearts) => self.one(&[
+                " with hearts",
+                " with hearts",
+                " surrounded by hearts",
+                " with hearts around it",
+                " with little hearts",
+            ]),
+            Some(Around::Stars) => {
+                self.one(&[" with stars", " with stars", " surrounded by stars", " with stars around it"])
+            }
             Some(Around::Flowers) => self.one(&[" with flowers", " with flowers", " surrounded by flowers"]),
-            Some(Around::Music) => self.one(&[" with music", " with music notes", " listening to music", " with musical notes"]),
+            Some(Around::Music) => {
+                self.one(&[" with music", " with music notes", " listening to music", " with musical notes"])
+            }
             None => "",
         };
         said += match scene.style {
             Some(Style::Silhouette) => self.one(&[" as a silhouette", ", silhouette"]),
             Some(Style::Outline) => self.one(&[" as an outline", ", outline", ", line art"]),
             _ => "",
+        };
+        said += match scene.more.facing {
+            Some(Facing::Left) => self.one(&[" facing left", " facing left", " looking left", " facing to the left"]),
+            Some(Facing::Right) => {
+                self.one(&[" facing right", " facing right", " looking right", " facing to the right"])
+            }
+            None => "",
         };
         said += match scene.more.spot {
             Some(Spot::Left) => self.one(&[" on the left", " on the left side", " at the left"]),
@@ -281,5 +301,83 @@ impl Speaker<'_> {
             (false, "1") => format!("{one} thing"),
             (false, _) => format!("something {word}"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Artist;
+    use super::super::testing_open;
+    use super::*;
+
+    fn said(change: impl Fn(&mut Scene)) -> String {
+        let mut scene = Scene::plain("fox");
+        change(&mut scene);
+        testing_open::stickers().caption(&scene).unwrap()
+    }
+
+    #[test]
+    fn the_plainest_wording_says_everything() {
+        assert_eq!(said(|_| ()), "a fox");
+        let full = said(|s| {
+            (s.colour, s.background) = (Some("grey".into()), Some("blue".into()));
+            (s.more.wearing, s.more.mood) = (Some("hat".into()), Some(Mood::Sad));
+            s.more.around = Some(Around::Rain);
+        });
+        assert_eq!(full, "a sad grey fox wearing a hat in the rain on a blue background");
+        assert_eq!(said(|s| (s.count, s.size) = (5, Some(Size::Small))), "five small foxes");
+        assert_eq!(said(|s| s.more.holding = Some("flower".into())), "a fox holding a flower");
+        assert_eq!(said(|s| s.more.potted = true), "a fox in a pot");
+        assert_eq!(said(|s| s.style = Some(Style::PixelArt)), "a pixel art fox");
+        assert_eq!(said(|s| s.style = Some(Style::Silhouette)), "a fox as a silhouette");
+        assert_eq!(said(|s| s.more.spot = Some(Spot::Left)), "a fox on the left");
+        assert_eq!(said(|s| s.more.facing = Some(Facing::Right)), "a fox facing right");
+        assert_eq!(said(|s| (s.kind, s.artist) = (Kind::Artist, Some(Artist::Twemoji))), "a bold fox");
+        assert_eq!(said(|s| s.artist = Some(Artist::Twemoji)), "a fox");
+        let pair = said(|s| {
+            (s.concepts, s.place) = (vec!["fox".into(), "fish".into()], Some(Place::And));
+            (s.colour, s.more.second_colour) = (Some("red".into()), Some("blue".into()));
+        });
+        assert_eq!(pair, "a red fox and a blue fish");
+    }
+
+    #[test]
+    fn captions_tell_as_much_as_they_are_asked_to() {
+        for wording in 0..40 {
+            let green = |says, behind: Option<&str>| {
+                said(|s| {
+                    (s.kind, s.says, s.wording) = (Kind::Recolour, says, wording);
+                    (s.colour, s.background) = (Some("green".into()), behind.map(str::to_owned));
+                })
+            };
+            assert!(green(Says::All, None).contains("green fox"));
+            let open = green(Says::Open, None);
+            assert!(open.contains("colo") && !open.contains("green"), "{open}");
+            assert!(!green(Says::Nothing, None).contains("green"));
+            let alone = green(Says::Colour, None);
+            assert!(alone.contains("green") && !alone.contains("fox"), "{alone}");
+            let alone = green(Says::Colour, Some("grey"));
+            assert!(alone.contains("green") != (alone.contains("gr") && alone.contains("y background")), "{alone}");
+        }
+    }
+
+    #[test]
+    fn every_wording_says_what_is_drawn() {
+        let stickers = testing_open::stickers();
+        let mut seen = std::collections::HashSet::new();
+        for i in 0..1500 {
+            let scene = stickers.sample(5, super::super::Split::Train, i).unwrap();
+            let caption = stickers.caption(&scene).unwrap();
+            assert_eq!(caption, stickers.caption(&scene).unwrap());
+            assert!(!caption.contains("  ") && caption.trim() == caption && !caption.is_empty(), "{caption:?}");
+            if let Some(word) = &scene.more.wearing {
+                assert!(caption.contains(word.as_str()), "{caption}");
+            }
+            if let (Some(word), Says::All) = (&scene.background, scene.says) {
+                assert!(caption.contains(word.as_str()) || word == "grey" && caption.contains("gray"), "{caption}");
+            }
+            seen.insert(caption);
+        }
+        assert!(seen.len() > 900, "{}", seen.len());
     }
 }

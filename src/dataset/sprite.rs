@@ -215,3 +215,49 @@ fn reach(level: &Level, inner: Affine) -> [f32; DIRECTIONS] {
     }
     if points.is_empty() { [0.0; DIRECTIONS] } else { reach }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::vector;
+    use super::*;
+
+    fn sprite(body: &str) -> Sprite {
+        let svg = format!(r#"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 40 40">{body}</svg>"#);
+        Sprite::new(&vector::rasterised(&svg.replace("hash", "#"), 80).unwrap())
+    }
+
+    #[test]
+    fn a_sprite_is_measured_by_its_ink() {
+        // 20 x 10 in a corner.
+        let flat = sprite(r#"<path fill="hashf00" d="M2 4h20v10h-20z"/>"#);
+        assert!((flat.half.0 - 0.5).abs() < 1e-6 && (flat.half.1 - 0.25).abs() < 0.01, "{:?}", flat.half);
+        let reach = |map: Affine, direction| flat.reach(&map, direction);
+        assert!((reach(Affine::IDENTITY, (1.0, 0.0)) - 0.5).abs() < 0.01);
+        assert!((reach(Affine::IDENTITY, (0.0, -1.0)) - 0.25).abs() < 0.01);
+        assert!((reach(Affine::turned(90.0), (0.0, 1.0)) - 0.5).abs() < 0.01);
+        assert!((reach(Affine::scaled(-2.0, 2.0).then(Affine::moved(3.0, 0.0)), (1.0, 0.0)) - 4.0).abs() < 0.02);
+        // The corner at 26.6 degrees is the farthest: half the diagonal.
+        assert!((reach(Affine::IDENTITY, (0.894, 0.447)) - 0.559).abs() < 0.01);
+    }
+
+    #[test]
+    fn levels_halve_until_two_pixels_make_one() {
+        let disc = sprite(r#"<circle cx="20" cy="20" r="20" fill="hash08f"/>"#);
+        assert_eq!([80.0, 40.0, 39.0, 12.0].map(|pixels| disc.level(pixels).0.side), [80, 40, 40, 20]);
+        let (level, to_level) = disc.level(20.0);
+        let (x, y) = to_level.apply(0.0, 0.0);
+        assert!((x - 10.0).abs() < 0.1 && (y - 10.0).abs() < 0.1 && level.between(x, y)[3] > 254.0);
+        assert_eq!(level.between(-3.0, 5.0), [0.0; 4]);
+    }
+
+    #[test]
+    fn white_and_black_parts_stay_unless_they_are_most() {
+        let eyes = r#"<circle cx="14" cy="14" r="4" fill="hash111"/><circle cx="26" cy="14" r="4" fill="hashfff"/>"#;
+        let orange = sprite(&format!(r#"<circle cx="20" cy="20" r="19" fill="hashe73"/>{eyes}"#)).tones;
+        assert!(orange.keep_white && orange.keep_black);
+        let sheep = sprite(&format!(r#"<circle cx="20" cy="20" r="19" fill="hashfafafa"/>{eyes}"#)).tones;
+        assert!(!sheep.keep_white && sheep.keep_black && sheep.mean > 0.9);
+        let bat = sprite(&format!(r#"<circle cx="20" cy="20" r="19" fill="hash222"/>{eyes}"#)).tones;
+        assert!(bat.keep_white && !bat.keep_black && bat.mean < 0.2);
+    }
+}

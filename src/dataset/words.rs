@@ -20,7 +20,11 @@ pub fn article(phrase: &str) -> &'static str {
     let first = phrase.split([' ', '-']).next().unwrap_or_default();
     // Letters that are spelled out: "an SUV", "a UFO", "an X-ray".
     if first.chars().all(|c| c.is_ascii_uppercase()) && !first.is_empty() {
-        return if first.starts_with(['A', 'E', 'F', 'H', 'I', 'L', 'M', 'N', 'O', 'R', 'S', 'X']) { "an" } else { "a" };
+        return if first.starts_with(['A', 'E', 'F', 'H', 'I', 'L', 'M', 'N', 'O', 'R', 'S', 'X']) {
+            "an"
+        } else {
+            "a"
+        };
     }
     let lower = phrase.to_lowercase();
     let starts = |with: &[&str]| with.iter().any(|start| lower.starts_with(start));

@@ -1,57 +1,21 @@
 //! Everything that captions of a recipe say, for a page that tells people what the model knows.
 //!
-//! Nothing is listed here by hand: the words are taken out of captions of scenes made for it, and of many of the
-//! captions that training sees, so that a new wording is in the list as soon as it is in the captions.
+//! The things and their phrases are the lexicon's. The other words are taken out of captions of scenes made for it, and
+//! of many of the captions that training sees, so that a new wording is in the list as soon as it is in the captions.
 
 use std::collections::BTreeSet;
 
-use serde::Serialize;
-
 use super::caption::WORDINGS;
 use super::scene::{Kind, Place, Says, Scene, Size, Style, Turn};
-use super::{Split, Stickers, caption, words};
+use super::{Lexicon, Split, Stickers, caption, words};
 use crate::error::Result;
+use crate::text::world::Occasion;
+pub use crate::text::world::{Known, World};
 
 /// Captions of training that are searched for words.
 const SEARCHED: u64 = 20_000;
 /// Stands for a concept while a caption is taken apart; the caption's grammar treats it as any other.
 const THING: &str = "thing";
-
-/// What a model of this recipe knows.
-#[derive(Debug, Serialize)]
-pub struct World {
-    /// The things.
-    pub concepts: Vec<Known>,
-    /// Of things.
-    pub colours: Vec<String>,
-    /// Behind things.
-    pub backgrounds: Vec<String>,
-    /// "two", "three" and so on.
-    pub counts: Vec<String>,
-    /// "next to", "above" and so on.
-    pub places: Vec<String>,
-    /// "small" and so on.
-    pub sizes: Vec<String>,
-    /// "upside-down" and so on.
-    pub turns: Vec<String>,
-    /// "pixel art" and so on.
-    pub styles: Vec<String>,
-    /// Every single word of the captions, in lower case, sorted.
-    pub words: Vec<String>,
-    /// Captions as training sees them, of the asked kinds, that name thing and colours.
-    pub surprises: Vec<String>,
-}
-
-/// A thing.
-#[derive(Debug, Serialize)]
-pub struct Known {
-    /// As captions call it.
-    pub name: String,
-    /// With its article.
-    pub one: String,
-    /// Other words for it, by CLDR, that captions do not use.
-    pub also: Vec<String>,
-}
 
 impl World {
     /// Takes the captions apart; `surprises` of them, of the kinds in `kinds`, are drawn with `seed`.
@@ -59,7 +23,10 @@ impl World {
     /// # Errors
     /// As [`Stickers::sample`].
     pub fn new(stickers: &Stickers, (seed, surprises): (u64, usize), kinds: &[Kind]) -> Result<Self> {
-        let said = all_words(stickers, seed)?;
+        let chosen = stickers.names.iter().map(|name| stickers.pack.concepts[stickers.index[name]].clone());
+        let lexicon = Lexicon::new(&chosen.collect::<Vec<_>>())?;
+        let said = all_words(stickers, &lexicon, seed)?;
+        let [occasions, related] = lexicon.occasions();
         let recipe = &stickers.recipe;
         let has = |kind: Kind| recipe.mixture.get(&kind).is_some_and(|weight| *weight > 0.0);
         let listed = |kind, scenes: Vec<Scene>| if has(kind) { scenes.iter().map(attribute).collect() } else { vec![] };
@@ -67,7 +34,7 @@ impl World {
             recipe.palette.iter().filter(|c| used(c)).map(|c| c.name.clone()).collect()
         };
         Ok(Self {
-            concepts: stickers.names.iter().map(|name| known(stickers, name, &said)).collect(),
+            concepts: (0..stickers.names.len()).map(|thing| known(&lexicon, thing, &said)).collect(),
             colours: colours(|c| c.glyph.is_some()),
             backgrounds: colours(|c| c.background.is_some()),
             counts: if has(Kind::Count) { counts() } else { Vec::new() },
@@ -75,8 +42,10 @@ impl World {
             sizes: listed(Kind::Size, Size::ALL.map(|size| Scene { size: Some(size), ..thing() }).to_vec()),
             turns: listed(Kind::Rotation, Turn::ALL.map(|turn| Scene { turn: Some(turn), ..thing() }).to_vec()),
             styles: listed(Kind::Style, Style::ALL.map(|style| Scene { style: Some(style), ..thing() }).to_vec()),
-            words: said.into_iter().collect(),
             surprises: surprises_of(stickers, (seed, surprises), kinds)?,
+            occasions,
+            related: unknown(related, &said),
+            words: said.into_iter().collect(),
         })
     }
 }
@@ -103,10 +72,16 @@ fn place(place: Place) -> String {
     inner.unwrap_or(&said).trim().to_owned()
 }
 
-/// The words of each concept alone and in numbers, and of many captions of training.
-fn all_words(stickers: &Stickers, seed: u64) -> Result<BTreeSet<String>> {
+/// The words of each concept's phrases, alone and in numbers, and of many captions of training.
+fn all_words(stickers: &Stickers, lexicon: &Lexicon, seed: u64) -> Result<BTreeSet<String>> {
     let mut found = BTreeSet::new();
     let mut add = |text: &str| found.extend(split(text));
+    for (said, _) in (0..stickers.names.len()).flat_map(|thing| lexicon.phrases(thing)) {
+        add(&said.phrase);
+        if let Some(plural) = said.noun.as_ref().and_then(|noun| noun.plural()) {
+            add(plural);
+        }
+    }
     for name in &stickers.names {
         (0..WORDINGS).for_each(|wording| add(&caption(&Scene { wording, ..Scene::plain(name) })));
         if words::countable(name) {
@@ -126,12 +101,20 @@ fn split(text: &str) -> impl Iterator<Item = String> {
     words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect::<Vec<_>>().into_iter()
 }
 
-fn known(stickers: &Stickers, name: &str, said: &BTreeSet<String>) -> Known {
-    let concept = &stickers.pack.concepts[stickers.index[name]];
-    let others = concept.keywords.iter().chain([&concept.name]).map(|word| word.to_lowercase());
-    let news = others.filter(|word| word != name && split(word).any(|part| !said.contains(&part)));
-    let also = news.collect::<BTreeSet<_>>().into_iter().collect();
-    Known { name: name.to_owned(), one: words::with_article(name), also }
+/// What the page is told of a thing. Related words are for suggestions, so those that captions know anyway go.
+fn known(lexicon: &Lexicon, thing: usize, said: &BTreeSet<String>) -> Known {
+    let mut known = lexicon.known(thing);
+    known.also.retain(|word| split(word).any(|part| !said.contains(&part)));
+    known
+}
+
+/// Those of the words that no caption has.
+fn unknown(mut related: Vec<Occasion>, said: &BTreeSet<String>) -> Vec<Occasion> {
+    for occasion in &mut related {
+        occasion.says.retain(|word| split(word).any(|part| !said.contains(&part)));
+    }
+    related.retain(|occasion| !occasion.says.is_empty());
+    related
 }
 
 fn surprises_of(stickers: &Stickers, (seed, count): (u64, usize), kinds: &[Kind]) -> Result<Vec<String>> {
@@ -152,6 +135,7 @@ fn surprises_of(stickers: &Stickers, (seed, count): (u64, usize), kinds: &[Kind]
 mod tests {
     use super::super::testing;
     use super::*;
+    use crate::text::suggest::Suggestions;
 
     #[test]
     fn captions_are_taken_apart() {
@@ -165,6 +149,9 @@ mod tests {
         assert!(world.backgrounds.contains(&"white".to_owned()));
         let fox = &world.concepts[0];
         assert_eq!((fox.name.as_str(), fox.one.as_str()), ("fox", "a fox"));
+        let json = serde_json::to_string(&world).unwrap();
+        let page = Suggestions::from_json(&json, "words.json").unwrap();
+        assert!(page.knows_any("a fox") && page.unknown("two foxes on a blue background").is_empty());
         for word in ["fox", "foxes", "a", "sticker", "background", "on", "left", "upside-down", "blue"] {
             assert!(world.words.iter().any(|known| known == word), "{word}");
         }

@@ -2,21 +2,49 @@
 //!
 //! A [`Lexicon`] gives each concept of the pack its phrases. Nouns take adjectives and numbers ("a green {rabbit}",
 //! "three {rabbits}"); the other phrases are whole captions ("thank you", "crying").
+//!
+//! Where they come from. `things/*.txt` and `occasions.txt` are written by hand for every emoji that is drawn, because
+//! lists of keywords do not tell names ("bunny") from associations ("spring"), and Unicode's names ("backhand index
+//! pointing up") are not what people say. Keywords of CLDR and emojilib fill in what the data leaves out.
+//!
+//! How ambiguity is handled:
+//! - A thing's name is its own; two things with one name are an error.
+//! - A phrase is said of at most three things, those that it fits best, and the less of each the more share it. "Happy"
+//!   thus means three smileys; for the other twenty it is a related word.
+//! - A keyword that up to three concepts have is said alone ("hump"). One that more have (up to 40) is said with the
+//!   thing's name ("sun, summer"). Words that tell nothing alone ("face", "woman", "animal", directions, colours, and
+//!   fragments of old names) are listed in `unsaid.txt`: they are said only inside the hand-made phrases ("a happy
+//!   face", "a woman cooking").
+//! - Everything else, and the keywords that are not said, is known to [`Lexicon::meaning`] alone, for suggestions.
+//!
+//! Of about 15 % of things one phrase, all of whose words are said elsewhere, is held out ([`Lexicon::held_out`]).
 
+mod build;
+mod entries;
+mod family;
+mod keywords;
 mod noun;
+#[cfg(test)]
+mod tests;
+mod weights;
 
 pub use noun::{Noun, Number};
 
+use std::collections::HashSet;
+
+use self::build::{Claim, Occasions};
 use super::pack::Concept;
 use crate::error::Result;
 use crate::random::Mt19937;
+use crate::text::meaning::{Meanings, normal};
+use crate::text::world::{Known, Occasion, related_score};
 
 /// Sorts of phrases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PhraseKind {
     /// The thing's own name; no other thing has it.
     Name,
-    /// Another noun for it; several things may share it.
+    /// Another noun for it; up to three things share it.
     Synonym,
     /// What is sent with it: "thank you", "happy birthday".
     Occasion,
@@ -24,6 +52,8 @@ pub enum PhraseKind {
     Verb,
     /// The emoji character, or an emoticon.
     Emoji,
+    /// A keyword of the lists: "hump" for a camel, or with the name: "sun, summer".
+    Related,
 }
 
 /// One phrase of a thing.
@@ -37,18 +67,54 @@ pub struct Said {
     pub noun: Option<Noun>,
 }
 
+impl Said {
+    /// Whether it is text that a sticker can be "for" or "say": an occasion.
+    pub fn is_message(&self) -> bool {
+        self.kind == PhraseKind::Occasion
+    }
+}
+
 /// Every thing's phrases. Things are numbered as the concepts that the lexicon was made from.
 pub struct Lexicon {
-    nouns: Vec<Vec<Noun>>,
+    things: Vec<Thing>,
+    occasions: Occasions,
+    suggestive: Occasions,
+    meanings: Meanings,
+}
+
+struct Thing {
+    claims: Vec<Claim>,
+    held_out: Option<Claim>,
+    related: Vec<String>,
+    emoji: String,
+    weight: f32,
 }
 
 impl Lexicon {
     /// The phrases of these concepts.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] naming two concepts that would have the same name.
+    /// [`crate::Error::Config`] naming two concepts that would have the same name, or a broken line of the data.
     pub fn new(concepts: &[Concept]) -> Result<Self> {
-        Ok(Self { nouns: concepts.iter().map(|concept| vec![Noun::guessed(&concept.name)]).collect() })
+        let built = build::build(concepts)?;
+        let parts = built.claims.into_iter().zip(built.held_out).zip(built.related).zip(built.emoji);
+        let things = parts.zip(concepts).map(|((((claims, held_out), related), emoji), concept)| Thing {
+            claims,
+            held_out,
+            related,
+            emoji,
+            weight: weights::weight(concept),
+        });
+        let things = things.collect::<Vec<_>>();
+        let suggested = built.suggestive.iter().flat_map(|(says, things)| {
+            let ranked = things.iter().enumerate();
+            ranked.flat_map(move |(rank, thing)| {
+                says.iter().map(move |word| (*thing, &**word, RELATED * related_score(rank)))
+            })
+        });
+        let scored = things.iter().enumerate().flat_map(|(number, thing)| thing.scored(number));
+        let meanings = Meanings::new(scored.chain(suggested));
+        Ok(Self { things, occasions: built.occasions, suggestive: built.suggestive, meanings })
     }
 
     /// The thing's own name.
@@ -56,55 +122,151 @@ impl Lexicon {
     /// # Panics
     /// When there is no such thing, as all of these.
     pub fn name(&self, thing: usize) -> &Noun {
-        &self.nouns[thing][0]
+        self.things[thing].nouns().next().expect("a thing has a name")
     }
 
-    /// A noun for the thing: its name in two of three draws, else a synonym. For captions that add adjectives, numbers,
-    /// places or clothes.
+    /// A noun for the thing: its name in two of three draws, else a synonym. For captions that add places or clothes;
+    /// before adjectives and numbers, [`Lexicon::noun_with`] is safe.
     pub fn noun(&self, thing: usize, random: &mut Mt19937) -> &Noun {
-        let nouns = &self.nouns[thing];
-        if random.uniform() < 2.0 / 3.0 { &nouns[0] } else { &nouns[random.next_u32() as usize % nouns.len()] }
+        self.noun_with(thing, &[], false, random).expect("the name fits where nothing is asked of it")
     }
 
     /// As [`Lexicon::noun`], among those that can be counted; none where the thing has none.
     pub fn countable(&self, thing: usize, random: &mut Mt19937) -> Option<&Noun> {
-        let _ = random.uniform();
-        self.nouns[thing].iter().find(|noun| noun.countable())
+        self.noun_with(thing, &[], true, random)
+    }
+
+    /// As [`Lexicon::noun`], among the nouns that these adjectives do not contradict (no "blue red heart", no "tiny big
+    /// smile", no "sad happy face"; [`Noun::clashes`]) and that, if `counted`, take a number; none where there are none.
+    pub fn noun_with(&self, thing: usize, adjectives: &[&str], counted: bool, random: &mut Mt19937) -> Option<&Noun> {
+        let fits = |noun: &&Noun| (noun.countable() || !counted) && !adjectives.iter().any(|word| noun.clashes(word));
+        let claims = self.things[thing].claims.iter().filter_map(|claim| Some((claim, claim.said.noun.as_ref()?)));
+        let nouns = claims.filter(|(_, noun)| fits(noun)).collect::<Vec<_>>();
+        let of = |kind| nouns.iter().filter(move |(claim, _)| claim.said.kind == kind);
+        let name = of(PhraseKind::Name).next();
+        // Both draws are always made, so that a noun more or less moves nothing that is drawn later.
+        let (first, second) = (random.uniform(), random.uniform());
+        let total = of(PhraseKind::Synonym).map(|(claim, _)| claim.weight).sum::<f32>();
+        let mut left = second * total;
+        let synonym = of(PhraseKind::Synonym).find(|(claim, _)| {
+            left -= claim.weight;
+            left < 0.0
+        });
+        let synonym = synonym.or(of(PhraseKind::Synonym).next());
+        let chosen = if first < 2.0 / 3.0 { name.or(synonym) } else { synonym.or(name) };
+        chosen.map(|(_, noun)| *noun)
     }
 
     /// A phrase for a picture of the thing alone, of any sort, as often as people would say it: the name about half of
-    /// the time.
+    /// the time, nouns with their article in three of five draws.
     pub fn say(&self, thing: usize, random: &mut Mt19937) -> Said {
-        let noun = self.noun(thing, random).clone();
-        Said { phrase: noun.one(&[]), kind: PhraseKind::Name, noun: Some(noun) }
+        let claims = &self.things[thing].claims;
+        let (mut left, article) = (random.uniform(), random.uniform() < 0.6);
+        let drawn = claims.iter().find(|claim| {
+            left -= claim.weight;
+            left < 0.0
+        });
+        let mut said = drawn.unwrap_or(&claims[0]).said.clone();
+        if let Some(noun) = said.noun.as_ref().filter(|_| !article) {
+            said.phrase = noun.text().to_owned();
+        }
+        said
     }
 
     /// How often the thing should be drawn against others (1): smileys, people, hands, hearts and celebrations are what
     /// stickers are for.
-    pub fn weight(&self, _thing: usize) -> f32 {
-        1.0
+    pub fn weight(&self, thing: usize) -> f32 {
+        self.things[thing].weight
     }
 
-    /// All phrases that [`Lexicon::say`] may draw for the thing, with their shares (sum 1).
-    pub fn phrases(&self, thing: usize) -> Vec<(Said, f32)> {
-        let noun = self.name(thing).clone();
-        vec![(Said { phrase: noun.one(&[]), kind: PhraseKind::Name, noun: Some(noun) }, 1.0)]
+    /// All phrases that [`Lexicon::say`] may draw for the thing, nouns with their article, and their shares (sum 1).
+    pub fn phrases(&self, thing: usize) -> impl Iterator<Item = (&Said, f32)> {
+        self.things[thing].claims.iter().map(|claim| (&claim.said, claim.weight))
     }
 
     /// A phrase of the thing that is never said in training, for about 15 % of things: to measure whether the model
-    /// understands words that it was not taught.
-    pub fn held_out(&self, _thing: usize) -> Option<&Said> {
-        None
+    /// understands words that it was not taught. Each of its words is taught in other phrases.
+    pub fn held_out(&self, thing: usize) -> Option<&Said> {
+        self.things[thing].held_out.as_ref().map(|claim| &claim.said)
     }
 
-    /// The things of which this phrase is said, the likeliest first. A picture of any of them is right. Case, articles
-    /// and plurals do not matter.
+    /// The things of which this phrase is said or held out, the likeliest first. A picture of any of them is right. Case,
+    /// articles and plurals do not matter.
     pub fn things(&self, phrase: &str) -> Vec<usize> {
-        (0..self.nouns.len()).filter(|thing| self.nouns[*thing].iter().any(|noun| noun.text() == phrase)).collect()
+        let said = self.meanings.exactly(phrase).iter().filter(|(_, score)| *score >= SAID);
+        said.map(|(thing, _)| *thing).collect()
     }
 
     /// What a word or phrase could mean, said in training or not, the likeliest first with a score in 0..=1.
     pub fn meaning(&self, phrase: &str) -> Vec<(usize, f32)> {
-        self.things(phrase).into_iter().map(|thing| (thing, 1.0)).collect()
+        self.meanings.of(phrase)
+    }
+
+    /// The thing's emoji, as keyboards write it; empty where it has none.
+    pub fn emoji(&self, thing: usize) -> &str {
+        &self.things[thing].emoji
+    }
+
+    /// What the page is told of a thing: the phrases that bring new words, and not more than a few, because this is part
+    /// of the first visit.
+    pub(super) fn known(&self, thing: usize) -> Known {
+        let name = self.name(thing);
+        let own = &self.things[thing];
+        let mut seen = normal(name.text()).split(' ').map(str::to_owned).collect::<HashSet<_>>();
+        let new = |claim: &&Claim| {
+            let told = matches!(claim.said.kind, PhraseKind::Synonym | PhraseKind::Verb);
+            told && claim.normal.split(' ').filter(|word| !DULL.contains(word)).fold(false, |new, word| {
+                let stem = word.strip_suffix('s').unwrap_or(word).to_owned();
+                seen.insert(stem) | (new && !seen.contains(word))
+            })
+        };
+        let phrase = |claim: &Claim| match &claim.said.noun {
+            Some(noun) => noun.text().to_owned(),
+            None => claim.said.phrase.clone(),
+        };
+        let most = if own.emoji.contains(['♀', '♂']) || own.weight < 1.0 { 1 } else { 3 };
+        Known {
+            name: name.text().to_owned(),
+            one: name.one(&[]),
+            also: own.related.clone(),
+            says: own.claims.iter().filter(new).take(most).map(phrase).collect(),
+            emoji: own.emoji.clone(),
+        }
+    }
+
+    /// What the page is told of occasions, and of words that are only suggestive.
+    pub(super) fn occasions(&self) -> [Vec<Occasion>; 2] {
+        [&self.occasions, &self.suggestive].map(|list| {
+            let occasion = |(says, things): &(Vec<String>, Vec<usize>)| (says.clone(), things.clone());
+            list.iter().map(occasion).map(|(says, things)| Occasion { says, things }).collect()
+        })
     }
 }
+
+/// Words that make no phrase worth telling the page.
+const DULL: &[&str] = &[
+    "person", "man", "woman", "male", "female", "guy", "girl", "a", "an", "the", "with", "of", "in", "on", "face",
+    "little", "cute", "smiley", "its",
+];
+
+impl Thing {
+    fn nouns(&self) -> impl Iterator<Item = &Noun> {
+        self.claims.iter().filter_map(|claim| claim.said.noun.as_ref())
+    }
+
+    /// Every phrase with its score, for the way back: what is said, plurals, what is held out, and related words.
+    fn scored(&self, number: usize) -> impl Iterator<Item = (usize, &str, f32)> {
+        let all = self.claims.iter().chain(&self.held_out);
+        let said = all.clone().map(|claim| (claim.normal.as_str(), claim.score));
+        let plurals = all.filter_map(|claim| Some((claim.said.noun.as_ref()?.plural()?, SAID + PLURAL * claim.score)));
+        let related = self.related.iter().map(|word| (word.as_str(), RELATED));
+        said.chain(plurals).chain(related).map(move |(phrase, score)| (number, phrase, score))
+    }
+}
+
+/// The least score of a phrase that is said, not only related.
+const SAID: f32 = 0.5;
+/// What the singular's score adds to a plural's: what is said comes before what is only counted.
+const PLURAL: f32 = 0.02;
+/// The score of a keyword that is not said of the thing.
+const RELATED: f32 = 0.2;

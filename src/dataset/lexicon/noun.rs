@@ -86,6 +86,15 @@ impl Noun {
         }
     }
 
+    /// Whether an adjective before this noun repeats or contradicts a word in it: a colour where it has one ("red
+    /// heart"), a size, or a mood.
+    pub fn clashes(&self, adjective: &str) -> bool {
+        let same_sort = |a: &str, b: &str| SORTS.iter().any(|sort| sort.contains(&a) && sort.contains(&b));
+        let words = self.text.split([' ', '-']).map(|word| word.trim_end_matches(['\'', ',']));
+        let adjectives = adjective.split([' ', '-']).collect::<Vec<_>>();
+        words.into_iter().any(|word| adjectives.iter().any(|other| *other == word || same_sort(word, other)))
+    }
+
     /// The plural, of what can be counted: "rabbits".
     pub fn plural(&self) -> Option<&str> {
         self.countable().then_some(self.plural.as_str())
@@ -95,6 +104,134 @@ impl Noun {
 fn joined(adjectives: &[&str], noun: &str) -> String {
     adjectives.iter().copied().chain([noun]).collect::<Vec<_>>().join(" ")
 }
+
+/// Words of which a thing can be one at a time.
+const SORTS: &[&[&str]] = &[
+    &[
+        "red",
+        "orange",
+        "yellow",
+        "green",
+        "blue",
+        "purple",
+        "violet",
+        "pink",
+        "brown",
+        "black",
+        "white",
+        "grey",
+        "gray",
+        "teal",
+        "turquoise",
+        "cyan",
+        "magenta",
+        "beige",
+        "navy",
+        "lilac",
+        "lavender",
+        "emerald",
+        "silver",
+        "gold",
+        "golden",
+        "rainbow",
+        "colorful",
+        "colourful",
+        "colored",
+        "coloured",
+        "blond",
+        "blonde",
+        "ginger",
+        "tabby",
+        "spotted",
+        "striped",
+        "pale",
+        "dark",
+        "rosy",
+        "chocolate",
+        "monochrome",
+        "tangerine",
+        "cream",
+        "maroon",
+        "mint",
+        "olive",
+        "peach",
+        "sky",
+        "lime",
+        "tan",
+        "blondie",
+        "redhead",
+        "redheaded",
+    ],
+    &[
+        "tiny",
+        "little",
+        "small",
+        "big",
+        "large",
+        "huge",
+        "giant",
+        "gigantic",
+        "mini",
+        "miniature",
+        "baby",
+        "tall",
+        "enormous",
+        "great",
+    ],
+    &[
+        "happy",
+        "sad",
+        "angry",
+        "smiling",
+        "crying",
+        "laughing",
+        "grinning",
+        "scared",
+        "frightened",
+        "sleepy",
+        "tired",
+        "sleeping",
+        "cheerful",
+        "grumpy",
+        "mad",
+        "surprised",
+        "shocked",
+        "worried",
+        "frowning",
+        "pouting",
+        "annoyed",
+        "joyful",
+        "furious",
+        "excited",
+        "bored",
+        "weary",
+        "exhausted",
+        "confused",
+        "embarrassed",
+        "calm",
+        "relaxed",
+        "shy",
+        "upset",
+        "unhappy",
+        "depressed",
+        "screaming",
+        "beaming",
+        "winking",
+        "kissing",
+        "sobbing",
+        "afraid",
+        "nervous",
+        "anxious",
+        "dizzy",
+        "sick",
+        "cool",
+        "evil",
+        "friendly",
+        "cross",
+        "smirking",
+        "heartbroken",
+    ],
+];
 
 #[cfg(test)]
 mod tests {
@@ -123,5 +260,14 @@ mod tests {
         assert_eq!(many("woman* with red hair"), "two women with red hair");
         assert_eq!(many("cat with a wry smile"), "two cats with a wry smile");
         assert_eq!(Noun::guessed("person* running").text(), "person running");
+    }
+
+    #[test]
+    fn adjectives_that_contradict_a_noun_are_found() {
+        let heart = Noun::guessed("big red heart");
+        let clashing = ["blue", "tiny", "dark blue", "happy", "red", "shiny"].map(|word| heart.clashes(word));
+        assert_eq!(clashing, [true, true, true, false, true, false]);
+        assert!(Noun::guessed("red-haired woman").clashes("green") && Noun::guessed("grumpy cat").clashes("happy"));
+        assert!(!Noun::guessed("rabbit").clashes("green"));
     }
 }

@@ -1,0 +1,290 @@
+//! The hand-made data: things/*.txt and occasions.txt, and the phrases that they give an emoji.
+//!
+//! A line of things/*.txt is an emoji and its phrases, in sections that " | " and " ; " divide:
+//!
+//! `🐰 rabbit face, bunny, +bunny ears | hopping ; (\_/)`
+//!
+//! First come nouns, the thing's name and then its synonyms, the more usual first; then what it does or feels; then
+//! emoticons. A noun begins with `+` where it is a plural, `~` where it cannot be counted, `=` where it is a name, `!`
+//! where it takes "the"; `*` follows the word that is counted where that is not the last ("person* running"). Of people
+//! one line, that of the neutral emoji, serves for person, man and woman: `{p}` is that word, `{g}` is "", "male " or
+//! "female ", and a phrase that begins with `n:`, `m:` or `f:` is for one of them alone.
+//!
+//! A line of occasions.txt is phrases that mean the same, " = ", and the emoji that are sent with them, best first.
+
+use std::collections::HashMap;
+
+use super::family;
+use super::noun::{Noun, Number};
+use crate::error::{Error, Result};
+use crate::text::emoji::plain;
+
+/// What the data says of one emoji.
+#[derive(Clone, Debug, Default)]
+pub struct Entry {
+    /// The emoji as keyboards write it, with its presentation selectors.
+    pub emoji: String,
+    /// Name and synonyms; empty where the data has no line for it.
+    pub nouns: Vec<Noun>,
+    /// "running", "crying".
+    pub verbs: Vec<String>,
+    /// ":-)".
+    pub emoticons: Vec<String>,
+}
+
+/// Phrases that mean the same, and the emoji that are sent with them (without presentation selectors), best first.
+#[derive(Clone, Debug)]
+pub struct Occasion {
+    pub says: Vec<String>,
+    pub emoji: Vec<String>,
+}
+
+/// The data, read.
+pub struct Entries {
+    lines: HashMap<String, Line>,
+    pub occasions: Vec<Occasion>,
+    /// Words that are never said, for suggestions.
+    pub related: Vec<Occasion>,
+}
+
+/// A line as it stands, before person, man or woman is put in.
+struct Line {
+    emoji: String,
+    nouns: Vec<String>,
+    verbs: Vec<String>,
+    emoticons: Vec<String>,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Gender {
+    Neutral,
+    Male,
+    Female,
+}
+
+const THINGS: [(&str, &str); 6] = [
+    ("smileys.txt", include_str!("things/smileys.txt")),
+    ("people.txt", include_str!("things/people.txt")),
+    ("animals.txt", include_str!("things/animals.txt")),
+    ("food.txt", include_str!("things/food.txt")),
+    ("places.txt", include_str!("things/places.txt")),
+    ("objects.txt", include_str!("things/objects.txt")),
+];
+const OCCASIONS: (&str, &str) = ("occasions.txt", include_str!("occasions.txt"));
+const RELATED: (&str, &str) = ("related.txt", include_str!("related.txt"));
+
+impl Entries {
+    /// Reads the data that is compiled in.
+    ///
+    /// # Errors
+    /// [`Error::Config`] naming file and line of what is not in the format.
+    pub fn new() -> Result<Self> {
+        let mut lines = HashMap::new();
+        for (file, text) in THINGS {
+            for (number, text) in filled(text) {
+                let bad = |reason: &str| broken(file, number, reason);
+                let line = Line::parse(text).ok_or_else(|| bad("is not 'emoji name, synonym | verb ; emoticon'"))?;
+                if lines.insert(plain(&line.emoji), line).is_some() {
+                    return Err(bad("has an emoji that another line has"));
+                }
+            }
+        }
+        Ok(Self { lines, occasions: occasions(OCCASIONS)?, related: occasions(RELATED)? })
+    }
+
+    /// What is said of an emoji (with or without presentation selectors), or of the family of that Unicode name.
+    pub fn get(&self, emoji: &str, unicode_name: &str) -> Entry {
+        let bare = plain(emoji);
+        if let Some(line) = self.lines.get(&bare) {
+            return line.said(Gender::Neutral, &line.emoji);
+        }
+        for (base, gender, person) in neutral(&bare) {
+            if let Some(line) = self.lines.get(&base) {
+                return line.said(gender, &line.emoji_of(person));
+            }
+        }
+        let nouns = family::nouns(unicode_name).unwrap_or_default();
+        Entry { emoji: emoji.to_owned(), nouns, ..Entry::default() }
+    }
+
+    /// The emoji that have a line of their own.
+    #[cfg(test)]
+    pub fn emoji(&self) -> impl Iterator<Item = &str> {
+        self.lines.values().map(|line| line.emoji.as_str())
+    }
+}
+
+impl Line {
+    fn parse(text: &str) -> Option<Self> {
+        let (emoji, rest) = text.split_once(' ')?;
+        let (rest, emoticons) = rest.split_once(" ; ").unwrap_or((rest, ""));
+        let (nouns, verbs) = rest.split_once(" | ").unwrap_or((rest, ""));
+        let line =
+            Self { emoji: emoji.into(), nouns: listed(nouns), verbs: listed(verbs), emoticons: listed(emoticons) };
+        (!emoji.is_ascii() && !line.nouns.is_empty()).then_some(line)
+    }
+
+    /// The emoji of a man or woman from the neutral one of this line, as keyboards write it.
+    fn emoji_of(&self, person: &str) -> String {
+        match person {
+            MAN | WOMAN => self.emoji.replacen(PERSON, person, 1),
+            sign => format!("{}{sign}\u{fe0f}", self.emoji),
+        }
+    }
+
+    fn said(&self, gender: Gender, emoji: &str) -> Entry {
+        let (person, prefix, informal) = match gender {
+            Gender::Neutral => ("person", "", None),
+            Gender::Male => ("man", "male ", Some("guy")),
+            Gender::Female => ("woman", "female ", Some("girl")),
+        };
+        let own = |text: &String| {
+            let (marked, rest) = text.split_once(':').unwrap_or(("", text));
+            let wanted = match marked {
+                "n" => gender == Gender::Neutral,
+                "m" => gender == Gender::Male,
+                "f" => gender == Gender::Female,
+                _ => return Some(text.clone()),
+            };
+            wanted.then(|| rest.to_owned())
+        };
+        let templates = self.nouns.iter().filter_map(own).collect::<Vec<_>>();
+        // What is said neither of person, man nor woman names the neutral one, where others have words of their own.
+        let gendered = templates.iter().any(|text| text.contains('{'));
+        let of_all = |text: &&String| {
+            gender == Gender::Neutral || !gendered || text.contains('{') || !self.nouns.contains(*text)
+        };
+        let mut texts = templates.iter().filter(of_all).map(|text| filled_in(text, person, prefix)).collect::<Vec<_>>();
+        let first = templates.iter().find(|text| text.starts_with("{p}*"));
+        texts.extend(informal.and_then(|person| first.map(|text| filled_in(text, person, prefix))));
+        let mut nouns: Vec<Noun> = Vec::new();
+        for noun in texts.iter().map(|text| marked_noun(text)) {
+            if nouns.iter().all(|other| other.text() != noun.text()) {
+                nouns.push(noun);
+            }
+        }
+        let verbs = if gender == Gender::Neutral { self.verbs.clone() } else { Vec::new() };
+        Entry { emoji: emoji.to_owned(), nouns, verbs, emoticons: self.emoticons.clone() }
+    }
+}
+
+/// The lines of a file in the format of occasions.txt.
+fn occasions((file, text): (&str, &str)) -> Result<Vec<Occasion>> {
+    let occasion = |(number, text): (usize, &str)| {
+        let bad = || broken(file, number, "is not 'phrase, phrase = emoji emoji'");
+        let (says, emoji) = text.rsplit_once(" = ").ok_or_else(bad)?;
+        Ok(Occasion { says: listed(says), emoji: emoji.split_whitespace().map(plain).collect() })
+    };
+    filled(text).map(occasion).collect()
+}
+
+fn filled_in(text: &str, person: &str, prefix: &str) -> String {
+    text.replace("{p}", person).replace("{g}", prefix)
+}
+
+/// A noun whose number is marked by its first character.
+fn marked_noun(text: &str) -> Noun {
+    let number = match text.chars().next() {
+        Some('+') => Number::Plural,
+        Some('~') => Number::Mass,
+        Some('=') => Number::Proper,
+        Some('!') => Number::The,
+        _ => return Noun::new(text, Number::Countable),
+    };
+    Noun::new(&text[1..], number)
+}
+
+/// The neutral emoji that a man's or woman's could belong to, and what makes it a man's or woman's (UTS #51, 2.3).
+fn neutral(bare: &str) -> Vec<(String, Gender, &'static str)> {
+    let mut found = Vec::new();
+    for (sign, gender) in [("\u{200d}\u{2642}", Gender::Male), ("\u{200d}\u{2640}", Gender::Female)] {
+        found.extend(bare.strip_suffix(sign).map(|base| (base.to_owned(), gender, sign)));
+    }
+    for (person, gender) in [(MAN, Gender::Male), (WOMAN, Gender::Female)] {
+        let rest = bare.strip_prefix(person).filter(|rest| rest.starts_with('\u{200d}'));
+        found.extend(rest.map(|rest| (format!("{PERSON}{rest}"), gender, person)));
+    }
+    found
+}
+
+const PERSON: &str = "\u{1f9d1}";
+const MAN: &str = "\u{1f468}";
+const WOMAN: &str = "\u{1f469}";
+
+fn listed(text: &str) -> Vec<String> {
+    text.split(", ").map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
+}
+
+/// The lines that say something, with their numbers.
+fn filled(text: &str) -> impl Iterator<Item = (usize, &str)> {
+    let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line));
+    lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'))
+}
+
+fn broken(file: &str, line: usize, reason: &str) -> Error {
+    Error::Config { file: file.to_owned(), reason: format!("line {line} {reason}") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn texts(emoji: &str) -> Vec<String> {
+        let entry = Entries::new().unwrap().get(emoji, "");
+        entry.nouns.iter().map(|noun| noun.text().to_owned()).collect()
+    }
+
+    #[test]
+    fn every_line_is_in_the_format_and_every_occasion_has_a_thing() {
+        let entries = Entries::new().unwrap();
+        for occasion in entries.occasions.iter().chain(&entries.related) {
+            assert!(!occasion.says.is_empty() && occasion.emoji.len() <= 6, "{occasion:?}");
+            for emoji in &occasion.emoji {
+                assert!(!entries.get(emoji, "").nouns.is_empty(), "{emoji} of {occasion:?} has no line in things/");
+            }
+        }
+        for emoji in entries.emoji() {
+            for noun in entries.get(emoji, "").nouns {
+                let text = noun.text();
+                let odd = ["a ", "an ", "the "].iter().any(|article| text.starts_with(article));
+                assert!(!odd && !text.contains(['{', '}', '*', '|', ';', ':']), "{emoji} {text}");
+                assert_eq!(text, text.trim());
+            }
+        }
+    }
+
+    #[test]
+    fn one_line_serves_for_person_man_and_woman() {
+        let runner = texts("🏃");
+        assert_eq!(runner[0], "person running");
+        assert!(runner.contains(&"runner".to_owned()));
+        let woman = texts("🏃\u{200d}♀\u{fe0f}");
+        assert_eq!(woman[0], "woman running");
+        assert!(woman.contains(&"girl running".to_owned()) && woman.contains(&"female runner".to_owned()));
+        assert!(!woman.iter().any(|text| text.contains("boy") || text == "runner"), "{woman:?}");
+        assert_eq!(texts("👨\u{200d}🍳")[0], "male chef");
+        assert_eq!(texts("👩\u{200d}🦰")[0], "woman with red hair");
+        assert!(texts("👨\u{200d}🚒").contains(&"fireman".to_owned()));
+        assert_eq!(texts("🧜\u{200d}♀")[0], "mermaid");
+        let emoji = |bare| Entries::new().unwrap().get(bare, "").emoji;
+        assert_eq!(emoji("👩\u{200d}⚕"), "👩\u{200d}⚕\u{fe0f}");
+        assert_eq!(emoji("🕵\u{200d}♂"), "🕵\u{fe0f}\u{200d}♂\u{fe0f}");
+    }
+
+    #[test]
+    fn marks_say_how_a_noun_is_counted() {
+        let entries = Entries::new().unwrap();
+        let find = |emoji, text: &str| entries.get(emoji, "").nouns.into_iter().find(|n| n.text() == text).unwrap();
+        assert_eq!(find("🍇", "grapes").number(), Number::Plural);
+        assert_eq!(find("🍞", "bread").number(), Number::Mass);
+        assert_eq!(find("🍞", "loaf of bread").many(2, &[]).unwrap(), "two loaves of bread");
+        assert_eq!(find("🎅", "Santa Claus").one(&[]), "Santa Claus");
+        assert_eq!(find("🌍", "Earth").one(&[]), "the Earth");
+        assert_eq!(find("🏊", "person swimming").many(2, &[]).unwrap(), "two people swimming");
+    }
+
+    #[test]
+    fn what_has_no_line_has_no_nouns() {
+        assert!(texts("🈁").is_empty());
+    }
+}

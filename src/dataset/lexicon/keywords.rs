@@ -1,0 +1,75 @@
+//! Keywords of CLDR and emojilib, brought into one form, and which of them can be said alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::dataset::pack::Concept;
+use crate::text::meaning::normal;
+
+/// Keywords of all concepts, and how many concepts have each.
+pub struct Keywords {
+    /// By concept, in the lists' order, each once.
+    pub of: Vec<Vec<String>>,
+    counts: BTreeMap<String, usize>,
+    unsaid: BTreeSet<String>,
+}
+
+impl Keywords {
+    /// Of these concepts.
+    pub fn new(concepts: &[Concept]) -> Self {
+        let of = concepts.iter().map(cleaned).collect::<Vec<_>>();
+        let mut counts = BTreeMap::new();
+        of.iter().flatten().for_each(|word| *counts.entry(word.clone()).or_insert(0) += 1);
+        let lines = include_str!("unsaid.txt").lines().filter(|line| !line.starts_with('#'));
+        let unsaid = lines.flat_map(|line| line.split(',')).map(normal).filter(|word| !word.is_empty()).collect();
+        Self { of, counts, unsaid }
+    }
+
+    /// How many concepts have the keyword.
+    pub fn count(&self, keyword: &str) -> usize {
+        self.counts.get(keyword).copied().unwrap_or(0)
+    }
+
+    /// Whether the keyword says something: it is neither too general nor a fragment.
+    pub fn tells(&self, keyword: &str) -> bool {
+        let letters = keyword.chars().all(|c| c.is_alphabetic() || matches!(c, ' ' | '\''));
+        letters && keyword.chars().count() >= 3 && !self.unsaid.contains(keyword)
+    }
+}
+
+/// A concept's keywords in their normal form. Emojilib's first is its name of the emoji, which Unicode's list has.
+fn cleaned(concept: &Concept) -> Vec<String> {
+    let mut found: Vec<String> = Vec::new();
+    for word in concept.keywords.iter().chain(&concept.emojilib) {
+        let word = normal(&word.replace(['_', '“', '”'], " "));
+        let name = normal(&concept.name);
+        // A lone "s" is what is left of "man's", and "kiss woman man" of "kiss: woman, man".
+        let broken = word.contains(" s ") || word == name.replace(" with ", " ");
+        if !word.is_empty() && word != name && !broken && !found.contains(&word) {
+            found.push(word);
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keywords_come_into_one_form_and_general_ones_are_known() {
+        let concept = Concept {
+            name: "T-Rex".into(),
+            codepoints: "1f996".into(),
+            group: String::new(),
+            subgroup: String::new(),
+            keywords: vec!["Tyrannosaurus Rex".into(), "animal".into()],
+            emojilib: vec!["t_rex".into(), "animal".into(), "trex".into(), "blue-square".into(), "90s".into()],
+        };
+        let keywords = Keywords::new(&[concept]);
+        assert_eq!(keywords.of[0], ["tyrannosaurus rex", "animal", "trex", "blue square", "90s"]);
+        assert_eq!((keywords.count("trex"), keywords.count("fox")), (1, 0));
+        let tells =
+            ["trex", "tyrannosaurus rex", "animal", "blue square", "90s", "red"].map(|word| keywords.tells(word));
+        assert_eq!(tells, [true, true, false, false, false, false]);
+    }
+}
