@@ -3,6 +3,7 @@
 mod components;
 mod dataset;
 mod device;
+mod digits;
 mod distill;
 mod drawing;
 mod eval;
@@ -32,6 +33,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Dataset(dataset::Dataset),
+    Digits(digits::DigitsArgs),
     Distill(distill::Distill),
     Eval(eval::Eval),
     EvalGuidance(eval_guidance::EvalGuidance),
@@ -52,6 +54,7 @@ pub fn run() -> u8 {
     let cli = Cli::parse();
     let result: anyhow::Result<()> = match cli.command {
         Command::Dataset(args) => dataset::run(args),
+        Command::Digits(args) => digits::run(&args),
         Command::Distill(args) => distill::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::EvalGuidance(args) => eval_guidance::run(&args),

@@ -6,6 +6,7 @@
 
 mod caption;
 mod count;
+pub mod digits;
 mod judge;
 pub mod pack;
 mod raster;
