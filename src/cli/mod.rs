@@ -4,6 +4,7 @@ mod components;
 mod dataset;
 mod dataset_judge;
 mod device;
+mod digits;
 mod distill;
 mod drawing;
 mod eval;
@@ -34,6 +35,7 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Dataset(dataset::Dataset),
+    Digits(digits::DigitsArgs),
     Distill(distill::Distill),
     Eval(eval::Eval),
     EvalAutoencoder(eval_autoencoder::EvalAutoencoder),
@@ -55,6 +57,7 @@ pub fn run() -> u8 {
     let cli = Cli::parse();
     let result: anyhow::Result<()> = match cli.command {
         Command::Dataset(args) => dataset::run(args),
+        Command::Digits(args) => digits::run(&args),
         Command::Distill(args) => distill::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::EvalAutoencoder(args) => eval_autoencoder::run(&args),
