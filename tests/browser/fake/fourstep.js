@@ -20,7 +20,7 @@ export class Pipeline {
   static async load({ manifest }) {
     await pause();
     const pipeline = new Pipeline();
-    pipeline.own = manifest.defaults;
+    pipeline.own = manifest?.defaults ?? { steps: 50, guidance_scale: 7.5, width: 64, height: 64 };
     return pipeline;
   }
 
