@@ -131,7 +131,8 @@ mod tests {
         }
         let area = |picture: &Picture| picture.alpha.iter().flatten().map(|a| f64::from(*a) / 255.0).sum::<f64>();
         let apart = area(&outlined) / area(&wanted) - 1.0;
-        assert!(apart.abs() < 0.01, "the area is off by {apart}");
+        // A third of a pixel of radius 54.
+        assert!(apart.abs() < 0.0125, "the area is off by {apart}");
     }
 
     /// The short cut that leaves out what lies inside.
