@@ -113,7 +113,7 @@ browserTest("strokes are taken back, erased and cleared; a picture is drawn and 
   await drawBy(page, "#generate");
   assert.match(parameters((await saved(page, "#download")).bytes), /Denoising strength: 0\.8/);
   await page.click("#start-remove");
-  assert.equal(await summary(), "drop, paste, choose or draw one");
+  assert.equal(await summary(), "upload, paste, drop or paint one");
 });
 
 browserTest("a picture is chosen or pasted too, and what is none is named", DRAWS, async ({ page, origin }) => {
