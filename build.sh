@@ -17,7 +17,7 @@ usage() {
 ./build.sh test             every test: native (goldens on the CPU and on wgpu), then the page in a headless Chromium
 ./build.sh test native      cargo test --release (arguments after it are passed on)
 ./build.sh test reference   the goldens alone (arguments are passed on: --device cpu|wgpu, names of cases);
-                            FOURSTEP_REFERENCE=FOLDER takes another set
+                            FOURSTEP_REFERENCE=FOLDER takes another set (and FOURSTEP_REFERENCE_EXPECT=FILE its set.json)
 ./build.sh test browser     the browser tests alone (arguments: parts of their files' names)
 ./build.sh lint             rustfmt and clippy
 TEXT
