@@ -58,11 +58,13 @@ export function choose(probed, choice, demand) {
   if (!reason) return chosen;
   const onCpu = choice === "auto" && chosen.device === "wgpu" && !misfit(demand, probed, "cpu");
   if (onCpu) return { device: "cpu", words: `${reason} Drawing on the CPU, slower.`, slow: true };
-  const other = ["wgpu", "cpu"].some((device) => preferred(probed, device).device && !misfit(demand, probed, device));
+  const devices = /** @type {const} */ (["wgpu", "cpu"]);
+  const other = devices.some((device) => preferred(probed, device).device && !misfit(demand, probed, device));
   const advice = other ? "Another device can draw it." : "Nothing was fetched.";
   return { device: null, words: `${reason} ${advice}`, slow: true };
 }
 
+/** @param {Probe} probed @param {Choice} choice @returns {{device: 'wgpu'|'cpu'|null, words: string, slow: boolean}} */
 function preferred(probed, choice) {
   const adapter = probed.name || "this graphics adapter";
   const usable = probed.state === "software" || probed.state === "hardware";
@@ -94,7 +96,7 @@ function preferred(probed, choice) {
  * @param {{onLost: (message: string) => void, onOutOfMemory: (message: string) => void}} hear
  */
 export function watchDevices({ onLost, onOutOfMemory }) {
-  if (!globalThis.GPUAdapter) return;
+  if (typeof GPUAdapter === "undefined") return;
   const { requestDevice } = GPUAdapter.prototype;
   GPUAdapter.prototype.requestDevice = async function (descriptor) {
     const device = await requestDevice.call(this, descriptor);

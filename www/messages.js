@@ -106,7 +106,10 @@ export class Bridge {
     });
   }
 
-  /** Ends the worker, whatever it is doing; the next request meets a new one that has loaded nothing. */
+  /**
+   * Ends the worker, whatever it is doing; the next request meets a new one that has loaded nothing.
+   * @param {string} [reason] @param {string} [cause] one of Cause
+   */
   restart(reason = "", cause = Cause.RESTART) {
     this.#worker?.terminate();
     this.#worker = undefined;

@@ -15,7 +15,7 @@ const LISTS = "fourstep-lists"; // the cache of lists and manifests, for visits 
  * @typedef {{sizes?: [number, number][], strengths?: [number, number], variations?: number[]}} Offers what the model draws
  *   well, all of it where a key is absent: sizes as width and height; strengths from a start picture, least and largest; how
  *   many variations at once
- * @typedef {{name: string, licence?: string, files: ModelFile[], examples?: string[],
+ * @typedef {{name: string, licence?: string, files: ModelFile[], examples?: string[], words?: string,
  *            defaults: {steps: number, guidance_scale: number, width: number, height: number}, offers?: Offers,
  *            needs?: {weights: number, largest_buffer: number, activations: number}}} Manifest
  */
@@ -92,8 +92,9 @@ export async function isCached(model) {
 /**
  * Every file of the model, checked against the manifest. While it is checked a file is in memory, afterwards the browser
  * keeps it where it likes, so that a model larger than the memory can be read.
- * @param {(progress: {loaded: number, total: number, secondsLeft: number | null}) => void} onProgress in bytes;
- *        seconds left as the network went so far, null while that is unknown
+ * @param {{id: string, base: URL, manifest: Manifest}} model as findModel gives it
+ * @param {{signal: AbortSignal, onProgress: (progress: {loaded: number, total: number, secondsLeft: number | null}) => void}} options
+ *        progress in bytes; seconds left as the network went so far, null while that is unknown
  * @returns {Promise<{files: {path: string, blob: Blob}[], warnings: string[]}>}
  * @throws {ModelFileError} naming the first file that is missing, truncated or altered
  */

@@ -26,8 +26,8 @@ pub use infotext::Restored;
 #[cfg(feature = "native")]
 pub(crate) use load::small_files;
 pub use load::{Components, LoadOptions};
-pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};
-pub use plan::{Buffer, ComponentPlan, Needs, Phase, Plan, PlanOptions, WEBGPU_BUFFER};
+pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest, Needs};
+pub use plan::{Buffer, ComponentPlan, Phase, Plan, PlanOptions, WEBGPU_BUFFER};
 pub use preview::LatentToRgb;
 pub use request::{MAX_SIZE, MicroConditioning, Request};
 pub use walk::slerp;

@@ -2,6 +2,7 @@
 
 mod files;
 mod request;
+mod thrown;
 
 use std::cell::{OnceCell, RefCell};
 use std::ops::ControlFlow;
@@ -20,6 +21,7 @@ use crate::weights::{Files, Lora};
 use crate::{Error, Result};
 use files::JsFiles;
 use request::{Settings, Toward};
+use thrown::thrown;
 
 /// Runs once when the module is instantiated: panics are shown in the console with their message.
 #[wasm_bindgen(start)]
@@ -269,8 +271,4 @@ fn object(entries: &[(&str, JsValue)]) -> Result<Object> {
 
 fn set(object: &Object, key: &str, value: &JsValue) -> Result<()> {
     Reflect::set(object, &key.into(), value).map(|_| ()).map_err(|error| thrown(&error))
-}
-
-pub(crate) fn thrown(error: &JsValue) -> Error {
-    Error::Request(format!("the page's code threw {error:?}"))
 }

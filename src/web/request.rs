@@ -4,7 +4,7 @@ use js_sys::{Object, Reflect, Uint8ClampedArray};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
-use super::thrown;
+use super::thrown::thrown;
 use crate::picture::Picture;
 use crate::pipeline::{MicroConditioning, Pipeline, Request};
 use crate::schedulers::{self, SchedulerConfig};
