@@ -50,6 +50,7 @@ build() {
   have node || fail "Node.js is missing: install version 20 or newer and run this again"
   compile_wasm
   bind_wasm
+  build_how
   assemble_dist
   say "dist/ is built ($(du -sh dist | cut -f1))"
 }
@@ -69,6 +70,23 @@ compile_wasm() {
   fi
 }
 
+# The small module of the view "How it works": src/foundations alone (how/).
+compile_how() {
+  local flags=(--package fourstep-how --profile how --target "$TARGET")
+  if has_wasm_target; then
+    cargo build "${flags[@]}"
+  else
+    RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$(wasm_linker) \
+      /usr/bin/cargo build -Zbuild-std=std,panic_abort "${flags[@]}"
+  fi
+}
+
+build_how() {
+  say "Compiling the lesson's wasm"
+  compile_how
+  "$TOOLS/bin/wasm-bindgen" --target web --no-typescript --out-dir "$BINDGEN_DIR/how" "$TARGET_DIR/$TARGET/how/fourstep_how.wasm"
+}
+
 # The JavaScript around the wasm, remade only when the wasm is newer.
 bind_wasm() {
   local wasm=$TARGET_DIR/$TARGET/web/fourstep.wasm
@@ -86,6 +104,8 @@ assemble_dist() {
   mkdir dist.tmp
   cp index.html NOTICE dist.tmp/
   cp -R www "$BINDGEN_DIR/pkg" dist.tmp/
+  cp -R "$BINDGEN_DIR/how" dist.tmp/www/how/pkg
+  node tools/cells.mjs . dist.tmp/www/how/cells.json
   copy_models dist.tmp/models
   say "Compressing and checking the first visit's budgets (a minute when the wasm has changed)"
   node tools/pack.mjs dist.tmp "$TARGET_DIR/compressed" || fail "the page is over its budget (tools/pack.mjs)"
@@ -141,6 +161,7 @@ run_tests() {
 
 test_native() {
   need_data
+  need_fonts
   need_vulkan
   local failed=0
   say "Testing natively"
@@ -162,6 +183,7 @@ test_browser() {
 lint() {
   cargo fmt --check
   cargo clippy --release --all-targets -- -D warnings
+  cargo clippy --profile how --package fourstep-how --target "$TARGET" -- -D warnings
 }
 
 # ---- What has to be installed ----------------------------------------------------------------------------------------
@@ -233,6 +255,13 @@ need_data() {
   [ -e /usr/share/fonts/truetype/noto/NotoColorEmoji.ttf ] && [ -e /usr/share/unicode/emoji/emoji-test.txt ] &&
     [ -d /usr/share/unicode/cldr/common/annotations ] && return
   install_packages "Noto Color Emoji and Unicode's names of emoji" fonts-noto-color-emoji unicode-data unicode-cldr-core
+}
+
+# The fonts that fourstep digits draws from.
+need_fonts() {
+  [ -e /usr/share/fonts/opentype/bwht/BecauseWeBuild-Regular.otf ] && [ -e /usr/share/fonts/truetype/breip/Breip.ttf ] && return
+  install_packages "free fonts with digits" fonts-dejavu-core fonts-comic-neue fonts-humor-sans fonts-breip \
+    fonts-dkg-handwriting fonts-ecolier-court fonts-dancingscript fonts-bwht
 }
 
 # install_packages WHAT PACKAGE...: by apt where that is possible, else says what to install.

@@ -9,7 +9,10 @@ pub mod infotext;
 pub mod picture;
 pub mod pngfile;
 pub mod random;
-// 1: products, convolutions, norms and attention, for packed weights too
+// 1: products, convolutions, norms and attention, for packed weights too; the lesson from scratch (native; the page's
+// view compiles it alone: how/)
+#[cfg(feature = "native")]
+pub mod foundations;
 pub mod kernels;
 // 2: layers, weights, text
 pub mod nn;

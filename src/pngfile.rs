@@ -50,8 +50,10 @@ pub fn animation(frames: &[Picture], milliseconds: u16, parameters: Option<&str>
     }
     let size = [(first.width as u32).to_be_bytes(), (first.height as u32).to_be_bytes()].concat();
     let mut png = SIGNATURE.to_vec();
-    // 8 bits a channel, red, green and blue, the usual compression and filters, not interlaced.
-    chunk(&mut png, b"IHDR", &[&size[..], &[8, 2, 0, 0, 0]].concat());
+    let transparent = frames.iter().any(|frame| frame.alpha.is_some());
+    // 8 bits a channel; red, green and blue, with alpha or without; the usual compression and filters, not interlaced.
+    let colour_type = if transparent { 6 } else { 2 };
+    chunk(&mut png, b"IHDR", &[&size[..], &[8, colour_type, 0, 0, 0]].concat());
     if let Some(text) = parameters {
         write_text(&mut png, text);
     }
@@ -70,7 +72,7 @@ pub fn animation(frames: &[Picture], milliseconds: u16, parameters: Option<&str>
             // Number, size, no offset, delay; the next frame takes the whole place.
             chunk(&mut png, b"fcTL", &[&next()[..], &size, &[0; 8], &delay, &[0, 0]].concat());
         }
-        let data = compress_to_vec_zlib(&filtered(frame), LEVEL);
+        let data = compress_to_vec_zlib(&filtered(frame, transparent), LEVEL);
         match at {
             0 => chunk(&mut png, b"IDAT", &data),
             _ => chunk(&mut png, b"fdAT", &[&next()[..], &data].concat()),
@@ -151,12 +153,14 @@ fn international(rest: &[u8], unpacked: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Op
 }
 
 /// Each row with the filter that leaves the least: a row's bytes as differences to their neighbours.
-fn filtered(picture: &Picture) -> Vec<u8> {
-    let length = 3 * picture.width;
+fn filtered(picture: &Picture, transparent: bool) -> Vec<u8> {
+    let channels = if transparent { 4 } else { 3 };
+    let bytes = if transparent { Cow::Owned(picture.rgba()) } else { Cow::Borrowed(&picture.rgb) };
+    let length = channels * picture.width;
     let mut rows = Vec::with_capacity((length + 1) * picture.height);
     let mut above = vec![0; length];
-    for row in picture.rgb.chunks_exact(length) {
-        let tried = (0..5u8).map(|filter| (filter, with_filter(filter, row, &above)));
+    for row in bytes.chunks_exact(length) {
+        let tried = (0..5u8).map(|filter| (filter, with_filter(filter, channels, row, &above)));
         let loudness = |bytes: &[u8]| bytes.iter().map(|byte| u64::from((*byte as i8).unsigned_abs())).sum::<u64>();
         if let Some((filter, best)) = tried.min_by_key(|(_, bytes)| loudness(bytes)) {
             rows.push(filter);
@@ -167,10 +171,10 @@ fn filtered(picture: &Picture) -> Vec<u8> {
     rows
 }
 
-fn with_filter(filter: u8, row: &[u8], above: &[u8]) -> Vec<u8> {
+fn with_filter(filter: u8, channels: usize, row: &[u8], above: &[u8]) -> Vec<u8> {
     let byte = |i: usize| {
-        let (left, up) = (if i < 3 { 0 } else { row[i - 3] }, above[i]);
-        let corner = if i < 3 { 0 } else { above[i - 3] };
+        let before = |row: &[u8]| i.checked_sub(channels).map_or(0, |i| row[i]);
+        let (left, up, corner) = (before(row), above[i], before(above));
         row[i].wrapping_sub(match filter {
             0 => 0,
             1 => left,
@@ -245,13 +249,16 @@ mod tests {
         let noise = |i: usize| (i * i * 31 + i * 7) as u8;
         let kinds: [fn(usize) -> u8; 4] = [|i| (i / 3) as u8, |i| (i / 96) as u8 * 9, |i| (i % 96) as u8, |i| i as u8];
         for kind in kinds.into_iter().chain([noise as fn(usize) -> u8]) {
-            let picture = Picture { width: 32, height: 20, rgb: (0..32 * 20 * 3).map(kind).collect() };
-            let bytes = picture.to_png(Some("x")).unwrap();
-            let mut reader = Decoder::new(Cursor::new(&bytes)).read_info().unwrap();
-            assert_eq!(reader.info().uncompressed_latin1_text[0].text, "x");
-            let mut rgb = vec![0; picture.rgb.len()];
-            reader.next_frame(&mut rgb).unwrap();
-            assert_eq!(rgb, picture.rgb);
+            let opaque = Picture::opaque(32, 20, (0..32 * 20 * 3).map(kind).collect());
+            let clear = Picture::from_rgba(32, 20, &(0..32 * 20 * 4).map(kind).collect::<Vec<u8>>()).unwrap();
+            for (picture, wanted) in [(&opaque, &opaque.rgb), (&clear, &clear.rgba())] {
+                let bytes = picture.to_png(Some("x")).unwrap();
+                let mut reader = Decoder::new(Cursor::new(&bytes)).read_info().unwrap();
+                assert_eq!(reader.info().uncompressed_latin1_text[0].text, "x");
+                let mut read = vec![0; wanted.len()];
+                reader.next_frame(&mut read).unwrap();
+                assert_eq!(read, *wanted);
+            }
         }
     }
 
@@ -284,6 +291,19 @@ mod tests {
             assert_eq!(rgb, frame.rgb);
             let control = reader.info().frame_control().unwrap();
             assert_eq!((control.delay_num, control.delay_den), (120, 1000));
+        }
+    }
+
+    /// All frames of a file have the same channels.
+    #[test]
+    fn one_transparent_frame_gives_all_an_alpha() {
+        let frames = [picture([255, 0, 0]), Picture::from_rgba(5, 3, &[9, 8, 7, 6].repeat(15)).unwrap()];
+        let bytes = animation(&frames, 120, None).unwrap();
+        let mut reader = Decoder::new(Cursor::new(&bytes)).read_info().unwrap();
+        for frame in &frames {
+            let mut read = vec![0; 4 * 15];
+            reader.next_frame(&mut read).unwrap();
+            assert_eq!(read, frame.rgba());
         }
     }
 

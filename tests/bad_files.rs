@@ -149,7 +149,7 @@ fn altered_manifests_and_indices_are_read_or_refused() {
 fn altered_pictures_and_settings_are_read_or_refused() {
     let text = "a (green:1.3) fox, \"quoted\"\nNegative prompt: grey\nSteps: 4, Sampler: Euler, CFG scale: 2, Seed: 7, Size: 64x64";
     broken("infotext", 6000, text.as_bytes(), 1 << 16, targets::infotext);
-    let picture = fourstep::picture::Picture { width: 2, height: 2, rgb: vec![9; 12] };
+    let picture = fourstep::picture::Picture::opaque(2, 2, vec![9; 12]);
     broken("png", 4000, &picture.to_png(Some(text)).unwrap(), 1 << 16, targets::png);
 }
 

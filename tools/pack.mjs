@@ -1,23 +1,29 @@
-// Finishes dist/: `node tools/pack.mjs dist CACHE_FOLDER` writes the service worker's list of files with their hashes,
-// brotli and gzip beside every file that shrinks, and checks the first visit against its budgets. Compressing the wasm
+// Finishes dist/: `node tools/pack.mjs dist CACHE_FOLDER` writes the service worker's list of files with their hashes, the
+// headers for common hosts, brotli and gzip beside every file that shrinks, and checks the first visit against its budgets. Compressing the wasm
 // takes a minute, so results are kept in CACHE_FOLDER under the hash of what they were made from.
 import { createHash } from "node:crypto";
 import { existsSync, mkdirSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from "node:fs";
 import { join, relative, sep } from "node:path";
 import { brotliCompressSync, constants, gzipSync } from "node:zlib";
+import { HEADER_FILES } from "./headers.mjs";
 
 /** Bytes over the network at a first visit. */
 const BUDGETS = [
   { what: "wasm, glue and page, compressed", limit: 3_000_000, of: ({ shell }) => shell },
   { what: "the whole first visit with Stickers", limit: 25_000_000, of: ({ shell, model }) => shell + model },
+  { what: 'the view "How it works", when it is opened', limit: 400_000, of: ({ view }) => view },
 ];
 const MODEL = "models/stickers";
-const NOT_SHELL = /^(models\/|NOTICE$|sw\.js$|www\/.*\.d\.ts$|www\/example\.)|\.(br|gz)$/;
+/** Comes only when it is opened, and is kept from then on. */
+const VIEW = /^www\/how\//;
+const NOT_SHELL = /^(models\/|NOTICE$|sw\.js$|www\/how\/|www\/.*\.d\.ts$|www\/example\.)|\.(br|gz)$/;
+const FOR_HOSTS = new Set(Object.keys(HEADER_FILES));
 const COMPRESSIBLE = /\.(html|js|css|svg|json|txt|wasm|webmanifest|ts)$/;
 
 const [dist = "dist", cache = "target/compressed"] = process.argv.slice(2);
 mkdirSync(cache, { recursive: true });
 writeServiceWorker();
+for (const [name, text] of Object.entries(HEADER_FILES)) writeFileSync(join(dist, name), text);
 const sizes = new Map(files().map((path) => [path, compress(path)]));
 checkBudgets();
 
@@ -27,8 +33,10 @@ function writeServiceWorker() {
   rmSync(join(dist, "www/sw.js"));
   const shell = {};
   for (const path of files()) if (!NOT_SHELL.test(path)) shell[path === "index.html" ? "" : path] = sha256(read(path));
-  const version = sha256(source + JSON.stringify(shell)).slice(0, 16);
-  const list = `const VERSION = ${JSON.stringify(version)};\nconst SHELL = ${JSON.stringify(shell, null, 1)};\n`;
+  const view = Object.fromEntries(files().filter((path) => VIEW.test(path)).map((path) => [path, sha256(read(path))]));
+  const version = sha256(source + JSON.stringify([shell, view])).slice(0, 16);
+  const lists = [["VERSION", version], ["SHELL", shell], ["VIEW", view]];
+  const list = lists.map(([name, value]) => `const ${name} = ${JSON.stringify(value, null, 1)};\n`).join("");
   writeFileSync(join(dist, "sw.js"), list + source);
 }
 
@@ -62,7 +70,11 @@ function checkBudgets() {
   const sum = (isIn) => [...sizes].reduce((total, [path, size]) => total + (isIn(path) ? size : 0), 0);
   const { files: ofModel } = JSON.parse(read(`${MODEL}/fourstep.json`));
   const fetched = new Set(["fourstep.json", ...ofModel.map(({ path }) => path)].map((path) => `${MODEL}/${path}`));
-  const visit = { shell: sum((path) => !NOT_SHELL.test(path) || path === "sw.js"), model: sum((path) => fetched.has(path)) };
+  const visit = {
+    shell: sum((path) => !NOT_SHELL.test(path) || path === "sw.js"),
+    model: sum((path) => fetched.has(path)),
+    view: sum((path) => VIEW.test(path)),
+  };
   for (const { what, limit, of } of BUDGETS) {
     const bytes = of(visit);
     const words = `${what}: ${megabytes(bytes)} MB of at most ${megabytes(limit)} MB`;
@@ -82,6 +94,7 @@ function files() {
   return readdirSync(dist, { recursive: true })
     .filter((name) => statSync(join(dist, name)).isFile() && !/\.(br|gz)$/.test(name))
     .map((name) => relative(dist, join(dist, name)).split(sep).join("/"))
+    .filter((name) => !FOR_HOSTS.has(name))
     .sort();
 }
 

@@ -3,6 +3,7 @@ import { createServer } from "node:http";
 import { resolve } from "node:path";
 import { pathToFileURL } from "node:url";
 import sirv from "sirv";
+import { HEADERS } from "./headers.mjs";
 
 const OPTIONS = { dev: true, etag: true, brotli: true, gzip: true };
 
@@ -11,12 +12,13 @@ const OPTIONS = { dev: true, etag: true, brotli: true, gzip: true };
  * request, compressed where PATH.br or PATH.gz is there, and the browser asks each time whether its copy is still good.
  * (The page's service worker shows a rebuilt page at the second reload.) Port 0 takes a free one.
  * `before(request, response)` sees each request first, and answers true when it has taken it over (faults, in tests).
- * Returns `{origin, close}`.
+ * `headers` are sent with everything. Returns `{origin, close}`.
  */
-export async function serve(folder, { port = 0, mounts = {}, before } = {}) {
+export async function serve(folder, { port = 0, mounts = {}, before, headers = HEADERS } = {}) {
   const handlers = Object.entries(mounts).map(([prefix, place]) => [prefix, sirv(place, OPTIONS)]);
   const root = sirv(folder, OPTIONS);
   const server = createServer((request, response) => {
+    for (const [name, value] of Object.entries(headers)) response.setHeader(name, value);
     if (before?.(request, response)) return undefined;
     const found = handlers.find(([prefix]) => request.url.startsWith(prefix));
     if (!found) return root(request, response);

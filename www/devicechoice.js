@@ -2,36 +2,44 @@
 // the words beside it.
 
 import { choose } from "./device.js";
+import { $ } from "./dom.js";
 import { recall, remember } from "./memory.js";
 
 const KEY = "fourstep.device";
 const CHOICES = ["auto", "wgpu", "cpu"];
 
 export class DeviceChoice {
-  #select;
-  #words;
+  #choice;
   #demand;
+  #onChange;
 
-  /** What the worker found (Ask.PROBE), once it is known. */
+  /** What the worker found (Ask.PROBE), once it is known. @type {import("./device.js").Probe | null} */
   probed = null;
 
-  /** @param {{select: HTMLSelectElement, words: HTMLElement}} parts @param {() => object | undefined} demand what the model needs */
-  constructor({ select, words }, demand) {
-    this.#select = select;
-    this.#words = words;
+  /** @param {{demand: () => object | undefined, onChange: () => void}} page `demand`: what the model needs */
+  constructor({ demand, onChange }) {
     this.#demand = demand;
+    this.#onChange = onChange;
     const wanted = [new URLSearchParams(location.search).get("device"), recall(KEY)];
-    select.value = wanted.find((choice) => CHOICES.includes(choice)) ?? "auto";
-    select.addEventListener("change", () => this.set(select.value));
+    this.#choice = wanted.find((choice) => CHOICES.includes(choice)) ?? "auto";
+    $("device").value = this.#choice;
+    $("device").addEventListener("input", (event) => event.stopPropagation()); // it is no setting of the picture
+    $("device").addEventListener("change", () => this.set($("device").value));
   }
 
   /** @returns {{device: 'wgpu'|'cpu'|null, words: string, slow: boolean}} as www/device.js has it */
   get chosen() {
-    return choose(this.probed, this.#select.value, this.#demand());
+    return choose(this.probed, this.#choice, this.#demand());
+  }
+
+  /** The device in few words. */
+  get line() {
+    if (!this.probed) return "";
+    return { wgpu: "WebGPU", cpu: "CPU" }[this.chosen.device] ?? "no device can draw it";
   }
 
   set(choice) {
-    this.#select.value = choice;
+    $("device").value = this.#choice = choice;
     remember(KEY, choice);
     this.refresh();
   }
@@ -40,7 +48,8 @@ export class DeviceChoice {
   refresh() {
     if (!this.probed) return;
     const { words, slow } = this.chosen;
-    this.#words.textContent = words;
-    this.#words.dataset.slow = slow;
+    $("device-words").textContent = words;
+    $("device-words").dataset.slow = slow;
+    this.#onChange();
   }
 }

@@ -76,20 +76,21 @@ async function requestFrom(url, name, signal, from) {
   return ask({});
 }
 
+// Redirects are refused: they could lead to another host, which would then know of the visit.
 async function request(url, name, options) {
   try {
-    return await fetch(url, options);
+    return await fetch(url, { ...options, redirect: "error" });
   } catch (error) {
     if (options.signal?.aborted) throw error;
     const reason = (await redirected(url, options.signal))
-      ? "the server sends us on to an address that this page may not read."
+      ? "the server redirects it, and model files are taken from their own address only."
       : "is the connection working?";
     const unreachable = new ModelFileError(`The file “${name}” could not be fetched: ${reason}`);
     throw Object.assign(unreachable, { unreachable: true });
   }
 }
 
-/** Whether a request failed because the server sent it on, to a host that does not let other pages read. */
+/** Whether a request failed because the server redirects it. */
 async function redirected(url, signal) {
   try {
     return (await fetch(url, { method: "HEAD", redirect: "manual", cache: "no-store", signal })).type === "opaqueredirect";

@@ -14,7 +14,7 @@ export class Engine {
   constructor({ onLoading, onLoaded }) {
     this.#onLoading = onLoading;
     this.#onLoaded = onLoaded;
-    this.#bridge = new Bridge(new URL("./worker.js", import.meta.url), () => {
+    this.#bridge = new Bridge(underOurPolicy(new URL("./worker.js", import.meta.url)), () => {
       this.#loaded = null;
       this.#of = null;
     });
@@ -89,6 +89,11 @@ export class Engine {
     return this.#bridge.request(Ask.ESTIMATE, { index }).catch(() => null);
   }
 
+  /** The picture with a white outline. @param {import("./picture.js").Image} image @returns {Promise<import("./picture.js").Image>} */
+  outline({ width, height, rgba }) {
+    return this.#bridge.request(Ask.OUTLINE, { width, height, rgba });
+  }
+
   /** A PNG file of images of one size; several make an animation. @returns {Promise<Blob>} */
   async png(images, { infotext, milliseconds } = {}) {
     const [{ width, height }] = images;
@@ -128,4 +133,14 @@ export class Engine {
     this.#loading = job;
     return job.promise;
   }
+}
+
+/**
+ * An address from which the worker starts under this page's security policy. A worker that is loaded over the network has the
+ * policy of its own response, which a host without our headers (tools/headers.mjs) leaves open; one that is made from a blob
+ * inherits the page's.
+ * @param {URL} url
+ */
+function underOurPolicy(url) {
+  return URL.createObjectURL(new Blob([`import ${JSON.stringify(url.href)};`], { type: "text/javascript" }));
 }

@@ -1,4 +1,4 @@
-// The examples at the end of the page: pictures that are links. One that is chosen is drawn here, without leaving the page.
+// The examples: pictures that are links. One that is chosen is drawn here, without leaving the page.
 
 import { readLink } from "./link.js";
 
@@ -9,15 +9,16 @@ export class Examples {
   constructor(section, onPick) {
     this.#section = section;
     section.addEventListener("click", (event) => {
-      const link = event.target.closest("a");
+      const link = /** @type {HTMLElement} */ (event.target).closest("a");
       if (!link || event.ctrlKey || event.metaKey || event.shiftKey) return;
       event.preventDefault();
       onPick(readLink(link.search).settings);
     });
   }
 
-  /** The model that draws what a link does not give one for; another one would draw other pictures. */
-  set model(id) {
+  /** The model that draws what a link does not give one for: another one would draw other pictures. Whether they are shown. */
+  show(id) {
     this.#section.hidden = id !== this.#section.dataset.model;
+    return !this.#section.hidden;
   }
 }

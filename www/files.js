@@ -1,11 +1,11 @@
-// Files in and out of the page: a download, a link to the clipboard or to another program, and pictures that are
+// Files in and out of the page: a download, a link or a picture to the clipboard or to another program, and files that are
 // dropped, pasted or chosen.
 
-/** Hands a file to the browser to keep. */
+import { make } from "./dom.js";
+
+/** Hands a file to the browser to save. */
 export function save(blob, name) {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(blob);
-  link.download = name;
+  const link = make("a", { href: URL.createObjectURL(blob), download: name });
   link.click();
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
@@ -19,13 +19,18 @@ export function fileName({ prompt, seed }, kind = "") {
   return `fourstep-${words.join("-").slice(0, 48)}-${seed}${kind}.png`;
 }
 
-/** Whether this browser can hand a link to another program. */
+/** Whether this browser can hand something to another program. */
 export const canShare = typeof navigator.share === "function";
 
-/** Resolves to whether it was shared; false when the user thought better of it. */
-export async function share(url, title) {
+/** Whether it can hand over this file. @param {File} file */
+export function canShareFile(file) {
+  return Boolean(navigator.canShare?.({ files: [file] }));
+}
+
+/** Resolves to whether it was shared; false when the user thought better of it. @param {ShareData} what */
+export async function share(what) {
   try {
-    await navigator.share({ title, url });
+    await navigator.share(what);
     return true;
   } catch (error) {
     if (error.name === "AbortError") return false;
@@ -35,8 +40,14 @@ export async function share(url, title) {
 
 /** Puts text on the clipboard. @throws {Error} where the browser does not allow it */
 export async function copy(text) {
-  if (!navigator.clipboard) throw new Error("This browser lets no page use the clipboard here.");
+  if (!navigator.clipboard) throw new Error("This browser does not let the page use the clipboard.");
   await navigator.clipboard.writeText(text);
+}
+
+/** Puts a picture on the clipboard. @param {Promise<Blob>} png @throws {Error} where the browser does not allow it */
+export async function copyImage(png) {
+  if (!navigator.clipboard?.write) throw new Error("This browser does not let the page copy pictures. Download it instead.");
+  await navigator.clipboard.write([new ClipboardItem({ "image/png": png })]); // some browsers ask that it begins with the click
 }
 
 /** Calls `onFile` for a file that is chosen with `input`. @param {HTMLInputElement} input @param {(file: File) => void} onFile */
@@ -48,11 +59,16 @@ export function chosen(input, onFile) {
 }
 
 /**
- * Calls `onFile` for a picture that is dropped anywhere or pasted; `over` is shown while one is held above the page.
+ * Calls `onFile` for a file that is dropped anywhere or pasted, a picture if there is one; `over` is shown while one is held
+ * above the page.
  * @param {{over: HTMLElement, onFile: (file: File) => void}} parts
  */
 export function receive({ over, onFile }) {
-  const file = (data) => [...(data?.files ?? [])].find(({ type }) => type.startsWith("image/"));
+  const isPicture = ({ type }) => type.startsWith("image/");
+  const file = (data) => {
+    const files = [...(data?.files ?? [])];
+    return files.find(isPicture) ?? files[0];
+  };
   const carries = (event) => [...(event.dataTransfer?.types ?? [])].includes("Files");
   let depth = 0; // a drag enters each element that it crosses before it leaves the last
   const enter = (by) => {

@@ -1,127 +1,146 @@
-// "Your pictures": what www/history.js keeps, to look at again, to download, to delete.
+// "Your pictures": what www/history.js saves, to look at again, to download, to delete and to bring back.
 
+import { $, button, make } from "./dom.js";
 import { LIMIT } from "./history.js";
 
 export class Gallery {
   #history;
-  #parts;
-  #onOpen;
-  #onDownload;
-  #onDownloadAll;
-  #onChange;
+  #acts;
+  #all = []; // the newest first
+  #items = new Map(); // id -> its element
+  #deleted = []; // what Undo brings back
 
   /**
    * @param {import("./history.js").History} history
-   * @param {{section: HTMLElement, list: HTMLElement, note: HTMLElement, save: HTMLButtonElement, clear: HTMLButtonElement}} parts
-   * @param {{onOpen: (kept: object) => void, onDownload: (kept: object) => void, onDownloadAll: (all: object[]) => void,
-   *          onChange: () => void}} acts `onChange`: other pictures are kept than before
+   * @param {{open: (kept: object) => void, download: (kept: object) => void, downloadAll: (all: object[]) => void,
+   *          changed: () => void}} acts `changed`: other pictures are saved than before
    */
-  constructor(history, parts, { onOpen, onDownload, onDownloadAll, onChange }) {
+  constructor(history, acts) {
     this.#history = history;
-    this.#parts = parts;
-    this.#onOpen = onOpen;
-    this.#onDownload = onDownload;
-    this.#onDownloadAll = onDownloadAll;
-    this.#onChange = onChange;
-    parts.save.addEventListener("click", () => this.#save());
-    parts.clear.addEventListener("click", () => this.#clear());
+    this.#acts = acts;
+    $("kept-save").addEventListener("click", () => acts.downloadAll(this.#all));
+    $("kept-clear").addEventListener("click", () => this.#delete([...this.#all]));
+    $("kept-undo").addEventListener("click", () => this.#undo());
   }
 
-  /** Shows what was kept at earlier visits. */
+  /** Shows what was saved at earlier visits. */
   async open() {
     try {
-      const all = await this.#history.all();
-      this.#parts.list.replaceChildren(...all.map((kept) => this.#item(kept)));
-      this.#say();
+      this.#show(await this.#history.all());
     } catch {
       this.#denied();
     }
   }
 
-  /** Keeps a picture. @param {import("./history.js").Kept} picture */
+  /** The picture with this id, or undefined. */
+  find(id) {
+    return this.#all.find((kept) => kept.id === id);
+  }
+
+  /** Saves a picture, unless it is here already; resolves to its id, or undefined where none can be saved.
+   *  @param {import("./history.js").Kept} picture */
   async add(picture) {
     try {
+      const same = await this.#same(picture);
+      if (same) return same.id;
       const { id, gone } = await this.#history.add(picture);
-      this.#parts.list.prepend(this.#item({ ...picture, id }));
-      for (const old of gone) this.#parts.list.querySelector(`[data-id="${old}"]`)?.remove();
-      this.#say(gone.length ? `Only the newest ${LIMIT} are kept; the oldest went.` : "");
+      this.#show([{ ...picture, id }, ...this.#all].filter((kept) => !gone.includes(kept.id)));
+      if (gone.length) this.#say(`The newest ${LIMIT} are kept, so the oldest was removed.`);
+      return id;
     } catch {
       this.#denied();
+      return undefined;
     }
+  }
+
+  async #same(picture) {
+    const alike = this.#all.filter(({ infotext, png }) => infotext === picture.infotext && png.size === picture.png.size);
+    for (const kept of alike) {
+      const parts = ({ png, start }) => [png, start?.image, start?.mask];
+      const equal = await Promise.all(parts(kept).map((part, at) => equals(part, parts(picture)[at])));
+      if (equal.every(Boolean)) return kept;
+    }
+    return undefined;
+  }
+
+  // Elements of pictures that stay are left where they are, with the focus that one may have.
+  #show(all) {
+    const items = new Map(all.map((kept) => [kept.id, this.#items.get(kept.id) ?? this.#item(kept)]));
+    for (const [id, item] of this.#items) if (!items.has(id)) item.remove();
+    let place = $("kept").firstElementChild;
+    for (const item of items.values()) {
+      if (item === place) place = place.nextElementSibling;
+      else $("kept").insertBefore(item, place);
+    }
+    this.#all = all;
+    this.#items = items;
+    this.#say();
   }
 
   #item(kept) {
     const { id, settings, png } = kept;
     const words = settings.prompt || "no words";
-    const item = document.createElement("li");
-    item.dataset.id = id;
-    const picture = new Image(96, 96);
-    picture.alt = `${words}, seed ${settings.seed}`;
-    picture.title = words;
+    const picture = make("img", { width: 96, height: 96, alt: `${words}, seed ${settings.seed}`, title: words });
     picture.src = URL.createObjectURL(png);
     picture.onload = () => URL.revokeObjectURL(picture.src);
-    const open = button("open", "", `Show again: ${picture.alt}`, () => this.#onOpen(kept));
+    const open = button("", () => this.#acts.open(kept), { className: "open" });
+    open.setAttribute("aria-label", `Show again: ${picture.alt}`);
     open.append(picture);
-    const acts = Object.assign(document.createElement("div"), { className: "acts" });
+    const acts = make("div", { className: "acts" });
     acts.append(
-      button("", "↓", `Download: ${picture.alt}`, () => this.#onDownload(kept)),
-      button("", "×", `Delete: ${picture.alt}`, () => this.#remove(id, item)),
+      button("↓", () => this.#acts.download(kept), { label: `Download: ${picture.alt}` }),
+      button("×", () => this.#delete([kept]), { label: `Delete: ${picture.alt}` }),
     );
-    item.append(open, acts);
+    const item = make("li", {}, open, acts);
+    item.dataset.id = id;
     return item;
   }
 
-  async #remove(id, item) {
-    const next = item.nextElementSibling ?? item.previousElementSibling;
+  async #delete(pictures) {
     try {
-      await this.#history.remove(id);
+      await (pictures.length > 1 ? this.#history.clear() : this.#history.remove(pictures[0].id));
     } catch {
       return this.#denied();
     }
-    item.remove();
-    this.#say();
-    (next?.querySelector(".open") ?? this.#parts.clear).focus();
+    this.#deleted = pictures;
+    this.#show(this.#all.filter((kept) => !pictures.includes(kept)));
+    this.#say(pictures.length > 1 ? `${pictures.length} pictures were deleted.` : "The picture was deleted.");
+    $("kept-undo").focus();
   }
 
-  async #save() {
+  async #undo() {
+    const pictures = this.#deleted;
     try {
-      this.#onDownloadAll(await this.#history.all());
-    } catch {
-      this.#denied();
-    }
-  }
-
-  async #clear() {
-    const count = this.#parts.list.children.length;
-    if (!confirm(`Delete ${count === 1 ? "this picture" : `all ${count} pictures`}? This cannot be undone.`)) return;
-    try {
-      await this.#history.clear();
+      await this.#history.restore(pictures);
     } catch {
       return this.#denied();
     }
-    this.#parts.list.replaceChildren();
-    this.#say();
+    this.#deleted = [];
+    this.#show([...this.#all, ...pictures].sort((a, b) => b.id - a.id));
+    this.#items.get(pictures[0].id).querySelector(".open").focus();
   }
 
-  #say(more = "") {
-    const { section, list, note } = this.#parts;
-    section.hidden = list.children.length === 0;
-    note.textContent = `Kept in this browser only, the newest ${LIMIT}. ${more}`.trim();
-    this.#onChange();
+  #say(news = "") {
+    const none = this.#all.length === 0;
+    $("history").hidden = none && this.#deleted.length === 0;
+    $("kept-save").hidden = $("kept-clear").hidden = none;
+    $("kept-undo").hidden = this.#deleted.length === 0;
+    $("kept-note").textContent = news || `Saved in this browser only, the newest ${LIMIT}.`;
+    this.#acts.changed();
   }
 
   #denied() {
-    const { section, note, save, clear, list } = this.#parts;
-    section.hidden = false;
-    save.hidden = clear.hidden = list.children.length === 0;
-    this.#onChange();
-    note.textContent = "This browser keeps no pictures for this page, or has no room: download what you want to keep.";
+    $("history").hidden = false;
+    $("kept-save").hidden = $("kept-clear").hidden = this.#all.length === 0;
+    $("kept-note").textContent = "This browser saves no pictures for this page, or has no room. Download what you want to keep.";
+    this.#acts.changed();
   }
 }
 
-function button(className, text, label, act) {
-  const made = Object.assign(document.createElement("button"), { type: "button", className, textContent: text, title: label });
-  made.setAttribute("aria-label", label);
-  made.addEventListener("click", act);
-  return made;
+/** Whether two files hold the same bytes, or neither is there. */
+async function equals(a, b) {
+  if (!a || !b) return a === b || (!a && !b);
+  if (a.size !== b.size) return false;
+  const [one, other] = await Promise.all([a, b].map(async (blob) => new Uint8Array(await blob.arrayBuffer())));
+  return one.every((byte, at) => byte === other[at]);
 }

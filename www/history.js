@@ -1,4 +1,4 @@
-// What was drawn, kept in this browser: pictures as PNG files with their settings, the newest `LIMIT` of them.
+// What was drawn, saved in this browser: pictures as PNG files with their settings, the newest `LIMIT` of them.
 
 const NAME = "fourstep";
 const STORE = "pictures";
@@ -6,7 +6,7 @@ const STORE = "pictures";
 export const LIMIT = 200;
 
 /** @typedef {{id?: number, time: number, settings: import("./link.js").Settings, infotext: string, png: Blob,
- *             start?: {image: Blob, mask?: Blob}}} Kept `start`: what the picture began with */
+ *             start?: {image: Blob, mask?: Blob}}} Kept `start`: the picture that it was made from */
 
 export class History {
   #opening;
@@ -17,13 +17,18 @@ export class History {
     return all.reverse();
   }
 
-  /** Keeps one; resolves to its id and the ids that had to go. @param {Kept} picture */
+  /** Saves one; resolves to its id and the ids that had to go. @param {Kept} picture */
   async add(picture) {
     const id = await this.#run("readwrite", (store) => store.add(picture));
     const ids = await this.#run("readonly", (store) => store.getAllKeys());
     const gone = ids.slice(0, Math.max(0, ids.length - LIMIT));
     if (gone.length) await this.#run("readwrite", (store) => store.delete(IDBKeyRange.upperBound(gone.at(-1))));
     return { id, gone };
+  }
+
+  /** Brings back pictures that were removed, each in its old place. @param {Kept[]} pictures */
+  restore(pictures) {
+    return this.#run("readwrite", (store) => pictures.map((picture) => store.put(picture)).at(-1));
   }
 
   remove(id) {
@@ -34,6 +39,7 @@ export class History {
     return this.#run("readwrite", (store) => store.clear());
   }
 
+  /** @param {IDBTransactionMode} mode @param {(store: IDBObjectStore) => IDBRequest} act @returns {Promise<any>} */
   async #run(mode, act) {
     const database = await (this.#opening ??= open().catch((error) => {
       this.#opening = undefined;
@@ -48,6 +54,7 @@ export class History {
   }
 }
 
+/** @returns {Promise<IDBDatabase>} */
 function open() {
   return new Promise((resolve, reject) => {
     const request = indexedDB.open(NAME, 1);

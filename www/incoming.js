@@ -1,6 +1,7 @@
-// Pictures that come to the page: dropped, pasted or chosen. One that carries settings gives them back, and may become
-// the start picture as well; any other one becomes the start picture.
+// Pictures that come to the page: dropped, pasted or chosen. One that carries settings gives them back, and may become the
+// start picture as well; any other one becomes the start picture.
 
+import { $ } from "./dom.js";
 import { chosen, receive } from "./files.js";
 import { imageOf } from "./picture.js";
 
@@ -10,16 +11,16 @@ export class Incoming {
   #page;
 
   /**
-   * @param {{over: HTMLElement, settingsFile: HTMLInputElement, startFile: HTMLInputElement}} parts
    * @param {{engine: import("./engine.js").Engine, status: import("./status.js").Status, trouble: (error: Error) => void,
    *          restore: (found: object) => Promise<string>, start: (image: object) => void}} page `restore` takes what
-   *   Engine.settings found and has a word about it, `start` takes a picture to begin from
+   *   Engine.settings found and has a note about it, `start` takes a picture to start from
    */
-  constructor({ over, settingsFile, startFile }, page) {
+  constructor(page) {
     this.#page = page;
-    receive({ over, onFile: (file) => this.#any(file) });
-    chosen(settingsFile, (file) => this.#settings(file));
-    chosen(startFile, (file) => this.#start(file));
+    $("open").addEventListener("click", () => $("file").click());
+    receive({ over: $("over"), onFile: (file) => this.#any(file) });
+    chosen($("file"), (file) => this.#settings(file));
+    chosen($("start-file"), (file) => this.#start(file));
   }
 
   #any(file) {
@@ -32,7 +33,7 @@ export class Incoming {
     return this.#guarded(async () => {
       const found = await this.#restored(file);
       if (found instanceof Error) throw found;
-      if (!found) this.#page.status.trouble("This picture carries no settings. Those that Fourstep or A1111 saved do.");
+      if (!found) throw new Error("This picture carries no settings. Pictures saved by Fourstep or A1111 do.");
     });
   }
 
@@ -41,7 +42,7 @@ export class Incoming {
   }
 
   async #guarded(act) {
-    this.#page.status.clearTrouble();
+    this.#page.status.clear();
     try {
       await act();
     } catch (error) {
@@ -63,7 +64,7 @@ export class Incoming {
     if (!found) return false;
     const notes = [...found.notes, await restore(found)];
     const offer = { label: "Start from this picture", act: () => this.#start(file) };
-    status.done("Settings taken from the picture.", notes.join(" ").trim(), offer);
+    status.notice(`Settings taken from the picture. ${notes.join(" ")}`.trim(), [offer]);
     return true;
   }
 
@@ -72,9 +73,9 @@ export class Incoming {
     try {
       image = await imageOf(file);
     } catch {
-      throw new Error(`“${file.name}” is no picture that this browser can read.`);
+      throw new Error(`“${file.name}” is not a picture that this browser can read. PNG, JPEG and WebP work.`);
     }
     this.#page.start(image);
-    this.#page.status.done("This is the start picture now. Mark what is to be drawn anew, or leave it unmarked to change all of it.");
+    this.#page.status.notice("This is the start picture now. Mark the part to redraw, or leave it unmarked to redraw all of it.");
   }
 }

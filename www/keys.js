@@ -6,7 +6,7 @@ const FIELDS = "#form textarea, #form input:not([type=checkbox], [type=radio], [
 export function hearKeys({ draw, stop }) {
   document.addEventListener("keydown", (event) => {
     if (event.isComposing) return;
-    const inField = event.target.matches(FIELDS) && !event.shiftKey;
+    const inField = /** @type {HTMLElement} */ (event.target).matches(FIELDS) && !event.shiftKey;
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey || inField)) {
       event.preventDefault();
       draw();

@@ -1,5 +1,5 @@
-// A picture's address, `?prompt=a+green+fox&seed=7`: read, checked and brought into range with a word about each
-// change, and written short, with the model's own settings left out.
+// A picture's address, `?prompt=a+green+fox&seed=7`. Values are checked and brought into range, with a note about each
+// change. Settings equal to the model's defaults are omitted.
 
 /** @typedef {{prompt?: string, negative?: string, seed?: string, steps?: string, guidance?: string, sampler?: string,
  *             size?: string, strength?: string, model?: string}} Settings all of them as the address says them; size is
@@ -7,6 +7,8 @@
 
 /** Lowest and highest. */
 export const LIMITS = { steps: [1, 1000], guidance: [0, 50], size: [8, 2048], strength: [0, 1] };
+/** What a link may ask for without a click: so many steps, and so many pixels (or four times the model's own). */
+const UNASKED = { steps: 100, pixels: 512 * 512 };
 const KEYS = ["prompt", "negative", "seed", "steps", "guidance", "sampler", "size", "strength", "model"];
 const LONGEST_TEXT = 2000; // characters of a prompt, several times what a model reads
 const LARGEST_SEED = 2n ** 64n - 1n;
@@ -38,8 +40,21 @@ export function writeLink(settings, own) {
   return `?${query}`;
 }
 
-/** `[width, height]` of `64` or `96x64`, or null. */
-export function sizeOf(text) {
+/** Whether these settings take so long that they need a click. @param {Settings} settings @param {Settings} own the model's */
+export function isHeavy({ steps, size }, own) {
+  const pixels = (text) => (sizeOf(text) ?? [0, 0]).reduce((product, side) => product * side);
+  return Number(steps) > Math.max(UNASKED.steps, Number(own.steps)) || pixels(size) > Math.max(UNASKED.pixels, 4 * pixels(own.size));
+}
+
+/** What is wrong with a seed, or ''. */
+export function seedProblem(text) {
+  if (!/^\d+$/.test(text)) return "Seed: a whole number, 0 or more.";
+  if (text.length < 100 && BigInt(text) <= LARGEST_SEED) return "";
+  return `Seed: too large. The largest is ${LARGEST_SEED} (20 digits).`;
+}
+
+/** `[width, height]` of `64` or `96x64`, or null. @param {string} [text] */
+export function sizeOf(text = "") {
   const match = /^(\d{1,5})(?:[x×](\d{1,5}))?$/i.exec(text.replace(/\s/g, ""));
   return match && [Number(match[1]), Number(match[2] ?? match[1])];
 }
@@ -53,8 +68,9 @@ const CHECKS = {
   prompt: text,
   negative: text,
   seed(value, say) {
-    if (/^\d{1,20}$/.test(value) && BigInt(value) <= LARGEST_SEED) return value;
-    say("The link’s seed is no whole number from 0; a random one is used.");
+    const problem = seedProblem(value);
+    if (!problem) return value;
+    say(`The link’s seed cannot be used, so a random one is. ${problem}`);
     return null;
   },
   steps: (value, say) => number("steps", Math.round(Number(value)), value, say),
@@ -63,7 +79,7 @@ const CHECKS = {
   size(value, say) {
     const sides = sizeOf(value);
     if (!sides) {
-      say("The link’s size cannot be read; the model’s own is used.");
+      say("The link’s size cannot be read, so the model’s own is used.");
       return null;
     }
     const [low, high] = LIMITS.size;
@@ -73,21 +89,21 @@ const CHECKS = {
     return asked;
   },
   strength(value, say) {
-    say("This picture began with another picture, which a link cannot carry: drop, paste or choose that one to draw it again.");
+    say("This picture was made from another picture, which a link cannot carry. Add that picture to draw this one again.");
     return number("strength", Number(value), value, say);
   },
   model: (value) => value.slice(0, 60),
 };
 
 function text(value, say) {
-  if (value.length > LONGEST_TEXT) say("The link’s text was too long and was cut.");
+  if (value.length > LONGEST_TEXT) say("The link’s text was too long and was cut off.");
   return value.slice(0, LONGEST_TEXT);
 }
 
 function number(key, value, given, say) {
   const [low, high] = LIMITS[key];
   if (given === "" || !Number.isFinite(value)) {
-    say(`The link’s ${key} is no number; the model’s own is used.`);
+    say(`The link’s ${key} is not a number, so the model’s own is used.`);
     return null;
   }
   const fitted = Math.min(Math.max(value, low), high);

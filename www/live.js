@@ -1,5 +1,5 @@
-// The switch "Live": the picture follows the typing. On by itself where a picture takes less than a second, until the
-// user says otherwise; what the user says is remembered.
+// The switch "Draw as I type". On by itself where a picture takes less than a second, until the user says otherwise; what the
+// user says is remembered.
 
 import { recall, remember } from "./memory.js";
 
@@ -24,14 +24,10 @@ export class Live {
     });
   }
 
-  get on() {
-    return this.#box.checked;
-  }
-
   /** Something that a picture depends on was changed. */
   changed() {
     clearTimeout(this.#timer);
-    if (this.on) this.#timer = setTimeout(this.#draw, PAUSE_MS);
+    if (this.#box.checked) this.#timer = setTimeout(this.#draw, PAUSE_MS);
   }
 
   /** A picture that the user asked for begins, so that none needs to follow by itself. */

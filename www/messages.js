@@ -11,9 +11,9 @@ export const Ask = Object.freeze({
   MEMORY: "memory",
   /** {} -> {@link Probe} of www/device.js: what graphics this browser has. */
   PROBE: "probe",
-  /** {model?: id} -> {id, name, licence?, bytes, needs?, cached, defaults, examples?, words?,
+  /** {model?: id} -> {id, name, licence?, bytes, needs?, cached, defaults, offers?, examples?, words?,
    *  models: {id, name, bytes?, cached?}[]}: the model, before anything large is fetched; `needs` is what it takes of a
-   *  machine, `words` its list of words, `models` all that are here. */
+   *  machine, `offers` what it draws well (Offers of www/modelfiles.js), `words` its list of words, `models` all that are here. */
   DESCRIBE: "describe",
   /** {model: id} -> {}: remove what is kept of the model's files. */
   FORGET: "forget",
@@ -24,9 +24,11 @@ export const Ask = Object.freeze({
   GENERATE: "generate",
   /** {index} -> {width, height, rgba}: the whole picture of a step of the last GENERATE. */
   ESTIMATE: "estimate",
+  /** {width, height, rgba} -> the same picture with a white outline, larger where it needs room. */
+  OUTLINE: "outline",
   /** {width, height, frames: rgba[], milliseconds?, infotext?} -> {bytes}: a PNG file, animated when there are several. */
   PNG: "png",
-  /** {bytes} of a PNG file -> {settings} as readSettings of src/webfiles.rs has them, or {settings: null}. */
+  /** {bytes} of a PNG file -> {settings} as readSettings of src/web/files.rs has them, or {settings: null}. */
   SETTINGS: "settings",
   /** {} with the id of the running request: stop it at the next step or file. No reply of its own. */
   CANCEL: "cancel",
@@ -81,7 +83,7 @@ export class Bridge {
   #nextId = 1;
   #onDeath;
 
-  /** @param {URL} url the module worker; @param {(reason: string) => void} onDeath called after each death or restart. */
+  /** @param {URL | string} url the module worker; @param {(reason: string) => void} onDeath called after each death or restart. */
   constructor(url, onDeath = () => {}) {
     this.#url = url;
     this.#onDeath = onDeath;
@@ -130,8 +132,8 @@ export class Bridge {
     return worker;
   }
 
-  // A worker holds a lock of its own name from before its first word to its end; no event tells of a worker that was
-  // killed, but the lock falls free.
+  // A worker holds a Web Lock of its own name from before its first message to its end. No event tells of a worker that was
+  // killed, so the page waits for the lock.
   #watch(worker, name) {
     navigator.locks?.request(name, () => {
       if (worker === this.#worker) this.restart("", Cause.GONE);

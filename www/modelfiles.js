@@ -12,8 +12,11 @@ const LISTS = "fourstep-lists"; // the cache of lists and manifests, for visits 
 
 /**
  * @typedef {{path: string, size: number, sha256: string}} ModelFile size in bytes, sha256 in lower-case hex
+ * @typedef {{sizes?: [number, number][], strengths?: [number, number], variations?: number[]}} Offers what the model draws
+ *   well, all of it where a key is absent: sizes as width and height; strengths from a start picture, least and largest; how
+ *   many variations at once
  * @typedef {{name: string, licence?: string, files: ModelFile[], examples?: string[],
- *            defaults: {steps: number, guidance_scale: number, width: number, height: number},
+ *            defaults: {steps: number, guidance_scale: number, width: number, height: number}, offers?: Offers,
  *            needs?: {weights: number, largest_buffer: number, activations: number}}} Manifest
  */
 
@@ -56,7 +59,7 @@ async function readIndex(index) {
 }
 
 async function readModel(index, entry) {
-  const base = new URL(entry.path, index);
+  const base = ownAddress(entry.path, index);
   const manifest = await readJson(new URL("fourstep.json", base), `models/${entry.path}fourstep.json`);
   if (!Array.isArray(manifest.files) || !manifest.defaults) {
     throw new ModelFileError(
@@ -64,6 +67,13 @@ async function readModel(index, entry) {
     );
   }
   return { id: entry.id, base, manifest };
+}
+
+/** An address on the host of `base`. @throws {ModelFileError} where it is on another one */
+function ownAddress(path, base) {
+  const url = new URL(path, base);
+  if (url.origin !== base.origin) throw new ModelFileError(`“${path}” is on another host, and models come from the page’s own.`);
+  return url;
 }
 
 /** Sum of the file sizes, in bytes. */
@@ -206,7 +216,7 @@ async function fetchRest(job, file, bytes, from) {
       job.warnings.add("There is no room to keep the model: it will be fetched again at the next visit.");
     }
   };
-  const url = new URL(file.path, job.model.base);
+  const url = ownAddress(file.path, job.model.base);
   try {
     await download({ url, name: file.path, bytes, from, signal: job.signal, onBytes });
   } catch (error) {

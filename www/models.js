@@ -1,59 +1,144 @@
-// Which model draws: what the list offers, with sizes; going over to another one, which fetches nothing by itself; and
-// the removal of one that is kept here.
+// Which model draws: what the list offers, with sizes; going over to another one, which fetches nothing by itself; and the
+// removal of one that is saved in this browser.
 
+import { $ } from "./dom.js";
 import { isFolder } from "./folder.js";
 import { sizeText } from "./link.js";
 import { megabytes } from "./status.js";
 
 const SMALL = 64e6; // bytes; a link may fetch so much without a click
+const TINY = 25e6; // bytes that a visit fetches in the background
 
 export class Models {
   #engine;
-  #parts;
   #page;
   #opening = Promise.resolve();
+  #again = null; // asks again, after a failure that left the page without a model
+  #coming = ""; // how far the model is on its way
 
-  /** Ask.DESCRIBE's reply, once it is known. */
+  /** Ask.DESCRIBE's reply, once it is known. @type {any} */
   model = null;
 
   /**
    * @param {import("./engine.js").Engine} engine
-   * @param {{select: HTMLSelectElement, words: HTMLElement, forget: HTMLButtonElement}} parts
-   * @param {{describe: (wanted?: string) => Promise<void>, follow: () => void, removed: (line: string) => void,
-   *          trouble: (error: Error) => void}} page `describe` calls the method of that name and fills the page, `follow`:
-   *   another model was chosen, whose own settings are to be used
+   * @param {{probe: () => Promise<object>, described: (note: string) => void, follow: () => void, changed: () => void,
+   *          removed: (line: string) => void, trouble: (error: Error, again?: () => void) => void}} page `probe`: looks for
+   *   devices; `described`: another description is there, with a note or ''; `follow`: another model was chosen, whose own
+   *   settings are to be used; `changed`: the model's state did
    */
-  constructor(engine, parts, page) {
+  constructor(engine, page) {
     this.#engine = engine;
-    this.#parts = parts;
     this.#page = page;
-    parts.select.addEventListener("input", (event) => event.stopPropagation()); // a choice of model draws nothing
-    parts.select.addEventListener("change", () => this.open(parts.select.value));
-    parts.forget.addEventListener("click", () => this.#forget());
+    const select = $("model");
+    select.addEventListener("input", (event) => event.stopPropagation()); // a choice of model draws nothing
+    select.addEventListener("change", () => this.open(select.value));
+    $("model-forget").addEventListener("click", () => this.#forget());
   }
 
-  /** Asks for a model's description; `ready` is done when it is there, or trouble is shown. */
+  /** Asks for a model's description, or for that of the first one; done when it is there, or trouble is shown.
+   *  @param {string} [wanted] */
   open(wanted) {
-    return (this.#opening = this.#page.describe(wanted).then(() => this.model && this.#offer()));
+    this.#opening = this.#open(wanted);
+    return this.#opening.catch(() => {}); // whoever needs a model hears of it from whenReady
   }
 
-  get ready() {
+  /** Done when a model's description is there; rejects where it cannot be had. After a failure it is asked for again. */
+  whenReady() {
+    this.#again?.();
     return this.#opening;
   }
 
-  /** The model's description; one that is not here gives way to the first one, with a word to `note`. */
-  async describe(wanted, note) {
+  /** Goes over to another of the models that are here, '' being the first; resolves to a note where it is not here, else ''. */
+  async use(id) {
+    await this.#opening;
+    const wanted = id || this.first;
+    if (wanted === this.model.id) return "";
+    if (!this.model.models.some((one) => one.id === wanted)) return `The model “${wanted}” is not here: another one draws what comes next.`;
+    await this.open(wanted);
+    return "";
+  }
+
+  /** As an address names it: the first one needs no name. */
+  get nameInLink() {
+    return this.first === this.model.id ? "" : this.model.id;
+  }
+
+  /** The first one's id. */
+  get first() {
+    return this.model.models[0].id;
+  }
+
+  /** Whether a picture may be drawn, and the model fetched for it, without a click. */
+  get drawsUnasked() {
+    return this.model.cached || this.model.bytes <= SMALL;
+  }
+
+  /** Whether the model may be made ready before anybody asks for a picture. */
+  get comesUnasked() {
+    return this.model.cached || (this.model.bytes <= TINY && !(/** @type {any} */ (navigator).connection?.saveData));
+  }
+
+  /** What is saved has changed. */
+  set cached(cached) {
+    this.model.cached = cached;
+    const entry = this.model.models.find(({ id }) => id === this.model.id);
+    if (entry) entry.cached = cached;
+    this.#offer();
+    this.#page.changed();
+  }
+
+  /** What the model asks of a machine, for www/device.js. */
+  get demand() {
+    return this.model ? { bytes: this.model.bytes, needs: this.model.needs } : undefined;
+  }
+
+  /** The model and where it is, in few words. */
+  get line() {
+    if (!this.model) return "Looking for the model…";
+    return `${this.model.name}, ${this.#coming || this.#where}`;
+  }
+
+  /** How far the model is on its way, in few words, or '' when it is here. */
+  set coming(words) {
+    this.#coming = words;
+    this.#page.changed();
+  }
+
+  get #where() {
+    const { id, bytes, cached } = this.model;
+    if (isFolder(id)) return "read from your folder";
+    return cached ? "saved in this browser" : `${megabytes(bytes)} MB to fetch once`;
+  }
+
+  async #open(wanted) {
+    this.#again = null;
+    try {
+      const [note] = await Promise.all([this.#describe(wanted), this.#page.probe()]);
+      this.#offer();
+      this.#page.described(note);
+    } catch (error) {
+      this.#page.trouble(error, () => this.open(wanted));
+      if (this.model) return this.#offer(); // the choice stays with what can draw
+      this.#again = () => this.open(wanted);
+      throw error;
+    }
+    return undefined;
+  }
+
+  // A model that is not here gives way to the first one; resolves to a note about it, or ''.
+  async #describe(wanted) {
+    let note = "";
     let model;
     try {
       model = await this.#described(wanted);
     } catch (error) {
       if (!wanted || !/no model called/.test(error.message)) throw error;
-      note(`${error.message} Another one is used.`);
+      note = `${error.message} Another one is used.`;
       model = await this.#engine.describe();
     }
     if (this.model && this.model.id !== model.id) this.#page.follow();
     this.model = model;
-    return model;
+    return note;
   }
 
   // A folder is described here: the worker knows the host's models.
@@ -70,59 +155,16 @@ export class Models {
     return { ...one, defaults, needs: manifest.needs, examples: manifest.examples, cached: true, models };
   }
 
-  /** Goes over to another of the models that are here; resolves to a word where it is not, '' where it is or is not named. */
-  async use(id) {
-    await this.#opening;
-    if (!id || id === this.model?.id) return "";
-    if (!this.model?.models.some((one) => one.id === id)) return `The model “${id}” is not here: another one draws what comes next.`;
-    await this.open(id);
-    return "";
-  }
-
-  /** As an address names it: the first one needs no name. */
-  get nameInLink() {
-    return this.model.models[0]?.id === this.model.id ? "" : this.model.id;
-  }
-
-  /** The first one's id. */
-  get first() {
-    return this.model.models[0].id;
-  }
-
-  /** Whether a picture may be drawn, and the model fetched for it, without a click. */
-  get drawsUnasked() {
-    return this.model.cached || this.model.bytes <= SMALL;
-  }
-
-  /** What is kept has changed. */
-  set cached(cached) {
-    this.model.cached = cached;
-    const entry = this.model.models.find(({ id }) => id === this.model.id);
-    if (entry) entry.cached = cached;
-    this.#offer();
-  }
-
-  /** What the model asks of a machine, for www/device.js. */
-  get demand() {
-    return this.model ? { bytes: this.model.bytes, needs: this.model.needs } : undefined;
-  }
-
   #offer() {
-    const { select, words, forget } = this.#parts;
-    const { models, id, name, bytes, cached, defaults } = this.model;
+    const { models, id, name, cached, defaults } = this.model;
     const option = (one) => new Option(one.bytes ? `${one.name} · ${megabytes(one.bytes)} MB` : one.name, one.id);
-    select.replaceChildren(...models.map(option));
-    select.value = id;
-    // Its place is kept from the first sight on, so that nothing moves when the list comes.
-    select.disabled = false;
-    select.hidden = models.length < 2;
-    const here = isFolder(id);
-    forget.hidden = !cached || here;
-    forget.setAttribute("aria-label", `Remove ${name} from this browser`);
+    $("model").replaceChildren(...models.map(option));
+    $("model").value = id;
+    $("model").disabled = false;
+    $("model-forget").hidden = !cached || isFolder(id);
+    $("model-forget").setAttribute("aria-label", `Remove ${name} from this browser`);
     const size = sizeText(defaults.width, defaults.height);
-    const where = here ? "read from a folder of yours" : cached ? "kept in this browser" : `${megabytes(bytes)} MB to fetch, once`;
-    const whose = models.length < 2 ? `${name}: ` : "";
-    words.textContent = `${whose}${defaults.steps} step${defaults.steps === 1 ? "" : "s"}, ${size} px, ${where}.`;
+    $("model-words").textContent = `${defaults.steps} step${defaults.steps === 1 ? "" : "s"}, ${size} px, ${this.#where}.`;
   }
 
   async #forget() {

@@ -1,4 +1,4 @@
-// The numbers of each step, for those who want them.
+// The table about each step, for those who want it.
 
 export class Numbers {
   #body;
@@ -16,7 +16,7 @@ export class Numbers {
   add({ index, timestep, sigma, milliseconds }) {
     const row = this.#body.insertRow();
     for (const text of [index + 1, round(timestep), sigma === undefined ? "–" : round(sigma), Math.round(milliseconds)]) {
-      row.insertCell().textContent = text;
+      row.insertCell().textContent = String(text);
     }
   }
 }

@@ -39,5 +39,5 @@ function follow(kept, worker) {
 }
 
 function tell() {
-  if (words) words.textContent = "A newer version is here; it is used once this page was closed in every tab.";
+  if (words) words.textContent = "A newer version is ready. Close this page in every tab to use it.";
 }

@@ -1,5 +1,9 @@
 // Where a preview reaches the canvas: the picture, the strip of its steps, and the slider from noise to picture.
-// Images come as {width, height, rgba} in sRGB, rows from the top, and are scaled only for show.
+// Images come as {width, height, rgba} in sRGB with straight alpha, rows from the top, and are scaled only for show.
+
+import { make } from "./dom.js";
+
+/** @typedef {{width: number, height: number, rgba: Uint8ClampedArray}} Image */
 
 export class Picture {
   #canvas;
@@ -14,6 +18,7 @@ export class Picture {
   #awaiting = false; // a request has begun and shown nothing yet
   #following = true;
   #quiet = false;
+  #dress = null; // the source that is shown for the finished picture's
 
   /**
    * @param {{canvas: HTMLCanvasElement, strip: HTMLElement, slider: HTMLInputElement, caption: (text: string) => void,
@@ -28,7 +33,10 @@ export class Picture {
     this.#estimate = estimate;
     new ResizeObserver(() => this.#paint()).observe(canvas);
     strip.addEventListener("keydown", (event) => this.#onKey(event));
-    slider.addEventListener("input", () => this.#slideTo(Number(slider.value)));
+    slider.addEventListener("input", (event) => {
+      event.stopPropagation(); // it is no setting of the picture
+      this.#slideTo(Number(slider.value));
+    });
   }
 
   /** The finished picture `{width, height, rgba}`, or null. */
@@ -43,33 +51,22 @@ export class Picture {
     this.#quiet = quiet;
   }
 
-  /** Shows `count` empty slots while there are no steps. */
-  slots(count) {
-    if (this.#steps.length || this.#final) return;
-    const slots = Array.from({ length: Math.min(count, 1000) }, () => document.createElement("li"));
-    this.#strip.replaceChildren(...slots);
-  }
-
-  /** @param {{index: number, steps: number, preview: object}} event @param {string} caption what to say of this step */
-  addStep({ index, steps, preview }, caption) {
-    if (this.#awaiting) this.#clear(steps);
+  /** @param {{index: number, preview: Image}} event @param {string} caption what to say of this step */
+  addStep({ index, preview }, caption) {
+    if (this.#awaiting) this.#clear();
     const source = toSource(preview);
-    const button = document.createElement("button");
-    button.type = "button";
-    button.className = "thumb";
-    button.tabIndex = -1;
-    button.title = caption;
+    const button = make("button", { type: "button", className: "thumb", tabIndex: -1, title: caption }, source);
     button.setAttribute("aria-label", caption);
-    button.append(source);
     const entry = { index, source, caption, button, whole: false };
     button.addEventListener("click", () => this.#select(entry));
     this.#steps[index] = entry;
-    this.#strip.children[index]?.replaceChildren(button);
+    this.#strip.append(make("li", {}, button));
     if (this.#following) this.#show(entry, true);
   }
 
-  /** The finished picture takes the last step's place; at least one step came before. @param {object} [noise] what it began with */
+  /** The finished picture takes the last step's place; at least one step came before. @param {Image} [noise] what it began with */
   finish(image, caption, noise) {
+    this.#dress = null;
     this.#final = { image, source: toSource(image) };
     this.#noise = noise ? toSource(noise) : null;
     const last = this.#steps.at(-1);
@@ -86,13 +83,19 @@ export class Picture {
 
   /** A finished picture whose steps are not there. */
   still(image) {
-    this.#clear(0);
+    this.#clear();
     this.#final = { image, source: toSource(image) };
-    this.#shown = this.#final.source;
-    this.#paint();
+    this.flash(null);
   }
 
-  /** Shows something for a moment, a frame of a walk; `null` brings the finished picture back. */
+  /** Shows the finished picture in another dress, with an outline; `null`: as it is. @param {Image | null} image */
+  dress(image) {
+    if (!this.#final) return;
+    this.#dress = image && toSource(image);
+    if (this.#shown === this.#final.source) this.#paint();
+  }
+
+  /** Shows something for a moment; `null` brings the finished picture back. @param {HTMLCanvasElement | null} source */
   flash(source) {
     this.#shown = source ?? this.#final?.source ?? null;
     this.#paint();
@@ -110,22 +113,20 @@ export class Picture {
     this.#select(entry);
   }
 
-  #clear(count) {
+  #clear() {
     this.#awaiting = false;
     this.#steps = [];
-    this.#final = null;
-    this.#noise = null;
+    this.#final = this.#noise = this.#dress = null;
     this.#following = !this.#quiet;
     this.#slider.disabled = true;
-    this.slots(count);
-    this.#strip.scrollLeft = 0;
+    this.#strip.replaceChildren();
   }
 
   #slideTo(step) {
     if (step > 0) return this.#select(this.#steps[step - 1], true);
     for (const { button } of this.#steps) button.removeAttribute("aria-current");
     this.#slider.setAttribute("aria-valuetext", "Noise");
-    this.#caption("The noise that it began with");
+    this.#caption("The noise that it started from");
     this.flash(this.#noise);
   }
 
@@ -162,8 +163,20 @@ export class Picture {
   }
 
   #paint() {
-    if (this.#shown) paint(this.#canvas, this.#shown);
+    const source = this.#shown === this.#final?.source ? (this.#dress ?? this.#shown) : this.#shown;
+    if (!source) return;
+    paint(this.#canvas, source);
+    this.#canvas.classList.toggle("clear", seeThrough.has(source));
   }
+}
+
+/** Sources with pixels that are not opaque. */
+const seeThrough = new WeakSet();
+
+/** Whether something shows through the image. @param {Image} image */
+export function isClear({ rgba }) {
+  for (let at = 3; at < rgba.length; at += 4) if (rgba[at] < 255) return true;
+  return false;
 }
 
 /** Fills a square canvas, as many pixels as the screen gives it, with a picture; the smooth scaling is the browser's best. */
@@ -180,11 +193,11 @@ export function paint(canvas, source) {
 }
 
 /** An image as a canvas of its own size. */
-export function toSource({ width, height, rgba }) {
-  const canvas = document.createElement("canvas");
-  canvas.width = width;
-  canvas.height = height;
+export function toSource(image) {
+  const { width, height, rgba } = image;
+  const canvas = make("canvas", { width, height });
   canvas.getContext("2d").putImageData(new ImageData(rgba, width, height), 0, 0);
+  if (isClear(image)) seeThrough.add(canvas);
   return canvas;
 }
 
@@ -192,16 +205,14 @@ export function toSource({ width, height, rgba }) {
 export async function imageOf(blob) {
   const bitmap = await createImageBitmap(blob);
   const { width, height } = bitmap;
-  const context = Object.assign(document.createElement("canvas"), { width, height }).getContext("2d");
+  const context = make("canvas", { width, height }).getContext("2d");
   context.drawImage(bitmap, 0, 0);
   bitmap.close();
   return { width, height, rgba: context.getImageData(0, 0, width, height).data };
 }
 
 function copyOf(source) {
-  const canvas = document.createElement("canvas");
-  canvas.width = source.width;
-  canvas.height = source.height;
+  const canvas = make("canvas", { width: source.width, height: source.height });
   canvas.getContext("2d").drawImage(source, 0, 0);
   return canvas;
 }

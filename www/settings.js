@@ -12,9 +12,9 @@ export function settingsOf(request, model) {
   return { prompt, negative: negative_prompt, ...numbers, sampler: scheduler, size, strength, model };
 }
 
-/** @param {import("./link.js").Settings} settings @param {string} model its id, for the infotext @returns {object} without
- *  the picture that it starts from, which settings do not hold */
-export function requestOf(settings, model) {
+/** @param {import("./link.js").Settings} settings @returns {object} without the model, and without the picture that it starts
+ *  from, which settings do not hold */
+export function requestOf(settings) {
   const [width, height] = sizeOf(settings.size);
   return {
     prompt: settings.prompt,
@@ -25,11 +25,10 @@ export function requestOf(settings, model) {
     scheduler: settings.sampler,
     width,
     height,
-    model,
   };
 }
 
-/** Those of a PNG file, as readSettings of src/webfiles.rs gives them, without what the file does not say. */
+/** Those of a PNG file, as readSettings of src/web/files.rs gives them, without what the file does not say. */
 export function settingsOfFile({ prompt, negative_prompt, seed, steps, guidance_scale, sampler, width, height, strength }) {
   const size = width ? sizeText(width, height) : null;
   const all = { prompt, negative: negative_prompt, seed, steps, guidance: guidance_scale, sampler, size, strength };
@@ -44,7 +43,7 @@ export function startOf({ image, mask, strength }) {
 /** The request with everything that the model settles, and a word about what it does not know or was not told. */
 export function completed(request, defaults, model) {
   const known = defaults.schedulers.some(([name]) => name === request.scheduler);
-  const notes = request.scheduler && !known ? [`The sampler “${request.scheduler}” is not known; the model’s own drew.`] : [];
-  if (!request.prompt.trim()) notes.push("Without words the model draws what it likes.");
+  const notes = request.scheduler && !known ? [`The sampler “${request.scheduler}” is not known, so the model’s own was used.`] : [];
+  if (!request.prompt.trim()) notes.push("Without a prompt the model draws anything.");
   return { full: { ...request, scheduler: known ? request.scheduler : defaults.scheduler, model }, notes };
 }

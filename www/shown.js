@@ -1,29 +1,50 @@
-// The finished picture on the canvas, and what can be done with it: keep it, download it, copy or share its link.
+// The finished picture on the canvas, and what can be done with it: save it in the gallery, download, copy or share it, give
+// it a white outline, compare it with the picture that it was made from.
 
-import { copy, fileName, save, share } from "./files.js";
+import { $ } from "./dom.js";
+import { canShare, canShareFile, copy, copyImage, fileName, save, share } from "./files.js";
 import { isFolder } from "./folder.js";
-import { imageOf } from "./picture.js";
+import { recall, remember } from "./memory.js";
+import { isClear, toSource } from "./picture.js";
 import { zip } from "./zip.js";
 
-const LEFT_OUT = "It holds the settings, but no link can carry the picture that this one began with: send that one too.";
-const OWN_MODEL = "It names a model that is only on this computer: elsewhere another one draws.";
+const KEYS = { infotext: "fourstep.infotext", outline: "fourstep.outline" };
+const NO_START = "A link cannot carry the picture that this one was made from: send that one too.";
+const OWN_MODEL = "The model is only on this computer: elsewhere another one draws.";
+
+/** @typedef {{settings: import("./link.js").Settings, result: import("./picture.js").Image, infotext: string, start?: object,
+ *             png?: Blob, id?: number}} One `start`: `{image, mask?, strength}`, the picture that it was made from; `id`: the gallery's */
 
 export class Shown {
-  #one = null; // {settings, result, infotext, start?, png?}
+  #one = null;
+  #outlined = null; // {of, image}: a picture and its outlined twin
   #page;
   #keeping; // timer of a picture that followed the typing
 
   /**
    * @param {{engine: import("./engine.js").Engine, gallery: import("./gallery.js").Gallery, status: import("./status.js").Status,
-   *          link: (settings: object) => string, withSettings: () => boolean, onChange: () => void}} page
-   *   `withSettings`: whether files carry their settings; `onChange`: another picture is there, or none
+   *          picture: import("./picture.js").Picture, link: (settings: object) => string, onChange: () => void,
+   *          trouble: (error: Error) => void}} page `onChange`: another picture is there, or none
    */
   constructor(page) {
     this.#page = page;
+    const act = (id, run) => $(id).addEventListener("click", () => run().catch(page.trouble));
+    act("download", () => this.download());
+    act("copy-image", () => this.#copyImage());
+    act("copy", () => this.#copyLink());
+    act("share", () => this.#share());
+    $("share").hidden = !canShare;
+    $("copy-image").hidden = !globalThis.ClipboardItem;
+    for (const [id, standard] of [["infotext", true], ["outline", false]]) {
+      $(id).checked = (recall(KEYS[id]) ?? (standard ? "on" : "off")) === "on";
+      $(id).addEventListener("input", (event) => event.stopPropagation()); // it is no setting of the picture
+      $(id).addEventListener("change", () => remember(KEYS[id], $(id).checked ? "on" : "off"));
+    }
+    $("outline").addEventListener("change", () => this.#dress());
+    this.#holdToCompare();
   }
 
-  /** `{settings, result, infotext, start?, png?}` of the picture, or null; `start` is what it began with, `{image, mask?,
-   *  strength}`. */
+  /** The picture, or null. @returns {One | null} */
   get one() {
     return this.#one;
   }
@@ -31,22 +52,30 @@ export class Shown {
   set one(one) {
     clearTimeout(this.#keeping);
     this.#one = one;
+    $("outline-field").hidden = !one || !isClear(one.result);
+    $("compare").hidden = !one?.start;
+    this.#dress();
     this.#page.onChange();
   }
 
-  /** Keeps the picture in the gallery, now or when nothing took its place for so many milliseconds. */
+  /** Whether anything can be done with the picture now. */
+  set ready(ready) {
+    for (const id of ["download", "copy-image", "copy", "share", "compare"]) $(id).disabled = !ready;
+  }
+
+  /** Saves the picture in the gallery, now or when nothing took its place for so many milliseconds. */
   keep(milliseconds = 0) {
     clearTimeout(this.#keeping);
     if (milliseconds) this.#keeping = setTimeout(() => this.#keep(), milliseconds);
     else this.#keep();
   }
 
-  /** Saves a file of this picture, or of a kept one. */
+  /** Saves a file of this picture, or of one in the gallery. */
   async download(one = this.#one) {
     save(await this.#file(one), fileName(one.settings));
   }
 
-  /** Saves one archive of kept pictures, the newest first. */
+  /** Saves one archive of pictures in the gallery, the newest first. */
   async downloadAll(all) {
     const files = [];
     for (const one of all) {
@@ -56,26 +85,80 @@ export class Shown {
     save(await zip(files), "fourstep-pictures.zip");
   }
 
-  async copyLink() {
-    const url = this.#page.link(this.#one.settings);
-    try {
-      await copy(url);
-      const { strength, model } = this.#one.settings;
-      this.#page.status.done("Link copied.", [strength ? LEFT_OUT : "", isFolder(model) ? OWN_MODEL : ""].join(" ").trim());
-    } catch (error) {
-      this.#page.status.trouble(`${error.message} The link is: ${url}`);
-    }
+  async #copyImage() {
+    await copyImage(this.#file(this.#one));
+    this.#page.status.notice("Picture copied.");
   }
 
-  share() {
+  async #copyLink() {
     const { settings } = this.#one;
-    return share(this.#page.link(settings), `Fourstep: ${settings.prompt}`);
+    const url = this.#page.link(settings);
+    try {
+      await copy(url);
+    } catch (error) {
+      throw new Error(`${error.message} The link is: ${url}`);
+    }
+    const notes = [settings.strength ? NO_START : "", isFolder(settings.model) ? OWN_MODEL : ""];
+    this.#page.status.notice(`Link copied. ${notes.join(" ")}`.trim());
+  }
+
+  // The picture itself where the browser can hand it over, else its link. What is shared must be asked for by a click, so the
+  // file is ready before.
+  async #share() {
+    const { settings, png } = this.#one;
+    const file = new File([this.#plain ? png : await this.#file(this.#one)], fileName(settings), { type: "image/png" });
+    const title = `Fourstep: ${settings.prompt}`;
+    await share(canShareFile(file) ? { files: [file], title } : { url: this.#page.link(settings), title });
+  }
+
+  /** Whether the file of the picture is the one that the gallery has. */
+  get #plain() {
+    return this.#one.png && $("infotext").checked && !this.#outline;
+  }
+
+  /** Whether the picture gets an outline. */
+  get #outline() {
+    return $("outline").checked && this.#one && isClear(this.#one.result);
   }
 
   async #file(one) {
-    const infotext = this.#page.withSettings() ? one.infotext : undefined;
-    const png = infotext === undefined ? null : one.png;
-    return png ?? this.#page.engine.png([one.result ?? (await imageOf(one.png))], { infotext });
+    const infotext = $("infotext").checked ? one.infotext : undefined;
+    const outline = one === this.#one && this.#outline;
+    if (infotext !== undefined && !outline && one.png) return one.png;
+    return this.#page.engine.png([outline ? await this.#withOutline(one) : one.result], { infotext });
+  }
+
+  async #withOutline(one) {
+    if (this.#outlined?.of !== one) this.#outlined = { of: one, image: this.#page.engine.outline(one.result) };
+    return this.#outlined.image;
+  }
+
+  async #dress() {
+    const one = this.#one;
+    const image = this.#outline ? await this.#withOutline(one).catch(this.#page.trouble) : null;
+    if (one === this.#one) this.#page.picture.dress(image ?? null);
+  }
+
+  // While the button is held, by pointer or key, the canvas shows the picture that this one was made from.
+  #holdToCompare() {
+    const hold = $("compare");
+    const show = (on) => {
+      if (hold.disabled || !this.#one?.start) return;
+      hold.setAttribute("aria-pressed", String(on));
+      this.#page.picture.flash(on ? toSource(this.#one.start.image) : null);
+    };
+    hold.addEventListener("pointerdown", (event) => {
+      hold.setPointerCapture(event.pointerId);
+      show(true);
+    });
+    for (const end of ["pointerup", "pointercancel", "blur"]) hold.addEventListener(end, () => show(false));
+    hold.addEventListener("keydown", (event) => {
+      if (event.key !== " " && event.key !== "Enter") return;
+      event.preventDefault();
+      if (!event.repeat) show(true);
+    });
+    hold.addEventListener("keyup", () => show(false));
+    hold.addEventListener("contextmenu", (event) => event.preventDefault()); // a long touch
   }
 
   async #keep() {
@@ -86,7 +169,7 @@ export class Shown {
       one.png ??= await png(one.result, { infotext: one.infotext });
       const { image, mask } = one.start ?? {};
       const start = image && { image: await png(image), mask: mask && (await png(mask)) };
-      gallery.add({ time: Date.now(), settings: one.settings, infotext: one.infotext, png: one.png, start });
+      one.id = await gallery.add({ time: Date.now(), settings: one.settings, infotext: one.infotext, png: one.png, start });
     } catch {
       // The worker is gone; the picture is still on the canvas.
     }

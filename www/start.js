@@ -1,7 +1,8 @@
 // "Start from a picture": a picture that is dropped, pasted, chosen or drawn here, what is painted on it, and how much of
-// it is drawn anew. The easel takes a mouse, a pen, a finger or the keyboard. What it gives to a request is a picture of the
+// it is redrawn. The easel takes a mouse, a pen, a finger or the keyboard. What it gives to a request is a picture of the
 // request's size and, where something is marked, a mask; all else is done by the pipeline (src/pipeline/start.rs).
 
+import { $, make } from "./dom.js";
 import { Brush, Strokes } from "./strokes.js";
 import { toSource } from "./picture.js";
 
@@ -10,8 +11,6 @@ const LARGEST = 2048; // pixels along a side that are kept of a picture
 const MARK = "rgb(31 111 235 / 60%)";
 const KEY_STEP = 1 / 32; // of the picture, an arrow key's way
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
-const $ = (id) => document.getElementById(id);
-
 export class Start {
   #source = null; // canvas with the picture, or null
   #marked = null; // canvas with marks of an earlier visit, transparent where nothing is marked
@@ -19,7 +18,9 @@ export class Start {
   #painting = false;
   #cursor = null; // the keyboard's place
   #size = [1, 1]; // the request's
-  #strengthSet = false;
+  #steps = 1; // the request's
+  #wanted = null; // the strength that was chosen, or null for what suits
+  #offered = [0, 1]; // strengths that the model draws well
   #onChange;
   #frame = 0;
 
@@ -42,7 +43,7 @@ export class Start {
     );
     $("brush").addEventListener("input", (event) => event.stopPropagation()); // the brush is no setting of the picture
     $("strength").addEventListener("input", () => {
-      this.#strengthSet = true;
+      this.#wanted = strengthOf(Number($("strength").value), this.#steps);
       this.#say();
     });
     this.#listen($("start-canvas"));
@@ -54,11 +55,19 @@ export class Start {
     return this.#source !== null;
   }
 
-  /** The request's size, which the picture is cut to. */
-  set size([width, height]) {
+  /** What the request is: its size, which the picture is cut to, and its steps. */
+  suit([width, height], steps) {
     this.#size = [width, height];
+    this.#steps = steps;
     $("start-canvas").style.aspectRatio = `${width} / ${height}`;
+    this.#say();
     this.#repaint();
+  }
+
+  /** The least and the largest strength that the model draws well. */
+  set offered(range) {
+    this.#offered = range ?? [0, 1];
+    this.#say();
   }
 
   /** Takes a picture, with marks where an earlier start had them. @param {{width: number, height: number, rgba: Uint8ClampedArray}} image
@@ -86,10 +95,9 @@ export class Start {
     this.#show(false);
   }
 
-  /** How much is drawn anew, also of a picture that is still to come; undefined for what suits. */
+  /** How much is redrawn, also of a picture that is still to come; undefined for what suits. @param {string | undefined} text */
   set strength(text) {
-    this.#strengthSet = text !== undefined;
-    if (text !== undefined) $("strength").value = text;
+    this.#wanted = text === undefined ? null : Number(text);
     this.#say();
   }
 
@@ -104,7 +112,7 @@ export class Start {
   read(width, height) {
     if (!this.#source) return {};
     const mask = this.#mask(width, height);
-    return { image: pixels(this.#picture(width, height)), ...(mask ? { mask } : {}), strength: Number($("strength").value) };
+    return { image: pixels(this.#picture(width, height)), ...(mask ? { mask } : {}), strength: this.#strength(mask !== null) };
   }
 
   /** White where something is marked, on black; null where nothing is. */
@@ -213,13 +221,31 @@ export class Start {
 
   #say() {
     const marked = this.#mask(...this.#size) !== null;
-    if (!this.#strengthSet) $("strength").value = marked ? STRENGTH.marked : STRENGTH.whole;
-    const strength = Number($("strength").value).toFixed(2);
-    $("strength-value").textContent = strength;
-    const what = marked ? "the marked part" : "all of it";
-    $("start-summary").textContent = this.there ? `${what} · strength ${strength}` : "drop, paste, choose or draw one";
+    const [least, most] = this.#stops;
+    const stop = taken(this.#steps, this.#strength(marked));
+    Object.assign($("strength"), { min: least, max: most, value: stop });
+    const words = `${stop} of ${this.#steps} steps`;
+    $("strength").setAttribute("aria-valuetext", words);
+    $("strength-value").textContent = words;
+    const what = marked ? "redraws the marked part" : "redraws all of it";
+    $("start-summary").textContent = this.there ? `${what}, ${words}` : "upload, paste, drop or paint one";
     $("brush-undo").disabled = this.#strokes.count === 0;
     $("brush-clear").disabled = this.#strokes.count === 0 && !this.#marked;
+  }
+
+  /** The numbers of steps that can be redrawn, least and largest. */
+  get #stops() {
+    const [low, high] = this.#offered;
+    const most = Math.max(1, taken(this.#steps, high));
+    return [Math.min(Math.max(1, Math.ceil(this.#steps * low)), most), most];
+  }
+
+  /** The strength that was wanted where it can be had, else the nearest stop. */
+  #strength(marked) {
+    const wanted = this.#wanted ?? (marked ? STRENGTH.marked : STRENGTH.whole);
+    const [least, most] = this.#stops;
+    const count = taken(this.#steps, wanted);
+    return count >= least && count <= most ? wanted : strengthOf(Math.min(Math.max(count, least), most), this.#steps);
   }
 
   #repaint() {
@@ -238,9 +264,23 @@ export class Start {
   }
 }
 
+/** How many of the steps are redrawn at a strength, as the pipeline counts. */
+function taken(steps, strength) {
+  return Math.floor(steps * strength);
+}
+
+/** A short decimal number at which so many of the steps are redrawn. */
+export function strengthOf(count, steps) {
+  for (let scale = 10; ; scale *= 10) {
+    const nearest = Math.ceil((count / steps) * scale);
+    // The next one too: 0.58 of 50 steps comes out a little below 29.
+    for (const strength of [nearest / scale, (nearest + 1) / scale]) if (taken(steps, strength) === count) return strength;
+  }
+}
+
 /** A canvas of that size and colour. */
 function blankCanvas(width, height, colour) {
-  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const canvas = make("canvas", { width, height });
   const context = canvas.getContext("2d");
   context.fillStyle = colour;
   context.fillRect(0, 0, width, height);
@@ -262,7 +302,7 @@ function bounded(source) {
   const scale = LARGEST / Math.max(source.width, source.height);
   if (scale >= 1) return source;
   const [width, height] = [source.width, source.height].map((side) => Math.max(1, Math.round(side * scale)));
-  const canvas = Object.assign(document.createElement("canvas"), { width, height });
+  const canvas = make("canvas", { width, height });
   const context = canvas.getContext("2d");
   context.imageSmoothingQuality = "high";
   context.drawImage(source, 0, 0, width, height);

@@ -1,100 +1,118 @@
-// What the page says while it works: loading in bytes, the step and its time, the end, and trouble
-// in calm words. Also told to screen readers, but not more often than they can speak.
+// What the page says while it works: the model's download in bytes, the step and its time, the end, a notice, and trouble.
+// Also told to screen readers, but not more often than they can speak.
+
+import { $, button } from "./dom.js";
 
 const SPEAK_EVERY_MS = 5000;
-/** Ids of the elements that it writes to. */
-const PARTS = [
-  ...["frame", "bar", "line", "note", "offer", "spoken"],
-  ...["load-title", "load-bar", "load-line"],
-  ...["trouble", "trouble-text", "trouble-detail", "retry"],
-];
+
+/** @typedef {{label: string, act: () => void}} Offer a button beside some words */
 
 export class Status {
-  #parts;
+  #state = "rest";
   #spokeAt = 0;
-  #act = () => {}; // of the offer
+  #retry = () => {};
 
   constructor() {
-    const camel = (id) => id.replace(/-(.)/g, (_, letter) => letter.toUpperCase());
-    const parts = Object.fromEntries(PARTS.map((id) => [camel(id), document.getElementById(id)]));
-    this.#parts = parts;
-    parts.offer.addEventListener("click", () => this.#act());
+    $("retry").addEventListener("click", () => {
+      this.clear();
+      this.#retry();
+    });
+    $("notice-close").addEventListener("click", () => this.notice(""));
   }
 
-  /** Nothing is going on; `line` is the resting text. @param {{label: string, act: () => void} | null} offer a button beside it */
-  rest(line, note = "", offer = null) {
-    this.#state("rest");
-    this.#parts.line.textContent = line;
-    this.#parts.note.textContent = note;
-    this.#parts.offer.hidden = !offer;
-    this.#parts.offer.textContent = offer?.label ?? "";
-    this.#act = offer?.act ?? (() => {});
+  /** Nothing is going on; `line` is the resting text, `note` is about the picture. */
+  rest(line, note = "") {
+    this.#enter("rest");
+    $("line").textContent = line;
+    $("note").textContent = note;
   }
 
   /** A quiet word on the same line, without a change of state. */
   say(line) {
-    this.#parts.line.textContent = line;
+    $("line").textContent = line;
+  }
+
+  /** The page looks for its model and devices before it can begin. */
+  waiting() {
+    this.#load("Getting ready", "Looking for the model", null);
   }
 
   /** The model is on its way: `event` of Tell.LOADING. */
-  loading({ phase, loaded = 0, total = 0, secondsLeft = null }) {
-    const { loadTitle, loadBar, loadLine, line, note } = this.#parts;
-    const first = this.#state("loading");
-    line.textContent = note.textContent = "";
-    const fetching = phase === "files" && total > 0;
-    loadTitle.textContent = fetching ? "Fetching the model" : "Preparing the model";
-    const left = secondsLeft === null || loaded === total ? "" : ` · about ${roughly(secondsLeft)} left`;
-    loadLine.textContent = fetching
-      ? `${megabytes(loaded)} of ${megabytes(total)} MB${left}`
-      : "A few seconds, once a visit";
-    if (fetching) {
-      loadBar.max = total;
-      loadBar.value = loaded;
-    } else loadBar.removeAttribute("value");
-    this.#speak(fetching ? `${loadTitle.textContent}, ${loadLine.textContent}` : loadTitle.textContent, first);
+  loading(event) {
+    const words = loadingWords(event);
+    this.#load(words.title, words.line, event.total ? event.loaded / event.total : null);
   }
 
   /** Steps (or what `unit` names) done of all, and their times so far in milliseconds. */
   drawing(done, steps, times, unit = "Step") {
-    const first = this.#state("drawing");
-    this.#parts.bar.max = steps;
-    this.#parts.bar.value = done;
-    this.#parts.note.textContent = "";
+    const first = this.#enter("drawing");
+    Object.assign($("bar"), { max: steps, value: done });
+    $("note").textContent = "";
     const left = timeLeft(steps - done, times);
     const words = `${unit} ${Math.max(done, 1)} of ${steps}`;
-    this.#parts.line.textContent = times.length ? `${words} · ${duration(times.at(-1))}${left}` : words;
+    $("line").textContent = times.length ? `${words} · ${duration(times.at(-1))}${left}` : words;
     this.#speak(first ? "Drawing" : words, first);
   }
 
   /** The end of a request, well or stopped. */
-  done(line, note = "", offer = null) {
-    this.rest(line, note, offer);
+  done(line, note = "") {
+    this.rest(line, note);
     this.#speak(`${line} ${note}`, true);
   }
 
-  /** Something went wrong: what, how it looks inside (may be ''), and the label of the button that may help (true: "Try again"). */
-  trouble(message, { detail = "", retry = false } = {}) {
-    this.#state("rest");
-    const { trouble, troubleText, troubleDetail, retry: button, line, note } = this.#parts;
-    line.textContent = note.textContent = "";
-    troubleText.textContent = message;
-    troubleDetail.textContent = detail;
-    button.hidden = !retry;
-    button.textContent = retry === true ? "Try again" : retry;
-    trouble.hidden = false;
+  /** Words that stay until the user asks for another picture or closes them. @param {string} text @param {Offer[]} offers */
+  notice(text, offers = []) {
+    $("notice").hidden = text === "";
+    $("notice-text").textContent = text;
+    $("notice-offers").replaceChildren(
+      ...offers.map(({ label, act }) =>
+        button(label, () => {
+          this.notice("");
+          act();
+        }),
+      ),
+    );
   }
 
-  /** Takes the trouble away. */
-  clearTrouble() {
-    this.#parts.trouble.hidden = true;
-    this.#parts.troubleText.textContent = "";
+  /** Something went wrong: what, how it looks inside (may be ''), and a button that may help. @param {string} message
+   *  @param {{detail?: string, offer?: Offer | null, calm?: boolean}} [more] `calm`: it is a question */
+  trouble(message, { detail = "", offer = null, calm = false } = {}) {
+    this.#enter("rest");
+    $("line").textContent = $("note").textContent = "";
+    $("trouble").dataset.calm = calm;
+    $("trouble-text").textContent = message;
+    $("trouble-detail").textContent = detail;
+    $("retry").hidden = !offer;
+    $("retry").textContent = offer?.label ?? "";
+    this.#retry = offer?.act ?? (() => {});
+    $("trouble").hidden = false;
   }
 
-  #state(name) {
-    const changed = this.#parts.frame.dataset.state !== name;
-    this.#parts.frame.dataset.state = name;
-    this.#parts.offer.hidden = true;
-    if (name !== "rest") this.clearTrouble();
+  /** Takes trouble and notice away. */
+  clear() {
+    this.#clearTrouble();
+    this.notice("");
+  }
+
+  #load(title, line, share) {
+    const first = this.#enter("loading");
+    $("line").textContent = $("note").textContent = "";
+    $("load-title").textContent = title;
+    $("load-line").textContent = line;
+    if (share === null) $("load-bar").removeAttribute("value");
+    else $("load-bar").value = share;
+    this.#speak(line ? `${title}, ${line}` : title, first);
+  }
+
+  #clearTrouble() {
+    $("trouble").hidden = true;
+    $("trouble-text").textContent = "";
+  }
+
+  #enter(name) {
+    const changed = this.#state !== name;
+    this.#state = $("frame").dataset.state = name;
+    if (name !== "rest") this.#clearTrouble();
     return changed;
   }
 
@@ -102,8 +120,15 @@ export class Status {
     const time = performance.now();
     if (!now && time - this.#spokeAt < SPEAK_EVERY_MS) return;
     this.#spokeAt = time;
-    this.#parts.spoken.textContent = text;
+    $("spoken").textContent = text;
   }
+}
+
+/** What Tell.LOADING means, in words. @returns {{title: string, line: string}} */
+export function loadingWords({ phase, loaded = 0, total = 0, secondsLeft = null }) {
+  if (phase !== "files" || total === 0) return { title: "Preparing the model", line: "A few seconds, once a visit" };
+  const left = secondsLeft === null || loaded === total ? "" : ` · about ${roughly(secondsLeft)} left`;
+  return { title: "Fetching the model", line: `${megabytes(loaded)} of ${megabytes(total)} MB${left}` };
 }
 
 /** Bytes as megabytes with one decimal. */
@@ -116,6 +141,11 @@ export function duration(milliseconds) {
   if (milliseconds < 1000) return `${Math.round(milliseconds)} ms`;
   const seconds = milliseconds / 1000;
   return seconds < 100 ? `${seconds.toFixed(1)} s` : `${Math.round(seconds / 60)} min`;
+}
+
+/** Several words as a list with `between` before the last: "a, b or c". */
+export function listed(words, between) {
+  return words.length < 2 ? words.join("") : `${words.slice(0, -1).join(", ")} ${between} ${words.at(-1)}`;
 }
 
 /** A time to wait, in seconds, as people say it. */

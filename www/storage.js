@@ -1,27 +1,23 @@
-// What this browser keeps for the page: how much, how much it may be, and for how long; and the wish that it stay.
+// What this browser saves for the page: how much, how much it may be, and for how long; and the wish that it stay.
 
+import { $ } from "./dom.js";
 import { megabytes } from "./status.js";
 
 export class Storage {
-  #words;
-  #button;
   #refused = false;
 
-  /** @param {{words: HTMLElement, keep: HTMLButtonElement}} parts */
-  constructor({ words, keep }) {
-    this.#words = words;
-    this.#button = keep;
-    keep.addEventListener("click", async () => {
+  constructor() {
+    $("storage-keep").addEventListener("click", async () => {
       this.#refused = !(await navigator.storage.persist().catch(() => false));
       this.refresh();
     });
   }
 
-  /** Says it anew: something was kept or deleted. */
+  /** Says it again: something was saved or deleted. */
   async refresh() {
     const told = await ask();
-    this.#button.hidden = !told || told.lasting || this.#refused;
-    this.#words.textContent = told ? words(told, this.#refused) : "This browser does not tell what it keeps for this page.";
+    $("storage-keep").hidden = !told || told.lasting || this.#refused;
+    $("storage-words").textContent = told ? words(told, this.#refused) : "This browser does not tell how much it saves for this page.";
   }
 }
 
@@ -36,10 +32,10 @@ async function ask() {
 }
 
 function words({ usage, quota, lasting }, refused) {
-  const much = `${size(usage)} of at most ${size(quota)}`;
-  if (lasting) return `${much}, until you delete it.`;
-  if (refused) return `${much}. The browser does not promise to keep it; where this page is installed or often used, it may.`;
-  return `${much}, while there is room.`;
+  const much = `${size(usage)} of ${size(quota)} used.`;
+  if (lasting) return `${much} It stays until you delete it.`;
+  if (refused) return `${much} The browser does not promise to keep it. It may once this page is installed or visited often.`;
+  return `${much} The browser may clear it when space runs out.`;
 }
 
 function size(bytes) {

@@ -1,7 +1,9 @@
-// What was painted on the start picture: strokes of a brush, kept as lines rather than pixels, so that they can be taken
-// back one by one and painted again at any size. No page in here; www/start.js shows them.
+// What was painted on the start picture: strokes of a brush, kept as lines rather than pixels, so that they can be undone
+// one by one and painted again at any size. www/start.js shows them.
 
-/** What a stroke does: marks what is to be drawn anew, puts colour on the picture, or takes either away. */
+import { make } from "./dom.js";
+
+/** What a stroke does: marks what is to be redrawn, puts colour on the picture, or takes either away. */
 export const Brush = Object.freeze({ MARK: "mark", PAINT: "paint", ERASE: "erase" });
 
 /** @typedef {{brush: string, colour: string, size: number, points: [number, number][]}} Stroke places are shares of the
@@ -36,7 +38,7 @@ export class Strokes {
   /** A layer of `width` x `height` pixels with the strokes of one brush, transparent elsewhere and where they were erased.
    *  @param {CanvasImageSource | null} below what they are painted on */
   layer(brush, width, height, below = null) {
-    const canvas = Object.assign(document.createElement("canvas"), { width, height });
+    const canvas = make("canvas", { width, height });
     const context = canvas.getContext("2d");
     if (below) context.drawImage(below, 0, 0, width, height);
     context.lineCap = context.lineJoin = "round";

@@ -1,7 +1,8 @@
 // The service worker: keeps the page itself, so that it opens without a network. The build writes VERSION and SHELL,
-// every file's path and SHA-256, above this line. A cache holds one version whole or is not there: it is filled and
-// checked before it is taken into use, and a page is served from one version only. Models are kept elsewhere (filecache.js).
-/* global VERSION, SHELL */
+// every file's path and SHA-256, above this line; and VIEW, the same for "How it works", which is kept from when it is
+// first opened. A cache holds one version whole or is not there: it is filled and checked before it is taken into use, and
+// a page is served from one version only. Models are kept elsewhere (filecache.js).
+/* global VERSION, SHELL, VIEW */
 
 const SCOPE = new URL(registration.scope);
 const FAMILY = `fourstep-shell ${SCOPE.pathname} `;
@@ -15,13 +16,14 @@ self.addEventListener("fetch", (event) => {
   if (path !== null) event.respondWith(answer(path));
 });
 
-/** The file of SHELL that answers the request, or null: everything else goes to the network. */
+/** The file of SHELL or VIEW that answers the request, or null: everything else goes to the network. */
 function shellPath({ url, method, mode }) {
   const { origin, pathname } = new URL(url);
   if (method !== "GET" || origin !== SCOPE.origin || !pathname.startsWith(SCOPE.pathname)) return null;
   const path = pathname.slice(SCOPE.pathname.length);
   if (mode === "navigate" && path === "index.html") return "";
-  return path in SHELL ? path : null;
+  if (mode === "navigate" && path === "www/how/") return "www/how/index.html";
+  return path in SHELL || path in VIEW ? path : null;
 }
 
 async function answer(path) {
@@ -30,7 +32,7 @@ async function answer(path) {
 }
 
 // A page that has just opened asks the version that waits. Only where no other tab is open, so that none is left with
-// code of one version and files of another; the page loads itself anew when this one is in charge.
+// code of one version and files of another; the page reloads itself when this one is in charge.
 async function takeOver({ data, source }) {
   if (data !== "take over if alone") return;
   const pages = await clients.matchAll({ type: "window", includeUncontrolled: true });
@@ -45,7 +47,7 @@ async function repair(path) {
     await (await caches.open(CACHE)).put(new URL(path, SCOPE), response.clone());
     return response;
   } catch {
-    await registration.unregister();
+    if (path in SHELL) await registration.unregister();
     return Response.error();
   }
 }
@@ -64,16 +66,26 @@ async function fill() {
         return cache.put(url, await fetchChecked(path));
       }),
     );
+    await keepView(cache, older);
   } catch (error) {
     await caches.delete(CACHE);
     throw error;
   }
 }
 
+/** What is kept of the view and has not changed. */
+async function keepView(cache, older) {
+  for (const path of Object.keys(VIEW)) {
+    const url = new URL(path, SCOPE);
+    for (const response of await Promise.all(older.map((from) => from.match(url))))
+      if (response && (await hash(response.clone())) === VIEW[path]) await cache.put(url, response);
+  }
+}
+
 /** A file from the server, only if it is the one of this version. */
 async function fetchChecked(path) {
-  const response = await fetch(new URL(path, SCOPE), { cache: "no-cache" });
-  if (!response.ok || (await hash(response.clone())) !== SHELL[path])
+  const response = await fetch(new URL(path, SCOPE), { cache: "no-cache", redirect: "error" });
+  if (!response.ok || (await hash(response.clone())) !== (SHELL[path] ?? VIEW[path]))
     throw new Error(`${path || "index.html"} is not the file of version ${VERSION}`);
   return response;
 }

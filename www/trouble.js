@@ -3,19 +3,18 @@
 import { Cause } from "./messages.js";
 
 /**
- * @param {Error} error of the worker, or of the page itself
- * @param {{device?: 'wgpu'|'cpu', width?: number, height?: number, multiple?: number, smallest?: number}} request what was being drawn
- * @returns {{message: string, detail: string, offer: null | {label: string, device?: 'cpu', width?: number, height?: number}}}
- *   `offer`: what the button does before it draws again; null where only another setting helps
+ * @param {Error & {cause?: any, started?: boolean}} error of the worker, or of the page itself
+ * @param {{width?: number, height?: number, multiple?: number, smallest?: number}} request what was being drawn
+ * @returns {{message: string, detail: string, offer: {label: string, device?: 'cpu', width?: number, height?: number}}}
+ *   `offer`: what the button does before it draws again
  */
 export function explain(error, request = {}) {
   if (error.name === "WorkerDied") return died(error, request);
-  const detail = "";
   if (/no WebGPU device/.test(error.message)) {
-    const message = "The graphics adapter could not be taken up. The CPU draws the same picture, slower.";
+    const message = "The graphics adapter could not be used. The CPU draws the same picture, more slowly.";
     return { message, detail: error.message, offer: { label: "Draw on the CPU", device: "cpu" } };
   }
-  return { message: error.message, detail, offer: { label: "Try again" } };
+  return { message: error.message, detail: "", offer: { label: "Try again" } };
 }
 
 /** Half the size, rounded to what the model can draw, or null when that is less than `smallest`. */
@@ -29,7 +28,7 @@ export function smaller({ width, height, multiple = 8, smallest = 64 }) {
 export function watchPage(show) {
   const told = (reason) => {
     const words = reason?.message ?? String(reason ?? "unknown");
-    show(new Error(`Something went wrong in the page itself (${words}). If it goes on like this, reload the page.`));
+    show(new Error(`Something went wrong in the page itself (${words}). If it happens again, reload the page.`));
   };
   addEventListener("error", (event) => event.error && told(event.error));
   addEventListener("unhandledrejection", (event) => told(event.reason));
@@ -39,15 +38,14 @@ function died(error, request) {
   const again = { label: "Try again" };
   const detail = error.message;
   if (error.cause === Cause.DEVICE_LOST) {
-    const message = "The graphics device was lost: the system or the browser took it back. Drawing starts afresh, with nothing to fetch.";
+    const message = "The graphics device was lost: the system or the browser took it back. Try again; nothing has to be fetched.";
     return { message, detail, offer: again };
   }
   if (error.cause === Cause.OUT_OF_MEMORY) return outOfMemory(detail, request);
   if (!error.started) {
     return { message: "The drawing program could not be started. Is the connection working?", detail, offer: again };
   }
-  const message = "Drawing stopped unexpectedly. Try again: it starts afresh, with nothing to fetch.";
-  return { message, detail, offer: again };
+  return { message: "Drawing stopped unexpectedly. Try again; nothing has to be fetched.", detail, offer: again };
 }
 
 function outOfMemory(detail, request) {

@@ -1,8 +1,8 @@
-// "More of it": the same words with other seeds in a grid, and the way from a picture to other words or another seed.
+// "Variations": the same prompt with other seeds, in a grid.
 
-import { paint, toSource } from "./picture.js";
+import { make } from "./dom.js";
+import { toSource } from "./picture.js";
 
-const FRAME_MS = 110; // of the animation, and of its file
 const SEEDS = 2n ** 32n; // as many as torch's generator tells apart
 
 /** The seed that is `step` further, as A1111 counts them in a batch. */
@@ -27,7 +27,7 @@ export class Variations {
    * @param {(done: number) => void} onDone
    */
   async draw(request, count, generate, onDone) {
-    const places = Array.from({ length: count }, () => document.createElement("li"));
+    const places = Array.from({ length: count }, () => make("li"));
     this.#list.dataset.count = count;
     this.#list.hidden = false;
     this.#list.replaceChildren(...places);
@@ -42,73 +42,13 @@ export class Variations {
   }
 
   #cell(request, result) {
-    const cell = Object.assign(document.createElement("button"), { type: "button", title: `Seed ${request.seed}` });
-    cell.setAttribute("aria-label", `Take the picture with seed ${request.seed}`);
-    cell.append(toSource(result));
+    const cell = make("button", { type: "button", title: `Seed ${request.seed}` }, toSource(result));
+    cell.setAttribute("aria-label", `Use the picture with seed ${request.seed}`);
     cell.addEventListener("click", () => {
       for (const other of this.#list.querySelectorAll("[aria-current]")) other.removeAttribute("aria-current");
       cell.setAttribute("aria-current", "true");
       this.#onPick({ request, result });
     });
     return cell;
-  }
-}
-
-/** A strip of pictures from one request to another, played forth and back. */
-export class Walk {
-  #canvas;
-  #button;
-  #frames = []; // images
-  #timer;
-  #at = 0;
-
-  /** @param {HTMLCanvasElement} canvas @param {HTMLButtonElement} button plays and stops */
-  constructor(canvas, button) {
-    this.#canvas = canvas;
-    this.#button = button;
-    button.addEventListener("click", () => (this.#timer ? this.stop() : this.play()));
-  }
-
-  /** The images of a round, forth and back. */
-  get round() {
-    return [...this.#frames, ...this.#frames.slice(1, -1).reverse()];
-  }
-
-  get milliseconds() {
-    return FRAME_MS;
-  }
-
-  /**
-   * Draws `count` pictures from `request` to `end`.
-   * @param {{prompt: string, negative_prompt: string, seed: string}} end
-   * @param {(request: object) => Promise<object>} generate @param {(done: number) => void} onDone
-   */
-  async draw(request, end, count, generate, onDone) {
-    this.stop();
-    this.#frames = [];
-    this.#at = 0;
-    for (let at = 0; at < count; at++) {
-      const result = await generate({ ...request, toward: { ...end, at: at / (count - 1) } });
-      if (result.cancelled) return false;
-      this.#frames.push(result);
-      paint(this.#canvas, toSource(result));
-      onDone(at + 1);
-    }
-    if (!matchMedia("(prefers-reduced-motion: reduce)").matches) this.play();
-    return true;
-  }
-
-  play() {
-    const sources = this.round.map(toSource);
-    if (!sources.length) return;
-    const next = () => paint(this.#canvas, sources[(this.#at = (this.#at + 1) % sources.length)]);
-    this.#timer = setInterval(next, FRAME_MS);
-    this.#button.textContent = "Stop";
-  }
-
-  stop() {
-    clearInterval(this.#timer);
-    this.#timer = undefined;
-    this.#button.textContent = "Play";
   }
 }

@@ -24,6 +24,7 @@ const handlers = {
   [Ask.LOAD]: load,
   [Ask.GENERATE]: generate,
   [Ask.ESTIMATE]: ({ index }) => loadedPipeline().estimate(index),
+  [Ask.OUTLINE]: async ({ width, height, rgba }) => (await startEngine()).outline(width, height, rgba),
   [Ask.PNG]: png,
   [Ask.SETTINGS]: async ({ bytes }) => ({ settings: (await startEngine()).readSettings(bytes) }),
 };
@@ -55,7 +56,7 @@ self.onmessage = async ({ data: message }) => {
 
 async function describe({ model: wanted }) {
   const model = await findModel(MODELS, wanted);
-  const { name, licence, defaults, examples, words, needs } = model.manifest;
+  const { name, licence, defaults, examples, words, needs, offers } = model.manifest;
   return {
     words: words && (await readJson(new URL(words, model.base), words).catch(() => null)), // no reason not to draw
     models: await listModels(MODELS, model.models),
@@ -65,6 +66,7 @@ async function describe({ model: wanted }) {
     defaults,
     examples,
     needs,
+    offers,
     bytes: totalBytes(model.manifest),
     cached: await isCached(model),
   };

@@ -45,6 +45,12 @@ pub struct Generate {
     /// Pixels [default: the model's]
     #[arg(long)]
     height: Option<usize>,
+    /// Draws with the model's large decoder, which makes a picture two or four times as large of the same latents
+    #[arg(long)]
+    large: bool,
+    /// Puts a white outline around what is drawn, where the model draws transparent pictures; the picture may grow a little
+    #[arg(long)]
+    outline: bool,
     /// A picture to begin from; its size is then the default size
     #[arg(long, value_name = "FILE.png")]
     image: Option<PathBuf>,
@@ -82,7 +88,7 @@ pub struct Generate {
     #[arg(long)]
     text_on_cpu: bool,
     /// Says how much memory the graphics card held, beside what `fourstep plan` foretells at the model's own guidance
-    #[arg(long, conflicts_with_all = ["text_on_cpu", "vae_tile"])]
+    #[arg(long, conflicts_with_all = ["text_on_cpu", "vae_tile", "large"])]
     memory: bool,
     /// Leaves the settings out of the picture
     #[arg(long)]
@@ -123,7 +129,11 @@ pub fn run(args: &Generate) -> Result<()> {
         eprintln!("note: {warning}");
     }
     let settings = (!args.no_settings).then(|| request.infotext(pipeline.scheduler(), &args.model_name()).to_string());
-    let png = images[0].to_png(settings.as_deref())?;
+    let picture = if args.outline { images[0].outlined() } else { images[0].clone() };
+    if args.outline && picture == images[0] {
+        eprintln!("note: --outline: nothing in this picture is transparent, so that it has no outline");
+    }
+    let png = picture.to_png(settings.as_deref())?;
     std::fs::write(&args.out, png).with_context(|| args.out.display().to_string())?;
     writeln!(std::io::stdout(), "{}", args.out.display())?;
     Ok(())
@@ -151,6 +161,7 @@ impl Generate {
             clip_skip: self.clip_skip,
             width: self.width.unwrap_or(width),
             height: self.height.unwrap_or(height),
+            large: self.large,
             image,
             strength: self.strength.unwrap_or(strength),
             mask,

@@ -65,6 +65,7 @@ pub fn run(args: &ManifestArgs) -> Result<()> {
         examples: args.examples.clone(),
         words: args.dir.join(WORDS).exists().then(|| WORDS.to_owned()),
         needs: None,
+        large: None,
         preview,
     };
     write(&args.dir, &described(&args.dir, manifest)?)
@@ -75,7 +76,8 @@ pub fn described(dir: &Path, manifest: Manifest) -> Result<Manifest> {
     let Defaults { width, height, .. } = manifest.defaults;
     let plan = Plan::read(&DirFiles::new(dir), &PlanOptions { size: Some((width, height)), ..PlanOptions::default() })?;
     let defaults = Defaults { guidance_scale_range: plan.defaults.guidance_scale_range, ..manifest.defaults.clone() };
-    Ok(Manifest { files: files(dir)?, needs: Some(plan.needs()), defaults, ..manifest })
+    let large = plan.large.as_ref().map(|large| large.times);
+    Ok(Manifest { files: files(dir)?, needs: Some(plan.needs()), large, defaults, ..manifest })
 }
 
 /// Writes a model's manifest and says so.

@@ -4,9 +4,11 @@ mod components;
 mod dataset;
 mod dataset_judge;
 mod device;
+mod digits;
 mod distill;
 mod drawing;
 mod eval;
+mod eval_autoencoder;
 mod eval_guidance;
 mod eval_steps;
 mod full_width;
@@ -33,8 +35,10 @@ struct Cli {
 #[derive(Subcommand)]
 enum Command {
     Dataset(dataset::Dataset),
+    Digits(digits::DigitsArgs),
     Distill(distill::Distill),
     Eval(eval::Eval),
+    EvalAutoencoder(eval_autoencoder::EvalAutoencoder),
     EvalGuidance(eval_guidance::EvalGuidance),
     EvalSteps(eval_steps::EvalSteps),
     #[command(hide = true)]
@@ -53,8 +57,10 @@ pub fn run() -> u8 {
     let cli = Cli::parse();
     let result: anyhow::Result<()> = match cli.command {
         Command::Dataset(args) => dataset::run(args),
+        Command::Digits(args) => digits::run(&args),
         Command::Distill(args) => distill::run(&args),
         Command::Eval(args) => eval::run(&args),
+        Command::EvalAutoencoder(args) => eval_autoencoder::run(&args),
         Command::EvalGuidance(args) => eval_guidance::run(&args),
         Command::EvalSteps(args) => eval_steps::run(&args),
         Command::FullWidth(args) => full_width::run(&args),

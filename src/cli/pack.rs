@@ -100,6 +100,7 @@ impl PackArgs {
             },
             words: old.as_ref().and_then(|old| old.words.clone()),
             needs: None,
+            large: None,
             preview: old.and_then(|old| old.preview),
         })
     }

@@ -55,6 +55,12 @@ fn table(plan: &Plan) -> String {
         let tiles = if phase.name == "the decoder" { tiles.as_str() } else { "" };
         lines.push(format!("{:<30} {:>25.1}   {largest}", format!("  {}{tiles}", phase.name), mega(phase.bytes)));
     }
+    if let Some(large) = &plan.large {
+        let tiles = large.tile.map_or(String::new(), |side| format!(", in tiles of {side}"));
+        let name = format!("  {}{tiles}", large.phase.name);
+        let what = format!("{} times as large, where that is asked for", large.times);
+        lines.push(format!("{name:<30} {:>25.1}   {what}", mega(large.phase.bytes)));
+    }
     let buffer = &plan.largest_buffer;
     lines.push(format!("{:<30} {:>25.1}   {}", "largest buffer", mega(buffer.bytes), buffer.what));
     for (name, bytes, what) in [

@@ -140,7 +140,7 @@ mod tests {
     use burn::tensor::Device;
 
     use super::*;
-    use crate::eval::psnr;
+    use crate::eval::{mean_square_error, psnr};
     use crate::picture::Picture;
     use crate::pipeline::{Pipeline, Request, StepEvent};
 
@@ -182,11 +182,7 @@ mod tests {
 
     /// PSNR of the mean error of all pictures, and of the worst one, in decibels.
     fn compared(pictures: &[Picture], others: &[Picture]) -> (f64, f64) {
-        let error = |(a, b): (&Picture, &Picture)| {
-            let square = |(a, b): (&u8, &u8)| (f64::from(*a) - f64::from(*b)).powi(2);
-            a.rgb.iter().zip(&b.rgb).map(square).sum::<f64>() / a.rgb.len() as f64
-        };
-        let errors: Vec<f64> = pictures.iter().zip(others).map(error).collect();
+        let errors: Vec<f64> = pictures.iter().zip(others).map(|(a, b)| mean_square_error(a, b)).collect();
         (psnr(errors.iter().sum::<f64>() / errors.len() as f64), psnr(errors.iter().copied().fold(0.0, f64::max)))
     }
 

@@ -84,8 +84,7 @@ fn drawn(pipeline: &Pipeline, seed: u64, prompt: &str, steps: usize) -> Result<P
 
 /// Mean over all numbers of two pictures.
 fn square_error(a: &Picture, b: &Picture) -> f64 {
-    let square = |(a, b): (&u8, &u8)| (f64::from(*a) - f64::from(*b)).powi(2);
-    a.rgb.iter().zip(&b.rgb).map(square).sum::<f64>() / a.rgb.len() as f64
+    crate::eval::mean_square_error(a, b)
 }
 
 #[cfg(test)]

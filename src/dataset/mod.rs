@@ -14,6 +14,7 @@ mod compose;
 mod count;
 mod cutout;
 mod draw;
+pub mod digits;
 pub mod icons;
 mod judge;
 pub mod lexicon;

@@ -42,6 +42,8 @@ impl World {
             sizes: listed(Kind::Size, Size::ALL.map(|size| Scene { size: Some(size), ..thing() }).to_vec()),
             turns: listed(Kind::Rotation, Turn::ALL.map(|turn| Scene { turn: Some(turn), ..thing() }).to_vec()),
             styles: listed(Kind::Style, Style::ALL.map(|style| Scene { style: Some(style), ..thing() }).to_vec()),
+            moods: Vec::new(),
+            clauses: Vec::new(),
             surprises: surprises_of(stickers, (seed, surprises), kinds)?,
             occasions,
             related: unknown(related, &said),

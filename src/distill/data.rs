@@ -98,6 +98,7 @@ mod tests {
             seed: 5,
             batch: 64,
             size: 8,
+            channels: 3,
             latent: 12,
             caption_dropout: inputs.caption_dropout,
             num_train_timesteps: 1000,

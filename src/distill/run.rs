@@ -66,6 +66,7 @@ impl Bench {
             seed: training.seed,
             batch: training.batch,
             size: config.pictures.size,
+            channels: self.encoder.config.in_channels,
             latent: self.encoder.shape().iter().product(),
             caption_dropout: config.inputs.caption_dropout,
             num_train_timesteps: self.schedule.alphas_cumprod().len(),

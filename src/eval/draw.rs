@@ -4,7 +4,7 @@ use std::ops::ControlFlow;
 
 use super::{Prompt, Settings};
 use crate::Result;
-use crate::picture::Picture;
+use crate::picture::{Picture, WHITE};
 use crate::pipeline::{Pipeline, Request, StepEvent};
 use crate::schedulers;
 
@@ -33,7 +33,7 @@ impl Batch {
     }
 }
 
-/// Draws every prompt with its own seed, as `fourstep generate` would; also gives what the pipeline had to say, once
+/// Draws every prompt with its own seed, as `fourstep generate` would, what is transparent on white; also gives what the pipeline had to say, once
 /// each. `progress` is told how many are done.
 ///
 /// # Errors
@@ -51,7 +51,7 @@ pub fn draw(
         let request = |p: &Prompt| Request { prompt: p.text.clone(), seed: p.seed, ..batch.request.clone() };
         let requests: Vec<Request> = some.iter().map(request).collect();
         let (images, warnings) = pollster::block_on(pipeline.generate_batch(&requests, &mut on_step))?;
-        pictures.extend(images);
+        pictures.extend(images.iter().map(|image| image.over(WHITE).into_owned()));
         notes.extend(warnings);
         progress(pictures.len());
     }

@@ -31,7 +31,7 @@ pub use draw::{Batch, draw};
 pub use frechet::Gaussian;
 pub use gallery::{Distance, Gallery};
 pub use prompts::{Asked, Combinations, Prompt, prompts};
-pub use psnr::{psnr, reconstruction};
+pub use psnr::{compared, decoded, mean_square_error, psnr, reconstruction, seen};
 pub use report::{ColourShare, Drawing, Reconstruction, Report, Retrieval, Settings, Times};
 
 use std::time::Instant;

@@ -106,6 +106,9 @@ pub struct Reconstruction {
     pub worst_psnr_db: f64,
     /// Its name.
     pub worst: String,
+    /// Mean over pictures of the intersection over union of what is more than half opaque; null where nothing is transparent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub mean_alpha_iou: Option<f64>,
 }
 
 /// Seconds.
@@ -173,11 +176,8 @@ impl Report {
         for row in rows {
             let _ = writeln!(text, "| {} |", row.join(" | "));
         }
-        let Reconstruction { pictures, mean_psnr_db, psnr_of_mean_db, worst_psnr_db, worst } = &self.autoencoder;
-        let _ = writeln!(
-            text,
-            "\nAutoencoder over {pictures} glyphs: mean PSNR {mean_psnr_db:.1} dB, PSNR of the mean error {psnr_of_mean_db:.1} dB, worst {worst_psnr_db:.1} dB ({worst})."
-        );
+        let what = format!("{} glyphs", self.autoencoder.pictures);
+        let _ = writeln!(text, "\n{}", self.autoencoder.sentence(&what));
         let Settings { steps, guidance_scale, scheduler, size, seed, device, .. } = &self.settings;
         let scheduler = scheduler.as_deref().unwrap_or("the model's scheduler");
         let picture_s = self.times.picture_s;

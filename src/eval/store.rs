@@ -14,7 +14,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
-use crate::picture::Picture;
+use crate::picture::{Picture, WHITE};
 use crate::pipeline::{Pipeline, Request, StepEvent};
 use crate::schedulers::{self, SchedulerConfig};
 use crate::weights::DirFiles;
@@ -152,14 +152,14 @@ impl Store {
                     write_record(&record, model, way, asks.len(), used)?;
                     evaluations = Some(used);
                 }
-                for picture in &pictures {
+                for picture in pictures.iter().map(|picture| picture.over(WHITE)) {
                     file.write_all(&picture.rgb).map_err(Error::io(&path))?;
                     bytes.extend(&picture.rgb);
                 }
                 progress(bytes.len() / each);
             }
         }
-        let picture = |rgb: &[u8]| Picture { width: way.size, height: way.size, rgb: rgb.to_vec() };
+        let picture = |rgb: &[u8]| Picture::opaque(way.size, way.size, rgb.to_vec());
         Ok(Drawn { pictures: bytes.chunks_exact(each).map(picture).collect(), evaluations: evaluations.unwrap_or(0.0) })
     }
 

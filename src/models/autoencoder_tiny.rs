@@ -89,7 +89,8 @@ impl AutoencoderTinyConfig {
     }
 }
 
-/// Pictures in [-1, 1] to latents as the UNet sees them, and back.
+/// Pictures in [-1, 1] to latents as the UNet sees them, and back. Of four channels the last is alpha, and the colours are
+/// multiplied by it; diffusers scales all of them alike.
 #[derive(Module, Debug)]
 pub struct AutoencoderTiny {
     /// Picture to latents.
@@ -108,12 +109,12 @@ impl AutoencoderTiny {
         Ok(Self { encoder: EncoderTiny::new(config, device), decoder: DecoderTiny::new(config, device) })
     }
 
-    /// `[batch, 3, h, w]` in [-1, 1] to `[batch, latent_channels, h/f, w/f]`.
+    /// `[batch, in_channels, h, w]` in [-1, 1] to `[batch, latent_channels, h/f, w/f]`.
     pub fn encode(&self, x: Tensor<4>) -> Tensor<4> {
         run(&self.encoder.layers, (x + 1.0) / 2.0)
     }
 
-    /// `[batch, latent_channels, h, w]` to `[batch, 3, h·f, w·f]`, about in [-1, 1], not clamped.
+    /// `[batch, latent_channels, h, w]` to `[batch, out_channels, h·f, w·f]`, about in [-1, 1], not clamped.
     pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
         run(&self.decoder.layers, (latents / 3.0).tanh() * 3.0) * 2.0 - 1.0
     }

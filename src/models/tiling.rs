@@ -29,7 +29,7 @@ impl Tiling {
         height > self.tile_latent_min_size || width > self.tile_latent_min_size
     }
 
-    /// Latents `[batch, c, h, w]` to pictures `[batch, 3, h · f, w · f]`, tile by tile through `decode`.
+    /// Latents `[batch, c, h, w]` to pictures `[batch, channels, h · f, w · f]`, tile by tile through `decode`.
     pub fn decode(&self, latents: Tensor<4>, decode: impl Fn(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
         if !self.cuts(&latents) {
             return decode(latents);

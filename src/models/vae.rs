@@ -25,28 +25,58 @@ impl Vae {
     /// # Errors
     /// [`crate::Error::Config`] for another class or unknown settings; the loader's for the weights.
     pub fn load(file: &str, config: &[u8], checkpoint: Checkpoint, device: &Device) -> Result<Self> {
-        let value: Value = parse(file, config)?;
         let checkpoint = &checkpoint.with_quantization(Quantization::parse(file, config)?);
+        Ok(match Self::unfilled(file, config, device)? {
+            Self::Kl(module, config) => Self::Kl(weights::load(module, checkpoint)?, config),
+            Self::Tiny(module, config) => Self::Tiny(weights::load(module, checkpoint)?, config),
+        })
+    }
+
+    /// The autoencoder that `config` (the bytes of `file`) describes, without values: for plans.
+    ///
+    /// # Errors
+    /// As [`Self::load`] about the configuration.
+    pub fn unfilled(file: &str, config: &[u8], device: &Device) -> Result<Self> {
+        let value: Value = parse(file, config)?;
         match value["_class_name"].as_str() {
             Some("AutoencoderKL") => {
                 let config: AutoencoderKlConfig = parse(file, config)?;
-                Ok(Self::Kl(weights::load(AutoencoderKl::new(&config, file, device)?, checkpoint)?, config))
+                Ok(Self::Kl(AutoencoderKl::new(&config, file, device)?, config))
             }
             Some("AutoencoderTiny") => {
                 let config: AutoencoderTinyConfig = parse(file, config)?;
-                Ok(Self::Tiny(weights::load(AutoencoderTiny::new(&config, file, device)?, checkpoint)?, config))
+                Ok(Self::Tiny(AutoencoderTiny::new(&config, file, device)?, config))
             }
             other => Err(invalid(file, format!("_class_name = {other:?}, expected AutoencoderKL or AutoencoderTiny"))),
         }
     }
 
-    /// Pixels a latent stands for, along one side.
+    /// Pixels of a decoded picture that a latent stands for, along one side.
     pub fn scale(&self) -> usize {
-        let levels = match self {
-            Self::Kl(_, config) => config.block_out_channels.len(),
-            Self::Tiny(_, config) => config.decoder_block_out_channels.len(),
-        };
-        1 << (levels - 1)
+        match self {
+            Self::Kl(_, config) => 1 << (config.block_out_channels.len() - 1),
+            Self::Tiny(_, config) => {
+                let steps = config.decoder_block_out_channels.len() as u32 - 1;
+                config.upsampling_scaling_factor.saturating_pow(steps)
+            }
+        }
+    }
+
+    /// Pixels of a picture that is encoded that a latent stands for, along one side: those of a decoded one but for a decoder that
+    /// draws larger.
+    pub fn encoder_scale(&self) -> usize {
+        match self {
+            Self::Kl(..) => self.scale(),
+            Self::Tiny(_, config) => 1 << (config.encoder_block_out_channels.len() - 1),
+        }
+    }
+
+    /// Channels of the pictures that are encoded and decoded: 3, or 4 with alpha.
+    pub fn channels(&self) -> [usize; 2] {
+        match self {
+            Self::Kl(_, config) => [config.in_channels, config.out_channels],
+            Self::Tiny(_, config) => [config.in_channels, config.out_channels],
+        }
     }
 
     /// Channels of the latents.
@@ -65,7 +95,7 @@ impl Vae {
         }
     }
 
-    /// Pictures `[batch, 3, h, w]` in [-1, 1], h and w multiples of [`Self::scale`], to the UNet's latents
+    /// Pictures `[batch, 3 or 4, h, w]` in [-1, 1], h and w multiples of [`Self::encoder_scale`], to the UNet's latents
     /// `[batch, c, h/f, w/f]`: the most likely ones (the mean) times the scaling factor.
     pub fn encode(&self, pictures: Tensor<4>) -> Tensor<4> {
         self.posterior(pictures).0
@@ -89,7 +119,7 @@ impl Vae {
         matches!(self, Self::Kl(..))
     }
 
-    /// The UNet's latents `[batch, c, h, w]` to pictures `[batch, 3, h·f, w·f]`, about in [-1, 1], not clamped.
+    /// The UNet's latents `[batch, c, h, w]` to pictures `[batch, 3 or 4, h·f, w·f]`, about in [-1, 1], not clamped.
     ///
     /// In tiles where a whole picture's activations would not fit into one buffer of the device.
     pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {

@@ -14,6 +14,10 @@ pub const NEGATIVE_IN_CONTEXT: &str = "negative_prompt_in_context";
 /// The key of `model_index.json` with the least and the largest guidance scale that a distilled model learned.
 pub const GUIDANCE_SCALE_RANGE: &str = "guidance_scale_range";
 
+/// The key of `model_index.json` for a second autoencoder, `["diffusers", "AutoencoderTiny"]`, whose decoder draws the same latents
+/// larger. diffusers' pipelines leave it out; `AutoencoderTiny.from_pretrained(…, subfolder="vae_large")` opens it.
+pub const VAE_LARGE: &str = "vae_large";
+
 /// What the pipelines of different model families do differently; by `_class_name` of `model_index.json`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
@@ -51,6 +55,8 @@ pub(super) struct Index {
     pub family: Family,
     pub negative_prompt_in_context: bool,
     pub guidance_scale_range: Option<[f32; 2]>,
+    /// Whether there is a large decoder.
+    pub vae_large: bool,
 }
 
 impl Index {
@@ -91,6 +97,14 @@ impl Index {
                 }
             },
         };
-        Ok(Self { family, negative_prompt_in_context, guidance_scale_range })
+        let vae_large = match &index[VAE_LARGE] {
+            Value::Null => false,
+            Value::Array(class) => class.iter().any(|part| !part.is_null()),
+            other => {
+                let reason = format!("{VAE_LARGE} = {other}: must be a library and a class");
+                return Err(Error::Config { file: INDEX.into(), reason });
+            }
+        };
+        Ok(Self { family, negative_prompt_in_context, guidance_scale_range, vae_large })
     }
 }

@@ -158,6 +158,7 @@ mod tests {
             guidance_rescale: 0.0,
             width: 64,
             height: 96,
+            large: false,
             num_images_per_prompt: 1,
             clip_skip: None,
             eta: 0.0,

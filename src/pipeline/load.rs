@@ -3,7 +3,7 @@
 use burn::tensor::Device;
 
 use super::encode::TextEncoder;
-use super::index::{Family, INDEX, Index, NEGATIVE_IN_CONTEXT};
+use super::index::{Family, INDEX, Index, NEGATIVE_IN_CONTEXT, VAE_LARGE};
 use super::{Defaults, MANIFEST, Manifest, Pipeline};
 use crate::kernels::BlockFormat;
 use crate::models::{ClipTextConfig, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, Vae, parse};
@@ -67,6 +67,7 @@ impl Pipeline {
             unet,
             unet_config,
             vae,
+            vae_large: None,
             scheduler,
             defaults,
             negative_prompt_in_context,
@@ -100,7 +101,7 @@ impl Pipeline {
     /// As [`Self::load_with_loras`]; [`Error::BadFile`] for weights that are in other blocks already.
     pub fn load_with(files: &impl Files, options: &LoadOptions, device: &Device) -> Result<Self> {
         let loras = options.loras;
-        let Index { family, negative_prompt_in_context, guidance_scale_range } = Index::read(files)?;
+        let Index { family, negative_prompt_in_context, guidance_scale_range, vae_large } = Index::read(files)?;
         let parts = [family.encoders(), &[Part::Unet]].concat();
         loras.iter().try_for_each(|lora| lora.check_parts(&parts))?;
         let unet_config: UNet2DConditionConfig = parse(UNET, &files.read(UNET)?)?;
@@ -116,8 +117,11 @@ impl Pipeline {
         let text = texts.into_iter().map(|text| text.encoder(files, options, &home)).collect::<Result<Vec<_>>>()?;
         let unet = UNet2DConditionModel::new(&unet_config, UNET, device)?;
         let unet = load_weights(unet, files, (UNET, &format!("unet/{WEIGHTS}")), Part::Unet, options)?;
-        let vae = load_vae(files, options, device)?;
+        let vae = load_vae(files, "vae", options, device)?;
+        check_vae(VAE, &vae)?;
         check_channels(&unet_config, &vae)?;
+        let vae_large = vae_large.then(|| load_vae(files, VAE_LARGE, options, device)).transpose()?;
+        vae_large.iter().try_for_each(|large| check_large(&vae, large))?;
         let defaults = defaults_for(files, family, &unet_config, vae.scale())?;
         let scheduler = SchedulerConfig::parse(SCHEDULER, &files.read_text(SCHEDULER)?)?;
         let device = device.clone();
@@ -127,6 +131,7 @@ impl Pipeline {
             unet,
             unet_config,
             vae,
+            vae_large,
             scheduler,
             defaults,
             negative_prompt_in_context,
@@ -151,7 +156,9 @@ impl Pipeline {
     pub fn with_vae(mut self, files: &impl Files) -> Result<Self> {
         let config = files.read("config.json")?;
         self.vae = Vae::load("config.json", &config, Checkpoint::open(files, WEIGHTS)?, &self.device)?;
+        check_vae("config.json", &self.vae)?;
         check_channels(&self.unet_config, &self.vae)?;
+        self.vae_large.iter().try_for_each(|large| check_large(&self.vae, large))?;
         Ok(self)
     }
 }
@@ -255,6 +262,39 @@ fn check_channels(unet: &UNet2DConditionConfig, vae: &Vae) -> Result<()> {
     }
 }
 
+/// Pictures are read and drawn in the same form: three channels, or four with alpha.
+pub(super) fn check_vae(file: &str, vae: &Vae) -> Result<()> {
+    let problem = |reason: String| Err(Error::Config { file: file.into(), reason });
+    match (vae.channels(), vae.encoder_scale(), vae.scale()) {
+        ([3, 3] | [4, 4], read, drawn) if read == drawn => Ok(()),
+        ([3, 3] | [4, 4], read, drawn) => {
+            problem(format!("a latent is encoded from {read} pixels, but decoded to {drawn}: they must agree"))
+        }
+        ([read, drawn], ..) => problem(format!(
+            "in_channels = {read}, out_channels = {drawn}: must be 3 and 3, or 4 and 4 for pictures with alpha"
+        )),
+    }
+}
+
+/// A large decoder takes the latents of the other one and draws pictures of the same form, larger.
+pub(super) fn check_large(vae: &Vae, large: &Vae) -> Result<()> {
+    let problem = |reason: String| Err(Error::Config { file: format!("{VAE_LARGE}/config.json"), reason });
+    let ([_, drawn], [_, wanted]) = (large.channels(), vae.channels());
+    let (latent, wanted_latent) = (large.latent_channels(), vae.latent_channels());
+    if (drawn, latent) != (wanted, wanted_latent) {
+        return problem(format!(
+            "out_channels = {drawn}, latent_channels = {latent}, but the small decoder has {wanted} and {wanted_latent}"
+        ));
+    }
+    let (scale, small) = (large.scale(), vae.scale());
+    match scale > small && scale.is_multiple_of(small) {
+        true => Ok(()),
+        false => {
+            problem(format!("draws {scale} pixels a latent: must be two or more times the small decoder's {small}"))
+        }
+    }
+}
+
 fn load_tokenizer(files: &impl Files, folder: &str) -> Result<Tokenizer> {
     let path = |name: &str| format!("{folder}/{name}");
     let special = files.get_small(&path("special_tokens_map.json"))?;
@@ -287,9 +327,10 @@ fn load_weights<M: burn::module::Module>(
     weights::load_with(module, &checkpoint, &Updates::together(updates))
 }
 
-fn load_vae(files: &impl Files, options: &LoadOptions, device: &Device) -> Result<Vae> {
-    let checkpoint = Checkpoint::open(files, &format!("vae/{WEIGHTS}"))?;
-    Vae::load(VAE, &files.read(VAE)?, checkpoint.quantizing(options.quantize), device)
+fn load_vae(files: &impl Files, folder: &str, options: &LoadOptions, device: &Device) -> Result<Vae> {
+    let checkpoint = Checkpoint::open(files, &format!("{folder}/{WEIGHTS}"))?;
+    let config = format!("{folder}/config.json");
+    Vae::load(&config, &files.read(&config)?, checkpoint.quantizing(options.quantize), device)
 }
 
 /// The manifest's, or those of diffusers' pipeline where there is no manifest; `scale` is the autoencoder's.
@@ -315,6 +356,7 @@ pub(super) fn defaults_for(
 /// All that a model of this family may have beside its weights; not all of them must be there.
 pub fn small_files(family: Family) -> Vec<String> {
     let mut paths: Vec<String> = [INDEX, UNET, VAE, SCHEDULER].map(str::to_string).to_vec();
+    paths.push(format!("{VAE_LARGE}/config.json"));
     for part in family.encoders() {
         paths.push(TextFiles::file(*part));
         let folder = part.folder().replace("text_encoder", "tokenizer");

@@ -27,6 +27,9 @@ pub struct Manifest {
     /// What the model takes of a machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<Needs>,
+    /// How many times as large as the others the pictures of the model's large decoder are, where it has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub large: Option<usize>,
     /// For cheap previews.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub preview: Option<LatentToRgb>,

@@ -1,5 +1,6 @@
 //! From a request to a picture: the only denoising loop of the project, and what goes before and after it.
 
+mod decode;
 mod denoise;
 mod encode;
 mod guidance;
@@ -20,7 +21,7 @@ use burn::tensor::{Device, Tensor};
 pub use denoise::{Denoiser, Kept, Start, StepEvent, denoise};
 pub use encode::EncodedPrompt;
 pub use guidance::{Guidance, rescale_noise_cfg};
-pub use index::{Family, GUIDANCE_SCALE_RANGE, NEGATIVE_IN_CONTEXT};
+pub use index::{Family, GUIDANCE_SCALE_RANGE, NEGATIVE_IN_CONTEXT, VAE_LARGE};
 pub use infotext::Restored;
 #[cfg(feature = "native")]
 pub(crate) use load::small_files;
@@ -52,6 +53,8 @@ pub struct Pipeline {
     unet: UNet2DConditionModel,
     unet_config: UNet2DConditionConfig,
     vae: Vae,
+    /// Its decoder draws the same latents larger.
+    vae_large: Option<Vae>,
     scheduler: SchedulerConfig,
     defaults: Defaults,
     negative_prompt_in_context: bool,
@@ -64,7 +67,7 @@ pub struct Pipeline {
 pub struct Output {
     /// The last latents `[n, c, h, w]`.
     pub latents: Tensor<4>,
-    /// The decoder's output `[n, 3, height, width]`, about in [-1, 1], not clamped.
+    /// The decoder's output `[n, 3 or 4, height, width]`, about in [-1, 1], not clamped; see [`Picture::from_planes`].
     pub decoded: Tensor<4>,
     /// Things the user should know, in plain words: a truncated prompt, for instance.
     pub warnings: Vec<String>,
@@ -82,6 +85,7 @@ impl Pipeline {
             guidance_rescale: 0.0,
             width: self.defaults.width,
             height: self.defaults.height,
+            large: false,
             num_images_per_prompt: 1,
             clip_skip: None,
             eta: 0.0,
@@ -171,6 +175,7 @@ impl Pipeline {
         let request = Request::common(requests)?;
         request.check(self.vae.scale())?;
         self.check_guidance(request)?;
+        self.check_large(request)?;
         let config = request.scheduler.as_ref().unwrap_or(&self.scheduler);
         let mut scheduler = schedulers::from_config(config)?;
         let first = self.plan(request, scheduler.as_mut())?;
@@ -191,7 +196,7 @@ impl Pipeline {
         };
         let options = StepOptions { eta: request.eta };
         let latents = denoise(&model, scheduler.as_mut(), start, &options, noise, on_step).await?;
-        let decoded = self.decode(latents.clone());
+        let decoded = if request.large { self.decode_large(latents.clone())? } else { self.decode(latents.clone()) };
         Ok(Output { latents, decoded, warnings })
     }
 
@@ -209,36 +214,6 @@ impl Pipeline {
     /// Guidance scales that the model learned, if it takes the scale as an input and says so.
     pub fn guidance_scale_range(&self) -> Option<[f32; 2]> {
         self.guidance_scale_range
-    }
-
-    /// Pictures `[n, 3, height, width]` in [-1, 1] to the latents that [`Self::decode`] takes.
-    pub fn encode(&self, pictures: Tensor<4>) -> Tensor<4> {
-        self.vae.encode(pictures)
-    }
-
-    /// Latents to a picture: whole, or in tiles where [`Self::enable_vae_tiling`] asks for them or the device for less at once.
-    pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
-        match &self.vae_tiling {
-            Some(tiling) => self.vae.decode_tiled(latents, tiling),
-            None => self.vae.decode(latents),
-        }
-    }
-
-    /// Decodes pictures larger than `tile_sample_min_size` pixels in tiles of that size (`None`: the size that the autoencoder
-    /// was trained for), which takes less memory: diffusers' method of that name.
-    pub fn enable_vae_tiling(&mut self, tile_sample_min_size: Option<usize>) {
-        let own = self.vae.tiling();
-        self.vae_tiling = Some(match tile_sample_min_size {
-            Some(size) => {
-                Tiling { tile_overlap_factor: own.tile_overlap_factor, ..Tiling::new(size, self.vae.scale()) }
-            }
-            None => own,
-        });
-    }
-
-    /// Decodes whole pictures again, where the device lets it.
-    pub fn disable_vae_tiling(&mut self) {
-        self.vae_tiling = None;
     }
 
     /// Steps, guidance, size and the like that suit the model.
@@ -394,9 +369,20 @@ mod tests {
     }
 
     #[test]
+    fn a_model_without_alpha_sees_what_is_transparent_on_white() {
+        let pipeline = golden("sd15");
+        let rgba: Vec<u8> = (0..64 * 64 * 4).map(|i| (i * 7 % 251) as u8).collect();
+        let start = Picture::from_rgba(64, 64, &rgba).unwrap();
+        let on_white = start.over(crate::picture::WHITE).into_owned();
+        let from = |image| Request { image: Some(image), ..request(&pipeline, "a fox", 3, "ddim") };
+        let from_both = [from(start), from(on_white)].map(|request| drawn(&pipeline, &[request]).unwrap());
+        assert_eq!(from_both[0], from_both[1]);
+    }
+
+    #[test]
     fn what_a_mask_keeps_stays_to_the_pixel() {
         let pipeline = golden("sd15");
-        let image = Picture { width: 64, height: 64, rgb: (0..64 * 64 * 3).map(|i| (i * 7 % 251) as u8).collect() };
+        let image = Picture::opaque(64, 64, (0..64 * 64 * 3).map(|i| (i * 7 % 251) as u8).collect());
         let mut mask = Picture::filled(64, 64, [0; 3]);
         mask.paste(&Picture::filled(32, 64, [255; 3]), 32, 0);
         let own = request(&pipeline, "a fox", 3, "ddim");

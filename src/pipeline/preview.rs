@@ -12,17 +12,40 @@ use crate::{Error, Result};
 /// Keeps the fit sound where two channels say the same, in units of the mean square of a channel.
 const RIDGE: f64 = 1e-4;
 
-/// A linear map from the channels of a latent to red, green and blue in [-1, 1].
+/// A linear map from the channels of a latent to the channels of the decoder's pictures in [-1, 1]: red, green and blue, or these
+/// multiplied by alpha, and alpha.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(try_from = "Matrix")]
 pub struct LatentToRgb {
-    /// For each channel, its part in red, green and blue.
-    pub weights: Vec<[f32; 3]>,
+    /// For each channel of a latent, its part in each of the picture's 3 or 4.
+    weights: Vec<Vec<f32>>,
     /// Added to each.
-    pub bias: [f32; 3],
+    bias: Vec<f32>,
+}
+
+/// As it is read, of any shape.
+#[derive(Deserialize)]
+struct Matrix {
+    weights: Vec<Vec<f32>>,
+    bias: Vec<f32>,
+}
+
+impl TryFrom<Matrix> for LatentToRgb {
+    type Error = String;
+
+    fn try_from(Matrix { weights, bias }: Matrix) -> std::result::Result<Self, String> {
+        let columns = bias.len();
+        match (3..=4).contains(&columns) && weights.iter().all(|row| row.len() == columns) {
+            true => Ok(Self { weights, bias }),
+            false => Err(format!(
+                "preview: a bias of {columns} and weights for each channel, all 3 or all 4 long, are needed"
+            )),
+        }
+    }
 }
 
 impl LatentToRgb {
-    /// The best map by least squares from `latents` `[n, c, h, w]` to `pictures` `[n, 3, h·f, w·f]`, averaged over
+    /// The best map by least squares from `latents` `[n, c, h, w]` to `pictures` `[n, 3 or 4, h·f, w·f]`, averaged over
     /// each square of f x f pixels.
     ///
     /// # Errors
@@ -30,22 +53,26 @@ impl LatentToRgb {
     /// a map.
     pub async fn fit(latents: Tensor<4>, pictures: Tensor<4>) -> Result<Self> {
         let [n, c, h, w] = latents.dims();
-        let f = pictures.dims()[2] / h;
+        let [_, columns, height, _] = pictures.dims();
+        let f = height / h;
         let (z, p) = (values(latents).await?, values(pictures).await?);
-        let mut sums = Normal::new(c + 1);
+        let mut sums = Normal::new(c + 1, columns);
         let mut row = vec![1.0; c + 1];
         for i in 0..n {
             for (y, x) in (0..h * w).map(|at| (at / w, at % w)) {
                 for (channel, value) in row[..c].iter_mut().enumerate() {
                     *value = f64::from(z[((i * c + channel) * h + y) * w + x]);
                 }
-                let rgb = [0, 1, 2].map(|k| square_mean(&p[(i * 3 + k) * h * w * f * f..], (w * f, f), (x, y)));
-                sums.add(&row, rgb);
+                let plane = |k: usize| &p[(i * columns + k) * h * w * f * f..];
+                let pixel: Vec<f64> = (0..columns).map(|k| square_mean(plane(k), (w * f, f), (x, y))).collect();
+                sums.add(&row, &pixel);
             }
         }
         let solved = sums.solve().ok_or_else(|| Error::Request("the latents do not settle a linear preview".into()))?;
-        let weights = solved[..c].iter().map(|row| row.map(|value| value as f32)).collect();
-        Ok(Self { weights, bias: solved[c].map(|value| value as f32) })
+        let mut rows: Vec<Vec<f32>> =
+            solved.iter().map(|row| row.iter().map(|value| *value as f32).collect()).collect();
+        let bias = rows.pop().unwrap_or_default();
+        Ok(Self { weights: rows, bias })
     }
 
     /// Channels of the latents that it takes.
@@ -56,22 +83,25 @@ impl LatentToRgb {
     /// A picture of `width` x `height` latents, one pixel each, from their values `[c, height, width]`.
     pub fn picture(&self, latents: &[f32], width: usize, height: usize) -> Picture {
         let size = width * height;
-        let mut picture = Picture::filled(width, height, [0; 3]);
-        for (p, rgb) in picture.rgb.chunks_exact_mut(3).enumerate() {
-            for (k, byte) in rgb.iter_mut().enumerate() {
-                let channels = self.weights.iter().enumerate().map(|(c, weights)| weights[k] * latents[c * size + p]);
-                *byte = ((channels.sum::<f32>() + self.bias[k] + 1.0) * 127.5).clamp(0.0, 255.0).round() as u8;
-            }
-        }
-        picture
+        let value = |k: usize, p: usize| {
+            let channels = self.weights.iter().enumerate().map(|(c, weights)| weights[k] * latents[c * size + p]);
+            channels.sum::<f32>() + self.bias[k]
+        };
+        let places = (0..self.bias.len()).flat_map(|k| (0..size).map(move |p| (k, p)));
+        let planes: Vec<f32> = places.map(|(k, p)| value(k, p)).collect();
+        Picture::from_planes(width, height, &planes)
     }
 
     /// As [`Self::picture`], of the first of `latents` `[n, c, h, w]`.
     ///
     /// # Errors
-    /// [`Error::Device`] if the device does not give its data back.
+    /// [`Error::Request`] for latents of other channels; [`Error::Device`] if the device does not give its data back.
     pub async fn preview(&self, latents: Tensor<4>) -> Result<Picture> {
-        let [_, _, height, width] = latents.dims();
+        let [_, channels, height, width] = latents.dims();
+        if channels != self.channels() {
+            let reason = format!("fourstep.json's preview takes latents of {} channels", self.channels());
+            return Err(Error::Request(format!("{reason}, the model's have {channels}: write it again")));
+        }
         Ok(self.picture(&values(latents).await?, width, height))
     }
 }
@@ -87,18 +117,18 @@ fn square_mean(plane: &[f32], (width, f): (usize, usize), (x, y): (usize, usize)
     (0..f).flat_map(row).map(|value| f64::from(*value)).sum::<f64>() / (f * f) as f64
 }
 
-/// The normal equations of a least-squares fit with three right-hand sides.
+/// The normal equations of a least-squares fit with a right-hand side for each channel of a picture.
 struct Normal {
     left: Vec<Vec<f64>>,
-    right: Vec<[f64; 3]>,
+    right: Vec<Vec<f64>>,
 }
 
 impl Normal {
-    fn new(n: usize) -> Self {
-        Self { left: vec![vec![0.0; n]; n], right: vec![[0.0; 3]; n] }
+    fn new(n: usize, sides: usize) -> Self {
+        Self { left: vec![vec![0.0; n]; n], right: vec![vec![0.0; sides]; n] }
     }
 
-    fn add(&mut self, row: &[f64], target: [f64; 3]) {
+    fn add(&mut self, row: &[f64], target: &[f64]) {
         for (i, a) in row.iter().enumerate() {
             for (sum, b) in self.left[i].iter_mut().zip(row) {
                 *sum += a * b;
@@ -111,7 +141,7 @@ impl Normal {
 
     /// Gauss's elimination; the matrix is symmetric and, with the ridge, positive definite, so that no pivot is sought.
     /// The last unknown, the bias, has no ridge.
-    fn solve(mut self) -> Option<Vec<[f64; 3]>> {
+    fn solve(mut self) -> Option<Vec<Vec<f64>>> {
         let n = self.right.len();
         for i in 0..n - 1 {
             self.left[i][i] *= 1.0 + RIDGE;
@@ -126,12 +156,13 @@ impl Normal {
                 for k in i..n {
                     self.left[other][k] -= factor * self.left[i][k];
                 }
-                for k in 0..3 {
+                for k in 0..self.right[i].len() {
                     self.right[other][k] -= factor * self.right[i][k];
                 }
             }
         }
-        Some((0..n).map(|i| self.right[i].map(|value| value / self.left[i][i])).collect())
+        let divided = |i: usize| self.right[i].iter().map(|value| value / self.left[i][i]).collect();
+        Some((0..n).map(divided).collect())
     }
 }
 
@@ -140,28 +171,57 @@ mod tests {
     use super::*;
     use burn::tensor::{Device, TensorData};
 
-    #[test]
-    fn a_linear_decoder_is_found_again() {
-        let device = Device::flex();
-        let (weights, bias) = (vec![[0.5, -0.2, 0.1], [0.0, 0.3, -0.4]], [0.05, -0.1, 0.2]);
+    /// Two channels of a latent to the columns of `weights`.
+    fn found_again(weights: [&[f32]; 2], bias: &[f32]) -> LatentToRgb {
+        let (device, columns) = (Device::flex(), bias.len());
         let z: Vec<f32> = (0..2 * 2 * 4 * 4).map(|i| ((i * 37 % 19) as f32 - 9.0) / 9.0).collect();
-        let mut pictures = vec![0.0; 2 * 3 * 8 * 8];
+        let mut pictures = vec![0.0; 2 * columns * 8 * 8];
         for (at, value) in pictures.iter_mut().enumerate() {
-            let (i, k, y, x) = (at / 192, at / 64 % 3, at / 8 % 8, at % 8);
+            let (i, k, y, x) = (at / 64 / columns, at / 64 % columns, at / 8 % 8, at % 8);
             let latent = |c: usize| z[((i * 2 + c) * 4 + y / 2) * 4 + x / 2];
             // The four pixels of a square differ, with a mean of nothing.
             let texture = if (x + y) % 2 == 0 { 0.1 } else { -0.1 };
             *value = weights[0][k] * latent(0) + weights[1][k] * latent(1) + bias[k] + texture;
         }
         let latents = Tensor::from_data(TensorData::new(z.clone(), [2, 2, 4, 4]), &device);
-        let pictures = Tensor::from_data(TensorData::new(pictures, [2, 3, 8, 8]), &device);
+        let pictures = Tensor::from_data(TensorData::new(pictures, [2, columns, 8, 8]), &device);
         let fitted = pollster::block_on(LatentToRgb::fit(latents, pictures)).unwrap();
-        for (found, wanted) in fitted.weights.iter().flatten().zip(weights.iter().flatten()) {
+        for (found, wanted) in fitted.weights.iter().flatten().zip(weights.into_iter().flatten()) {
             assert!((found - wanted).abs() < 1e-3, "{fitted:?}");
         }
         assert!(fitted.bias.iter().zip(bias).all(|(found, wanted)| (found - wanted).abs() < 1e-3), "{fitted:?}");
+        fitted
+    }
+
+    #[test]
+    fn a_linear_decoder_is_found_again() {
+        let fitted = found_again([&[0.5, -0.2, 0.1], &[0.0, 0.3, -0.4]], &[0.05, -0.1, 0.2]);
         let pixel = fitted.picture(&[1.0, -1.0], 1, 1).pixel(0, 0);
         // 0.55, -0.6 and 0.7 of [-1, 1].
         assert_eq!(pixel, [198, 51, 217]);
+    }
+
+    #[test]
+    fn alpha_is_the_fourth_column() {
+        let fitted = found_again([&[0.5, -0.2, 0.1, 0.3], &[0.0, 0.3, -0.4, -0.1]], &[-0.76, -0.1, -0.88, -0.2]);
+        // -0.26, -0.6, -0.38 and 0.2 of [-1, 1]: alpha 0.6, and what is left of the colours when they are divided by it.
+        assert_eq!(fitted.picture(&[1.0, -1.0], 1, 1).rgba(), [157, 85, 132, 153]);
+    }
+
+    #[test]
+    fn matrices_of_three_and_four_columns_are_read_and_no_others() {
+        let read = |text: &str| serde_json::from_str::<LatentToRgb>(text).map_err(|error| error.to_string());
+        for text in [
+            r#"{"weights":[[0.5,0.25,1.0],[0.0,1.0,2.0]],"bias":[0.5,0.0,1.0]}"#,
+            r#"{"weights":[[0.5,0.25,1.0,2.0]],"bias":[0.5,0.0,1.0,3.0]}"#,
+        ] {
+            assert_eq!(serde_json::to_string(&read(text).unwrap()).unwrap(), text);
+        }
+        for text in [r#"{"weights":[[1,2,3,4]],"bias":[1,2,3]}"#, r#"{"weights":[[1,2]],"bias":[1,2]}"#] {
+            assert!(read(text).unwrap_err().contains("all 3 or all 4 long"));
+        }
+        let map = read(r#"{"weights":[[1,2,3]],"bias":[1,2,3]}"#).unwrap();
+        let error = pollster::block_on(map.preview(Tensor::zeros([1, 2, 4, 4], &Device::flex()))).unwrap_err();
+        assert!(error.to_string().contains("1 channels, the model's have 2"), "{error}");
     }
 }

@@ -1,8 +1,10 @@
 //! What somebody asks for.
 
+use std::borrow::Cow;
+
 use burn::tensor::Tensor;
 
-use crate::picture::Picture;
+use crate::picture::{Picture, WHITE};
 use crate::schedulers::SchedulerConfig;
 use crate::text::PromptSyntax;
 use crate::{Error, Result};
@@ -34,6 +36,9 @@ pub struct Request {
     pub width: usize,
     /// Pixels; a multiple of the autoencoder's scale.
     pub height: usize,
+    /// Drawn by the model's large decoder from the same latents: [`super::Pipeline::large`] times as large as `width` and
+    /// `height` say.
+    pub large: bool,
     /// Pictures at once.
     pub num_images_per_prompt: usize,
     /// Layers of the text encoder to leave out at its end.
@@ -42,7 +47,7 @@ pub struct Request {
     pub eta: f64,
     /// Instead of the model's own sampler.
     pub scheduler: Option<SchedulerConfig>,
-    /// A picture of `width` x `height` to begin from: image to image.
+    /// A picture of `width` x `height` to begin from: image to image. A model without alpha sees what is transparent on white.
     pub image: Option<Picture>,
     /// How much of `image` is drawn anew: 0 (nothing) to 1 (everything). The share of the steps that are taken.
     pub strength: f64,
@@ -103,18 +108,20 @@ impl Request {
     }
 
     /// The pictures of a decoder's output. Where a mask keeps the picture that it began from, that picture is put back to
-    /// the pixel, as A1111 does: the autoencoder alone would soften it a little more each time.
+    /// the pixel, as A1111 does: the autoencoder alone would soften it a little more each time. A large picture has no such
+    /// pixels and stays as it was decoded.
     ///
     /// # Errors
     /// Those of [`Picture::from_tensor`].
     pub async fn finished(&self, decoded: Tensor<4>) -> Result<Vec<Picture>> {
+        let [_, channels, ..] = decoded.dims();
         let mut pictures = Picture::from_tensor(decoded).await?;
-        if let (Some(image), Some(mask)) = (&self.image, &self.mask) {
-            for picture in &mut pictures {
-                let pixels = picture.rgb.chunks_exact_mut(3).zip(image.rgb.chunks_exact(3)).zip(mask.luminance());
-                let kept = pixels.filter(|(_, light)| !is_anew(*light));
-                kept.for_each(|((pixel, original), _)| pixel.copy_from_slice(original));
-            }
+        let (Some(image), Some(mask), false) = (&self.image, &self.mask, self.large) else { return Ok(pictures) };
+        let original = if channels == 3 { image.over(WHITE) } else { Cow::Borrowed(image) };
+        for picture in &mut pictures {
+            let pixels = picture.pixels().zip(original.pixels()).zip(mask.luminance());
+            let chosen = pixels.flat_map(|((drawn, kept), light)| if is_anew(light) { drawn } else { kept });
+            *picture = Picture::from_rgba(picture.width, picture.height, &chosen.collect::<Vec<u8>>())?;
         }
         Ok(pictures)
     }

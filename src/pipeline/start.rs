@@ -70,7 +70,7 @@ impl Pipeline {
                 let latents = noise(shape) * scheduler.init_noise_sigma();
                 return Ok(Beginning { start: Start { latents, index, kept: None }, inpainting: None });
             }
-            (Some(image), mask) => (image.to_tensor(&self.device), mask),
+            (Some(image), mask) => (image.to_tensor(self.vae.channels()[0], &self.device), mask),
         };
         // All noise: nothing of the picture shows through where it is drawn anew.
         let whole = mask.is_some() && request.strength >= 1.0;

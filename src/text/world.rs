@@ -21,6 +21,12 @@ pub struct World {
     pub turns: Vec<String>,
     /// "pixel art" and so on.
     pub styles: Vec<String>,
+    /// "happy", "sad" and so on.
+    #[serde(default)]
+    pub moods: Vec<String>,
+    /// What can follow a thing: "wearing sunglasses", "in the rain" and so on.
+    #[serde(default)]
+    pub clauses: Vec<String>,
     /// Every single word of the captions, in lower case, sorted.
     pub words: Vec<String>,
     /// Captions as training sees them, that name thing and colours.

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::checkpoint::{self, Position, TrainState};
 use super::config::{AutoencoderConfig, AutoencoderLoss};
-use super::data::{self, PictureBatch, PictureSource, Prefetch, push_planes};
+use super::data::{self, PictureBatch, PictureSource, Prefetch};
 use super::export;
 use super::init;
 use super::run::{Outcome, Settings, Stage, Task, run_stage};
@@ -77,7 +77,7 @@ fn stages(
     }
 }
 
-/// The loss of a batch: see [`AutoencoderLoss`]. `pictures` `[n, 3, h, w]` in [-1, 1], `noise` of the latents' shape.
+/// The loss of a batch: see [`AutoencoderLoss`]. `pictures` `[n, channels, h, w]` in [-1, 1], `noise` of the latents' shape.
 pub fn loss(model: &AutoencoderTiny, pictures: Tensor<4>, noise: Tensor<4>, weights: &AutoencoderLoss) -> Tensor<1> {
     let latents = model.encode(pictures.clone());
     let decoded = model.decode(latents.clone() + noise) / 2.0 + 0.5;
@@ -114,22 +114,22 @@ pub fn latent_statistics(
     config: &AutoencoderConfig,
     device: &Device,
 ) -> Result<Vec<(f64, f64)>> {
-    let (size, batch) = (config.pictures.size, config.training.batch);
+    let (size, batch, channels) = (config.pictures.size, config.training.batch, vae_config(config)?.in_channels);
     let mut sums: Vec<(f64, f64)> = Vec::new();
     let mut count = 0;
     for first in (0..config.statistics_pictures).step_by(batch) {
         let n = batch.min(config.statistics_pictures - first);
-        let mut planes = Vec::with_capacity(n * 3 * size * size);
+        let mut planes = Vec::with_capacity(n * channels * size * size);
         for i in first..first + n {
             let scene = stickers.sample(config.training.seed, Split::Train, i as u64)?;
-            push_planes(&stickers.render(&scene, size)?, &mut planes);
+            planes.extend(stickers.render(&scene, size)?.planes(channels));
         }
-        let latents = model.encode(Tensor::from_data(TensorData::new(planes, [n, 3, size, size]), device));
-        let [_, channels, height, width] = latents.dims();
+        let latents = model.encode(Tensor::from_data(TensorData::new(planes, [n, channels, size, size]), device));
+        let [_, latent_channels, height, width] = latents.dims();
         let values: Vec<f32> = latents.into_data().iter::<f32>().collect();
-        sums.resize(channels, (0.0, 0.0));
+        sums.resize(latent_channels, (0.0, 0.0));
         for (plane, values) in values.chunks_exact(height * width).enumerate() {
-            let (sum, squares) = &mut sums[plane % channels];
+            let (sum, squares) = &mut sums[plane % latent_channels];
             *sum += values.iter().map(|v| f64::from(*v)).sum::<f64>();
             *squares += values.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>();
         }
@@ -175,6 +175,10 @@ fn vae_config(config: &AutoencoderConfig) -> Result<AutoencoderTinyConfig> {
     }
     let vae: AutoencoderTinyConfig =
         serde_json::from_value(Value::Object(config.vae.clone())).map_err(|e| invalid(e.to_string()))?;
+    if !matches!((vae.in_channels, vae.out_channels), (3, 3) | (4, 4)) {
+        let (read, drawn) = (vae.in_channels, vae.out_channels);
+        return Err(invalid(format!("in_channels = {read}, out_channels = {drawn}: must be 3 and 3, or 4 and 4")));
+    }
     let factor = 1 << (vae.encoder_block_out_channels.len().max(1) - 1);
     match config.pictures.size.is_multiple_of(factor) {
         true => Ok(vae),
@@ -201,6 +205,7 @@ fn batches(
         batch: config.training.batch,
         plain: (config.training.batch as f32 * config.glyph_share).round() as usize,
         size: config.pictures.size,
+        channels: vae.in_channels,
         latent: latent_shape(config, vae).iter().product(),
     };
     Prefetch::start(first, workers, move |n| source.batch(n))
@@ -209,6 +214,8 @@ fn batches(
 struct AutoencoderTask {
     device: Device,
     size: usize,
+    /// Of the pictures: 3, or 4 with alpha.
+    channels: usize,
     latent: [usize; 3],
     noise: f64,
     weights: AutoencoderLoss,
@@ -223,7 +230,7 @@ impl AutoencoderTask {
         let chosen = glyphs.names.iter().step_by(step).take(config.sheet_pictures);
         let sheet = chosen.map(|name| Ok((name.clone(), glyphs.glyph(name, size)?))).collect::<Result<_>>()?;
         let (device, latent, weights) = (device.clone(), latent_shape(config, vae), config.loss);
-        Ok(Self { device, size, latent, noise, weights, sheet })
+        Ok(Self { device, size, channels: vae.in_channels, latent, noise, weights, sheet })
     }
 }
 
@@ -232,11 +239,11 @@ impl Task<AutoencoderTiny> for AutoencoderTask {
 
     fn loss(&self, model: &AutoencoderTiny, batch: &PictureBatch) -> Result<Tensor<1>> {
         let (size, [channels, height, width]) = (self.size, self.latent);
-        let n = batch.pictures.len() / (3 * size * size);
+        let n = batch.pictures.len() / (self.channels * size * size);
         let tensor = |values: &[f32], shape: [usize; 4]| {
             Tensor::<4>::from_data(TensorData::new(values.to_vec(), shape), &self.device)
         };
-        let pictures = tensor(&batch.pictures, [n, 3, size, size]);
+        let pictures = tensor(&batch.pictures, [n, self.channels, size, size]);
         let noise = tensor(&batch.noise, [n, channels, height, width]) * self.noise;
         Ok(loss(model, pictures, noise, &self.weights))
     }
@@ -245,9 +252,7 @@ impl Task<AutoencoderTiny> for AutoencoderTask {
         let device = self.device.clone().inner();
         let mut cells = Vec::new();
         for (name, picture) in &self.sheet {
-            let mut planes = Vec::new();
-            push_planes(picture, &mut planes);
-            let input = Tensor::from_data(TensorData::new(planes, [1, 3, self.size, self.size]), &device);
+            let input = picture.to_tensor(self.channels, &device);
             let decoded = pollster::block_on(Picture::from_tensor(average.decode(average.encode(input))))?.remove(0);
             let text = format!("{:.1} dB", psnr(picture, &decoded));
             cells.extend([(picture.clone(), name.clone()), (decoded, text)]);
@@ -256,8 +261,9 @@ impl Task<AutoencoderTiny> for AutoencoderTask {
     }
 }
 
-/// Peak signal-to-noise ratio in dB of 8-bit pictures of one size; 99 for equal ones.
+/// Peak signal-to-noise ratio in dB of 8-bit pictures of one size, as they are seen on mid-grey; 99 for equal ones.
 pub fn psnr(one: &Picture, other: &Picture) -> f64 {
+    let [one, other] = [one, other].map(|picture| picture.over([128; 3]));
     let squares = one.rgb.iter().zip(&other.rgb).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));
     let mean = squares.sum::<f64>() / one.rgb.len() as f64;
     if mean == 0.0 { 99.0 } else { 10.0 * (255.0f64.powi(2) / mean).log10() }

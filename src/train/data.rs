@@ -13,7 +13,7 @@ use crate::{Error, Result};
 
 /// Pictures for the autoencoder.
 pub struct PictureBatch {
-    /// `[batch, 3, size, size]` in [-1, 1].
+    /// `[batch, channels, size, size]` in [-1, 1].
     pub pictures: Vec<f32>,
     /// Standard normal, of the latents' shape.
     pub noise: Vec<f32>,
@@ -33,7 +33,7 @@ pub struct CaptionedBatch {
 
 /// The pictures of a batch.
 pub enum Content {
-    /// `[batch, 3, size, size]` in [-1, 1], to be encoded.
+    /// `[batch, channels, size, size]` in [-1, 1], to be encoded.
     Pictures(Vec<f32>),
     /// `[batch, channels, height, width]`, encoded before.
     Latents(Vec<f32>),
@@ -79,6 +79,8 @@ pub struct PictureSource {
     pub plain: usize,
     /// Side in pixels.
     pub size: usize,
+    /// Of the pictures: 3, or 4 with alpha.
+    pub channels: usize,
     /// Numbers in the latents of a picture.
     pub latent: usize,
 }
@@ -90,7 +92,7 @@ impl PictureSource {
     /// Those of drawing and rendering.
     pub fn batch(&self, n: u64) -> Result<PictureBatch> {
         let mut random = random::stream(self.seed, "train.glyphs", n);
-        let mut pictures = Vec::with_capacity(self.batch * 3 * self.size * self.size);
+        let mut pictures = Vec::with_capacity(self.batch * self.channels * self.size * self.size);
         for i in 0..self.batch {
             let picture = if i < self.plain {
                 let glyph = below(&mut random, self.glyphs.names.len());
@@ -99,7 +101,7 @@ impl PictureSource {
                 let index = n * self.batch as u64 + i as u64;
                 self.stickers.render(&self.stickers.sample(self.seed, Split::Train, index)?, self.size)?
             };
-            push_planes(&picture, &mut pictures);
+            pictures.extend(picture.planes(self.channels));
         }
         let noise = random::stream(self.seed, "train.noise", n).randn(self.batch * self.latent);
         Ok(PictureBatch { pictures, noise })
@@ -120,6 +122,8 @@ pub struct CaptionedSource {
     pub batch: usize,
     /// Side in pixels.
     pub size: usize,
+    /// Of the pictures: 3, or 4 with alpha.
+    pub channels: usize,
     /// Numbers in the latents of a picture.
     pub latent: usize,
     /// Probability that a caption is replaced by the empty text.
@@ -143,7 +147,7 @@ impl CaptionedSource {
             let record = self.stickers.record(self.seed, Split::Train, *index)?;
             match &self.store {
                 Some(store) => content.extend(&store.values[*index as usize * store.each..][..store.each]),
-                None => push_planes(&self.stickers.render(&record.scene, self.size)?, &mut content),
+                None => content.extend(self.stickers.render(&record.scene, self.size)?.planes(self.channels)),
             }
             ids.push(match dropped < self.caption_dropout {
                 true => empty.clone(),
@@ -215,11 +219,9 @@ impl<B: Send + 'static> Prefetch<B> {
     }
 }
 
-/// Appends the planes of a picture, red, green and blue, in [-1, 1].
+/// Appends the planes of a picture, red, green and blue, in [-1, 1]; what is transparent lies on white.
 pub fn push_planes(picture: &Picture, planes: &mut Vec<f32>) {
-    for channel in 0..3 {
-        planes.extend(picture.rgb.iter().skip(channel).step_by(3).map(|byte| f32::from(*byte) / 127.5 - 1.0));
-    }
+    planes.extend(picture.planes(3));
 }
 
 /// Uniform over 0..n; the bias of the modulo is below n / 2^32.
@@ -258,6 +260,7 @@ mod tests {
             batch: 4,
             plain: 2,
             size: 16,
+            channels: 3,
             latent: 6,
         };
         let (one, two) = (source(), source());
@@ -273,7 +276,7 @@ mod tests {
     #[test]
     fn planes_are_red_green_blue() {
         let mut planes = Vec::new();
-        push_planes(&Picture { width: 2, height: 1, rgb: vec![0, 255, 51, 255, 0, 0] }, &mut planes);
+        push_planes(&Picture::opaque(2, 1, vec![0, 255, 51, 255, 0, 0]), &mut planes);
         assert_eq!(planes, [-1.0, 1.0, 1.0, -1.0, -0.6, -1.0]);
     }
 }

@@ -191,6 +191,7 @@ impl Parts {
             seed: config.training.seed,
             batch: config.training.batch,
             size: config.pictures.size,
+            channels: self.encoder.config.in_channels,
             latent: self.encoder.shape().iter().product(),
             caption_dropout: config.caption_dropout,
             num_train_timesteps,

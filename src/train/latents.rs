@@ -7,7 +7,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::{Map, Value};
 
 use super::config::{Latents, Training};
-use super::data::{Content, LatentStore, Prefetch, push_planes};
+use super::data::{Content, LatentStore, Prefetch};
 use super::export;
 use crate::Result;
 use crate::dataset::{Split, Stickers};
@@ -48,10 +48,11 @@ impl LatentEncoder {
         [self.config.latent_channels, side, side]
     }
 
-    /// Latents of pictures `[n, 3, size, size]` in [-1, 1], scaled as the UNet takes them.
+    /// Latents of pictures `[n, channels, size, size]` in [-1, 1], scaled as the UNet takes them.
     pub fn encode(&self, planes: Vec<f32>) -> Tensor<4> {
-        let n = planes.len() / (3 * self.size * self.size);
-        let pictures = Tensor::from_data(TensorData::new(planes, [n, 3, self.size, self.size]), &self.device);
+        let channels = self.config.in_channels;
+        let n = planes.len() / (channels * self.size * self.size);
+        let pictures = Tensor::from_data(TensorData::new(planes, [n, channels, self.size, self.size]), &self.device);
         self.vae.encode(pictures) * self.config.scaling_factor
     }
 
@@ -80,12 +81,12 @@ impl LatentEncoder {
     ) -> Result<Option<LatentStore>> {
         let Latents::Precomputed(count) = latents else { return Ok(None) };
         let (size, batch, seed) = (self.size, training.batch, training.seed);
-        let stickers = Arc::clone(stickers);
+        let (stickers, channels) = (Arc::clone(stickers), self.config.in_channels);
         let mut pictures = Prefetch::start(0, workers, move |n| {
             let mut planes = Vec::new();
             for i in (n as usize * batch)..count.min((n as usize + 1) * batch) {
                 let scene = stickers.sample(seed, Split::Train, i as u64)?;
-                push_planes(&stickers.render(&scene, size)?, &mut planes);
+                planes.extend(stickers.render(&scene, size)?.planes(channels));
             }
             Ok(planes)
         })?;

@@ -4,7 +4,7 @@
 use std::borrow::Cow;
 use std::collections::BTreeMap;
 
-use js_sys::{Function, JSON, Uint8Array};
+use js_sys::{Function, JSON, Object, Uint8Array};
 use wasm_bindgen::prelude::*;
 
 use crate::Error;
@@ -79,7 +79,8 @@ impl Files for JsFiles {
 }
 
 /// A PNG file of pictures of one size, given as one buffer of RGBA after the other; several make an animation that
-/// shows each for `milliseconds`. `infotext` is written into it when there is one.
+/// shows each for `milliseconds`. It has alpha where one of them is transparent somewhere. `infotext` is written into it when
+/// there is one.
 #[wasm_bindgen(js_name = encodePng)]
 pub fn encode_png(
     width: usize,
@@ -92,9 +93,15 @@ pub fn encode_png(
     if size == 0 || !rgba.len().is_multiple_of(size) {
         return Err(Error::Request(format!("{} bytes are no pictures of {width} x {height}", rgba.len())).into());
     }
-    let opaque = |frame: &[u8]| frame.chunks_exact(4).flat_map(|p| [p[0], p[1], p[2]]).collect();
-    let frames = rgba.chunks_exact(size).map(|frame| Picture { width, height, rgb: opaque(frame) });
-    Ok(pngfile::animation(&frames.collect::<Vec<_>>(), milliseconds, infotext.as_deref())?)
+    let frames = rgba.chunks_exact(size).map(|frame| Picture::from_rgba(width, height, frame));
+    Ok(pngfile::animation(&frames.collect::<crate::Result<Vec<_>>>()?, milliseconds, infotext.as_deref())?)
+}
+
+/// The picture `{ width, height, rgba }` with a white outline around what it shows, as messengers have it; larger than it was where
+/// the outline needs room, and as it was where nothing of it is transparent.
+#[wasm_bindgen]
+pub fn outlined(width: usize, height: usize, rgba: &[u8]) -> Result<Object, JsError> {
+    Ok(super::picture(&Picture::from_rgba(width, height, rgba)?.outlined())?)
 }
 
 /// The settings in a PNG file, ours or A1111's: `{ prompt, negative_prompt, seed, steps, guidance_scale, sampler, width,

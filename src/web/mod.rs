@@ -35,6 +35,8 @@ pub struct JsPipeline {
     preview: Option<LatentToRgb>,
     /// The estimate after each step of the last picture, to be decoded when somebody asks.
     estimates: RefCell<Vec<Tensor<4>>>,
+    /// Of the last picture, for the large decoder.
+    latents: RefCell<Option<Tensor<4>>>,
 }
 
 #[wasm_bindgen(js_class = Pipeline)]
@@ -52,11 +54,14 @@ impl JsPipeline {
         };
         let pipeline = Pipeline::load_with(&files, &LoadOptions { quantize, ..LoadOptions::default() }, &device)?;
         let manifest = files.get_small(MANIFEST)?.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
-        Ok(Self { pipeline, preview: manifest.and_then(|manifest| manifest.preview), estimates: RefCell::default() })
+        let preview = manifest.and_then(|manifest| manifest.preview);
+        Ok(Self { pipeline, preview, estimates: RefCell::default(), latents: RefCell::default() })
     }
 
     /// `{ steps, guidance_scale, guidance_scale_range?: [least, largest], width, height, scheduler,
-    /// schedulers: [[name, label], …], size_multiple }`; the range is that of a model that takes the scale as an input.
+    /// schedulers: [[name, label], …], size_multiple, large?, alpha }`; the range is that of a model that takes the scale as an
+    /// input; `large` is how many times as large the pictures of [`Self::large`] are, where there is a large decoder; `alpha` is
+    /// whether the model draws transparent pictures.
     pub fn defaults(&self) -> std::result::Result<Object, JsError> {
         let defaults = self.pipeline.defaults();
         let range = self.pipeline.guidance_scale_range();
@@ -71,6 +76,8 @@ impl JsPipeline {
             ("scheduler", schedulers::name_of(self.pipeline.scheduler())?.into()),
             ("schedulers", names.collect::<Array>().into()),
             ("size_multiple", (self.pipeline.scale() as u32).into()),
+            ("large", self.pipeline.large().map_or(JsValue::UNDEFINED, |times| (times as u32).into())),
+            ("alpha", (self.pipeline.channels() == 4).into()),
         ])?)
     }
 
@@ -78,7 +85,7 @@ impl JsPipeline {
     /// without that of the previews) and answers whether to go on (a promise of it lets messages in);
     /// resolves to `{ width, height, rgba, warnings, infotext, noise }`: the settings as A1111 writes them, and a
     /// preview of the noise that it began with, where the model has cheap previews. Those are small, one pixel a
-    /// latent; `estimate` gives a step's whole picture. With `latents: true` in the request, each event carries the
+    /// latent; `estimate` gives a step's whole picture. Colours are not multiplied by alpha, as in an `ImageData`. With `latents: true` in the request, each event carries the
     /// latents after the step as a `Float32Array`. With `image: { width, height, rgba }` of the picture's size it
     /// begins from that picture and draws `strength` (0 to 1) of it anew; with a `mask` in the same form only where that
     /// is light. With `toward: { prompt, negative_prompt, seed, at }` it draws the
@@ -87,10 +94,13 @@ impl JsPipeline {
         let settings = Settings::parse(&request)?;
         let request = settings.request(&self.pipeline)?;
         self.estimates.borrow_mut().clear();
+        self.latents.replace(None);
+        let mut latents = None;
         let (mut started, mut trouble) = (now(), None);
         let mut watch = async |event: StepEvent<'_>| {
             let milliseconds = now() - started;
             self.estimates.borrow_mut().push(event.pred_original_sample.clone());
+            latents = Some(event.latents.clone());
             let answer = self.report(&event, milliseconds, settings.latents, &on_step).await;
             started = now();
             match answer {
@@ -108,6 +118,7 @@ impl JsPipeline {
             return Err(error.into());
         }
         let (images, warnings) = result?;
+        self.latents.replace(latents);
         let warnings = warnings.iter().map(|warning| JsValue::from_str(warning)).collect::<Array>();
         let result = picture(&images[0])?;
         set(&result, "warnings", &warnings)?;
@@ -125,6 +136,15 @@ impl JsPipeline {
         let latents = self.estimates.borrow().get(index).cloned();
         let latents = latents.ok_or_else(|| Error::Request(format!("step {} was not drawn", index + 1)))?;
         Ok(picture(&self.decoded(latents).await?)?)
+    }
+
+    /// The last request's picture by the large decoder, from the same latents: `{ width, height, rgba }`. Throws when the model has
+    /// no large decoder, and when nothing was drawn.
+    pub async fn large(&self) -> std::result::Result<Object, JsError> {
+        let latents = self.latents.borrow().clone();
+        let latents = latents.ok_or_else(|| Error::Request("no picture was drawn".into()))?;
+        let decoded = self.pipeline.decode_large(latents)?;
+        Ok(picture(&Picture::from_tensor(decoded).await?.swap_remove(0))?)
     }
 }
 

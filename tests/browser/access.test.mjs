@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { browserTest } from "./harness.mjs";
+import { unfold } from "./page.mjs";
 import { DRAWS, PATIENCE, finished, open, trouble } from "./visit.mjs";
 
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -12,11 +13,11 @@ for (const [name, viewport, colorScheme] of [
   ["wide and light", { width: 1280, height: 900 }, "light"],
   ["390 px wide and dark", { width: 390, height: 844 }, "dark"],
 ]) {
-  browserTest(`axe-core finds nothing in any state, ${name}`, { ...DRAWS, viewport, errors: [/404/] }, async ({ page, origin }) => {
+  browserTest(`axe-core finds nothing in any state, ${name}`, { ...DRAWS, viewport, saveData: true, errors: [/404/] }, async ({ page, origin }) => {
     await page.emulateMedia({ colorScheme });
     await open(page, `${origin}/?seed=1&steps=12`);
     await page.fill("#prompt", "a grean cat");
-    await page.click("#settings summary");
+    for (const id of ["settings", "setup"]) await unfold(page, id);
     await check(page, "first visit");
     await page.route("**/*.safetensors", (route) => route.fulfill({ status: 404, body: "" }));
     await page.click("#generate");
@@ -32,14 +33,18 @@ for (const [name, viewport, colorScheme] of [
     await page.fill("#steps", "1");
     await page.click("#more-4");
     await page.locator("#variations button").nth(3).waitFor({ timeout: PATIENCE });
-    await page.waitForSelector("#walk-go:enabled");
-    await page.click("#walk-go");
-    await page.waitForSelector("#walk-save:enabled", { timeout: PATIENCE });
+    await page.waitForSelector("#morph-go:enabled");
+    await page.click("#morph-go");
+    await page.waitForSelector("#morph-save:enabled", { timeout: PATIENCE });
     await page.click("#numbers summary");
-    await check(page, "more of it");
+    await check(page, "variations and a morph");
+    await page.locator("#variations button").nth(1).click();
+    await page.click("#kept li:last-child .acts button:last-child");
+    await page.locator("#kept-undo").waitFor();
+    await check(page, "a kept seed, a deleted picture");
     await page.click("#change");
     await page.keyboard.press("Space");
-    await page.locator("#start-summary", { hasText: "the marked part" }).waitFor();
+    await page.locator("#start-summary", { hasText: "redraws the marked part" }).waitFor();
     await check(page, "a start picture");
     const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     assert.ok(overflow <= 0, `the page is ${overflow} px wider than the screen`);
@@ -48,10 +53,10 @@ for (const [name, viewport, colorScheme] of [
 
 browserTest("the page fits every screen from 320 px up, whatever it says", DRAWS, async ({ page, origin }) => {
   await open(page, `${origin}/?seed=4000000000&steps=1&negative=a+dog&size=96x64`);
-  await page.fill("#prompt", `${"quite unknown wordings of an extraordinarily long sentence ".repeat(4)}x${"y".repeat(90)}`);
+  await page.fill("#prompt", `${"a cat in quite unknown wordings of an extraordinarily long sentence ".repeat(4)}x${"y".repeat(90)}`);
   await page.click("#generate");
   await finished(page);
-  for (const summary of ["#settings", "#numbers"]) await page.click(`${summary} summary`);
+  for (const id of ["settings", "setup", "numbers"]) await unfold(page, id);
   for (const width of [320, 390, 600, 860, 861, 1024, 1920]) {
     await page.setViewportSize({ width, height: 800 });
     await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
@@ -85,7 +90,7 @@ browserTest("the keyboard alone draws, changes settings, walks the steps and can
   await page.keyboard.press("Space");
   await focusOn(page, "strength");
   await page.keyboard.press("Home");
-  assert.equal(await page.textContent("#start-summary"), "the marked part · strength 0.05");
+  assert.equal(await page.textContent("#start-summary"), "redraws the marked part, 1 of 3 steps");
   await focusOn(page, "start-remove");
   await page.keyboard.press("Enter");
   assert.equal(await page.evaluate(() => document.activeElement.id), "start-choose", "the focus stays nearby");
@@ -102,9 +107,11 @@ browserTest("the keyboard alone draws, changes settings, walks the steps and can
 browserTest("a right-to-left prompt stands on the right, and draws", DRAWS, async ({ page, origin }) => {
   await open(page, `${origin}/?seed=1&steps=1`);
   await page.fill("#prompt", "قطة خضراء");
+  const question = page.locator("#retry", { hasText: "Draw it anyway" });
   const direction = await page.$eval("#prompt", (field) => [field.matches(":dir(rtl)"), field.value]);
   assert.deepEqual(direction, [true, "قطة خضراء"]);
   await page.click("#generate");
+  await question.click(); // the model knows no such word
   await finished(page);
 });
 

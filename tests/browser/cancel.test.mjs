@@ -1,5 +1,5 @@
 // Cancel answers at any moment: while the model is fetched or built, between steps, between the pictures of a grid or a
-// walk; and the next request draws. (A download that stands still: survive.test.mjs.)
+// morph; and the next request draws. (A download that stands still: survive.test.mjs.)
 import assert from "node:assert/strict";
 import { browserTest } from "./harness.mjs";
 import { servingModels, tinyModel } from "./models.mjs";
@@ -24,7 +24,7 @@ browserTest("cancel between two steps lets at most the running step end", TINY, 
 
 for (const [what, button, cells] of [
   ["a grid", "#more-9", "#variations button"],
-  ["a walk", "#walk-go", "#variations button"],
+  ["a morph", "#morph-go", "#variations button"],
 ]) {
   browserTest(`cancel ends ${what} in the middle, and the page draws again`, TINY, async ({ page, origin }) => {
     await open(page, `${origin}/?prompt=a+cat&seed=1&steps=2&size=${LARGE}`);
@@ -34,12 +34,12 @@ for (const [what, button, cells] of [
     await page.keyboard.press("Escape");
     await page.locator("#line", { hasText: "Stopped." }).waitFor({ timeout: 30_000 });
     assert.ok((await page.locator(cells).count()) < 9);
-    assert.equal(await page.isDisabled("#walk-save"), true, "half a walk is not for download");
+    assert.equal(await page.isDisabled("#morph-save"), true, "half a morph is not for download");
     await drawBy(page, "#generate");
   });
 }
 
-browserTest("cancel while the model is built answers when it is, and draws nothing", DRAWS, async ({ page, origin }) => {
+browserTest("cancel while the model is built answers when it is, and draws nothing", { ...DRAWS, saveData: true }, async ({ page, origin }) => {
   await open(page, `${origin}/?seed=1&steps=1`);
   await page.fill("#prompt", "a cat");
   await page.evaluate(() => {

@@ -6,12 +6,12 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { browserTest } from "./harness.mjs";
 import { servingModels, tinyModel } from "./models.mjs";
-import { canvas, drawBy, finished, open, parameters, saved } from "./page.mjs";
+import { canvas, drawBy, finished, open, parameters, saved, unfold } from "./page.mjs";
 import { trouble } from "./visit.mjs";
 
 const UNET = "unet/diffusion_pytorch_model.safetensors";
 const { before, fetched } = servingModels({ tiny: tinyModel({ name: "Tiny" }) });
-const DRAWS = { timeout: 300_000, webgpu: "none", before };
+const DRAWS = { timeout: 300_000, webgpu: "none", before, saveData: true };
 
 browserTest("a folder of the user's own is opened and draws, with its weights as they are or in blocks", DRAWS, async ({ page, origin }, context) => {
   const folder = modelFolder(context);
@@ -20,7 +20,7 @@ browserTest("a folder of the user's own is opened and draws, with its weights as
   await page.fill("#prompt", "a cat");
   await openFolder(page, folder);
   assert.equal(await page.inputValue("#model"), "folder/my-model");
-  assert.match(await page.textContent("#model-words"), /^50 steps, \d+ px, read from a folder of yours\.$/, "diffusers' own settings");
+  assert.match(await page.textContent("#model-words"), /^50 steps, \d+ px, read from your folder\.$/, "diffusers' own settings");
   assert.equal(await page.isVisible("#model-forget"), false, "nothing of it is kept here");
   const drawn = [];
   for (const bits of ["", "8", "4"]) {
@@ -34,7 +34,7 @@ browserTest("a folder of the user's own is opened and draws, with its weights as
   assert.equal(new Set(drawn).size, 3, "each number of bits draws a little differently");
   assert.match(parameters((await saved(page, "#download")).bytes), /Model: folder\/my-model,/);
   await page.click("#copy");
-  await page.locator("#note", { hasText: "only on this computer" }).waitFor();
+  await page.locator("#notice", { hasText: "only on this computer" }).waitFor();
   assert.deepEqual(fetched.filter((path) => /safetensors/.test(path)), [], "no model was fetched");
   assert.deepEqual(await page.evaluate(keptFiles), [], "no model is kept");
 });
@@ -51,7 +51,7 @@ browserTest("the host's models and the folder are changed for each other, also a
   await drawBy(page, "#generate");
   assert.match(parameters((await saved(page, "#download")).bytes), /Model: tiny,/);
   await page.selectOption("#model", "folder/my-model");
-  await page.locator("#model-words", { hasText: "a folder of yours" }).waitFor();
+  await page.locator("#model-words", { hasText: "read from your folder" }).waitFor();
   await page.fill("#steps", "400");
   await page.click("#generate");
   await page.locator(".thumb").nth(1).waitFor();
@@ -65,7 +65,7 @@ browserTest("the host's models and the folder are changed for each other, also a
   await page.reload(); // the page may not open the folder again by itself
   await page.locator("#summary", { hasText: /guidance \d/ }).waitFor();
   await page.locator("#kept .open").first().click();
-  await page.locator("#note", { hasText: "The model “folder/my-model” is not here: another one draws" }).waitFor();
+  await page.locator("#notice", { hasText: "The model “folder/my-model” is not here: another one draws" }).waitFor();
 });
 
 const FAULTS = [
@@ -91,7 +91,7 @@ async function openFolder(page, folder) {
   await page.evaluate(() => (document.getElementById("line").textContent = ""));
   await page.setInputFiles("#folder", folder);
   await page.locator("#line", { hasText: "“my-model” is ready to draw." }).waitFor({ timeout: 60_000 });
-  if (!(await page.evaluate(() => document.getElementById("settings").open))) await page.click("#settings summary");
+  for (const id of ["settings", "setup"]) await unfold(page, id);
 }
 
 /** Runs in the page: addresses of the pieces of models that are kept. */

@@ -1,5 +1,5 @@
 // What every browser test needs: the built page on a local server and a Chromium of its own, both closed at the end.
-import { existsSync, mkdirSync } from "node:fs";
+import { existsSync, mkdirSync, readFileSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import test from "node:test";
 import { fileURLToPath } from "node:url";
@@ -13,6 +13,9 @@ const BROWSERS = ["/usr/bin/chromium", "/usr/bin/chromium-browser", "/usr/bin/go
 const FLAGS = ["--no-sandbox", "--disable-quic", "--no-first-run", "--disable-background-networking"];
 const SCREEN = { width: 1280, height: 900 };
 const QUIET = ["--disable-component-update", "--disable-sync"];
+/** How long a test waits for a condition, in ms: 30 s, or FOURSTEP_WAIT seconds on a busy machine. */
+export const WAIT_MS = Number(process.env.FOURSTEP_WAIT ?? 30) * 1000;
+const PATIENCE = Math.max(1, WAIT_MS / 30_000);
 
 /** The goldens: `FOURSTEP_REFERENCE`, or the copy in tests/golden/reference; null where neither is there. */
 export const reference = referenceFolder();
@@ -21,12 +24,15 @@ export const reference = referenceFolder();
  * Declares one test that runs in a Chromium of its own.
  * `options`: `webgpu` (default true: WebGPU, on SwiftShader where there is no GPU; "none": a browser that finds no
  * adapter; false: one that does not know WebGPU at all), `serviceWorkers` ("allow", or "block" as by default, since
- * Playwright cannot change requests that pass through one), `folder` to serve instead of dist/, `before` (see tools/serve.mjs), `flags` for the browser, `timeout` in ms (default 120,000), `skip` (a reason),
- * `errors` (regular expressions of console errors that the test expects; any other one fails it).
+ * Playwright cannot change requests that pass through one), `folder` to serve instead of dist/, `before` and `headers` (see
+ * tools/serve.mjs), `fake` (the program in tests/browser/fake draws instead of the wasm), `saveData` (the browser asks to save
+ * data), `flags` for the browser, `touch`, `timeout` in ms (default 120,000), `skip` (a reason), `errors` (regular expressions
+ * of console errors that the test expects; any other one fails it).
  * `body` gets what `launch` returns, and the test's own context last.
  */
 export function browserTest(name, options, body) {
-  const { timeout = 120_000, skip = false, ...rest } = options;
+  const { timeout: asked = 120_000, skip = false, ...rest } = options;
+  const timeout = asked * PATIENCE;
   test(name, { skip, timeout: timeout + 60_000 }, async (context) => {
     const session = await launch(rest);
     try {
@@ -46,15 +52,18 @@ export function browserTest(name, options, body) {
  * Returns `{page, origin, problems, screenshot(name), inWorker(script, message), close()}`. `problems` collects console
  * errors, uncaught exceptions (also of workers) and every request that leaves the origin.
  */
-export async function launch({ webgpu = true, serviceWorkers = "block", errors = [], viewport = SCREEN, ...more } = {}) {
+export async function launch({ webgpu = true, serviceWorkers = "block", errors = [], viewport = SCREEN, touch = false, ...more } = {}) {
   const dist = join(root, "dist");
   if (!existsSync(join(dist, "pkg"))) throw new Error("dist/ is not built: run ./build.sh build first");
   const mounts = { "/tests/": here, ...(reference ? { "/reference/": reference } : {}) };
-  const server = await serve(more.folder ?? dist, { mounts, before: more.before });
+  const before = more.fake ? withFake(more.before) : more.before;
+  const server = await serve(more.folder ?? dist, { mounts, before, headers: more.headers });
   const browser = await chromium.launch({ executablePath: browserPath(), headless: true, args: [...flags(webgpu), ...(more.flags ?? [])] });
   // The browser without WebGPU starts workers from blobs, which the page's policy forbids.
-  const context = await browser.newContext({ viewport, bypassCSP: webgpu === false, serviceWorkers });
+  const context = await browser.newContext({ viewport, bypassCSP: webgpu === false, serviceWorkers, hasTouch: touch, isMobile: touch });
+  context.setDefaultTimeout(WAIT_MS);
   const page = await context.newPage();
+  if (more.saveData) await page.addInitScript(() => Object.defineProperty(navigator.connection, "saveData", { get: () => true }));
   if (webgpu === false) await page.addInitScript(hideWebGpu);
   const problems = [];
   watch(page, server.origin, errors, problems);
@@ -114,6 +123,17 @@ function watch(page, origin, errors, problems) {
     const { protocol, origin: target } = new URL(request.url());
     if (/^https?:$|^wss?:$/.test(protocol) && target !== origin) note(`request to another host: ${request.url()}`);
   });
+}
+
+/** Answers requests for the wasm module with tests/browser/fake. */
+function withFake(before) {
+  return (request, response) => {
+    if (before?.(request, response)) return true;
+    if (new URL(request.url, "http://localhost").pathname !== "/pkg/fourstep.js") return false;
+    response.writeHead(200, { "Content-Type": "text/javascript" });
+    response.end(readFileSync(join(here, "fake", "fourstep.js")));
+    return true;
+  };
 }
 
 function flags(webgpu) {

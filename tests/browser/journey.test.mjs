@@ -138,12 +138,14 @@ for (const [name, webgpu, automatic, forced] of ADAPTERS) {
     { webgpu },
     async ({ page, origin }) => {
       await open(page, origin);
+      await page.click("#setup summary");
       await page.locator("#device-words[data-slow]").waitFor();
       assert.match(await page.textContent("#device-words"), automatic);
       await page.selectOption("#device", "wgpu");
       assert.match(await page.textContent("#device-words"), forced);
       await page.selectOption("#device", "cpu");
       await page.reload();
+      await page.click("#setup summary");
       await page.locator("#device-words", { hasText: "as you chose" }).waitFor();
       assert.equal(await page.inputValue("#device"), "cpu");
     },

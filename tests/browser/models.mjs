@@ -51,3 +51,23 @@ export function servingModels(models) {
   };
   return { before, fetched };
 }
+
+/** The tiny model under the name of the one that ships, with its words, so that the page shows its examples. */
+export function stickersModel(manifest = {}) {
+  const model = tinyModel({ name: "Stickers", words: "words.json", defaults: { steps: 4, width: 64, height: 64 }, ...manifest });
+  model.files.set("words.json", readFileSync(join(goldens, "../../../models/stickers/words.json")));
+  return model;
+}
+
+/** As {@link servingModels}; the list of models is sent only after `open()`. */
+export function slowModels(models) {
+  const { before } = servingModels(models);
+  let open = () => {};
+  const opened = new Promise((resolve) => (open = resolve));
+  const later = (request, response) => {
+    if (request.url !== "/models/index.json") return before(request, response);
+    opened.then(() => before(request, response));
+    return true;
+  };
+  return { before: later, open };
+}

@@ -17,11 +17,30 @@ export async function finished(page) {
   if (await page.isVisible("#trouble")) assert.fail(`the page says: ${await page.textContent("#trouble")}`);
 }
 
-/** Presses a button that begins drawing, and waits for the end. */
+/** Presses a button that begins drawing, and waits for the end: the line says something new, and nothing is drawn any more. */
 export async function drawBy(page, button) {
+  await page.evaluate(() => {
+    const line = document.getElementById("line");
+    globalThis.spoke = false;
+    const observer = new MutationObserver(() => {
+      globalThis.spoke = true;
+      observer.disconnect();
+    });
+    observer.observe(line, { childList: true });
+  });
   await page.click(button);
-  await page.locator("#generate", { hasText: "Cancel" }).waitFor({ timeout: 10_000 }).catch(() => {}); // or done already
+  await page.waitForFunction(() => globalThis.spoke || !document.getElementById("trouble").hidden, null, { timeout: PATIENCE });
   await finished(page);
+}
+
+/** Opens a part of the page that is folded. */
+export async function unfold(page, id) {
+  if (!(await page.$eval(`#${id}`, (details) => details.open))) await page.click(`#${id} > summary`);
+}
+
+/** Waits until the model is here and made ready, as a visit does by itself. */
+export async function ready(page) {
+  await page.locator("#setup-line", { hasText: "saved in this browser" }).waitFor({ timeout: PATIENCE });
 }
 
 /** The bytes of the file that a button saves, and its name. */
@@ -48,9 +67,9 @@ export function parameters(bytes) {
   return text?.[1].toString("latin1").slice("parameters\0".length);
 }
 
-/** The values of the form's fields by name. */
+/** The values of the form's fields by their ids. */
 export function fields(page) {
-  return page.$$eval("#form [name]", (all) => Object.fromEntries(all.map(({ name, value }) => [name, value])));
+  return page.$$eval("#form :is(input, select, textarea)[id]", (all) => Object.fromEntries(all.map(({ id, value }) => [id, value])));
 }
 
 /** The colours of the canvas, to tell pictures apart. */
@@ -59,15 +78,15 @@ export function canvas(page, id = "canvas") {
 }
 
 /** Drops a file on the page, as from another program. */
-export async function dropFile(page, bytes, name = "dropped.png") {
+export async function dropFile(page, bytes, name = "dropped.png", type = "image/png") {
   await page.evaluate(
-    ([base64, name]) => {
+    ([base64, name, type]) => {
       const data = new DataTransfer();
-      data.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name, { type: "image/png" }));
+      data.items.add(new File([Uint8Array.from(atob(base64), (c) => c.charCodeAt(0))], name, { type }));
       for (const type of ["dragenter", "dragover", "drop"])
         document.body.dispatchEvent(new DragEvent(type, { dataTransfer: data, bubbles: true, cancelable: true }));
     },
-    [Buffer.from(bytes).toString("base64"), name],
+    [Buffer.from(bytes).toString("base64"), name, type],
   );
 }
 

@@ -111,9 +111,13 @@ browserTest("a tab that was frozen in the background goes on", DRAWS, async ({ p
   await open(page, `${origin}/?prompt=a+cat&seed=1&steps=12`);
   await page.waitForSelector(".thumb", { timeout: PATIENCE });
   const session = await page.context().newCDPSession(page);
+  await page.evaluate(() => {
+    globalThis.cycle = [];
+    for (const name of ["freeze", "resume"]) document.addEventListener(name, () => globalThis.cycle.push(name));
+  });
   await session.send("Page.setWebLifecycleState", { state: "frozen" });
-  await new Promise((resolve) => setTimeout(resolve, 2000));
   await session.send("Page.setWebLifecycleState", { state: "active" });
+  await page.waitForFunction(() => globalThis.cycle.join() === "freeze,resume");
   await finished(page);
   assert.equal(await page.locator(".thumb").count(), 12);
 });
@@ -139,7 +143,7 @@ browserTest("where storage is denied it draws, and says what that means", DRAWS,
   await page.addInitScript(deny);
   await draw(page, `${origin}/${ONE_STEP}`);
   assert.match(await page.textContent("#note"), /keeps no files/);
-  await page.locator("#kept-note", { hasText: "keeps no pictures for this page" }).waitFor();
+  await page.locator("#kept-note", { hasText: "saves no pictures for this page" }).waitFor();
   const [file] = await Promise.all([page.waitForEvent("download"), page.click("#download")]);
   assert.match(file.suggestedFilename(), /^fourstep-a-cat-1\.png$/);
 });
@@ -171,8 +175,5 @@ browserTest("an error of the page's own code is shown in words", { errors: [/boo
 
 async function until(page, holds) {
   const end = performance.now() + PATIENCE;
-  while (!(await holds())) {
-    assert.ok(performance.now() < end, "waited too long");
-    await page.waitForTimeout(100);
-  }
+  while (!(await holds())) assert.ok(performance.now() < end, "waited too long");
 }

@@ -2,34 +2,40 @@
 import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import test from "node:test";
-import { readLink, writeLink } from "../../www/link.js";
-import { World, distance } from "../../www/words.js";
+import { isHeavy, readLink, seedProblem, writeLink } from "../../www/link.js";
+import { distance, suggest, surprise } from "../../www/suggest.js";
 
 const list = JSON.parse(readFileSync(new URL("../../models/stickers/words.json", import.meta.url)));
-const world = new World(list);
-const unknown = (prompt) => world.unknown(prompt).map(({ word }) => word);
-const offered = (before) => world.complete(before).map(({ text }) => text);
+const unknown = (prompt) => suggest(prompt, list, -1).unknown.map(({ word }) => word);
+const instead = (word) => suggest(word, list, -1).unknown[0].instead;
+const offered = (before) => suggest(before, list).next.map(({ label }) => label);
 
 test("every caption that the page composes is made of known words", () => {
   assert.ok(list.surprises.length >= 200);
   for (const caption of list.surprises) assert.deepEqual(unknown(caption), [], caption);
-  assert.ok(list.surprises.includes(world.surprise(() => 0.5)));
+  assert.ok(list.surprises.includes(surprise(list, () => 0.5)));
 });
 
-test("words that no caption has are found where they stand", () => {
-  const prompt = "A green Fox beside a blorp, two foxes on a blue background and a Blorp";
+test("words that no caption has are found where they stand; small words are not worth a mention", () => {
+  const prompt = "A green Fox beside my blorp, two foxes on a blue background and a Blorp";
   assert.deepEqual(unknown(prompt), ["beside", "blorp"]);
-  for (const { word, start, end } of world.unknown(prompt)) assert.equal(prompt.slice(start, end), word);
+  for (const { word, start, end } of suggest(prompt, list, -1).unknown) assert.equal(prompt.slice(start, end), word);
   assert.deepEqual(unknown("狐 on a fox’s background"), ["狐"]);
 });
 
-test("near words are suggested: a slip, a plural, another name, a number", () => {
-  assert.equal(world.suggest("fxo")[0], "fox");
-  assert.equal(world.suggest("buterfly")[0], "butterfly");
-  assert.ok(world.suggest("bunny").includes("rabbit"));
-  assert.ok(world.suggest("bunnies").includes("rabbit"));
-  assert.deepEqual(world.suggest("3"), ["three"]);
-  assert.deepEqual(world.suggest("qqqqqqqq"), []);
+test("a prompt without a known word that matters is told apart", () => {
+  const nothing = (prompt) => suggest(prompt, list, -1).nothing;
+  assert.deepEqual(["the bakery", "a", "thank you", "狐"].map(nothing), [true, true, true, true]);
+  assert.deepEqual(["", " ", "a fox at the bakery", "green"].map(nothing), [false, false, false, false]);
+});
+
+test("for an unknown word others are suggested: a slip, a plural, another name, a number; nothing where nothing is near", () => {
+  assert.equal(instead("fxo")[0], "fox");
+  assert.equal(instead("buterfly")[0], "butterfly");
+  assert.ok(instead("bunny").includes("rabbit"));
+  assert.ok(instead("bunnies").includes("rabbit"));
+  assert.deepEqual(instead("3"), ["three"]);
+  for (const word of ["qqqqqqqq", "thank", "love"]) assert.deepEqual(instead(word), [], word);
   assert.deepEqual([distance("fox", "fxo"), distance("", "ab"), distance("kitten", "sitting")], [1, 2, 3]);
   assert.equal(distance("kitten", "sitting", 2), Infinity);
 });
@@ -42,9 +48,31 @@ test("completion offers things, colours, places and styles, with the right artic
   assert.ok(offered("a crown abo").includes("above"));
   assert.ok(offered("a pine tr").includes("pine tree"));
   assert.ok(offered("thr").includes("three"));
-  const [owl] = world.complete("a ow").filter(({ label }) => label === "owl");
+  const [owl] = suggest("a ow", list).next.filter(({ label }) => label === "owl");
   assert.deepEqual([owl.text, owl.start], ["an owl", 0]);
-  assert.ok(offered("a fox ").some((text) => /^on an? .* background$/.test(text)), "a background after a thing");
+});
+
+test("what is offered next can stand there, and nothing is offered after a complete sentence", () => {
+  for (const before of ["a fox", "a fox ", "two foxes", "a green fox"]) assert.ok(offered(before).some((text) => /^on an? .* background$/.test(text)), before);
+  const things = new Set(list.concepts.map(({ name }) => name.toLowerCase()));
+  assert.ok(offered("a green ").length > 0 && offered("a green ").every((text) => things.has(text)));
+  for (const before of ["a yellow duck on a teal background", "a yellow duck on a teal background ", "a fox next to a duck", "a fox runs", "a fox.", ""])
+    assert.deepEqual(offered(before), [], before);
+  assert.ok(offered("a cat").includes("cat face") && !offered("a cat").includes("caterpillar"), "a whole word is not half of another");
+  for (const { text, start } of suggest("a fox", list).next) assert.match("a fox".slice(0, start) + text, /^a fox \S/);
+});
+
+test("a seed is a whole number of 64 bits, and what is wrong with another one is said", () => {
+  for (const good of ["0", "007", "18446744073709551615"]) assert.equal(seedProblem(good), "", good);
+  for (const large of ["18446744073709551616", "1".repeat(23), "9".repeat(5000)]) assert.match(seedProblem(large), /too large\. The largest is 18446744073709551615/);
+  for (const odd of ["", "x", "-1", "1.5"]) assert.match(seedProblem(odd), /whole number, 0 or more/, odd);
+});
+
+test("a link of many steps or a large picture is heavy, a plain one is not", () => {
+  const own = { steps: "4", size: "64" };
+  assert.deepEqual([{}, { steps: "50", size: "128" }, { size: "512" }].map((settings) => isHeavy(settings, own)), [false, false, false]);
+  assert.deepEqual([{ steps: "1000" }, { steps: "101" }, { size: "2048" }, { size: "2048x200" }].map((settings) => isHeavy(settings, own)), [true, true, true, true]);
+  assert.equal(isHeavy({ size: "1024", steps: "150" }, { steps: "150", size: "1024" }), false, "what the model draws by itself");
 });
 
 test("an address is read, checked and brought into range, each change with a word", () => {

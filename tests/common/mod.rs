@@ -67,9 +67,11 @@ impl Suite {
                 let copy = root.join("tests/golden/reference");
                 let own = root.join("tests/golden/stickers");
                 let families = root.join("tests/golden/families");
+                let transparent = root.join("tests/golden/transparent");
                 vec![
                     suite(copy.clone(), copy.join("pipelines")),
                     suite(families.clone(), families.join("pipelines")),
+                    suite(transparent.clone(), transparent.join("pipelines")),
                     suite(own, root.join("models")),
                 ]
             }

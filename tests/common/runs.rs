@@ -68,6 +68,9 @@ fn compare(suite: &Suite, manifest: &Value, golden: &Golden, worst: &mut Worst) 
     };
     let output = pollster::block_on(pipeline.run(&request, &mut noise, &mut on_step))?;
     worst.tensor(golden, "decoded", output.decoded.clone());
+    if golden.has("decoded_large") {
+        worst.tensor(golden, "decoded_large", pipeline.decode_large(output.latents)?);
+    }
     compare_pictures(golden, &pollster::block_on(Picture::from_tensor(output.decoded))?, manifest, worst);
     Ok(())
 }
@@ -82,7 +85,12 @@ fn request(manifest: &Value, golden: &Golden, pipeline: &Pipeline) -> fourstep::
         <[usize; 2]>::try_from(numbers.collect::<Vec<_>>()).ok()
     };
     let bytes = |name: &str| golden.has(name).then(|| golden.0.u8(name).expect("U8").to_vec());
-    let picture = |rgb| Picture { width, height, rgb };
+    let picture = |rgb| Picture::opaque(width, height, rgb);
+    // With or without alpha.
+    let start = |bytes: Vec<u8>| match bytes.len() == 4 * width * height {
+        true => Picture::from_rgba(width, height, &bytes).expect("as many bytes as pixels"),
+        false => picture(bytes),
+    };
     Ok(Request {
         negative_prompt: text(&manifest["negative_prompt"]).unwrap_or_default(),
         num_inference_steps: number("steps", 0),
@@ -94,7 +102,7 @@ fn request(manifest: &Value, golden: &Golden, pipeline: &Pipeline) -> fourstep::
         clip_skip: extra["clip_skip"].as_u64().map(|skip| skip as usize),
         eta: extra["eta"].as_f64().unwrap_or(0.0),
         scheduler: Some(SchedulerConfig::parse("scheduler", &manifest["scheduler"].to_string())?),
-        image: bytes("init_image_u8").map(picture),
+        image: bytes("init_image_u8").map(start),
         strength: manifest["strength"].as_f64().unwrap_or(1.0),
         mask: bytes("mask_u8").map(|grey| picture(grey.into_iter().flat_map(|value| [value; 3]).collect())),
         prompt_syntax: match extra["prompt_syntax"].as_str() {
@@ -145,8 +153,10 @@ impl Trace<'_> {
 
 fn compare_pictures(golden: &Golden, pictures: &[Picture], manifest: &Value, worst: &mut Worst) {
     let allowed = manifest["tolerance"]["image_u8_max_abs"].as_u64().unwrap_or(1) as u8;
-    let mine = pictures.iter().flat_map(|picture| &picture.rgb);
-    let off = mine.zip(golden.0.u8("image_u8").expect("image_u8").iter()).map(|(a, b)| a.abs_diff(*b)).max();
+    let golden = golden.0.u8("image_u8").expect("image_u8");
+    let alpha = golden.len() == pictures.iter().map(|picture| 4 * picture.width * picture.height).sum();
+    let bytes = |picture: &Picture| if alpha { picture.rgba() } else { picture.rgb.clone() };
+    let off = pictures.iter().flat_map(bytes).zip(golden.iter()).map(|(a, b)| a.abs_diff(*b)).max();
     if off.is_none_or(|off| off > allowed) {
         worst.fail(format!("image_u8: {off:?} levels off, {allowed} allowed"));
     }

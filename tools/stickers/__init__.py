@@ -5,11 +5,13 @@ faster than burn's, and the shipped pictures would suffer. Only the base model i
 and quantization are `fourstep` commands. All data comes from `fourstep dataset` and `fourstep tokenizer`.
 
 data         pictures, captions and glyphs as `fourstep dataset render` writes them
+augment      random views of pictures for the autoencoder
 run          a run's folder: config, curves, checkpoints; learning rate, averaged weights
 lanes        one model trained by several single-threaded lanes at once
-autoencoder  AutoencoderTiny, f4, standardised latents
-diffusion    text encoder + UNet, v-prediction
-sampling     guided DDIM and decoding
-evaluate     nearest-glyph retrieval, contact sheets
+optimizer    Muon and AdamW
+autoencoder  AutoencoderTiny, f8, RGBA, standardised latents
+language     the text encoder, on what captions mean
+diffusion    the UNet and, later in the run, the text encoder, v-prediction
+evaluate     drawing, nearest-glyph retrieval, contact sheets
 export       the diffusers folder
 """

@@ -1,9 +1,10 @@
-"""Drawing from captions while training, and a quick count of how often the right glyph comes out.
+"""Drawing from captions while training, and a quick count of how often the right thing comes out.
 
 `fourstep eval` is the count that is reported; this one steers the training.
 """
 
 import torch
+import torch.nn.functional as F
 from diffusers import DDIMScheduler
 from PIL import Image, ImageDraw
 
@@ -13,7 +14,7 @@ from .lanes import in_lanes
 
 
 def draw(model, vae, tokens, empty, guidance, steps, seed, lanes=2):
-    """u8 pictures [N, 3, H, W] of token ids [N, L], by guided DDIM."""
+    """u8 pictures [N, 4, H, W] of token ids [N, L], by guided DDIM."""
     config = model["unet"].config
     shape = (len(tokens), config.in_channels, config.sample_size, config.sample_size)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
@@ -38,22 +39,26 @@ def denoise(model, tokens, empty, latents, guidance, steps):
     return latents
 
 
-def retrieval(pictures, truths, glyphs):
-    """Share of pictures whose nearest glyph, by pixel distance, is the true one; and each picture's nearest."""
-    distances = torch.cdist(pictures.flatten(1).float(), glyphs.flatten(1).float())
-    nearest = distances.argmin(1)
-    return float((nearest == truths).float().mean()), nearest
+def nearest(pictures, glyphs):
+    """Index of the glyph u8 [M, 4, 32, 32] nearest to each picture or to its mirror image, by pixel distance."""
+    small = F.adaptive_avg_pool2d(pictures.float(), glyphs.shape[-1])
+    flat = glyphs.flatten(1).float()
+    distances = torch.minimum(torch.cdist(small.flatten(1), flat), torch.cdist(small.flip(3).flatten(1), flat))
+    return distances.argmin(1).tolist()
 
 
-def sheet(pictures, captions, path, columns=8, scale=2):
-    """Writes a contact sheet: every picture, doubled in size, over its caption."""
-    side = pictures.shape[2] * scale
+def sheet(pictures, captions, path, columns=10):
+    """Writes a contact sheet: every picture on a chequered ground, over its caption."""
+    side = pictures.shape[2]
     rows = -(-len(pictures) // columns)
     page = Image.new("RGB", (columns * (side + 6), rows * (side + 18)), "white")
     pen = ImageDraw.Draw(page)
+    y, x = torch.meshgrid(torch.arange(side), torch.arange(side), indexing="ij")
+    chequers = torch.where((x // 8 + y // 8) % 2 == 0, 255.0, 232.0)
     for i, (picture, caption) in enumerate(zip(pictures, captions)):
         x, y = i % columns * (side + 6), i // columns * (side + 18)
-        image = Image.fromarray(picture.permute(1, 2, 0).numpy()).resize((side, side), Image.NEAREST)
+        over = picture[:3].float() + chequers * (1 - picture[3:].float() / 255)
+        image = Image.fromarray(over.clamp(0, 255).round().to(torch.uint8).permute(1, 2, 0).numpy())
         page.paste(image, (x, y))
         pen.text((x, y + side), caption[:26], fill="black")
     page.save(path)

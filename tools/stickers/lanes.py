@@ -11,6 +11,11 @@ from concurrent.futures import ThreadPoolExecutor
 import torch
 
 
+def lanes_on(device, model, count):
+    """Lanes of the CPU, or the one lane of another device."""
+    return Lanes(model, count) if device == "cpu" else OneLane(model, device)
+
+
 class Lanes:
     def __init__(self, model, count):
         self.models = [model] + [copy.deepcopy(model) for _ in range(count - 1)]
@@ -36,6 +41,20 @@ class Lanes:
             if p.grad is not None:
                 p.grad.div_(len(self.models))
         return {k: sum(r[k] for r in reports) / len(reports) for k in reports[0]}
+
+
+class OneLane:
+    """The same interface on a GPU, which needs no lanes."""
+
+    def __init__(self, model, device):
+        self.models, self.device = [model], torch.device(device).type
+
+    def backward(self, loss, batch):
+        """As `Lanes.backward`."""
+        with torch.autocast(self.device, torch.bfloat16):
+            value, report = loss(self.models[0], batch)
+        value.backward()
+        return {k: float(v.detach()) for k, v in report.items()}
 
 
 def in_lanes(function, tensor, count, part=32):

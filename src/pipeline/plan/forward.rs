@@ -76,7 +76,8 @@ pub fn decode(meter: &Meter, vae: &Vae, [height, width]: [usize; 2], tile: Optio
     };
     let Some(side) = tile else { return part([height, width]) };
     // The tiles that are done, and the picture that they are put together to.
-    let done = meter.map("the picture", [1, 3, height * vae.scale(), width * vae.scale()]);
+    let [_, channels] = vae.channels();
+    let done = meter.map("the picture", [1, channels, height * vae.scale(), width * vae.scale()]);
     let _picture = done.like("the picture");
     part([side.min(height), side.min(width)]);
 }

@@ -8,16 +8,12 @@ use std::collections::BTreeMap;
 use burn::module::Module;
 use burn::tensor::Device;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 
-use super::index::{Family, Index};
-use super::load::{TextFiles, UNET, VAE, WEIGHTS, defaults_for};
+use super::index::{Family, Index, VAE_LARGE};
+use super::load::{TextFiles, UNET, VAE, WEIGHTS, check_large, check_vae, defaults_for};
 use super::{Defaults, MANIFEST, Manifest};
 use crate::kernels::{BLOCK, BlockFormat};
-use crate::models::{
-    AutoencoderKl, AutoencoderKlConfig, AutoencoderTiny, AutoencoderTinyConfig, ClipTextModel, UNet2DConditionConfig,
-    UNet2DConditionModel, Vae, parse,
-};
+use crate::models::{ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, Vae, parse};
 use crate::weights::{self, Checkpoint, Files, Part, Quantization};
 use crate::{Error, Result};
 use meter::{FLOAT, Meter};
@@ -55,6 +51,9 @@ pub struct Plan {
     pub components: Vec<ComponentPlan>,
     /// Text encoders, a step of the UNet, the decoder: the most that each holds at once beside the weights.
     pub activations: Vec<Phase>,
+    /// The large decoder, where the model has one: in none of the sums but for its weights, since only a picture that asks for it
+    /// is drawn by it.
+    pub large: Option<LargePlan>,
     /// The largest single buffer on the device.
     pub largest_buffer: Buffer,
     /// Side of the decoder's tiles in pixels, where the picture is not decoded whole.
@@ -91,6 +90,17 @@ pub struct ComponentPlan {
     loading: u64,
 }
 
+/// A decoder that draws larger.
+#[derive(Clone, Debug, Serialize)]
+pub struct LargePlan {
+    /// How many times as large.
+    pub times: usize,
+    /// While it draws.
+    pub phase: Phase,
+    /// Side of its tiles in pixels, where the picture is not decoded whole.
+    pub tile: Option<usize>,
+}
+
 /// A part of drawing.
 #[derive(Clone, Debug, Serialize)]
 pub struct Phase {
@@ -120,6 +130,9 @@ pub struct Needs {
     pub largest_buffer: u64,
     /// What the layers hold at once beside the weights.
     pub activations: u64,
+    /// The same while the large decoder draws, where the model has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub large_activations: Option<u64>,
 }
 
 impl Plan {
@@ -129,12 +142,13 @@ impl Plan {
     /// Those of [`super::Pipeline::load`], but for the values of the weights; [`Error::Request`] for a size that the model
     /// cannot draw.
     pub fn read(files: &impl Files, options: &PlanOptions) -> Result<Self> {
-        let Index { family, guidance_scale_range, .. } = Index::read(files)?;
+        let Index { family, guidance_scale_range, vae_large, .. } = Index::read(files)?;
         let device = Device::flex();
         let unet_config: UNet2DConditionConfig = parse(UNET, &files.read(UNET)?)?;
         unet_config.check(UNET)?;
         let texts = family.encoders().iter().map(|part| TextFiles::read(files, *part)).collect::<Result<Vec<_>>>()?;
-        let vae = unfilled_vae(files, &device)?;
+        let vae = Vae::unfilled(VAE, &files.read(VAE)?, &device)?;
+        check_vae(VAE, &vae)?;
         let defaults = defaults_for(files, family, &unet_config, vae.scale())?;
         let (width, height) = options.size.unwrap_or((defaults.width, defaults.height));
         check_size(width, height, vae.scale())?;
@@ -147,15 +161,12 @@ impl Plan {
         }
         let unet = UNet2DConditionModel::new(&unet_config, UNET, &device)?;
         components.push(read.component(&unet, Part::Unet.folder(), &format!("unet/{WEIGHTS}"))?);
-        let path = format!("vae/{WEIGHTS}");
-        components.push(match &vae {
-            Vae::Kl(module, _) => read.component(module, "vae", &path)?,
-            Vae::Tiny(module, _) => read.component(module, "vae", &path)?,
-        });
+        components.push(read.vae(&vae, "vae")?);
         let batch = if is_guided(&defaults, &unet_config) { 2 } else { 1 };
         let latents = [height / vae.scale(), width / vae.scale()];
         let tokens = texts.first().map_or(0, |text| text.config.max_position_embeddings);
-        let tile = vae.tile(1, latents, options.buffer.unwrap_or(WEBGPU_BUFFER));
+        let buffer = options.buffer.unwrap_or(WEBGPU_BUFFER);
+        let tile = vae.tile(1, latents, buffer);
         let activations = vec![
             phase("text encoders", |meter| texts.iter().for_each(|text| forward::text(meter, &text.config, batch))),
             phase("a step of the UNet", |meter| {
@@ -164,10 +175,18 @@ impl Plan {
             phase("the decoder", |meter| forward::decode(meter, &vae, latents, tile)),
         ];
         let whole = phase("the decoder", |meter| forward::decode(meter, &vae, latents, None));
+        let mut large = None;
+        if vae_large {
+            let config = format!("{VAE_LARGE}/config.json");
+            let decoder = Vae::unfilled(&config, &files.read(&config)?, &device)?;
+            check_large(&vae, &decoder)?;
+            components.push(read.vae(&decoder, VAE_LARGE)?);
+            large = Some(LargePlan::of(&decoder, decoder.scale() / vae.scale(), latents, buffer));
+        }
         let download = download(files, family, &components)?;
         let defaults = Defaults { width, height, guidance_scale_range, ..defaults };
         let tile = tile.map(|side| side * vae.scale());
-        Ok(Self::of(defaults, batch, components, activations, (tile, whole.bytes), download))
+        Ok(Self { large, ..Self::of(defaults, batch, components, activations, (tile, whole.bytes), download) })
     }
 
     fn of(
@@ -194,6 +213,7 @@ impl Plan {
             batch,
             components,
             activations,
+            large: None,
             largest_buffer,
             tile,
             device,
@@ -210,6 +230,7 @@ impl Plan {
             weights: self.components.iter().map(|component| component.device).sum(),
             largest_buffer: self.largest_buffer.bytes,
             activations: self.activations.iter().map(|phase| phase.bytes).max().unwrap_or(0),
+            large_activations: self.large.as_ref().map(|large| large.phase.bytes),
         }
     }
 }
@@ -236,23 +257,11 @@ fn phase(name: &'static str, run: impl FnOnce(&Meter)) -> Phase {
     Phase { name, bytes: counts.peak, largest: Buffer { what: counts.largest_is.to_string(), bytes: counts.largest } }
 }
 
-/// The autoencoder without its weights.
-fn unfilled_vae(files: &impl Files, device: &Device) -> Result<Vae> {
-    let bytes = files.read(VAE)?;
-    let value: Value = parse(VAE, &bytes)?;
-    match value["_class_name"].as_str() {
-        Some("AutoencoderTiny") => {
-            let config: AutoencoderTinyConfig = parse(VAE, &bytes)?;
-            Ok(Vae::Tiny(AutoencoderTiny::new(&config, VAE, device)?, config))
-        }
-        Some("AutoencoderKL") => {
-            let config: AutoencoderKlConfig = parse(VAE, &bytes)?;
-            Ok(Vae::Kl(AutoencoderKl::new(&config, VAE, device)?, config))
-        }
-        other => {
-            let reason = format!("_class_name = {other:?}, expected AutoencoderKL or AutoencoderTiny");
-            Err(Error::Config { file: VAE.into(), reason })
-        }
+impl LargePlan {
+    fn of(decoder: &Vae, times: usize, latents: [usize; 2], buffer: u64) -> Self {
+        let tile = decoder.tile(1, latents, buffer);
+        let phase = phase("the large decoder", |meter| forward::decode(meter, decoder, latents, tile));
+        Self { times, phase, tile: tile.map(|side| side * decoder.scale()) }
     }
 }
 
@@ -263,6 +272,14 @@ struct Reader<'f, F: Files> {
 }
 
 impl<F: Files> Reader<'_, F> {
+    fn vae(&self, vae: &Vae, folder: &str) -> Result<ComponentPlan> {
+        let path = format!("{folder}/{WEIGHTS}");
+        match vae {
+            Vae::Kl(module, _) => self.component(module, folder, &path),
+            Vae::Tiny(module, _) => self.component(module, folder, &path),
+        }
+    }
+
     fn component<M: Module>(&self, module: &M, name: &str, path: &str) -> Result<ComponentPlan> {
         let config = format!("{name}/config.json");
         let quantization = Quantization::parse(&config, &self.files.read(&config)?)?;

@@ -1,0 +1,47 @@
+#!/usr/bin/env bash
+# From an empty folder to the weights of Stickers: `recipes/stickers.sh FOLDER`. Every step is skipped when its result is there and
+# resumes where it was stopped; the dataset is the same byte for byte each time. `DEVICE=cuda` trains the UNet on a GPU.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+out=${1:?usage: recipes/stickers.sh FOLDER}
+device=${DEVICE:-cpu}
+plain=${PLAIN:-60000}       # pictures of plain things, for the first stage
+scenes=${SCENES:-120000}    # pictures of everything, for the second
+fourstep=${FOURSTEP:-target/release/fourstep}
+train() { python3 tools/train_stickers.py "$@"; }
+
+# render NAME RECIPE SPLIT COUNT SEED: a folder of captioned pictures
+render() {
+  [ -e "$out/data/$1/done" ] && return
+  "$fourstep" dataset render --pack "$out/stickers.pack" --recipe "recipes/$2.json" --split "$3" --count "$4" --seed "$5" \
+    --alpha --out "$out/data/$1"
+  touch "$out/data/$1/done"
+}
+
+encode() {
+  [ -e "$out/data/$1/latents.safetensors" ] || train encode --pictures "$out/data/$1" --autoencoder "$out/runs/autoencoder"
+}
+
+mkdir -p "$out/data" "$out/runs"
+[ -e "$out/stickers.pack" ] || "$fourstep" dataset pack --out "$out/stickers.pack"
+render glyphs stickers glyphs 100000 1
+render plain stickers-plain train "$plain" 1
+render scenes stickers train "$scenes" 2
+[ -e "$out/data/tokenizer" ] ||
+  "$fourstep" tokenizer --captions "$out/data/scenes/captions.jsonl" --size 4000 --max-length 32 --out "$out/data/tokenizer"
+
+train autoencoder --glyphs "$out/data/glyphs" --out "$out/runs/autoencoder"
+train language --pictures "$out/data/plain" --pictures "$out/data/scenes" --glyphs "$out/data/glyphs" \
+  --tokenizer "$out/data/tokenizer" --out "$out/runs/language"
+encode plain
+encode scenes
+
+# Plain things until they are sharp, then everything.
+diffusion=(--language "$out/runs/language" --tokenizer "$out/data/tokenizer" --device "$device" --out "$out/runs/diffusion")
+train diffusion "${diffusion[@]}" --pictures "$out/data/plain" --stop-at 15000
+train diffusion "${diffusion[@]}" --pictures "$out/data/plain" --pictures "$out/data/scenes"
+
+models=(--autoencoder "$out/runs/autoencoder" --language "$out/runs/language" --diffusion "$out/runs/diffusion"
+  --tokenizer "$out/data/tokenizer")
+train export "${models[@]}" --out "$out/stickers-teacher"

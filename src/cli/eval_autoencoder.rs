@@ -1,0 +1,82 @@
+//! `fourstep eval-autoencoder`: what a model's autoencoder loses of the pictures in a folder.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use super::device::DeviceName;
+use super::progress::Progress;
+use crate::eval::{compared, decoded, mean_square_error, psnr, seen};
+use crate::picture::Picture;
+use crate::pipeline::Pipeline;
+use crate::train::sheet::sheet;
+use crate::weights::DirFiles;
+
+/// Encodes and decodes the pictures of a folder and tells what is lost: PSNR as seen on mid-grey, and the IoU of what is opaque
+#[derive(clap::Args)]
+pub struct EvalAutoencoder {
+    /// PNG files of one size
+    pictures: PathBuf,
+    /// A model in the diffusers folder layout
+    #[arg(long, value_name = "DIR", default_value = "models/stickers")]
+    model: PathBuf,
+    /// By the large decoder, against pictures of its size, which are made smaller for the encoder
+    #[arg(long)]
+    large: bool,
+    /// Pictures at once
+    #[arg(long, default_value_t = 16)]
+    batch: usize,
+    /// Where to compute: the processor, or a graphics card through wgpu
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
+    /// As JSON
+    #[arg(long)]
+    json: bool,
+    /// Each picture with what became of it on its right, the worst first
+    #[arg(long, value_name = "FILE.png")]
+    sheet: Option<PathBuf>,
+}
+
+/// Pictures on a sheet.
+const SHEET: usize = 64;
+
+/// Runs the command.
+pub fn run(args: &EvalAutoencoder) -> Result<()> {
+    let pipeline = Pipeline::load(&DirFiles::new(&args.model), &args.device.open()?)?;
+    let paths = png_files(&args.pictures)?;
+    let read = |path: &PathBuf| Ok(seen(&pipeline, &Picture::read_png(path)?));
+    let originals = paths.iter().map(read).collect::<crate::Result<Vec<Picture>>>()?;
+    let mut progress = Progress::new();
+    let drawn =
+        decoded(&pipeline, &originals, args.large, args.batch, |done| progress.say("pictures", done, paths.len()))?;
+    progress.end();
+    let names: Vec<String> =
+        paths.iter().map(|path| path.file_stem().unwrap_or_default().display().to_string()).collect();
+    let report = compared(names.iter().map(String::as_str).zip(originals.iter().zip(&drawn)));
+    let text = match args.json {
+        true => serde_json::to_string_pretty(&report)?,
+        false => report.sentence(&format!("{} pictures", report.pictures)),
+    };
+    writeln!(std::io::stdout(), "{text}")?;
+    let Some(path) = &args.sheet else { return Ok(()) };
+    let mut all: Vec<(f64, usize)> =
+        originals.iter().zip(&drawn).enumerate().map(|(i, (a, b))| (psnr(mean_square_error(a, b)), i)).collect();
+    all.sort_by(|a, b| a.0.total_cmp(&b.0));
+    let cells = all
+        .iter()
+        .take(SHEET)
+        .flat_map(|&(db, i)| [(originals[i].clone(), names[i].clone()), (drawn[i].clone(), format!("{db:.1} dB"))]);
+    Ok(sheet(&cells.collect::<Vec<_>>(), 8).write_png(path)?)
+}
+
+/// In the order of their names.
+fn png_files(folder: &Path) -> Result<Vec<PathBuf>> {
+    let shown = || folder.display().to_string();
+    let entries = std::fs::read_dir(folder).with_context(shown)?;
+    let mut paths = entries.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>().with_context(shown)?;
+    paths.retain(|path| path.extension().is_some_and(|end| end.eq_ignore_ascii_case("png")));
+    paths.sort();
+    ensure!(!paths.is_empty(), "{}: holds no PNG files", folder.display());
+    Ok(paths)
+}

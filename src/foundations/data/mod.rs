@@ -1,0 +1,8 @@
+//! Digits in the format of MNIST: read as they are needed, cut into pieces, written.
+
+mod digits;
+mod idx;
+pub mod lists;
+
+pub use digits::{Digits, PIXELS, SIDE};
+pub use idx::{Idx, write_idx};

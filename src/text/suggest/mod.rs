@@ -1,0 +1,269 @@
+//! Help with prompts, from the words that a model learned: which of a prompt's words it has never seen, what they could
+//! have meant, and what could come next.
+//!
+//! The page shows it; nothing in here knows the page. Positions in texts count UTF-16 code units, as JavaScript does.
+
+mod complete;
+mod spelling;
+#[cfg(test)]
+mod tests;
+
+use std::collections::HashSet;
+
+use serde::Serialize;
+
+use self::spelling::distance;
+use super::emoji::{self, Symbol};
+use super::meaning::Meanings;
+use super::world::World;
+use crate::checked;
+use crate::error::Result;
+
+/// A part of a prompt that the model has never seen.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Unknown {
+    /// As it is written.
+    pub word: String,
+    /// Where it begins and ends.
+    pub start: usize,
+    /// See `start`.
+    pub end: usize,
+    /// Why it is unknown.
+    pub why: Why,
+    /// What it could have meant, the likeliest first.
+    pub instead: Vec<String>,
+}
+
+/// Reasons why a part of a prompt is unknown.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Why {
+    /// A word or emoji that no caption had.
+    NeverSeen,
+    /// A flag: none was drawn.
+    Flag,
+    /// A known emoji with a skin tone; without it it is known.
+    SkinTone,
+    /// A letter, digit or sign in a box: none was drawn.
+    Letter,
+}
+
+/// What could stand before the caret: `text` replaces the prompt from `start` to the caret.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Offer {
+    /// What to write.
+    pub text: String,
+    /// Where the replaced part begins.
+    pub start: usize,
+    /// What to show.
+    pub label: String,
+}
+
+/// Everything about one prompt, for one look at it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Look {
+    /// What the model has never seen.
+    pub unknown: Vec<Unknown>,
+    /// What could come next.
+    pub offers: Vec<Offer>,
+    /// Whether a word that says what to draw is known; an empty prompt has none.
+    pub known: bool,
+}
+
+/// A [`World`] that can be asked.
+pub struct Suggestions {
+    world: World,
+    words: HashSet<String>,
+    /// All that can be offered, in lower case and as it is written; things first.
+    phrases: Vec<(String, String)>,
+    meanings: Meanings,
+}
+
+impl Suggestions {
+    /// Reads a `words.json`; `file` is for messages.
+    ///
+    /// # Errors
+    /// [`crate::Error::Config`] naming the file and what is wrong with it.
+    pub fn from_json(text: &str, file: &str) -> Result<Self> {
+        let world: World = checked::from_json(text, file, |world: &World| {
+            let last = world.occasions.iter().chain(&world.related).flat_map(|occasion| &occasion.things).max();
+            match last.filter(|last| **last >= world.concepts.len()) {
+                Some(last) => Err(format!("occasions: thing {last} of {}", world.concepts.len())),
+                None => Ok(()),
+            }
+        })?;
+        Ok(Self::new(world))
+    }
+
+    /// Of this world.
+    pub fn new(world: World) -> Self {
+        let mut seen = HashSet::new();
+        let names = world.concepts.iter().map(|known| &known.name);
+        let adjectives = [&world.colours, &world.counts, &world.sizes, &world.moods, &world.turns, &world.styles];
+        let sorts = adjectives.into_iter().chain([&world.places, &world.clauses]);
+        let occasions = world.occasions.iter().flat_map(|occasion| &occasion.says);
+        let synonyms = world.concepts.iter().flat_map(|known| &known.says);
+        let all = names.chain(sorts.flatten()).chain(occasions).chain(synonyms);
+        let phrases = all.map(|phrase| (phrase.to_lowercase(), phrase.clone()));
+        let phrases = phrases.filter(|(lower, _)| seen.insert(lower.clone())).collect();
+        let meanings = Meanings::new(world.scored());
+        Self { words: world.words.iter().cloned().collect(), phrases, meanings, world }
+    }
+
+    /// Everything about a prompt whose caret stands at `caret`.
+    pub fn look(&self, prompt: &str, caret: usize) -> Look {
+        let before = &prompt[..byte_of(prompt, caret)];
+        Look { unknown: self.unknown(prompt), offers: self.complete(before), known: self.knows_any(prompt) }
+    }
+
+    /// The parts of a prompt that the model has never seen, each once, with what they could have meant.
+    pub fn unknown(&self, prompt: &str) -> Vec<Unknown> {
+        let mut seen = HashSet::new();
+        let mut found = Vec::new();
+        for symbol in emoji::symbols(prompt) {
+            let (start, text) = match &symbol {
+                Symbol::Word { start, text } | Symbol::Emoji { start, text } => (*start, *text),
+            };
+            if !seen.insert(text.to_lowercase()) {
+                continue;
+            }
+            let Some((why, instead)) = self.trouble(&symbol) else { continue };
+            let begin = utf16(&prompt[..start]);
+            found.push(Unknown { word: text.to_owned(), start: begin, end: begin + utf16(text), why, instead });
+        }
+        found.sort_by_key(|unknown| unknown.start);
+        found
+    }
+
+    /// Whether the model knows a word of the prompt that says what to draw.
+    pub fn knows_any(&self, prompt: &str) -> bool {
+        emoji::symbols(prompt).any(|symbol| match symbol {
+            Symbol::Word { text, .. } => !EMPTY.contains(&text.to_lowercase().as_str()) && self.knows(text),
+            Symbol::Emoji { text, .. } => self.knows_emoji(&emoji::plain(text)),
+        })
+    }
+
+    /// What an unknown word could have meant: things by its meaning; where it has none, known words of nearly the same
+    /// letters.
+    pub fn suggest(&self, given: &str, most: usize) -> Vec<String> {
+        let word = given.to_lowercase();
+        let number = word.parse::<usize>().ok().and_then(|number| self.world.counts.get(number.checked_sub(2)?));
+        if let Some(count) = number {
+            return vec![count.clone()];
+        }
+        let meant = self.meanings.of(&word);
+        let named = meant.iter().map(|(thing, _)| self.world.concepts[*thing].name.clone());
+        let found = named.filter(|name| *name != word).take(most).collect::<Vec<_>>();
+        if found.is_empty() { self.spelled(&word).into_iter().take(most).collect() } else { found }
+    }
+
+    /// A caption that works; `random` in 0..1 chooses it.
+    pub fn surprise(&self, random: f64) -> Option<&str> {
+        let from = &self.world.surprises;
+        let at = |count: usize| ((random * count as f64) as usize).min(count.saturating_sub(1));
+        match from.get(at(from.len())) {
+            Some(caption) => Some(caption),
+            None => self.world.concepts.get(at(self.world.concepts.len())).map(|known| known.one.as_str()),
+        }
+    }
+
+    fn trouble(&self, symbol: &Symbol) -> Option<(Why, Vec<String>)> {
+        match symbol {
+            Symbol::Word { text, .. } if self.knows(text) => None,
+            Symbol::Word { text, .. } => {
+                let flag = matches!(text.to_lowercase().as_str(), "flag" | "flags");
+                Some((if flag { Why::Flag } else { Why::NeverSeen }, self.suggest(text, MOST_INSTEAD)))
+            }
+            Symbol::Emoji { text, .. } => {
+                let plain = emoji::plain(text);
+                let toneless = emoji::toneless(&plain);
+                if self.knows_emoji(&plain) {
+                    None
+                } else if toneless != plain && self.knows_emoji(&toneless) {
+                    Some((Why::SkinTone, vec![toneless]))
+                } else if emoji::is_flag(&plain) {
+                    Some((Why::Flag, Vec::new()))
+                } else if emoji::is_letter(&plain) {
+                    Some((Why::Letter, Vec::new()))
+                } else {
+                    Some((Why::NeverSeen, Vec::new()))
+                }
+            }
+        }
+    }
+
+    fn knows_emoji(&self, plain: &str) -> bool {
+        self.world.concepts.iter().any(|known| emoji::plain(&known.emoji) == plain)
+    }
+
+    /// A word is known by itself, or by its parts ("dog-shaped", "fox's").
+    fn knows(&self, word: &str) -> bool {
+        let word = word.to_lowercase();
+        if self.words.contains(&word) {
+            return true;
+        }
+        let parts = word.split(['\'', '’', '-']).collect::<Vec<_>>();
+        parts.len() > 1 && parts.iter().all(|part| self.words.contains(*part) || *part == "s")
+    }
+
+    /// Known words of nearly the same letters, the nearest first. Short words are too near to others to guess.
+    fn spelled(&self, word: &str) -> Vec<String> {
+        let allowed = match word.chars().count() {
+            0..=3 => return Vec::new(),
+            4..=6 => 1,
+            _ => 2,
+        };
+        let near = self.world.words.iter().filter(|known| known.chars().count() > 2);
+        let near = near.filter_map(|known| Some((distance(word, known, allowed)?, known)));
+        // The first letter is seldom wrong.
+        let other_start = |known: &str| known.chars().next() != word.chars().next();
+        let mut near = near.map(|(edits, known)| (edits, other_start(known), known.len(), known)).collect::<Vec<_>>();
+        near.sort();
+        near.into_iter().map(|(.., known)| known.clone()).collect()
+    }
+}
+
+const MOST_INSTEAD: usize = 3;
+/// Words that say nothing of what to draw.
+const EMPTY: &[&str] = &[
+    "a",
+    "an",
+    "the",
+    "of",
+    "with",
+    "on",
+    "in",
+    "and",
+    "to",
+    "sticker",
+    "picture",
+    "emoji",
+    "background",
+    "for",
+    "that",
+    "says",
+    "at",
+    "is",
+    "it",
+    "my",
+    "your",
+    "i",
+    "you",
+    "me",
+];
+
+fn utf16(text: &str) -> usize {
+    text.encode_utf16().count()
+}
+
+/// The byte at which the character at a UTF-16 position begins; the end of the text for positions past it.
+fn byte_of(text: &str, position: usize) -> usize {
+    let mut units = 0;
+    for (at, c) in text.char_indices() {
+        if units >= position {
+            return at;
+        }
+        units += c.len_utf16();
+    }
+    text.len()
+}

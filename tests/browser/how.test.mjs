@@ -1,0 +1,196 @@
+// The view "How it works": every cell runs, offline too, in light and dark and on a small screen; what is wrong is said,
+// and the view goes on.
+import assert from "node:assert/strict";
+import { existsSync, readFileSync } from "node:fs";
+import { createRequire } from "node:module";
+import { dirname, join, resolve } from "node:path";
+import { fileURLToPath } from "node:url";
+import { gunzipSync, gzipSync } from "node:zlib";
+import { cells as readCells } from "../../tools/cells.mjs";
+import { browserTest } from "./harness.mjs";
+
+const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
+const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
+const VIEW = "www/how/index.html";
+const PATIENCE = 240_000;
+/** What makes the slow cells quick enough for a test. */
+const QUICK = {
+  train: { passes: 2 }, learn: { steps: 60 }, distill: { steps: 20 },
+};
+
+for (const [name, viewport, colorScheme] of [
+  ["wide and light", { width: 1280, height: 900 }, "light"],
+  ["390 px wide and dark", { width: 390, height: 844 }, "dark"],
+]) {
+  browserTest(`every cell runs, read top to bottom, ${name}`, { timeout: 600_000, viewport, flags: [], errors: [/WebGPU|powerPreference/i] }, async ({ page, origin, screenshot }) => {
+    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+    await page.goto(`${origin}/${VIEW}`);
+    const names = await page.$$eval("[data-cell]", (all) => all.map((one) => one.dataset.cell));
+    assert.ok(names.length > 20, names.join());
+    for (const cell of names) await runCell(page, cell, QUICK[cell]);
+    const plots = await page.$$eval(".plot", (all) => all.map((one) => [one.querySelector("figcaption").textContent, one.querySelectorAll(".axis-name").length]));
+    assert.ok(plots.length > 12, "there are plots");
+    assert.deepEqual(plots.filter(([, axes]) => axes < 1), [], "every plot names its axes");
+    await page.evaluate(axe);
+    const { violations } = await page.evaluate(() => globalThis.axe.run());
+    assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ target }) => target).join(", ")}`), []);
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.ok(over <= 0, `the view is ${over} px wider than the screen`);
+    assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
+    await screenshot(`how ${name}`);
+  });
+}
+
+browserTest("the code that is shown is the code in the files", {}, async ({ page, origin }) => {
+  const expected = readCells(root);
+  await page.goto(`${origin}/${VIEW}`);
+  await page.waitForSelector("pre");
+  await page.waitForFunction(() => document.querySelectorAll(".code pre").length >= 25);
+  const shown = await page.$$eval(".code > div", (all) => all.map((one) => [one.querySelector(".file").textContent, one.querySelector("pre").textContent]));
+  for (const [place, text] of shown) {
+    const cell = Object.values(expected).find(({ file, line }) => place === `${file}, line ${line}`);
+    assert.ok(cell, `${place} is no region`);
+    assert.equal(text, cell.text);
+  }
+});
+
+browserTest("the lesson's numbers are exact to the digit", {}, async ({ page, origin }) => {
+  await page.goto(`${origin}/${VIEW}`);
+  await runCell(page, "wichmann-hill");
+  const words = await page.textContent('[data-cell="wichmann-hill"] .output');
+  for (const number of ["4976, 20238, 499", "0.7645251082582081", "0.7920889799553945", "0.06912886811267205"]) assert.equal(words.split(number).length, 3, `${number} stands here and in the lesson`);
+  assert.match(await page.textContent('[data-cell="wichmann-hill"] .said'), /The same, to the last digit/);
+  await runCell(page, "fork");
+  assert.match(await page.textContent('[data-cell="fork"] .said'), /the same picture of noise/);
+  await runCell(page, "cure");
+  assert.match(await page.textContent('[data-cell="cure"] .said'), /Two pictures of noise: 0 of 1024/);
+});
+
+browserTest("what is wrong is said, and the view goes on", {}, async ({ page, origin }) => {
+  await page.goto(`${origin}/${VIEW}`);
+  const said = async (cell, pattern) => {
+    await page.locator(`[data-cell="${cell}"] .said`, { hasText: pattern }).waitFor({ timeout: PATIENCE });
+    return page.getAttribute(`[data-cell="${cell}"]`, "data-state");
+  };
+  const images = gunzipSync(readFileSync(join(root, "www/how/digits/t10k-images-idx3-ubyte.gzip")));
+  const labels = readFileSync(join(root, "www/how/digits/t10k-labels-idx1-ubyte.gzip"));
+  const drop = async (...files) => page.setInputFiles("#own-files", files.map(([name, buffer]) => ({ name, mimeType: "application/octet-stream", buffer })));
+  await runCell(page, "idx");
+  for (const [files, pattern] of [
+    [[["cut", images.subarray(0, 99_999)], ["labels", labels]], /promises 400 items, but it ends after 127/],
+    [[["cat.png", Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), Buffer.alloc(90_000)])], ["labels", labels]], /no IDX file, but a PNG picture/],
+    [[["mnist.pkl.gz", gzipSync(Buffer.concat([Buffer.from("\x80\x02(", "latin1"), images.subarray(9)]))], ["labels", labels]], /Python pickle/],
+    [[["images", images]], /Two files are needed/],
+    [[["magic", Buffer.concat([Buffer.from([1, 2, 3, 4]), images])], ["labels", labels]], /magic number/],
+  ]) {
+    await drop(...files);
+    assert.equal(await said("idx", pattern), "trouble");
+  }
+  await drop(["images", images], ["labels", labels]);
+  await page.locator('[data-cell="idx"]', { hasText: "400 × 28 × 28" }).waitFor();
+  await page.click("#own-none");
+  await page.locator('[data-cell="idx"]', { hasText: "1200 × 28 × 28" }).waitFor();
+
+  await fill(page, "train", { rate: 1e30, passes: 5 });
+  await press(page, "train");
+  assert.equal(await said("train", /learning rate .* is too high/), "trouble");
+  await runCell(page, "linear-init");
+  await fill(page, "train", { rate: 0.1, passes: 1 });
+  await press(page, "train");
+  await said("train", /% right/);
+
+  await page.selectOption('[data-cell="cloud"] select', "own");
+  await press(page, "cloud");
+  assert.equal(await said("cloud", /at least two places/), "trouble");
+  const board = page.locator('[data-cell="cloud"] canvas.easel');
+  await board.focus();
+  for (const key of ["Space", "ArrowRight", "ArrowRight", "Space", "ArrowDown", "Space"]) await page.keyboard.press(key);
+  await press(page, "cloud");
+  await said("cloud", /9 points/);
+
+  await fill(page, "tensor", { shape: "2, x" });
+  await said("tensor", /whole numbers with commas/);
+  await fill(page, "tensor", { shape: "1,1,1,1,1", index: "0,0,0,0,0" });
+  await said("tensor", /has 5 axes; at most 4/);
+  await fill(page, "broadcast", { a: "3, 4", b: "3" });
+  await said("broadcast", /do not fit/);
+});
+
+browserTest("a cell stops half-way, and runs again", {}, async ({ page, origin }) => {
+  await page.goto(`${origin}/${VIEW}`);
+  await runCell(page, "cloud");
+  await fill(page, "learn", { steps: 20000 });
+  await press(page, "learn");
+  await page.locator('[data-cell="learn"] .plot').first().waitFor({ timeout: PATIENCE });
+  await press(page, "learn");
+  await page.locator('[data-cell="learn"] .said', { hasText: /^Stopped/ }).waitFor({ timeout: PATIENCE });
+  await runCell(page, "learn", { steps: 20 });
+
+  // One long product hears nothing: its worker is ended.
+  await fill(page, "ladder", { rows: 20000, inner: 3000, columns: 1000 });
+  await press(page, "ladder");
+  await page.waitForTimeout(1000);
+  await press(page, "ladder");
+  await page.locator('[data-cell="ladder"] .said', { hasText: /^Stopped/ }).waitFor({ timeout: 20_000 });
+  await runCell(page, "ladder", { rows: 5, inner: 784, columns: 10 });
+});
+
+browserTest("all rungs that are here agree with float64", {}, async ({ page, origin }, context) => {
+  await page.goto(`${origin}/${VIEW}`);
+  await runCell(page, "ladder", { rows: 37, inner: 291, columns: 19 });
+  const rows = await page.$$eval('[data-cell="ladder"] tbody tr', (all) => all.map((row) => [...row.cells].map(({ textContent }) => textContent)));
+  const ran = rows.filter(([, , , far]) => far !== "");
+  context.diagnostic(ran.map(([rung, time, , far]) => `${rung} ${time} (${far})`).join(", "));
+  assert.ok(ran.length >= 5, JSON.stringify(rows));
+  assert.ok(ran.every(([, , , far]) => Number(far) < 1e-4), JSON.stringify(ran));
+  for (const kernel of ["naive", "tiled"]) assert.ok(rows.some(([rung]) => rung === `WebGPU ${kernel}`), "WebGPU ran, or says why not");
+});
+
+browserTest("opened once, the view works with the network off", { serviceWorkers: "allow", errors: [/Failed to load resource|ERR_/] }, async ({ page, origin, stopServer }) => {
+  await page.goto(`${origin}/${VIEW}`);
+  await page.evaluate(() => navigator.serviceWorker.ready);
+  await page.reload();
+  await page.waitForFunction(() => navigator.serviceWorker.controller);
+  await page.reload(); // through the service worker: what is opened is kept
+  await runCell(page, "idx");
+  await runCell(page, "train", { passes: 1 });
+  await stopServer();
+  await page.reload();
+  await runCell(page, "idx");
+  await runCell(page, "train", { passes: 1 });
+});
+
+browserTest("nothing of the view is fetched before it is opened", { errors: [] }, async ({ page, origin }) => {
+  const fetched = [];
+  page.on("request", (request) => fetched.push(new URL(request.url()).pathname));
+  await page.goto(`${origin}/`);
+  await page.waitForLoadState("networkidle");
+  assert.deepEqual(fetched.filter((path) => path.includes("/how/")), []);
+  await page.click('a[href^="www/how/"]');
+  await page.waitForURL(/www\/how\/index\.html/);
+});
+
+/** Brings a cell into view, fills inputs, runs it (if it does not by itself) and waits for its end without trouble. */
+async function runCell(page, cell, inputs = {}) {
+  const place = `[data-cell="${cell}"]`;
+  await page.locator(place).scrollIntoViewIfNeeded();
+  await page.waitForSelector(`${place} form, ${place} .output`);
+  await fill(page, cell, inputs);
+  if (await page.locator(`${place} .run`).count()) {
+    await page.waitForFunction((place) => document.querySelector(place).dataset.state !== "running", place, { timeout: PATIENCE });
+    await press(page, cell);
+  }
+  await page.waitForFunction((place) => ["done", "trouble"].includes(document.querySelector(place).dataset.state), place, { timeout: PATIENCE });
+  const [state, words] = await page.$eval(place, (one) => [one.dataset.state, one.querySelector(".said").textContent]);
+  assert.equal(state, "done", `${cell}: ${words}`);
+}
+
+async function fill(page, cell, inputs) {
+  for (const [name, value] of Object.entries(inputs)) await page.fill(`[data-cell="${cell}"] [name="${name}"]`, String(value));
+}
+
+async function press(page, cell) {
+  await page.click(`[data-cell="${cell}"] .run`);
+}
+
+assert.ok(existsSync(join(root, "dist/www/how/cells.json")), "dist/ lacks the view: run ./build.sh build");

@@ -1,0 +1,74 @@
+// In the worker: tensors, broadcasting, and the ladder of products.
+import { Numbers, Product, broadcast, rungs } from "./pkg/fourstep_how.js";
+import { multiplyOnGpu } from "./gpu.js";
+
+const ENOUGH_MS = 400; // of repetitions for one time
+const SHOWN = 400; // numbers
+
+const described = (tensor) => ({
+  shape: [...tensor.shape()],
+  strides: [...tensor.strides()],
+  offset: tensor.offset(),
+  values: [...tensor.values().slice(0, SHOWN)],
+  isView: tensor.is_view(),
+});
+
+export function describeTensor({ shape, index }) {
+  const tensor = Numbers.arange(shape);
+  return { ...described(tensor), at: tensor.at(index) };
+}
+
+export function viewTensor({ shape, how, numbers }) {
+  return { before: described(Numbers.arange(shape)), after: described(Numbers.arange(shape).view(how, numbers)) };
+}
+
+export function combineShapes({ a, b }) {
+  const shape = [...broadcast(a, b)];
+  const [left, right] = [Numbers.arange(a), Numbers.arange(b)];
+  const stretched = [left, right].map((one) => described(one.view("expand", Uint32Array.from(shape))));
+  return { shape, a: described(left), b: described(right), stretched, sum: described(left.plus(right)) };
+}
+
+export function multiplyByBroadcasting({ rows, inner, columns }) {
+  const [a, b] = [Numbers.arange(Uint32Array.of(rows, inner)), Numbers.arange(Uint32Array.of(inner, columns))];
+  const stretched = [rows, inner, columns];
+  return { a: described(a), b: described(b), stretched, product: described(a.matmul(b)) };
+}
+
+/** Times each rung of the ladder on one product, and says how far each is from float64. */
+export async function climb({ rows, inner, columns, wanted }, { tell }) {
+  const product = new Product(rows, inner, columns, 1);
+  const times = [];
+  try {
+    for (const rung of rungs()) {
+      if (wanted && wanted !== rung) continue;
+      const once = () => product.run(rung);
+      times.push({ rung, ms: await timed(once), error: product.error(new Float32Array()) });
+      if (!(await tell({ times }))) return { times, stopped: true };
+    }
+    for (const kernel of ["naive", "tiled"]) {
+      const rung = `WebGPU ${kernel}`;
+      if (wanted && wanted !== rung) continue;
+      const gpu = await multiplyOnGpu(kernel, product.a(), product.b(), [rows, inner, columns]);
+      if (typeof gpu === "string") times.push({ rung, missing: gpu });
+      else times.push({ rung, ms: await timed(gpu.run), error: product.error(await gpu.read()) });
+      gpu.free?.();
+      if (!(await tell({ times }))) return { times, stopped: true };
+    }
+    return { times };
+  } finally {
+    product.free();
+  }
+}
+
+/** Milliseconds for one run: the mean over as many as fit into a moment, after one that warms up if it was short. */
+export async function timed(run) {
+  const time = async (runs) => {
+    const start = performance.now();
+    for (let i = 0; i < runs; i++) await run();
+    return (performance.now() - start) / runs;
+  };
+  const first = await time(1);
+  if (first > ENOUGH_MS) return first;
+  return time(Math.max(1, Math.min(1000, Math.floor(ENOUGH_MS / Math.max(first, 0.05)))));
+}
