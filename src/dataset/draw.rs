@@ -43,7 +43,12 @@ impl Stickers {
             Kind::Pair | Kind::TwoColours => self.draw_pair(studio, &mut scene, random),
             Kind::Size => scene.size = Some(*pick(random, &Size::ALL)),
             Kind::Rotation => scene.turn = Some(*pick(random, &Turn::ALL)),
-            Kind::Style => scene.style = Some(*pick(random, &Style::ALL)),
+            Kind::Style => {
+                // The silhouette of a smiley is a disc.
+                let smiley = studio.suits[self.index[&self.names[thing]]].skin;
+                let usable = |style: &&Style| !smiley || **style != Style::Silhouette;
+                scene.style = Some(**pick(random, &Style::ALL.iter().filter(usable).collect::<Vec<_>>()));
+            }
             Kind::Artist => scene.artist = self.draw_artist(studio, thing, random),
             Kind::Spot => scene.more.spot = Some(*pick(random, &Spot::ALL)),
             Kind::Facing => scene.more.facing = Some(*pick(random, &[Facing::Left, Facing::Right])),

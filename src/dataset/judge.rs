@@ -63,7 +63,10 @@ impl ColourJudge {
         let grey = hue.colour[1].hypot(hue.colour[2]) < 0.04;
         let (drawn, mut counted) = opaque(lone);
         if grey {
-            counted.clone_from(&drawn);
+            // Eyes may be white in what is black, and black in what is white.
+            let (dark, light) = (hue.colour[0] < 0.4, hue.colour[0] > 0.85);
+            let kept = |lab: &Lab| dark && lab[0] > 0.85 || light && lab[0] < 0.4;
+            counted = drawn.iter().filter(|lab| !kept(lab)).copied().collect();
         }
         if counted.len() < 8 || 10 * counted.len() < 3 * drawn.len() {
             return Ok(false);

@@ -67,6 +67,16 @@ impl Query {
         Some(Self { ways })
     }
 
+    /// Of a layer on nothing that is turned about its middle by each of some degrees first.
+    pub fn turned(layer: &Layer, degrees: &[f32]) -> Vec<Self> {
+        let Some(cut) = drawn_box(layer).map(|at| part(layer, at)) else { return Vec::new() };
+        // Room for corners to turn in.
+        let side = (cut.width.max(cut.height) * 3).div_ceil(2);
+        let mut square = Layer::clear(side, side);
+        cut.onto(&mut square, ((side - cut.width) / 2) as isize, ((side - cut.height) / 2) as isize);
+        degrees.iter().filter_map(|degrees| Self::new(&square.turned(*degrees))).collect()
+    }
+
     /// The ways that are mirrored, or those that are not.
     pub fn only(&self, flipped: bool) -> Self {
         Self { ways: self.ways.iter().filter(|way| way.0 == flipped).cloned().collect() }
@@ -149,7 +159,7 @@ pub fn without_ground(layer: &Layer) -> Layer {
     for pixel in &mut lone.pixels {
         let [r, g, b, a] = *pixel;
         let away = [r, g, b].iter().zip(ground).map(|(c, g)| (c - g).powi(2)).sum::<f32>().sqrt();
-        let alpha = ((away - 0.04) / 0.12).clamp(0.0, 1.0) * a;
+        let alpha = ((away - 0.03) / 0.07).clamp(0.0, 1.0) * a;
         // Mixed pixels hold a part of the ground.
         let own = |c: f32, g: f32| (c - g * (1.0 - alpha)).clamp(0.0, alpha);
         *pixel = [own(r, ground[0]), own(g, ground[1]), own(b, ground[2]), alpha];

@@ -52,14 +52,13 @@ impl Speaker<'_> {
         self.random.as_mut().is_some_and(|random| random.uniform() < share)
     }
 
-    fn noun(&mut self, name: &str, countable: bool) -> Result<Noun> {
+    /// A noun that the adjectives do not contradict; the thing's name where they contradict all.
+    fn noun(&mut self, name: &str, adjectives: &[String], counted: bool) -> Result<Noun> {
         let thing = self.stickers.concept(name)?;
         let lexicon = &self.studio.lexicon;
-        Ok(match &mut self.random {
-            None => lexicon.name(thing).clone(),
-            Some(random) if countable => lexicon.countable(thing, random).unwrap_or(lexicon.name(thing)).clone(),
-            Some(random) => lexicon.noun(thing, random).clone(),
-        })
+        let adjectives = adjectives.iter().map(String::as_str).collect::<Vec<_>>();
+        let drawn = self.random.as_mut().and_then(|random| lexicon.noun_with(thing, &adjectives, counted, random));
+        Ok(drawn.unwrap_or(lexicon.name(thing)).clone())
     }
 
     fn say(&mut self, scene: &Scene) -> Result<String> {
@@ -79,8 +78,8 @@ impl Speaker<'_> {
         if scene.count > 1 {
             return self.copies(scene);
         }
-        let noun = self.noun(&scene.concepts[0], false)?;
         let adjectives = self.adjectives(scene);
+        let noun = self.noun(&scene.concepts[0], &adjectives, false)?;
         let clauses = self.clauses(scene);
         Ok(self.framed(&noun, adjectives, clauses))
     }
@@ -247,8 +246,8 @@ impl Speaker<'_> {
     }
 
     fn copies(&mut self, scene: &Scene) -> Result<String> {
-        let noun = self.noun(&scene.concepts[0], true)?;
         let mut adjectives = self.adjectives(scene);
+        let noun = self.noun(&scene.concepts[0], &adjectives, true)?;
         if self.chance(0.12) {
             adjectives.insert(0, self.one(&["cute", "little"]).to_owned());
         }
@@ -264,12 +263,13 @@ impl Speaker<'_> {
     }
 
     fn pair(&mut self, scene: &Scene) -> Result<String> {
-        let (first, second) = (self.noun(&scene.concepts[0], false)?, self.noun(&scene.concepts[1], false)?);
         let colour = |speaker: &mut Self, name: &Option<String>| {
             name.iter().map(|name| speaker.colour(name, scene.says)).collect::<Vec<_>>()
         };
         let one = colour(self, &scene.colour);
         let two = colour(self, &scene.more.second_colour);
+        let first = self.noun(&scene.concepts[0], &one, false)?;
+        let second = self.noun(&scene.concepts[1], &two, false)?;
         let one = first.one(&one.iter().map(String::as_str).collect::<Vec<_>>());
         let two = second.one(&two.iter().map(String::as_str).collect::<Vec<_>>());
         let how = match scene.place {

@@ -16,7 +16,7 @@ use super::likeness::{Descriptor, Gallery, Query, border, drawn_box, part, witho
 use super::raster::Layer;
 use super::regions::{cells, halves};
 use super::sample::Stickers;
-use super::scene::{Around, Scene, Size, Spot, Style};
+use super::scene::{Around, Scene, Size, Spot, Style, Turn};
 use super::studio::Studio;
 use super::suits::Suits;
 use crate::error::Result;
@@ -102,7 +102,7 @@ impl<'a> Judge<'a> {
             (2.., _) => self.pair(scene, &lone, &mut verdict)?,
             (_, 2..) => self.copies(scene, (&lone, &query), &mut verdict)?,
             _ => {
-                verdict.push((Check::Thing, self.thing(scene, &query)?));
+                self.upright(scene, &lone, &query, &mut verdict)?;
                 if let Some(colour) = &scene.colour {
                     verdict.push((Check::Colour, self.colours.tinted(&lone, colour)?));
                 }
@@ -134,6 +134,27 @@ impl<'a> Judge<'a> {
         let asked = self.stickers.names.iter().position(|name| *name == scene.concepts[0]);
         let place = asked.and_then(|asked| names.iter().position(|name| *name == asked));
         Ok(place.is_some_and(|place| gallery.nearest(query, place)))
+    }
+
+    /// The thing, turned back where the scene turns it, and whether it is turned.
+    fn upright(&self, scene: &Scene, lone: &Layer, query: &Query, verdict: &mut Verdict) -> Result<()> {
+        let back: &[f32] = match scene.turn {
+            None => {
+                verdict.push((Check::Thing, self.thing(scene, query)?));
+                return Ok(());
+            }
+            Some(Turn::UpsideDown) => &[180.0],
+            Some(Turn::Tilted) => &[28.0, -28.0],
+        };
+        let plain = self.gallery(format!("{:?}", bare(scene)), vec![bare(scene)])?;
+        let (mut thing, mut turned) = (false, f32::MAX);
+        for query in Query::turned(lone, back) {
+            thing = thing || self.thing(scene, &query)?;
+            turned = turned.min(plain.distances(&query)[0]);
+        }
+        verdict.push((Check::Thing, thing));
+        verdict.push((Check::Turn, turned <= plain.distances(query)[0]));
+        Ok(())
     }
 
     /// Places in `names` of the things that may be in the scene's state, and the gallery of them in it.
@@ -206,9 +227,6 @@ impl<'a> Judge<'a> {
         if scene.style.is_some() {
             let all = Style::ALL.map(Some).into_iter().chain([None]);
             ask(Check::Style, all.map(|style| others(&|s| s.style = style)).collect())?;
-        }
-        if scene.turn.is_some() {
-            ask(Check::Turn, vec![others(&|s| s.turn = None)])?;
         }
         if scene.kind == super::Kind::Artist {
             let concept = self.stickers.concept(&scene.concepts[0])?;
@@ -325,7 +343,7 @@ impl<'a> Judge<'a> {
 /// Without what a caption does not fix, or what is judged by other means.
 fn bare(scene: &Scene) -> Scene {
     let size = scene.size.filter(|size| *size == Size::Huge);
-    let mut bare = Scene { background: None, size, wording: 0, says: super::Says::All, ..scene.clone() };
+    let mut bare = Scene { background: None, size, turn: None, wording: 0, says: super::Says::All, ..scene.clone() };
     bare.kind = super::Kind::Plain;
     bare.more.look = None;
     bare.more.spot = None;
