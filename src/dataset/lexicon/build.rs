@@ -130,10 +130,8 @@ const NO_NOUNS: &[&str] = &[
 fn emoji_of(codepoints: &str) -> String {
     let points = codepoints.split(['-', ' ', '_']).map(|point| u32::from_str_radix(point, 16).ok());
     let text = points.map(|point| point.and_then(char::from_u32)).collect::<Option<String>>().unwrap_or_default();
-    match symbols(&text).next() {
-        Some(Symbol::Emoji { .. }) => text,
-        _ => String::new(),
-    }
+    let is_emoji = matches!(symbols(&text).next(), Some(Symbol::Emoji { .. }));
+    if is_emoji { text } else { String::new() }
 }
 
 /// A Unicode name as people would say it: "man: beard" is "man with beard", and what is in brackets goes.
