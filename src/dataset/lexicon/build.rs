@@ -9,7 +9,7 @@ use super::keywords::Keywords;
 use super::{Noun, PhraseKind, Said};
 use crate::dataset::pack::Concept;
 use crate::error::{Error, Result};
-use crate::text::emoji::plain;
+use crate::text::emoji::{Symbol, plain, symbols};
 use crate::text::meaning::normal;
 use crate::text::world::{occasion_score, related_score, synonym_score};
 
@@ -129,8 +129,9 @@ const NO_NOUNS: &[&str] = &[
 /// The emoji of code points in hexadecimal; empty where they are none.
 fn emoji_of(codepoints: &str) -> String {
     let points = codepoints.split(['-', ' ', '_']).map(|point| u32::from_str_radix(point, 16).ok());
-    let emoji = points.map(|point| point.and_then(char::from_u32)).collect::<Option<String>>().unwrap_or_default();
-    if emoji.is_ascii() { String::new() } else { emoji }
+    let text = points.map(|point| point.and_then(char::from_u32)).collect::<Option<String>>().unwrap_or_default();
+    let is_emoji = matches!(symbols(&text).next(), Some(Symbol::Emoji { .. }));
+    if is_emoji { text } else { String::new() }
 }
 
 /// A Unicode name as people would say it: "man: beard" is "man with beard", and what is in brackets goes.
