@@ -1,6 +1,7 @@
 //! Everything that the page's worker can call.
 
 mod files;
+mod opened;
 mod request;
 mod thrown;
 
@@ -256,7 +257,7 @@ fn picture(image: &Picture) -> Result<Object> {
     ])
 }
 
-async fn floats(tensor: &Tensor<4>) -> Result<JsValue> {
+async fn floats<const D: usize>(tensor: &Tensor<D>) -> Result<JsValue> {
     let data = tensor.clone().into_data_async().await.map_err(|error| Error::Device(format!("{error:?}")))?;
     Ok(Float32Array::from(data.iter::<f32>().collect::<Vec<f32>>().as_slice()).into())
 }

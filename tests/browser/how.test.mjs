@@ -41,6 +41,33 @@ for (const [name, viewport, colorScheme] of [
   });
 }
 
+browserTest("the picture, opened, has the values that diffusers with hooks found", { timeout: 400_000 }, async ({ page, origin }) => {
+  const golden = safetensors(readFileSync(join(root, "tests/golden/opened.safetensors")));
+  await page.goto(`${origin}/${VIEW}?prompt=a+green+fox&negative=a+red+background&seed=7`);
+  await runCell(page, "opened");
+  const part = (name) => page.getByRole("region", { name });
+  const tokens = await part("Words become tokens").locator("button").allTextContents();
+  assert.deepEqual(tokens.map((text) => Number(/\d+$/.exec(text)[0])), [1998, 320, 570, 1453, 1999, 1998, 320, 578, 520, 1999]);
+  const look = part("Where the network looked");
+  for (const step of [1, 4]) {
+    await part("Four steps").getByRole("slider").fill(String(step));
+    for (const layer of [0, 3, 6]) {
+      await look.getByRole("combobox").selectOption(String(layer));
+      for (const token of [2, 3]) {
+        await part("Words become tokens").locator("button").nth(token).hover();
+        const { shape: [, rows, columns], values } = golden(`attention.${step - 1}.${layer}`);
+        const most = 100 * Math.max(...values.slice(token * rows * columns, (token + 1) * rows * columns));
+        const line = look.locator("p.small", { hasText: `“${["green", "fox"][token - 2]}” in step ${step}, layer ${layer + 1}:` });
+        await line.waitFor();
+        const shown = Number(/at most ([\d.]+) %/.exec(await line.textContent())[1]);
+        assert.ok(Math.abs(shown - most) < 0.15, `step ${step}, layer ${layer + 1}, token ${token}: ${shown} %, diffusers ${most} %`);
+      }
+    }
+  }
+  await part("Latents become pixels").getByRole("slider").fill("-3");
+  await part("Latents become pixels").getByText("channel 1 − 3").waitFor({ timeout: PATIENCE });
+});
+
 browserTest("the code that is shown is the code in the files", {}, async ({ page, origin }) => {
   const expected = readCells(root);
   await page.goto(`${origin}/${VIEW}`);
@@ -187,6 +214,23 @@ async function runCell(page, cell, inputs = {}) {
 
 async function fill(page, cell, inputs) {
   for (const [name, value] of Object.entries(inputs)) await page.fill(`[data-cell="${cell}"] [name="${name}"]`, String(value));
+}
+
+/** Tensors of a safetensors file by name: `{ shape, values }`. */
+function safetensors(bytes) {
+  const length = Number(bytes.readBigUInt64LE(0));
+  const header = JSON.parse(bytes.subarray(8, 8 + length));
+  return (name) => {
+    const { dtype, shape, data_offsets: [from, to] } = header[name];
+    const data = bytes.subarray(8 + length + from, 8 + length + to);
+    const half = (bits) => {
+      const [sign, exponent, part] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
+      return sign * (exponent ? 2 ** (exponent - 15) * (1 + part / 1024) : 2 ** -24 * part);
+    };
+    const size = dtype === "F16" ? 2 : 4;
+    const read = (i) => (size === 2 ? half(data.readUInt16LE(2 * i)) : data.readFloatLE(4 * i));
+    return { shape, values: Array.from({ length: data.length / size }, (_, i) => read(i)) };
+  };
 }
 
 async function press(page, cell) {
