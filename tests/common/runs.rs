@@ -154,7 +154,7 @@ impl Trace<'_> {
 fn compare_pictures(golden: &Golden, pictures: &[Picture], manifest: &Value, worst: &mut Worst) {
     let allowed = manifest["tolerance"]["image_u8_max_abs"].as_u64().unwrap_or(1) as u8;
     let golden = golden.0.u8("image_u8").expect("image_u8");
-    let alpha = golden.len() == pictures.iter().map(|picture| 4 * picture.width * picture.height).sum();
+    let alpha = golden.len() == pictures.iter().map(|picture| 4 * picture.width * picture.height).sum::<usize>();
     let bytes = |picture: &Picture| if alpha { picture.rgba() } else { picture.rgb.clone() };
     let off = pictures.iter().flat_map(bytes).zip(golden.iter()).map(|(a, b)| a.abs_diff(*b)).max();
     if off.is_none_or(|off| off > allowed) {
