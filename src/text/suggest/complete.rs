@@ -33,11 +33,11 @@ impl Suggestions {
     }
 
     /// The phrases that the longest of the ends of `before` begins (`at`: where the last words start), where that end
-    /// starts, and whether it is open: no word or phrase by itself.
+    /// starts, and whether it is open: no phrase by itself.
     fn begun(&self, before: &str, mut at: usize) -> (Vec<&str>, usize, bool) {
         while at < before.len() {
             let part = before[at..].to_lowercase();
-            let open = !self.words.contains(&part) && !self.phrases.iter().any(|(lower, _)| *lower == part);
+            let open = !self.phrases.iter().any(|(lower, _)| *lower == part);
             // A whole word is not half of another: "cat" goes on with "cat face", not with "caterpillar".
             let start = if open { part.clone() } else { format!("{part} ") };
             let found = self.phrases.iter().filter(|(lower, _)| lower.starts_with(&start));
@@ -62,18 +62,17 @@ impl Suggestions {
             let skipped = said.len() % list.len().saturating_sub(most).max(1);
             list.iter().skip(skipped).take(most).cloned().collect::<Vec<_>>()
         };
-        let names = || world.concepts.iter().map(|known| known.name.clone()).collect::<Vec<_>>();
         let adjectives = [&world.colours, &world.sizes, &world.moods, &world.turns];
         if matches!(last, "a" | "an") {
-            return [turn(&world.colours, CONTINUATIONS), turn(&names(), CONTINUATIONS)].concat();
+            return [turn(&world.colours, CONTINUATIONS), self.some_things(said.len())].concat();
         }
         if ends(&world.places) {
-            let ones = world.concepts.iter().map(|known| known.one.clone()).collect::<Vec<_>>();
-            return turn(&ones, MOST);
+            let things = self.some_things(said.len());
+            return things.iter().map(|name| format!("{} {name}", article(name))).collect();
         }
         let behind = said.ends_with(&format!("on {} {last}", article(last)));
         if adjectives.iter().any(|list| ends(list)) && !behind {
-            return turn(&names(), CONTINUATIONS);
+            return self.some_things(said.len());
         }
         let placed = has(&world.places);
         if said.ends_with("background") || behind || (!self.ends_in_thing(said) && !ends(&world.clauses)) || placed {
@@ -89,6 +88,15 @@ impl Suggestions {
             true => [backgrounds, turn(&world.places, CONTINUATIONS)].concat(),
             false => [&backgrounds[..backgrounds.len().min(2)], &two(&world.clauses), &two(&world.places)].concat(),
         }
+    }
+
+    /// Things of different sorts with short names, others for each `turn`.
+    fn some_things(&self, turn: usize) -> Vec<String> {
+        let short = self.world.concepts.iter().filter(|known| known.name.split(' ').count() <= 2);
+        let short = short.filter(|known| known.one == format!("{} {}", article(&known.name), known.name));
+        let short = short.map(|known| known.name.clone()).collect::<Vec<_>>();
+        let step = short.len() / CONTINUATIONS + 1;
+        (0..CONTINUATIONS).filter_map(|at| short.get(at * step + turn % step)).cloned().collect()
     }
 
     /// Whether the last words, at most four, are a thing's phrase, or its plural.
