@@ -82,6 +82,11 @@ impl Stickers {
         self.drawings.len()
     }
 
+    /// The words of recipes with alpha.
+    pub(super) fn lexicon(&self) -> Option<&Lexicon> {
+        self.studio.as_ref().map(|studio| &studio.lexicon)
+    }
+
     /// Where the named concept is in the pack.
     ///
     /// # Errors
