@@ -13,6 +13,8 @@ use crate::error::{Error, Result};
 
 /// Longer side of what is drawn, as a share of the picture.
 pub const FULL: f32 = 0.92;
+/// Cells a side of pixel art.
+pub const CELLS: usize = 32;
 /// What every picture keeps free at each side when something is moved.
 const EDGE: f32 = 0.015;
 
@@ -39,7 +41,7 @@ impl Stickers {
             }
         };
         match scene.style {
-            Some(Style::PixelArt) => layer = style::pixelated(&layer, 24, size),
+            Some(Style::PixelArt) => layer = style::pixelated(&layer, CELLS, size),
             Some(Style::Silhouette) => layer.recolour(|_| [0.1, 0.1, 0.12]),
             Some(Style::BlackAndWhite) => layer.recolour(|c| [style::luma(c); 3]),
             Some(Style::Sepia) => layer.recolour(style::brown),

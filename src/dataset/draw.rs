@@ -143,7 +143,7 @@ impl Stickers {
         let dark = matches!(scene.style, Some(Style::Silhouette | Style::Outline));
         let suits = studio.suits[self.index[&self.names[thing]]];
         match scene.kind {
-            _ if !more || dark => {}
+            _ if !more || dark || scene.size == Some(Size::Huge) => {}
             Kind::Mood | Kind::Wearing | Kind::Holding if suits.around && scene.wording.is_multiple_of(2) => {
                 scene.more.around = around;
             }

@@ -6,12 +6,12 @@ use super::raster::Layer;
 /// An alternative that is this much nearer is nearer; some emoji are twins of others.
 const NEARER: f32 = 0.98;
 /// Side of a descriptor in pixels.
-pub const SIDE: usize = 32;
-const COARSE: usize = SIDE / 2;
+pub const SIDE: usize = 48;
+const COARSE: usize = 16;
 /// Alternatives that are compared closely, the nearest of a first look.
-const CLOSE: usize = 120;
+const CLOSE: usize = 80;
 /// Turns of the query, in degrees.
-const TURNS: [f32; 5] = [-12.0, -6.0, 0.0, 6.0, 12.0];
+const TURNS: [f32; 7] = [-15.0, -10.0, -5.0, 0.0, 5.0, 10.0, 15.0];
 /// Shifts in pixels of the descriptor, each way.
 const SHIFT: isize = 1;
 
@@ -91,7 +91,7 @@ impl Query {
         let looks = to.iter().map(first).collect::<Vec<_>>();
         let mut order = (0..to.len()).collect::<Vec<_>>();
         order.sort_by_key(|&i| looks[i]);
-        let mut distances = looks.iter().map(|&l| 4.0 * l as f32 / (4 * SIDE * SIDE) as f32).collect::<Vec<_>>();
+        let mut distances = looks.iter().map(|&l| l as f32 / (4 * COARSE * COARSE) as f32).collect::<Vec<_>>();
         let mut least_far = f32::MAX;
         for (rank, &i) in order.iter().enumerate() {
             if rank < CLOSE {

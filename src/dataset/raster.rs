@@ -177,6 +177,20 @@ impl Layer {
         Ok(Self { width, height, pixels })
     }
 
+    /// As a picture: straight 8-bit colours and alpha, which is left out where all is opaque.
+    pub fn picture(&self) -> Picture {
+        let byte = |value: f32| (value * 255.0).round().clamp(0.0, 255.0) as u8;
+        let straight = |&[r, g, b, a]: &[f32; 4]| match byte(a) {
+            0 => [0; 4],
+            alpha => [byte(r / a), byte(g / a), byte(b / a), alpha],
+        };
+        let pixels = self.pixels.iter().map(straight).collect::<Vec<_>>();
+        let opaque = pixels.iter().all(|p| p[3] == 255);
+        let alpha = (!opaque).then(|| pixels.iter().map(|p| p[3]).collect());
+        let rgb = pixels.iter().flat_map(|p| [p[0], p[1], p[2]]).collect();
+        Picture { width: self.width, height: self.height, rgb, alpha }
+    }
+
     /// Lays this layer over an opaque picture, its upper left corner at (`left`, `top`); what lies outside is cut.
     pub fn over(&self, picture: &mut Picture, left: isize, top: isize) {
         for y in 0..self.height {
@@ -238,6 +252,17 @@ fn blurred(values: &[f32], width: usize, reach: usize) -> Vec<f32> {
 /// Of a square.
 fn transposed(values: &[f32], side: usize) -> Vec<f32> {
     (0..values.len()).map(|i| values[i % side * side + i / side]).collect()
+}
+
+impl From<&Picture> for Layer {
+    fn from(picture: &Picture) -> Self {
+        let multiplied = |[r, g, b, a]: [u8; 4]| {
+            let alpha = f32::from(a) / 255.0;
+            let [r, g, b] = [r, g, b].map(|c| f32::from(c) / 255.0 * alpha);
+            [r, g, b, alpha]
+        };
+        Self { width: picture.width, height: picture.height, pixels: picture.pixels().map(multiplied).collect() }
+    }
 }
 
 /// For each of `to` pixels, which of `from` pixels it is made of and with what weights (they sum to 1).
@@ -318,6 +343,8 @@ mod tests {
         let bytes = below.bytes();
         assert!(bytes.chunks_exact(4).all(|p| p[3] == 255));
         assert_eq!(Layer::from_bytes(9, 9, &bytes).unwrap().bytes(), bytes);
+        assert_eq!(Layer::from(&picture).picture(), picture);
+        assert!(Layer::from(&layer.picture()).bytes().iter().zip(layer.bytes()).all(|(a, b)| a.abs_diff(b) <= 1));
         assert!(Layer::from_bytes(9, 8, &bytes).unwrap_err().contains("9 x 8"));
         let colours = bytes.chunks_exact(4).flat_map(|p| &p[..3]);
         assert!(colours.zip(&picture.rgb).all(|(a, b)| a.abs_diff(*b) <= 1));

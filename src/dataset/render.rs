@@ -8,15 +8,13 @@ use crate::error::{Error, Result};
 use crate::picture::Picture;
 
 impl Stickers {
-    /// The scene as a square picture of `size` pixels a side.
+    /// The scene as a square picture of `size` pixels a side: on white, or cut out in recipes with alpha.
     ///
     /// # Errors
     /// [`Error::Request`] naming a concept or colour that the recipe lacks, a count outside 1..=4, or a size of 0.
     pub fn render(&self, scene: &Scene, size: usize) -> Result<Picture> {
         if self.recipe.alpha {
-            let mut picture = Picture::filled(size, size, [255; 3]);
-            self.cut_out(scene, size)?.over(&mut picture, 0, 0);
-            return Ok(picture);
+            return Ok(self.cut_out(scene, size)?.picture());
         }
         if size == 0 {
             return Err(Error::Request("a picture of 0 pixels".into()));

@@ -70,8 +70,10 @@ pub struct Judge<'a> {
     galleries: Mutex<HashMap<String, Arc<Gallery>>>,
 }
 
+/// Greatest unevenness of pixel art against the same scene without that style.
+const PIXELATED: f32 = 0.6;
 /// Side at which alternatives are drawn before they are cut to descriptors.
-const DRAWN: usize = 64;
+const DRAWN: usize = 96;
 impl<'a> Judge<'a> {
     /// A judge of the recipe's scenes.
     ///
@@ -88,7 +90,7 @@ impl<'a> Judge<'a> {
     /// Those of drawing the alternatives.
     pub fn judge(&self, scene: &Scene, picture: &Layer) -> Result<Verdict> {
         // What is larger than the picture hides what lies behind.
-        let hidden = scene.size == Some(Size::Huge) && scene.background.is_none();
+        let hidden = scene.size == Some(Size::Huge);
         let mut verdict = Verdict::new();
         if !hidden {
             verdict.push((Check::Background, self.background(scene, picture)?));
@@ -107,6 +109,11 @@ impl<'a> Judge<'a> {
                     verdict.push((Check::Colour, self.colours.tinted(&lone, colour)?));
                 }
                 self.attributes(scene, &query, &mut verdict)?;
+                if scene.style == Some(Style::PixelArt) {
+                    let smooth = Scene { style: None, background: None, ..scene.clone() };
+                    let smooth = unevenness(&self.stickers.render_layer(&smooth, picture.width)?);
+                    verdict.push((Check::Style, unevenness(&lone) < PIXELATED * smooth));
+                }
                 self.placing(scene, picture, &lone, &mut verdict);
             }
         }
@@ -224,8 +231,8 @@ impl<'a> Judge<'a> {
             let [as_it_is, mirrored] = [false, true].map(|flipped| gallery.distances(&query.only(flipped))[0]);
             verdict.push((Check::Facing, as_it_is < mirrored));
         }
-        if scene.style.is_some() {
-            let all = Style::ALL.map(Some).into_iter().chain([None]);
+        if scene.style.is_some_and(|style| style != Style::PixelArt) {
+            let all = Style::ALL.into_iter().filter(|style| *style != Style::PixelArt).map(Some).chain([None]);
             ask(Check::Style, all.map(|style| others(&|s| s.style = style)).collect())?;
         }
         if scene.kind == super::Kind::Artist {
@@ -338,6 +345,20 @@ impl<'a> Judge<'a> {
         let (owners, descriptors) = drawn.into_iter().flatten().unzip();
         Ok(Gallery { owners, descriptors, alternatives: scenes.len() })
     }
+}
+
+/// How far pixels are from the mean of their cell of pixel art: the root of the mean square over what is drawn.
+fn unevenness(layer: &Layer) -> f32 {
+    let cells = super::cutout::CELLS;
+    let means = layer.resized(cells, cells);
+    let cell = |x: usize, y: usize| means.pixels[y * cells / layer.height * cells + x * cells / layer.width];
+    let places = (0..layer.height).flat_map(|y| (0..layer.width).map(move |x| (x, y)));
+    let apart = places.map(|(x, y)| {
+        let own = layer.pixels[y * layer.width + x];
+        own.iter().zip(cell(x, y)).map(|(a, b)| (a - b).powi(2)).sum::<f32>()
+    });
+    let drawn = layer.pixels.iter().map(|p| p[3]).sum::<f32>().max(1e-3);
+    (apart.sum::<f32>() / drawn).sqrt()
 }
 
 /// Without what a caption does not fix, or what is judged by other means.

@@ -11,6 +11,7 @@ use serde::{Deserialize, Serialize};
 use super::sample::{Split, Stickers};
 use super::scene::Scene;
 use crate::error::{Error, Result};
+use crate::picture::WHITE;
 
 /// One line of `captions.jsonl`: the caption and the truth that it tells.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -119,7 +120,7 @@ impl Output {
 fn picture(stickers: &Stickers, scene: &Scene, output: Output) -> Result<Vec<u8>> {
     match output.alpha {
         true => Ok(stickers.render_layer(scene, output.size)?.bytes()),
-        false => Ok(stickers.render(scene, output.size)?.rgb),
+        false => Ok(stickers.render(scene, output.size)?.over(WHITE).into_owned().rgb),
     }
 }
 
