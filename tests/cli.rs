@@ -373,7 +373,9 @@ fn pictures_masks_and_adapters_are_read_or_named() {
 fn sizes_are_told_to_stable_diffusion_xl() {
     let model = Model::new();
     model.refuses(&["--original-size", "64,64"], &["only Stable Diffusion XL"]);
-    model.refuses(&["--negative-target-size", "64x64"], &["--negative-target-size", "64x64", "comma"]);
+    let malformed = model.generate("a fox", &["--negative-target-size", "64x64"]);
+    let said = stderr(&malformed);
+    assert!(malformed.status.code() == Some(2) && said.contains("'64x64' for '--negative-target-size"), "{said}");
 
     let families = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/families");
     let xl = Model(tempfile::tempdir().unwrap());
