@@ -1,6 +1,7 @@
 //! Everything that the page's worker can call.
 
 mod files;
+mod ladder;
 mod opened;
 mod request;
 mod thrown;
