@@ -2,7 +2,7 @@
 //! and this crate draws from the blocks, on the CPU and on wgpu, and from what `fourstep export` writes. The floats of that
 //! folder are numpy's, to the bit.
 
-#[allow(dead_code)]
+#[allow(dead_code, unused_imports)]
 mod common;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use burn::tensor::{Device, Tensor};
-use common::{Golden, relative_l2};
+use common::relative_l2;
 use fourstep::models::guidance_scale_embedding;
 use fourstep::picture::Picture;
 use fourstep::pipeline::{Pipeline, Request, StepEvent};
@@ -50,11 +50,11 @@ fn cases() -> Vec<Value> {
         let found = sha256(&std::fs::read(model.join(path)).unwrap());
         assert_eq!(found, expected.as_str().unwrap(), "{path} is not what the goldens were drawn from: {MAKE}");
     }
-    let index = json(&golden("cases/runs/index.json"));
+    let index = json(&golden("requests/runs/index.json"));
     let entries = index.as_array().unwrap();
     assert_eq!(entries.len() as u64, set["cases"].as_u64().unwrap(), "cases of the set: {MAKE}");
     assert!(entries.len() >= 8, "{} cases", entries.len());
-    entries.iter().map(|entry| json(&golden("cases").join(entry["json"].as_str().unwrap()))).collect()
+    entries.iter().map(|entry| json(&golden("requests").join(entry["json"].as_str().unwrap()))).collect()
 }
 
 /// Draws every case with the model in `folder`; a line for each, and a panic that names all that are off.
@@ -68,7 +68,7 @@ fn compare_case(pipeline: &Pipeline, case: &Value, device: &Device) -> Result<()
     let name = case["name"].as_str().unwrap();
     let unknown = case.as_object().unwrap().keys().find(|key| !KEYS.split(' ').any(|known| known == *key));
     assert_eq!(unknown, None, "{name}: a key that is not compared");
-    let bytes = std::fs::read(golden("cases").join(case["file"].as_str().unwrap())).unwrap();
+    let bytes = std::fs::read(golden("requests").join(case["file"].as_str().unwrap())).unwrap();
     let golden = Golden(Checkpoint::parse(name, &bytes).unwrap());
     let request = request(pipeline, case, &golden);
     let mut comparison = Comparison { golden: &golden, read: BTreeSet::from(["init_image_u8"]), errors: Vec::new() };
@@ -103,7 +103,7 @@ fn request(pipeline: &Pipeline, case: &Value, golden: &Golden) -> Request {
     let text = |key: &str| case[key].as_str().unwrap().to_string();
     let (width, height) = (number("width"), number("height"));
     let rgb = |name: &str| golden.0.u8(name).unwrap().to_vec();
-    let image = (case["kind"] == "img2img").then(|| Picture { width, height, rgb: rgb("init_image_u8") });
+    let image = (case["kind"] == "img2img").then(|| Picture::opaque(width, height, rgb("init_image_u8")));
     Request {
         negative_prompt: text("negative_prompt"),
         guidance_scale: case["guidance_scale"].as_f64().unwrap() as f32,
@@ -115,6 +115,20 @@ fn request(pipeline: &Pipeline, case: &Value, golden: &Golden) -> Request {
         image,
         scheduler: Some(SchedulerConfig::parse("scheduler", &case["scheduler"].to_string()).unwrap()),
         ..pipeline.request(text("prompt"))
+    }
+}
+
+/// Tensors of a golden file.
+struct Golden<'a>(Checkpoint<'a>);
+
+impl Golden<'_> {
+    fn values(&self, name: &str) -> Vec<f32> {
+        self.0.f32(name).unwrap().iter::<f32>().collect()
+    }
+
+    fn ids(&self, name: &str) -> Vec<Vec<i64>> {
+        let row = self.0.shape(name).unwrap()[1];
+        self.0.i64(name).unwrap().chunks(row).map(<[i64]>::to_vec).collect()
     }
 }
 

@@ -18,6 +18,8 @@ use burn::tensor::Device;
 use fourstep::weights::{DirFiles, Files};
 use serde::de::DeserializeOwned;
 
+#[allow(unused_imports)] // tests/student.rs
+pub use golden::relative_l2;
 use manifest::Entry;
 pub use report::Report;
 use set::Expected;

@@ -222,7 +222,7 @@ def manifest_of(run, tensors, pipe, exact):
 def make(model, out):
     pipe, weights = build(model)
     shutil.rmtree(out, ignore_errors=True)
-    runs = out / "cases" / "runs"
+    runs = out / "requests" / "runs"
     runs.mkdir(parents=True)
     index = []
     for run in RUNS:
