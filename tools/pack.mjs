@@ -44,9 +44,17 @@ function writeServiceWorker() {
   rmSync(join(dist, "www/sw.js"));
   const shell = {};
   for (const path of files()) if (!NOT_SHELL.test(path)) shell[path === "index.html" ? "" : path] = sha256(read(path));
-  const view = Object.fromEntries(files().filter((path) => VIEW.test(path)).map((path) => [path, sha256(read(path))]));
+  const view = Object.fromEntries(
+    files()
+      .filter((path) => VIEW.test(path))
+      .map((path) => [path, sha256(read(path))]),
+  );
   const version = sha256(source + JSON.stringify([shell, view])).slice(0, 16);
-  const lists = [["VERSION", version], ["SHELL", shell], ["VIEW", view]];
+  const lists = [
+    ["VERSION", version],
+    ["SHELL", shell],
+    ["VIEW", view],
+  ];
   const list = lists.map(([name, value]) => `const ${name} = ${JSON.stringify(value, null, 1)};\n`).join("");
   writeFileSync(join(dist, "sw.js"), list + source);
 }
@@ -94,7 +102,7 @@ function checkBudgets() {
       continue;
     }
     console.error(`OVER BUDGET: ${words}. The largest files:`);
-    const largest = [...sizes].filter(([path]) => !NOT_SHELL.test(path) || of({ shell: 0, model: 1 }) && fetched.has(path));
+    const largest = [...sizes].filter(([path]) => !NOT_SHELL.test(path) || (of({ shell: 0, model: 1 }) && fetched.has(path)));
     for (const [path, size] of largest.sort((a, b) => b[1] - a[1]).slice(0, 5)) console.error(`  ${megabytes(size)} MB ${path}`);
     process.exitCode = 1;
   }

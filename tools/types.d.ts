@@ -3,9 +3,10 @@
 /** The wasm module's exports: src/web. wasm-bindgen writes the file when the page is built. */
 declare module "*/pkg/fourstep.js";
 
-// tools/pack.mjs writes these two above sw.js.
+// tools/pack.mjs writes these above sw.js.
 declare const VERSION: string;
 declare const SHELL: Record<string, string>;
+declare const VIEW: Record<string, string>;
 
 // WebGPU, as far as the page asks for it by itself.
 interface GPU {

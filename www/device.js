@@ -38,11 +38,9 @@ export function misfit(demand, probed, device) {
   const { weights, largest_buffer: largest, activations } = demand.needs;
   // The files pass through the wasm module on their way to either device; the weights stay there only on the CPU.
   const inModule = demand.bytes + (device === "cpu" ? weights + activations : 2 * largest);
-  if (inModule > WASM_MEMORY)
-    return `This model needs ${size(inModule)} of memory in the page, which can have ${size(WASM_MEMORY)}.`;
+  if (inModule > WASM_MEMORY) return `This model needs ${size(inModule)} of memory in the page, which can have ${size(WASM_MEMORY)}.`;
   const inAll = 2 * demand.bytes + weights + activations;
-  if (inAll > probed.memory)
-    return `This model needs about ${size(inAll)} of memory, and this machine has ${size(probed.memory)}.`;
+  if (inAll > probed.memory) return `This model needs about ${size(inAll)} of memory, and this machine has ${size(probed.memory)}.`;
   if (device === "wgpu" && largest > probed.buffer)
     return `This model needs graphics buffers of ${size(largest)}, and ${probed.name || "this adapter"} has at most ${size(probed.buffer)}.`;
   return "";
@@ -114,8 +112,7 @@ function missing(probed) {
 
 function adapterName(info) {
   if (info.description) return info.description;
-  if (SOFTWARE.test(info.architecture ?? ""))
-    return info.architecture === "swiftshader" ? "SwiftShader" : info.architecture;
+  if (SOFTWARE.test(info.architecture ?? "")) return info.architecture === "swiftshader" ? "SwiftShader" : info.architecture;
   return [VENDORS[info.vendor] ?? info.vendor, info.device || info.architecture].filter(Boolean).join(" ");
 }
 

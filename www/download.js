@@ -64,8 +64,7 @@ async function downloadOnce({ url, name, bytes, signal, onBytes }, from) {
     filled += part.value.length;
     await onBytes(filled);
   }
-  if (filled < bytes.length)
-    throw new ModelFileError(`The model file “${name}” is cut short: ${filled} of ${bytes.length} bytes.`);
+  if (filled < bytes.length) throw new ModelFileError(`The model file “${name}” is cut short: ${filled} of ${bytes.length} bytes.`);
   return { done: true, filled };
 }
 

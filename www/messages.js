@@ -150,8 +150,7 @@ export class Bridge {
     if (!request) return;
     if (message.kind === Tell.REPLY || message.kind === Tell.ERROR) this.#pending.delete(message.id);
     if (message.kind === Tell.REPLY) request.resolve(message.value);
-    else if (message.kind === Tell.ERROR)
-      request.reject(Object.assign(new Error(message.message), { name: message.name }));
+    else if (message.kind === Tell.ERROR) request.reject(Object.assign(new Error(message.message), { name: message.name }));
     else request.onEvent(message);
   }
 }

@@ -62,8 +62,7 @@ async function fill() {
       Object.keys(SHELL).map(async (path) => {
         const url = new URL(path, SCOPE);
         const kept = await Promise.all([cache, ...older].map((from) => from.match(url)));
-        for (const response of kept)
-          if (response && (await hash(response.clone())) === SHELL[path]) return cache.put(url, response);
+        for (const response of kept) if (response && (await hash(response.clone())) === SHELL[path]) return cache.put(url, response);
         return cache.put(url, await fetchChecked(path));
       }),
     );

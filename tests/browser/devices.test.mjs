@@ -2,7 +2,10 @@
 import assert from "node:assert/strict";
 import { browserTest } from "./harness.mjs";
 
-for (const [webgpu, what] of [["none", "adapter"], [false, "WebGPU"]]) {
+for (const [webgpu, what] of [
+  ["none", "adapter"],
+  [false, "WebGPU"],
+]) {
   browserTest(`without ${what} the wgpu device is an error that says so`, { webgpu }, async ({ page, origin, inWorker }) => {
     await page.goto(`${origin}/tests/blank.html`);
     const adapter = await page.evaluate(async () => navigator.gpu && (await navigator.gpu.requestAdapter()));
