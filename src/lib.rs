@@ -5,39 +5,40 @@
 
 // 0: errors
 pub mod error;
-// 1: pictures, settings, random numbers
+// 1: random numbers
+pub mod random;
+// 2: pictures, settings
 pub mod checked;
 pub mod infotext;
 pub mod picture;
-pub mod random;
-// 2: products, convolutions, norms and attention, for packed weights too; the lesson from scratch (native; the page's
+// 3: products, convolutions, norms and attention, for packed weights too; the lesson from scratch (native; the page's
 // view compiles it alone: how/)
 #[cfg(feature = "native")]
 pub mod foundations;
 pub mod kernels;
-// 3: layers, text, picture files
+// 4: layers, text, picture files
 pub mod nn;
 pub mod pngfile;
 pub mod text;
-// 4: weights
+// 5: weights
 pub mod weights;
-// 5: networks and samplers
+// 6: networks and samplers
 pub mod models;
 pub mod schedulers;
-// 6: the denoising loop
+// 7: the denoising loop
 pub mod pipeline;
-// 7: captioned pictures (native)
+// 8: captioned pictures (native)
 #[cfg(feature = "native")]
 pub mod dataset;
-// 8: training (native)
+// 9: training (native)
 #[cfg(feature = "native")]
 pub mod train;
-// 9: distillation and evaluation (native)
+// 10: distillation and evaluation (native)
 #[cfg(feature = "native")]
 pub mod distill;
 #[cfg(feature = "native")]
 pub mod eval;
-// 10: the two front ends
+// 11: the two front ends
 #[cfg(feature = "native")]
 pub mod cli;
 #[cfg(all(feature = "web", target_arch = "wasm32"))]

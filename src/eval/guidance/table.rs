@@ -222,7 +222,7 @@ mod tests {
     fn tables_hold_their_numbers() {
         let table = report().markdown();
         assert!(table.contains("| 2 | 24.5 | 10.0 | 0.0 | 3.0 | 0.500 | 0.500 | 40.0 | 40.0 |"), "{table}");
-        assert!(table.contains("(\"a colourful fox\") | student | 4 | 9 | 3 | 67 % | 33 % | 0 % |"), "{table}");
+        assert!(table.contains("(\"a colourful fox\") | student | 4 | 9 | 3 | 67 % | 0 % | 33 % |"), "{table}");
         assert!(table.contains("(\"a green fox\") | student | 4 | 9 | 0 | – | – | – |"), "{table}");
         assert!(table.contains("| green | red |") && table.contains("| 1 of 1 | 1 of 2 |"), "{table}");
         assert!(
