@@ -21,7 +21,15 @@ struct Real {
 }
 
 fn real() -> Real {
-    let concepts = concepts();
+    of(concepts())
+}
+
+/// The excerpt, whatever the environment says.
+fn excerpt() -> Real {
+    of(serde_json::from_str(include_str!("tests/concepts.json")).unwrap())
+}
+
+fn of(concepts: Vec<Concept>) -> Real {
     let lexicon = Lexicon::new(&concepts).unwrap();
     Real { concepts, lexicon }
 }
@@ -117,7 +125,7 @@ fn general_words_are_names_or_not_said_alone() {
 
 #[test]
 fn what_people_say_means_what_they_mean() {
-    let real = real();
+    let real = excerpt();
     let pairs = [
         ("thank you", "🙏"),
         ("thank", "🙏"),
@@ -207,6 +215,47 @@ fn held_out_phrases_are_never_said_and_all_their_words_are() {
     }
     let again = Lexicon::new(&concepts).unwrap();
     assert!((0..concepts.len()).all(|thing| lexicon.held_out(thing) == again.held_out(thing)));
+}
+
+#[test]
+fn what_the_data_does_not_list_has_its_unicode_name() {
+    let concept = |name: &str, codepoints: &str| Concept {
+        name: name.into(),
+        codepoints: codepoints.into(),
+        group: "Symbols".into(),
+        subgroup: "x".into(),
+        keywords: vec![],
+        emojilib: vec![],
+    };
+    let odd = [
+        concept("flag: Japan", "1f1ef-1f1f5"),
+        concept("O button (blood type)", "1f17e"),
+        concept("Japanese “here” button", "1f201"),
+        concept("keycap: 1", "31-20e3"),
+        concept("person: red hair", "f0000"),
+    ];
+    let lexicon = Lexicon::new(&odd).unwrap();
+    let names = (0..odd.len()).map(|thing| lexicon.name(thing).one(&[])).collect::<Vec<_>>();
+    let wanted = ["a flag of Japan", "an O button", "a Japanese here button", "a keycap 1", "a person with red hair"];
+    assert_eq!(names, wanted);
+    assert_eq!(lexicon.emoji(0), "🇯🇵");
+    assert_eq!(lexicon.emoji(4), "", "private use is no emoji");
+}
+
+#[test]
+fn things_that_are_not_chosen_leave_their_phrases_to_others() {
+    let Real { concepts, lexicon } = excerpt();
+    let runner = |lexicon: &Lexicon, emoji: &str| {
+        let thing = (0..concepts.len()).find(|thing| lexicon.emoji(*thing) == emoji).unwrap();
+        (thing, lexicon.things("a man running").contains(&thing), lexicon.things(emoji).contains(&thing))
+    };
+    assert!(!runner(&lexicon, "🏃").1);
+    let without = |name: &str| (0..concepts.len()).filter(|thing| concepts[*thing].name != name).collect::<Vec<_>>();
+    let chosen = Lexicon::of(&concepts, &without("man running")).unwrap();
+    assert_eq!(runner(&chosen, "🏃"), (runner(&lexicon, "🏃").0, true, true), "numbers stay");
+    assert_eq!(chosen.things("🏃\u{200d}♂\u{fe0f}"), [runner(&chosen, "🏃").0]);
+    let birthday = Lexicon::of(&concepts, &without("birthday cake")).unwrap();
+    assert_eq!(concepts[birthday.things("happy birthday")[0]].name, "party popper");
 }
 
 #[test]
