@@ -50,12 +50,12 @@ impl Real {
 #[test]
 fn every_phrase_leads_back_to_its_thing() {
     let Real { concepts, lexicon } = real();
-    for thing in 0..concepts.len() {
+    for (thing, concept) in concepts.iter().enumerate() {
         let held_out = lexicon.held_out(thing).into_iter();
         for said in lexicon.phrases(thing).map(|(said, _)| said).chain(held_out) {
             let meant = lexicon.meaning(&said.phrase);
             let place = meant.iter().position(|(other, _)| *other == thing);
-            assert!(place.is_some_and(|place| place < 3), "{said:?} of {} is at {place:?}", concepts[thing].name);
+            assert!(place.is_some_and(|place| place < 3), "{said:?} of {} is at {place:?}", concept.name);
             if said.kind != PhraseKind::Related {
                 assert!(lexicon.things(&said.phrase).contains(&thing), "{said:?}");
             }
@@ -67,18 +67,18 @@ fn every_phrase_leads_back_to_its_thing() {
 fn no_phrase_is_said_twice_of_a_thing_or_of_more_than_three() {
     let Real { concepts, lexicon } = real();
     let mut things: HashMap<String, HashSet<usize>> = HashMap::new();
-    for thing in 0..concepts.len() {
+    for (thing, concept) in concepts.iter().enumerate() {
         let mut seen = HashSet::new();
         let mut sum = 0.0;
         for (said, share) in lexicon.phrases(thing) {
             let bare = said.noun.as_ref().map_or(said.phrase.clone(), |noun| noun.text().to_owned());
-            assert!(seen.insert(bare.to_lowercase()), "{bare} twice of {}", concepts[thing].name);
+            assert!(seen.insert(bare.to_lowercase()), "{bare} twice of {}", concept.name);
             assert!(share > 0.0 && share <= 1.0, "{said:?} {share}");
             assert!(!said.phrase.contains("  ") && said.phrase.trim() == said.phrase, "{said:?}");
             things.entry(crate::text::meaning::normal(&said.phrase)).or_default().insert(thing);
             sum += share;
         }
-        assert!((sum - 1.0).abs() < 1e-3, "shares of {} sum to {sum}", concepts[thing].name);
+        assert!((sum - 1.0).abs() < 1e-3, "shares of {} sum to {sum}", concept.name);
     }
     for (phrase, things) in things {
         assert!(things.len() <= 3, "{phrase} of {things:?}");
@@ -115,10 +115,10 @@ fn general_words_are_names_or_not_said_alone() {
         "left",
         "open",
     ];
-    for thing in 0..concepts.len() {
+    for (thing, concept) in concepts.iter().enumerate() {
         for (said, _) in lexicon.phrases(thing).filter(|(said, _)| said.kind != PhraseKind::Name) {
             let bare = said.noun.as_ref().map_or(said.phrase.as_str(), |noun| noun.text());
-            assert!(!general.contains(&bare.to_lowercase().as_str()), "{bare} of {}", concepts[thing].name);
+            assert!(!general.contains(&bare.to_lowercase().as_str()), "{bare} of {}", concept.name);
         }
     }
 }
