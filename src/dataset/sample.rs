@@ -52,7 +52,8 @@ impl Stickers {
         let mut lexicon = None;
         if recipe.alpha {
             // Things are called as the lexicon calls them.
-            let words = Lexicon::new(&pack.concepts)?;
+            let indices = chosen.iter().map(|(_, concept)| *concept).collect::<Vec<_>>();
+            let words = Lexicon::of(&pack.concepts, &indices)?;
             chosen.iter_mut().for_each(|(name, concept)| *name = words.name(*concept).text().to_owned());
             lexicon = Some(words);
         }

@@ -199,7 +199,8 @@ impl Suggestions {
     }
 
     fn knows_emoji(&self, plain: &str) -> bool {
-        self.world.concepts.iter().any(|known| emoji::plain(&known.emoji) == plain)
+        let mut all = self.world.concepts.iter().flat_map(|known| known.emoji.split(' '));
+        all.any(|emoji| emoji::plain(emoji) == plain)
     }
 
     /// A word is known by itself, or by its parts ("dog-shaped", "fox's").
