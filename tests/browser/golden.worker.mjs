@@ -1,7 +1,7 @@
 // Draws one request with one model (loaded once more before, with `again`) and answers with the latents after each step and the picture.
 import init, { Files, Pipeline } from "/pkg/fourstep.js";
 
-self.onmessage = async ({ data: { device, files, loras, request, picture, mask, again } }) => {
+self.onmessage = async ({ data: { device, files, loras = [], request, picture, mask, again } }) => {
   try {
     await init();
     const adapters = await Promise.all(loras.map(fetched));

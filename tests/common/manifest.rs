@@ -164,6 +164,8 @@ pub enum Trace {
     All,
     #[serde(rename = "first and last call only")]
     FirstAndLast,
+    #[serde(rename = "first call")]
+    First,
 }
 
 /// A manifest of `cases/components`.

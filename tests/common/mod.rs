@@ -18,8 +18,6 @@ use burn::tensor::Device;
 use fourstep::weights::{DirFiles, Files};
 use serde::de::DeserializeOwned;
 
-#[allow(unused_imports)] // tests/student.rs
-pub use golden::relative_l2;
 use manifest::Entry;
 pub use report::Report;
 use set::Expected;
@@ -188,7 +186,13 @@ impl Suite {
     /// What is wrong with the set as a whole.
     pub fn problems(&self, cases: &[Case<'_>]) -> Vec<String> {
         let run = |name: &str| self.json(&format!("cases/runs/{name}.json"));
-        [self.expected.problems(cases), self.expected.doubtful_families(run)].concat()
+        let weights = self.expected.changed_weights(&self.reference.join(&self.expected.pipelines));
+        [self.expected.problems(cases), self.expected.doubtful_families(run), weights].concat()
+    }
+
+    /// The same cases with the models of another folder.
+    pub fn of_models(self, folder: PathBuf) -> Self {
+        Self { expected: self.expected.of_models(folder), ..self }
     }
 
     /// Why the set expects that a case is refused.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
 use serde_json::json;
+use sha2::{Digest, Sha256};
 
 use super::Case;
 use super::manifest::{Kind, Run};
@@ -45,6 +46,9 @@ pub struct Expected {
     /// The run that stands for a family of models.
     #[serde(default)]
     families: BTreeMap<String, String>,
+    /// SHA-256 of model files that the goldens were drawn from and that may change, by their paths below `pipelines`.
+    #[serde(default)]
+    weights: BTreeMap<String, String>,
     /// Read by tests/browser/golden.test.mjs.
     #[serde(default, rename = "not_in_page")]
     _not_in_page: IgnoredAny,
@@ -96,6 +100,21 @@ impl Expected {
         problems
     }
 
+    /// The model files, in the folder `models`, that are not those from which the goldens were drawn.
+    pub fn changed_weights(&self, models: &Path) -> Vec<String> {
+        let changed = |(path, expected): (&String, &String)| match std::fs::read(models.join(path)) {
+            Ok(bytes) if hex(&Sha256::digest(bytes)) == *expected => None,
+            Ok(_) => Some(format!("weights: {path} is not what the goldens were drawn from: make the set again")),
+            Err(error) => Some(format!("weights: {path}: {error}")),
+        };
+        self.weights.iter().filter_map(changed).collect()
+    }
+
+    /// The same expectations of other models, whatever their weights' files hold.
+    pub fn of_models(self, pipelines: PathBuf) -> Self {
+        Self { pipelines, weights: BTreeMap::new(), ..self }
+    }
+
     /// The families of the set that its runs do not bear out. `read` gives a run's manifest.
     pub fn doubtful_families(&self, read: impl Fn(&str) -> Result<Run, String>) -> Vec<String> {
         let doubt = |(family, name): (&String, &String)| match read(name) {
@@ -116,6 +135,10 @@ pub fn missing_families<'a>(sets: impl Iterator<Item = &'a Expected>) -> Vec<&'s
 /// The text of a `set.json` for the cases that were found.
 pub fn proposal(cases: &[Case<'_>]) -> String {
     format!("{:#}", json!({"about": "what set this is", "cases": counts(cases)}))
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 fn counts(cases: &[Case<'_>]) -> BTreeMap<String, usize> {

@@ -5,7 +5,8 @@
 
 `cases` counts what the suite must find, by kind; `families` names the run that stands for each family of models;
 `unsupported` lists the cases that are expected to be refused, and `not_in_page` the runs that the page's requests cannot
-ask for, each with the reason. The folders of the models lie in `pipelines`, relative to the set.
+ask for, each with the reason. The folders of the models lie in `pipelines`, relative to the set; `weights` has the SHA-256 of
+files there that may change.
 """
 import json
 import sys
@@ -35,8 +36,8 @@ def counts(folder):
     return found
 
 
-def described(folder, about, *, pipelines=None, families=None, unsupported=None, not_in_page=None):
-    more = dict(pipelines=pipelines, families=families, unsupported=unsupported, not_in_page=not_in_page)
+def described(folder, about, *, pipelines=None, families=None, unsupported=None, not_in_page=None, weights=None):
+    more = dict(pipelines=pipelines, families=families, unsupported=unsupported, not_in_page=not_in_page, weights=weights)
     return {"about": about, "cases": counts(folder), **{key: value for key, value in more.items() if value}}
 
 

@@ -209,8 +209,8 @@ def main():
     build(out / "pipelines" / "rgba", args.vocabulary)
     components(out)
     runs(out)
-    golden_set.write(out, "a tiny pipeline with alpha and a large decoder, by transparent_golden.py", not_in_page={
-        name: "the page's goldens are pictures without alpha" for name in ("runs/rgba_text2img", "runs/rgba_img2img")})
+    about = "a tiny pipeline with alpha and a large decoder, by transparent_golden.py"
+    golden_set.write(out, about, families={"pictures with alpha": "rgba_img2img"})
 
 
 if __name__ == "__main__":
