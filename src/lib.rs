@@ -5,16 +5,16 @@
 
 // 0: errors
 pub mod error;
-// 1: pictures, settings, random numbers
+// 1: settings, random numbers
 pub mod checked;
 pub mod infotext;
-pub mod picture;
 pub mod random;
-// 2: products, convolutions, norms and attention, for packed weights too; the lesson from scratch (native; the page's
-// view compiles it alone: how/)
+// 2: pictures; products, convolutions, norms and attention, for packed weights too; the lesson from scratch (native; the
+// page's view compiles it alone: how/)
 #[cfg(feature = "native")]
 pub mod foundations;
 pub mod kernels;
+pub mod picture;
 // 3: layers, text, picture files
 pub mod nn;
 pub mod pngfile;
