@@ -5,40 +5,39 @@
 
 // 0: errors
 pub mod error;
-// 1: random numbers
-pub mod random;
-// 2: pictures, settings
+// 1: settings, random numbers
 pub mod checked;
 pub mod infotext;
-pub mod picture;
-// 3: products, convolutions, norms and attention, for packed weights too; the lesson from scratch (native; the page's
-// view compiles it alone: how/)
+pub mod random;
+// 2: pictures; products, convolutions, norms and attention, for packed weights too; the lesson from scratch (native; the
+// page's view compiles it alone: how/)
 #[cfg(feature = "native")]
 pub mod foundations;
 pub mod kernels;
-// 4: layers, text, picture files
+pub mod picture;
+// 3: layers, text, picture files
 pub mod nn;
 pub mod pngfile;
 pub mod text;
-// 5: weights
+// 4: weights
 pub mod weights;
-// 6: networks and samplers
+// 5: networks and samplers
 pub mod models;
 pub mod schedulers;
-// 7: the denoising loop
+// 6: the denoising loop
 pub mod pipeline;
-// 8: captioned pictures (native)
+// 7: captioned pictures (native)
 #[cfg(feature = "native")]
 pub mod dataset;
-// 9: training (native)
+// 8: training (native)
 #[cfg(feature = "native")]
 pub mod train;
-// 10: distillation and evaluation (native)
+// 9: distillation and evaluation (native)
 #[cfg(feature = "native")]
 pub mod distill;
 #[cfg(feature = "native")]
 pub mod eval;
-// 11: the two front ends
+// 10: the two front ends
 #[cfg(feature = "native")]
 pub mod cli;
 #[cfg(all(feature = "web", target_arch = "wasm32"))]
