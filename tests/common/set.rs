@@ -103,7 +103,7 @@ impl Expected {
     /// The model files, in the folder `models`, that are not those from which the goldens were drawn.
     pub fn changed_weights(&self, models: &Path) -> Vec<String> {
         let changed = |(path, expected): (&String, &String)| match std::fs::read(models.join(path)) {
-            Ok(bytes) if hex(&Sha256::digest(bytes)) == *expected => None,
+            Ok(bytes) if hex(&Sha256::digest(&bytes)) == *expected => None,
             Ok(_) => Some(format!("weights: {path} is not what the goldens were drawn from: make the set again")),
             Err(error) => Some(format!("weights: {path}: {error}")),
         };
