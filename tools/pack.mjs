@@ -32,7 +32,7 @@ checkBudgets();
 
 /** The source without comments that have lines of their own, a quarter of what travels; not those inside a template literal. */
 function withoutComments(source) {
-  return source.replace(/^[ \t]*(\/\*\*[\s\S]*?\*\/|\/\/.*)[ \t]*\n/gm, (comment, _, at) => {
+  return source.replace(/^[ \t]*(\/\*\*(?:(?!\*\/)[\s\S])*\*\/|\/\/.*)[ \t]*\n/gm, (comment, _, at) => {
     const inside = source.slice(0, at).split("`").length % 2 === 0;
     return inside ? comment : "";
   });
