@@ -10,6 +10,6 @@ for (const [webgpu, what] of [
     await page.goto(`${origin}/tests/blank.html`);
     const adapter = await page.evaluate(async () => navigator.gpu && (await navigator.gpu.requestAdapter()));
     assert.equal(adapter, webgpu ? null : undefined);
-    await assert.rejects(inWorker("golden.worker.mjs", { device: "wgpu", files: {}, request: {} }), /no WebGPU device/);
+    await assert.rejects(inWorker("golden.worker.mjs", { device: "wgpu", files: {}, loras: [], request: {} }), /no WebGPU device/);
   });
 }
