@@ -93,7 +93,7 @@ browserTest("the lesson's numbers are exact to the digit", {}, async ({ page, or
   assert.match(await page.textContent('[data-cell="cure"] .said'), /Two pictures of noise: 0 of 1024/);
 });
 
-browserTest("what is wrong is said, and the view goes on", {}, async ({ page, origin }) => {
+browserTest("what is wrong is said, and the view goes on", { timeout: 400_000 }, async ({ page, origin }) => {
   await page.goto(`${origin}/${VIEW}`);
   const said = async (cell, pattern) => {
     await page.locator(`[data-cell="${cell}"] .said`, { hasText: pattern }).waitFor({ timeout: PATIENCE });
@@ -143,7 +143,7 @@ browserTest("what is wrong is said, and the view goes on", {}, async ({ page, or
   await said("broadcast", /do not fit/);
 });
 
-browserTest("a cell stops half-way, and runs again", {}, async ({ page, origin }) => {
+browserTest("a cell stops half-way, and runs again", { timeout: 400_000 }, async ({ page, origin }) => {
   await page.goto(`${origin}/${VIEW}`);
   await runCell(page, "cloud");
   await fill(page, "learn", { steps: 20000 });
@@ -162,7 +162,7 @@ browserTest("a cell stops half-way, and runs again", {}, async ({ page, origin }
   await runCell(page, "ladder", { rows: 5, inner: 784, columns: 10 });
 });
 
-browserTest("all rungs that are here agree with float64", {}, async ({ page, origin }, context) => {
+browserTest("all rungs that are here agree with float64", { timeout: 600_000 }, async ({ page, origin }, context) => {
   await page.goto(`${origin}/${VIEW}`);
   await page.selectOption('[data-cell="ladder"] [name="burn"]', "yes");
   await runCell(page, "ladder", { rows: 37, inner: 291, columns: 19 });
