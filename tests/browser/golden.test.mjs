@@ -23,14 +23,15 @@ for (const set of sets()) {
   compare(set, "wgpu", ran.filter((run) => Object.values(set.families).includes(run.name)));
 }
 
-/** Declares one test a device with one Chromium, in which each run is a test of its own. */
+/** Declares one test a device with one Chromium and one worker, in which each run is a test of its own. */
 function compare(set, device, runs) {
   if (runs.length === 0) return;
   test(`${set.name} on ${device}`, { timeout: LIMIT }, async (context) => {
     const session = await launch({ mounts: set.mounts });
     try {
-      for (const [at, run] of runs.entries()) {
-        await context.test(`${run.name} on ${device}`, (context) => reproduced(session, set, run, device, at === 0, context));
+      await session.page.goto(`${session.origin}/tests/blank.html`);
+      for (const run of runs) {
+        await context.test(`${run.name} on ${device}`, (context) => reproduced(session, set, run, device, context));
       }
     } finally {
       await session.close();
@@ -39,7 +40,7 @@ function compare(set, device, runs) {
   });
 }
 
-async function reproduced(session, set, run, device, first, context) {
+async function reproduced(session, set, run, device, context) {
   const { manifest } = run;
   const tensors = golden(set, manifest);
   const message = {
@@ -49,11 +50,25 @@ async function reproduced(session, set, run, device, first, context) {
     request: pageRequest(manifest).request,
     picture: pixels(tensors, "init_image_u8"),
     mask: pixels(tensors, "mask_u8"),
-    again: device === "wgpu" && first, // a worker takes up its graphics device for each model that it loads
   };
-  const { latents, rgba } = await session.inWorker("golden.worker.mjs", message);
+  const { latents, rgba } = await session.page.evaluate(askWorker, message);
   compareLatents(latents, tensors, manifest, context);
   comparePicture(rgba, tensors, manifest);
+}
+
+/** Runs in the page. One worker draws all runs of a set, model after model, so that it compiles its kernels once. */
+function askWorker(message) {
+  return new Promise((done, fail) => {
+    const worker = (globalThis.drawing ??= new Worker("/tests/golden.worker.mjs", { type: "module" }));
+    const ended = (reason) => {
+      worker.terminate();
+      globalThis.drawing = undefined;
+      fail(new Error(reason));
+    };
+    worker.onmessage = ({ data }) => (data.error ? ended(data.error) : done(data));
+    worker.onerror = (event) => ended(event.message ?? "the worker could not be loaded");
+    worker.postMessage(message);
+  });
 }
 
 /** After each step; where the sampler asks the network more often than it finishes a step, at the end. */

@@ -1,15 +1,20 @@
-// Draws one request with one model (loaded once more before, with `again`) and answers with the latents after each step and the picture.
+// Draws one request with one model and answers with the latents after each step and the picture.
 import init, { Files, Pipeline } from "/pkg/fourstep.js";
 
-self.onmessage = async ({ data: { device, files, loras = [], request, picture, mask, again } }) => {
+self.onmessage = async ({ data: { device, files, loras = [], request, picture, mask } }) => {
   try {
     await init();
     const adapters = await Promise.all(loras.map(fetched));
-    const store = await filled(files);
-    const pipeline = await Pipeline.load(store, device, undefined, adapters);
-    if (again) (await Pipeline.load(await filled(files), device, undefined, adapters)).free();
+    const pipeline = await Pipeline.load(await filled(files), device, undefined, adapters);
     const latents = [];
     const asked = { ...request, ...(picture && { image: pixels(picture) }), ...(mask && { mask: pixels(mask) }) };
+    const drawn = await pipeline.generate(asked, (event) => latents.push(Array.from(event.latents)) > 0);
+    pipeline.free();
+    self.postMessage({ latents, rgba: Array.from(drawn.rgba) });
+  } catch (error) {
+    self.postMessage({ error: String(error) });
+  }
+};
     const drawn = await pipeline.generate(asked, (event) => latents.push(Array.from(event.latents)) > 0);
     self.postMessage({ latents, rgba: Array.from(drawn.rgba) });
   } catch (error) {

@@ -191,6 +191,7 @@ impl Suite {
     }
 
     /// The same cases with the models of another folder.
+    #[allow(dead_code)] // tests/student.rs
     pub fn of_models(self, folder: PathBuf) -> Self {
         Self { expected: self.expected.of_models(folder), ..self }
     }

@@ -111,6 +111,7 @@ impl Expected {
     }
 
     /// The same expectations of other models, whatever their weights' files hold.
+    #[allow(dead_code)] // tests/student.rs
     pub fn of_models(self, pipelines: PathBuf) -> Self {
         Self { pipelines, weights: BTreeMap::new(), ..self }
     }
