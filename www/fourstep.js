@@ -6,7 +6,10 @@ import { choose } from "./device.js";
 
 export { WorkerDied, Cause } from "./messages.js";
 
-/** Fetches what is not kept yet, and builds the model. */
+/**
+ * Fetches what is not kept yet, and builds the model.
+ * @param {import("./fourstep.d.ts").LoadOptions} options
+ */
 export async function load({ model, device = "auto", onProgress, signal } = {}) {
   signal?.throwIfAborted();
   const loaded = new Model({ model, onProgress });
@@ -28,10 +31,13 @@ export async function load({ model, device = "auto", onProgress, signal } = {}) 
 class Model {
   #bridge = new Bridge(new URL("./worker.js", import.meta.url), () => (this.#ready = null));
   #ask;
+  /** @type {(progress: import("./fourstep.d.ts").LoadProgress) => void} */
   #onProgress;
   #ready = null; // Ask.LOAD's reply, while the worker holds the pipeline
+  /** @type {Promise<any>} */
   #last = Promise.resolve(); // the request before, well or not: the worker draws one at a time
 
+  /** @param {import("./fourstep.d.ts").LoadOptions} options */
   constructor({ model, onProgress = () => {} }) {
     this.#ask = { model };
     this.#onProgress = onProgress;
@@ -70,6 +76,7 @@ class Model {
     this.#bridge.restart("closed");
   }
 
+  /** @param {Record<string, any>} request @param {Function} onStep @param {AbortSignal} [signal] */
   async #generate({ negativePrompt, guidanceScale, ...rest }, onStep, signal) {
     signal?.throwIfAborted();
     this.#ready ?? (await this.#load());

@@ -74,8 +74,8 @@ export class Picture {
     Object.assign(last, { source: this.#final.source, caption, whole: true });
     last.button.title = caption;
     last.button.setAttribute("aria-label", caption);
-    this.#slider.min = this.#noise ? 0 : 1;
-    this.#slider.max = this.#steps.length;
+    this.#slider.min = this.#noise ? "0" : "1";
+    this.#slider.max = String(this.#steps.length);
     this.#slider.disabled = false;
     this.#show(last, true);
     this.#following = false;

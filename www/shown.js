@@ -35,7 +35,7 @@ export class Shown {
     act("share", () => this.#share());
     $("share").hidden = !canShare;
     $("copy-image").hidden = !globalThis.ClipboardItem;
-    for (const [id, standard] of [["infotext", true], ["outline", false]]) {
+    for (const [id, standard] of /** @type {[string, boolean][]} */ ([["infotext", true], ["outline", false]])) {
       $(id).checked = (recall(KEYS[id]) ?? (standard ? "on" : "off")) === "on";
       $(id).addEventListener("input", (event) => event.stopPropagation()); // it is no setting of the picture
       $(id).addEventListener("change", () => remember(KEYS[id], $(id).checked ? "on" : "off"));

@@ -191,7 +191,7 @@ export class Start {
   }
 
   #begin(point) {
-    const brush = document.querySelector("#brush input[name=brush]:checked").value;
+    const brush = /** @type {HTMLInputElement} */ (document.querySelector("#brush input[name=brush]:checked")).value;
     this.#strokes.begin({ brush, colour: $("brush-colour").value, size: this.#brushSize }, point);
     this.#repaint();
   }
@@ -201,7 +201,7 @@ export class Start {
   }
 
   #choose(brush) {
-    document.querySelector(`#brush input[value=${brush}]`).checked = true;
+    /** @type {HTMLInputElement} */ (document.querySelector(`#brush input[value=${brush}]`)).checked = true;
   }
 
   #changed(act) {

@@ -157,6 +157,7 @@ function article(word) {
 }
 
 function singularsOf(word) {
+  /** @type {[RegExp, string][]} */
   const ends = [
     [/ies$/, "y"],
     [/ves$/, "f"],
