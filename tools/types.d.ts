@@ -1,9 +1,10 @@
 // What www/ uses and TypeScript's own libraries do not declare; `./build.sh lint` reads it.
 
-/** The wasm module's exports: src/web. wasm-bindgen writes the file when the page is built. */
+/** The wasm modules' exports, src/web and how/. wasm-bindgen writes these files when the page is built. */
 declare module "*/pkg/fourstep.js";
+declare module "*/pkg/fourstep_how.js";
 
-// tools/pack.mjs writes these above sw.js.
+// tools/pack.mjs writes these above sw.js: the version, and each file's path and SHA-256.
 declare const VERSION: string;
 declare const SHELL: Record<string, string>;
 declare const VIEW: Record<string, string>;
@@ -27,7 +28,11 @@ interface GPUAdapterInfo {
 }
 interface GPUDevice extends EventTarget {
   readonly lost: Promise<{ message: string; reason: string }>;
+  /** Buffers, pipelines and queues, for www/how/gpu.js. */
+  [name: string]: any;
 }
+declare const GPUBufferUsage: Record<string, number>;
+declare const GPUMapMode: Record<string, number>;
 declare class GPUOutOfMemoryError {
   readonly message: string;
 }

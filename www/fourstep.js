@@ -6,8 +6,10 @@ import { choose } from "./device.js";
 
 export { WorkerDied, Cause } from "./messages.js";
 
-/** Fetches what is not kept yet, and builds the model.
- *  @param {{model?: string, device?: "auto" | "wgpu" | "cpu", onProgress?: (event: any) => void, signal?: AbortSignal}} options */
+/**
+ * Fetches what is not kept yet, and builds the model.
+ * @param {import("./fourstep.d.ts").LoadOptions} options
+ */
 export async function load({ model, device = "auto", onProgress, signal } = {}) {
   signal?.throwIfAborted();
   const loaded = new Model({ model, onProgress });
@@ -30,12 +32,13 @@ class Model {
   #bridge = new Bridge(new URL("./worker.js", import.meta.url), () => (this.#ready = null));
   /** @type {any} */
   #ask;
-  /** @type {(event: any) => void} */
+  /** @type {(progress: import("./fourstep.d.ts").LoadProgress) => void} */
   #onProgress;
   #ready = null; // Ask.LOAD's reply, while the worker holds the pipeline
+  /** @type {Promise<any>} */
   #last = Promise.resolve(); // the request before, well or not: the worker draws one at a time
 
-  /** @param {{model?: string, onProgress?: (event: any) => void}} options */
+  /** @param {import("./fourstep.d.ts").LoadOptions} options */
   constructor({ model, onProgress = () => {} }) {
     this.#ask = { model };
     this.#onProgress = onProgress;
@@ -74,6 +77,7 @@ class Model {
     this.#bridge.restart("closed");
   }
 
+  /** @param {Record<string, any>} request @param {Function} onStep @param {AbortSignal} [signal] */
   async #generate({ negativePrompt, guidanceScale, ...rest }, onStep, signal) {
     signal?.throwIfAborted();
     this.#ready ?? (await this.#load());

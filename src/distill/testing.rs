@@ -203,3 +203,102 @@ fn a_model_without_these_inputs_is_no_teacher_of_few_steps() {
     let refused = progressive::distill(&config, &teacher, &settings(folder.path().join("p"), None, 1)).unwrap_err();
     assert!(refused.to_string().contains("fourstep distill guidance"), "{refused}");
 }
+
+/// TEMPORARY: measures variants; FS_TOY is JSON.
+#[test]
+#[ignore]
+fn experiment() {
+    let o: Value = serde_json::from_str(&std::env::var("FS_TOY").unwrap()).unwrap();
+    let folder = PathBuf::from(o["folder"].as_str().unwrap());
+    std::fs::create_dir_all(&folder).unwrap();
+    let number = |key: &str, default: u64| o[key].as_u64().unwrap_or(default);
+    let made = folder.join("teacher/model");
+    if !made.join("model_index.json").exists() {
+        teacher(&folder, number("teacher", 800));
+    }
+    let mut config: Value = serde_json::to_value(ladder(&folder, 300)).unwrap();
+    fn merge(to: &mut Value, from: &Value) {
+        match (to, from) {
+            (Value::Object(to), Value::Object(from)) => {
+                from.iter().for_each(|(key, value)| merge(to.entry(key.clone()).or_insert(Value::Null), value));
+            }
+            (to, from) => *to = from.clone(),
+        }
+    }
+    merge(&mut config, &o["config"]);
+    let config = DistillConfig::from_json(&config.to_string(), "toy").unwrap();
+    let of = |name: &str| folder.join(o[name].as_str().unwrap_or(name));
+    let started = std::time::Instant::now();
+    guidance::distill(&config, &settings(of("guidance"), None, 1)).unwrap();
+    println!("guidance {:.0} s", started.elapsed().as_secs_f64());
+    let first = of("guidance").join("model");
+    let count = number("pictures", 128);
+    let drawn = |model: &Path, steps: usize, prompts: &[&str], negative: &str| {
+        drawn_many(model, steps, prompts, negative, count)
+    };
+    let goal = drawn(&first, 64, &PROMPTS, "");
+    let guided = drawn(&made, 64, &PROMPTS, "");
+    let report = |name: &str, pictures: &[Vec<f64>]| {
+        let squares = mean_squares(pictures, &goal);
+        let of = |keep: &dyn Fn(usize) -> bool| {
+            let some: Vec<f64> = squares.iter().enumerate().filter(|(i, _)| keep(*i)).map(|(_, s)| *s).collect();
+            some.iter().sum::<f64>() / some.len() as f64
+        };
+        let mean = of(&|_| true);
+        let (named, open) = (of(&|i| matches!(i % 4, 1 | 2)), of(&|i| matches!(i % 4, 0 | 3)));
+        let right = pictures.iter().enumerate().filter(|(i, p)| match i % 4 {
+            1 => is_red(p),
+            2 => !is_red(p),
+            _ => is_red(p) == is_red(&goal[*i]),
+        });
+        let right: Vec<usize> = right.map(|(i, _)| i).collect();
+        let (rn, ro) = (
+            right.iter().filter(|i| matches!(*i % 4, 1 | 2)).count(),
+            right.iter().filter(|i| matches!(*i % 4, 0 | 3)).count(),
+        );
+        let same: Vec<f64> = right.iter().map(|i| squares[*i]).collect();
+        println!(
+            "{name:<28} mean {mean:7.1} (named {named:7.1}, open {open:7.1}), of the right colour {:7.1}, median {:7.1}, right colour named {rn} open {ro} of {}",
+            same.iter().sum::<f64>() / same.len() as f64,
+            median(squares.clone()),
+            count / 2
+        );
+    };
+    report("guided teacher 64", &guided);
+    for steps in [32, 16, 8, 4] {
+        report(&format!("undistilled {steps}"), &drawn(&first, steps, &PROMPTS, ""));
+    }
+    if o["ladder"] != false {
+        let started = std::time::Instant::now();
+        progressive::distill(&config, &first, &settings(of("progressive"), None, 1)).unwrap();
+        println!("progressive {:.0} s", started.elapsed().as_secs_f64());
+        for stage in &config.progressive.stages {
+            let student = student_folder(&of("progressive"), stage.steps);
+            report(&format!("ladder {}", stage.steps), &drawn(&student, stage.steps, &PROMPTS, ""));
+        }
+        let student = student_folder(&of("progressive"), 4);
+        let red = |negative: &str| drawn(&student, 4, &PROMPTS[..1], negative).iter().filter(|p| is_red(p)).count();
+        println!("red of {count}: {}, not red {}, not blue {}", red(""), red("red"), red("blue"));
+    }
+    if o["consistent"] != false {
+        let started = std::time::Instant::now();
+        consistency::distill(&config, &first, &settings(of("consistency"), None, 1)).unwrap();
+        println!("consistency {:.0} s", started.elapsed().as_secs_f64());
+        report("consistency 4", &drawn(&of("consistency").join("model"), 4, &PROMPTS, ""));
+    }
+}
+
+fn drawn_many(model: &Path, steps: usize, prompts: &[&str], negative_prompt: &str, count: u64) -> Vec<Vec<f64>> {
+    let pipeline = Pipeline::load(&DirFiles::new(model), &Device::flex()).unwrap();
+    let requests: Vec<Request> = (0..count)
+        .map(|seed| {
+            let prompt = prompts[seed as usize % prompts.len()];
+            let size = Request { width: 8, height: 8, ..pipeline.request(prompt) };
+            let negative_prompt = negative_prompt.to_owned();
+            Request { seed, negative_prompt, num_inference_steps: steps, guidance_scale: 2.5, ..size }
+        })
+        .collect();
+    let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
+    let (pictures, _) = pollster::block_on(pipeline.generate_batch(&requests, &mut on_step)).unwrap();
+    pictures.iter().map(|picture| picture.rgb.iter().map(|byte| f64::from(*byte)).collect()).collect()
+}

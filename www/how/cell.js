@@ -296,7 +296,11 @@ export function table([head, ...rows], caption) {
   return node("div", { className: "scroll", tabIndex: 0, role: "group", ariaLabel: caption ?? "Table" }, made);
 }
 
-/** A canvas of grey values, 0 white and 1 ink, `zoom` screen pixels for each. */
+/**
+ * A canvas of grey values, 0 white and 1 ink, `zoom` screen pixels for each.
+ * @param {Float32Array | number[]} values @param {number} width
+ * @param {{zoom?: number, label?: string, colours?: any}} [options]
+ */
 export function picture(values, width, { zoom = 6, label, colours } = {}) {
   const height = Math.max(1, Math.ceil(values.length / width));
   const canvas = node("canvas", { width, height, className: "pixels" });

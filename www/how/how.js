@@ -11,7 +11,7 @@ import { openedCells } from "./part-opened.js";
 const own = { files: [] };
 const cells = { ...openedCells(), ...dataCells(own), ...numberCells(), ...chanceCells(), ...classifierCells(own), ...cloudCells() };
 
-for (const place of document.querySelectorAll("[data-cell]")) {
+for (const place of /** @type {NodeListOf<HTMLElement>} */ (document.querySelectorAll("[data-cell]"))) {
   const it = cells[place.dataset.cell];
   if (!it) throw new Error(`the page has a place for ${place.dataset.cell}, which nobody makes`);
   makeCell(place, it);
@@ -21,15 +21,18 @@ takeFiles();
 
 /** The way back to the page, with the prompt that one came from. */
 function backLink() {
-  for (const link of document.querySelectorAll(".back")) link.search = location.search || (document.referrer ? new URL(document.referrer).search : "");
+  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll(".back"))) {
+    link.search = location.search || (document.referrer ? new URL(document.referrer).search : "");
+  }
 }
 
 function takeFiles() {
-  const [field, line] = ["own-files", "own-line"].map((id) => document.getElementById(id));
+  const field = /** @type {HTMLInputElement} */ (document.getElementById("own-files"));
+  const line = document.getElementById("own-line");
   const take = (files) => {
     own.files = [...files];
     line.textContent = own.files.length ? `In use: ${own.files.map(({ name }) => name).join(" and ")}.` : "In use: the digits that came with this page.";
-    for (const place of document.querySelectorAll("[data-digits]")) place.rerun?.();
+    for (const place of document.querySelectorAll("[data-digits]")) /** @type {any} */ (place).rerun?.();
   };
   field.addEventListener("change", () => take(field.files));
   document.getElementById("own-none").addEventListener("click", () => {

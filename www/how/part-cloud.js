@@ -85,6 +85,7 @@ function scaleInput(value) {
 function showDistillation(output, { rounds, steps, teacher, four, cloud, labels }) {
   const losses = rounds.map(({ from, to, losses }, i) => ({ kind: "line", data: means(losses, Math.max(10, Math.floor(steps / 40))), name: `${from} to ${to}`, colour: i + 1 }));
   const done = rounds.filter(({ quality }) => Number.isFinite(quality));
+  /** @type {object[]} */
   const series = [{ kind: "line", data: teacher, name: "teacher", colour: 1 }, { kind: "points", data: teacher, colour: 1, size: 3 }];
   if (done.length) series.push(...["line", "points"].map((kind) => ({ kind, data: done.map(({ to, quality }) => [to, quality]), name: kind === "line" ? "students" : "", colour: 2, size: 3 })));
   const parts = [

@@ -4,10 +4,13 @@
 // comes from the data. A series is { kind: "line" | "points" | "bars" | "arrows", data, name, colour: 1..5 }: data are
 // [x, y], for arrows [x, y, dx, dy] in the axes' own units, and for bars [name, value].
 
+/** @typedef {{label?: string, min?: number, max?: number, scale?: string, ticks?: number[]}} Axis */
+
 const SPACE = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT, SIDE] = [560, 300, 420];
 const MARGIN = { left: 74, right: 14, top: 14, bottom: 48 };
 
+/** @param {{title: string, x?: Axis, y?: Axis, series: any[], square?: boolean}} options */
 export function plot({ title, x = {}, y = {}, series, square = false }) {
   const size = { width: square ? SIDE : WIDTH, height: square ? SIDE : HEIGHT };
   const box = { left: MARGIN.left, right: size.width - MARGIN.right, top: MARGIN.top, bottom: size.height - MARGIN.bottom };
@@ -22,7 +25,10 @@ export function plot({ title, x = {}, y = {}, series, square = false }) {
   return figure(title, svg, series, square);
 }
 
-/** Bars with a name each, lying, on a scale that may be logarithmic: { title, x, bars: [{ name, value, text, colour }] }. */
+/**
+ * Bars with a name each, lying, on a scale that may be logarithmic.
+ * @param {{title: string, x?: Axis, bars: {name: string, value: number, text: string, colour?: number}[]}} options
+ */
 export function barPlot({ title, x = {}, bars }) {
   const row = 26;
   const left = 190;
@@ -67,6 +73,7 @@ export function heatMap({ title, x, y, values, columns }) {
   return figure(title, svg, [], true);
 }
 
+/** @param {Axis} axis @param {number[]} values @param {[number, number] | number[]} ends */
 function scale({ min, max, scale: kind, ticks: wanted }, values, [from, to]) {
   const finite = values.filter(Number.isFinite);
   let low = min ?? finite.reduce((a, b) => Math.min(a, b), Infinity);

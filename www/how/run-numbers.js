@@ -52,7 +52,7 @@ export async function climb({ rows, inner, columns, wanted, burn }, { tell }) {
       const gpu = await multiplyOnGpu(kernel, product.a(), product.b(), [rows, inner, columns]);
       if (typeof gpu === "string") times.push({ rung, missing: gpu });
       else times.push({ rung, ms: await timed(gpu.run), error: product.error(await gpu.read()) });
-      gpu.free?.();
+      if (typeof gpu !== "string") gpu.free();
       if (!(await tell({ times }))) return { times, stopped: true };
     }
     for (const device of burn === "yes" ? ["cpu", "wgpu"] : []) {
