@@ -42,10 +42,14 @@ pub fn countable(name: &str) -> bool {
 
 /// The plural of a countable name: of its head noun, the last word before "of", "with", "in" and the like.
 pub fn plural(name: &str) -> String {
-    let head_end = AFTER_HEAD.iter().filter_map(|word| name.find(word)).min().unwrap_or(name.len());
-    let (head, rest) = name.split_at(head_end);
+    let (head, rest) = name.split_at(head_end(name));
     let start = head.rfind([' ', '-']).map_or(0, |at| at + 1);
     format!("{}{}{rest}", &head[..start], plural_word(&head[start..]))
+}
+
+/// Where the words end that the noun which is counted ends.
+fn head_end(name: &str) -> usize {
+    AFTER_HEAD.iter().filter_map(|word| name.find(word)).min().unwrap_or(name.len())
 }
 
 /// "one" to "six".
@@ -55,7 +59,9 @@ pub fn number_word(count: usize) -> Option<&'static str> {
 
 /// How a name takes articles and numbers, where only its words are known.
 pub fn number(name: &str) -> Number {
-    if PLURALS.contains(&name) {
+    let head = &name[..head_end(name)];
+    let many = head.ends_with('s') && !["ss", "us", "is", "as"].iter().any(|end| head.ends_with(end));
+    if PLURALS.contains(&name) || many {
         Number::Plural
     } else if MASS.contains(&name) {
         Number::Mass
@@ -76,6 +82,9 @@ fn plural_word(word: &str) -> String {
     if word.ends_with('y') && !after_vowel {
         return format!("{}ies", &word[..word.len() - 1]);
     }
+    if let Some(stem) = word.strip_suffix("person") {
+        return format!("{stem}people");
+    }
     if let Some(stem) = word.strip_suffix("man").filter(|_| !IN_MANS.contains(&word)) {
         return format!("{stem}men");
     }
@@ -85,8 +94,30 @@ fn plural_word(word: &str) -> String {
     format!("{word}s")
 }
 
-const AFTER_HEAD: &[&str] =
-    &[" of ", " with ", " without ", " in ", " on ", " at ", " for ", " from ", " to ", " wearing ", " holding "];
+/// What can follow the noun that is counted.
+const AFTER_HEAD: &[&str] = &[
+    " of ",
+    " with ",
+    " without ",
+    " in ",
+    " on ",
+    " at ",
+    " for ",
+    " from ",
+    " to ",
+    " over ",
+    " behind ",
+    " wearing ",
+    " holding ",
+    " showing ",
+    " facing ",
+    " pointing ",
+    " tilted ",
+    " exhaling",
+    " vomiting",
+    " increasing",
+    " decreasing",
+];
 
 const PLURALS: &[&str] = &[
     "ballet shoes",
@@ -161,7 +192,6 @@ const IN_OES: &[&str] =
 const IN_MANS: &[&str] = &["human", "shaman", "talisman"];
 
 const IRREGULAR: &[(&str, &str)] = &[
-    ("person", "people"),
     ("child", "children"),
     ("grandchild", "grandchildren"),
     ("mouse", "mice"),
@@ -177,6 +207,9 @@ const IRREGULAR: &[(&str, &str)] = &[
     ("shelf", "shelves"),
     ("scarf", "scarves"),
     ("loaf", "loaves"),
+    ("half", "halves"),
+    ("sheaf", "sheaves"),
+    ("fungus", "fungi"),
     ("cactus", "cacti"),
     ("tooth", "teeth"),
     ("foot", "feet"),
@@ -213,17 +246,22 @@ mod tests {
             ("tomato", "tomatoes"),
             ("flamingo", "flamingos"),
             ("nest with eggs", "nests with eggs"),
-            ("person", "people"),
             ("child in a car", "children in a car"),
             ("snowman without snow", "snowmen without snow"),
             ("human", "humans"),
             ("firewoman", "firewomen"),
             ("elf", "elves"),
+            ("merperson", "merpeople"),
+            ("hand pointing up", "hands pointing up"),
+            ("sunset over the sea", "sunsets over the sea"),
             ("teddy-bear", "teddy-bears"),
         ];
         for (one, many) in pairs {
             assert_eq!(plural(one), many);
         }
+        assert!(
+            !countable("praying hands") && !countable("towels on a shelf") && countable("bus") && countable("glass")
+        );
         assert!(countable("fox") && !countable("grapes") && !countable("bread"));
         assert_eq!((number_word(6), number_word(7)), (Some("six"), None));
     }

@@ -15,6 +15,8 @@ pub use crate::text::world::{Known, World};
 
 /// Captions of training that are searched for words.
 const SEARCHED: u64 = 20_000;
+/// The least weight of a thing in a surprise: smileys, people, hands, animals, food and celebrations.
+const SURPRISING: f32 = 1.5;
 /// Counts in captions, of recipes without alpha and with it.
 const MOST: [usize; 2] = [4, 6];
 
@@ -198,13 +200,21 @@ fn unknown(mut related: Vec<Occasion>, said: &BTreeSet<String>) -> Vec<Occasion>
     related
 }
 
+/// Captions in their plainest wording, in recipes with alpha of things that are drawn often.
 fn surprises_of(stickers: &Stickers, (seed, count): (u64, usize), kinds: &[Kind]) -> Result<Vec<String>> {
     let mut captions = BTreeSet::new();
     for i in 0..SEARCHED {
         if captions.len() == count {
             break;
         }
-        let scene = stickers.sample(seed, Split::Train, i)?;
+        let mut scene = stickers.sample(seed, Split::Train, i)?;
+        if let Some(lexicon) = stickers.lexicon() {
+            scene.wording = 0;
+            let thing = stickers.concept(&scene.concepts[0])?;
+            if lexicon.weight(thing) < SURPRISING {
+                continue;
+            }
+        }
         if kinds.contains(&scene.kind) && scene.says == Says::All {
             captions.insert(stickers.caption(&scene)?);
         }

@@ -120,14 +120,19 @@ fn with_unicode_name(mut entry: Entry, unicode_name: &str) -> Entry {
 /// Names of Unicode's that are no nouns.
 const NO_NOUNS: &[&str] = &[
     "breast-feeding",
+    "building construction",
     "cooking",
+    "dizzy",
     "foggy",
+    "horse racing",
     "hundred points",
     "locked",
     "locked with key",
     "locked with pen",
-    "unlocked",
+    "prohibited",
+    "radioactive",
     "star-struck",
+    "unlocked",
 ];
 
 /// The emoji of code points in hexadecimal; empty where they are none.

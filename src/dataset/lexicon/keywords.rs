@@ -1,4 +1,7 @@
 //! Keywords of CLDR and emojilib, brought into one form, and which of them can be said alone.
+//!
+//! Two lists are kept by hand: `general.txt` holds words that fit many things, which are only suggested; `unsaid.txt`
+//! holds words that are dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,18 +13,19 @@ pub struct Keywords {
     /// By concept, in the lists' order, each once.
     pub of: Vec<Vec<String>>,
     counts: BTreeMap<String, usize>,
-    unsaid: BTreeSet<String>,
+    general: BTreeSet<String>,
 }
 
 impl Keywords {
     /// Of these concepts.
     pub fn new(concepts: &[Concept]) -> Self {
-        let of = concepts.iter().map(cleaned).collect::<Vec<_>>();
+        let general = listed(include_str!("general.txt"));
+        let mut unsaid = listed(include_str!("unsaid.txt"));
+        unsaid.retain(|word| !general.contains(word));
+        let of = concepts.iter().map(|concept| cleaned(concept, &unsaid)).collect::<Vec<_>>();
         let mut counts = BTreeMap::new();
         of.iter().flatten().for_each(|word| *counts.entry(word.clone()).or_insert(0) += 1);
-        let lines = include_str!("unsaid.txt").lines().filter(|line| !line.starts_with('#'));
-        let unsaid = lines.flat_map(|line| line.split(',')).map(normal).filter(|word| !word.is_empty()).collect();
-        Self { of, counts, unsaid }
+        Self { of, counts, general }
     }
 
     /// How many concepts have the keyword.
@@ -29,22 +33,29 @@ impl Keywords {
         self.counts.get(keyword).copied().unwrap_or(0)
     }
 
-    /// Whether the keyword says something: it is neither too general nor a fragment.
+    /// Whether the keyword says something alone: it is not too general.
     pub fn tells(&self, keyword: &str) -> bool {
-        let letters = keyword.chars().all(|c| c.is_alphabetic() || matches!(c, ' ' | '\''));
-        letters && keyword.chars().count() >= 3 && !self.unsaid.contains(keyword)
+        keyword.chars().count() >= 3 && !self.general.contains(keyword)
     }
 }
 
-/// A concept's keywords in their normal form. Emojilib's first is its name of the emoji, which Unicode's list has.
-fn cleaned(concept: &Concept) -> Vec<String> {
+/// The words of a list, in their normal form.
+fn listed(text: &str) -> BTreeSet<String> {
+    let lines = text.lines().filter(|line| !line.starts_with('#'));
+    lines.flat_map(|line| line.split(',')).map(normal).filter(|word| !word.is_empty()).collect()
+}
+
+/// A concept's keywords in their normal form, each once, without those that are dropped and without signs and digits.
+/// Emojilib's first is its name of the emoji, which Unicode's list has.
+fn cleaned(concept: &Concept, unsaid: &BTreeSet<String>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for word in concept.keywords.iter().chain(&concept.emojilib) {
         let word = normal(&word.replace(['_', '“', '”'], " "));
         let name = normal(&concept.name);
         // A lone "s" is what is left of "man's", and "kiss woman man" of "kiss: woman, man".
         let broken = word.contains(" s ") || word == name.replace(" with ", " ");
-        if !word.is_empty() && word != name && !broken && !found.contains(&word) {
+        let letters = word.chars().all(|c| c.is_alphabetic() || matches!(c, ' ' | '\''));
+        if !word.is_empty() && letters && word != name && !broken && !unsaid.contains(&word) && !found.contains(&word) {
             found.push(word);
         }
     }
@@ -66,10 +77,9 @@ mod tests {
             emojilib: vec!["t_rex".into(), "animal".into(), "trex".into(), "blue-square".into(), "90s".into()],
         };
         let keywords = Keywords::new(&[concept]);
-        assert_eq!(keywords.of[0], ["tyrannosaurus rex", "animal", "trex", "blue square", "90s"]);
+        assert_eq!(keywords.of[0], ["tyrannosaurus rex", "animal", "trex"]);
         assert_eq!((keywords.count("trex"), keywords.count("fox")), (1, 0));
-        let tells =
-            ["trex", "tyrannosaurus rex", "animal", "blue square", "90s", "red"].map(|word| keywords.tells(word));
-        assert_eq!(tells, [true, true, false, false, false, false]);
+        let tells = ["trex", "tyrannosaurus rex", "animal", "ok"].map(|word| keywords.tells(word));
+        assert_eq!(tells, [true, true, false, false]);
     }
 }

@@ -12,9 +12,9 @@
 //! - A phrase is said of at most three things, those that it fits best, and the less of each the more share it. "Happy"
 //!   thus means three smileys; for the other twenty it is a related word.
 //! - A keyword that up to three concepts have is said alone ("hump"). One that more have (up to 40) is said with the
-//!   thing's name ("sun, summer"). Words that tell nothing alone ("face", "woman", "animal", directions, colours, and
-//!   fragments of old names) are listed in `unsaid.txt`: they are said only inside the hand-made phrases ("a happy
-//!   face", "a woman cooking").
+//!   thing's name ("sun, summer"). Words that tell nothing alone ("face", "woman", "animal") are listed in
+//!   `general.txt`, directions, colours and fragments of old names in `unsaid.txt`: both are said only inside the
+//!   hand-made phrases ("a happy face", "a woman cooking").
 //! - Everything else, and the keywords that are not said, is known to [`Lexicon::meaning`] alone, for suggestions.
 //!
 //! Of about 15 % of things one phrase, all of whose words are said elsewhere, is held out ([`Lexicon::held_out`]).

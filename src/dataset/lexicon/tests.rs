@@ -285,3 +285,14 @@ fn read_the_captions() {
         }
     }
 }
+
+/// As [`read_the_captions`]: the plurals.
+#[test]
+#[ignore = "prints plurals for a reader"]
+fn read_the_plurals() {
+    let real = real();
+    for thing in 0..real.concepts.len() {
+        let nouns = real.lexicon.phrases(thing).filter_map(|(said, _)| said.noun.clone());
+        nouns.filter_map(|noun| noun.plural().map(str::to_owned)).for_each(|plural| println!("P {plural}"));
+    }
+}
