@@ -38,7 +38,7 @@ pub fn run(args: &JudgeArgs) -> anyhow::Result<()> {
     let recipe = Recipe::read(&args.recipe)?;
     let size = args.size.unwrap_or(recipe.size);
     anyhow::ensure!((16..=1024).contains(&size), "--size {size}: must be 16 to 1024");
-    let stickers = Stickers::new(Pack::read(&args.pack, recipe.size)?, recipe)?;
+    let stickers = Stickers::new(Pack::read(&args.pack, recipe.raster_side(size))?, recipe)?;
     let split = if args.held_out { Split::HeldOut } else { Split::Train };
     let (all, missed) = scores(&stickers, (args.seed, split), (args.count, size))?;
     println!("{:<20} {:>6} {:>6} {:>7}  checks (own / chance)", "kind", "scenes", "own", "chance");

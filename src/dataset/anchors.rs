@@ -46,6 +46,8 @@ pub struct Head {
 /// Side of the grid that is looked at; it spans -0.55 to 0.55.
 const GRID: usize = 72;
 const SPAN: f32 = 1.1;
+/// What is narrower at the top is a stem or a leaf.
+const LEAST_HEAD: f32 = 0.26;
 
 /// Looks for all of them.
 pub fn find(sprite: &Sprite) -> Anchors {
@@ -176,13 +178,16 @@ impl Grid {
         let mut tops: Vec<usize> = near(x).map(column).collect();
         tops.sort_unstable();
         let y = tops.get(tops.len() / 2).copied().unwrap_or(first);
-        let below = (y + height / 6).min(last);
-        // The run of the row that lies under the top.
-        let middle =
-            (0..GRID).min_by(|a, b| (place(*a) - x).abs().total_cmp(&(place(*b) - x).abs())).unwrap_or(GRID / 2);
-        let left = (0..middle).rev().take_while(|x| self.inside(*x, below)).count();
-        let right = (middle..GRID).take_while(|x| self.inside(*x, below)).count();
-        Head { x, y: place(y) - length(0.5), width: length((left + right) as f32).max(0.12) }
+        // The run of a row that lies under the top.
+        let middle = (0..GRID).min_by(|a, b| (place(*a) - x).abs().total_cmp(&(place(*b) - x).abs())).unwrap_or(GRID / 2);
+        let run = |row: usize| {
+            let left = (0..middle).rev().take_while(|x| self.inside(*x, row)).count();
+            length((left + (middle..GRID).take_while(|x| self.inside(*x, row)).count()) as f32)
+        };
+        // A hat covers a stem.
+        let y = (y..=(y + height * 2 / 5).min(last)).find(|row| run(*row) >= LEAST_HEAD).unwrap_or(y);
+        let width = run((y + height / 6).min(last)).max(0.12);
+        Head { x, y: place(y) - length(0.5), width }
     }
 
     fn belly(&self) -> (f32, f32, f32) {

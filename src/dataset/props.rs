@@ -60,7 +60,6 @@ pub const WORN: &[Worn] = &[
     worn("crown", "a crown", Source::Pack("crown"), Seat::Head, 0.75, 0.14),
     worn("cap", "a cap", Source::Pack("billed cap"), Seat::Head, 1.05, 0.3),
     worn("graduation cap", "a graduation cap", Source::Pack("graduation cap"), Seat::Head, 1.15, 0.3),
-    worn("sun hat", "a sun hat", Source::Pack("woman’s hat"), Seat::Head, 1.15, 0.3),
     worn("bow", "a bow", Source::Pack("ribbon"), Seat::Head, 0.55, 0.4),
     worn("party hat", "a party hat", Source::Drawn("party hat"), Seat::Head, 0.55, 0.1),
     worn("Santa hat", "a Santa hat", Source::Drawn("santa hat"), Seat::Head, 1.05, 0.3),

@@ -111,7 +111,6 @@ const FRONTAL: &[&str] = &[
     "cat face",
     "wolf",
     "fox",
-    "raccoon",
     "lion",
     "tiger face",
     "horse face",
