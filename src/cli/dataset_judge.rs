@@ -53,8 +53,9 @@ pub fn run(args: &JudgeArgs) -> anyhow::Result<()> {
         println!("{:<20} {:>6} {own:>6} {chance:>7}  {checks}", format!("{kind:?}"), scores.scenes);
     }
     for kind in all.keys() {
-        for (scene, checks) in missed.iter().filter(|(scene, _)| scene.kind == *kind).take(args.missed) {
-            println!("missed: {} {checks:?}", stickers.caption(scene)?);
+        for missed in missed.iter().filter(|missed| missed.scene.kind == *kind).take(args.missed) {
+            let looks = missed.nearest.as_ref().map(|(name, share)| format!(", nearest: {name} ({share:.2})"));
+            println!("missed: {} {:?}{}", stickers.caption(&missed.scene)?, missed.checks, looks.unwrap_or_default());
         }
     }
     Ok(())

@@ -28,6 +28,8 @@ pub struct Eyes {
     pub y: f32,
     /// From the middle of one to the middle of the other.
     pub gap: f32,
+    /// Width of one.
+    pub width: f32,
     /// Height of one.
     pub height: f32,
 }
@@ -241,8 +243,9 @@ fn pair(one: &Blob, two: &Blob, area: f32) -> Option<(f32, Eyes)> {
         && (0.12..0.62).contains(&gap)
         && (-0.36..0.2).contains(&down);
     let score = ratio + 8.0 * lean + 4.0 * middle.abs() + (down + 0.08).abs() - 6.0 * share(left).min(0.03);
+    let width = length(left.width.max(right.width) as f32);
     let height = length(left.height.max(right.height) as f32);
-    possible.then_some((score, Eyes { x: middle, y: down, gap, height }))
+    possible.then_some((score, Eyes { x: middle, y: down, gap, width, height }))
 }
 
 #[cfg(test)]
@@ -263,7 +266,7 @@ mod tests {
         // Eyes at 11 and 21 of 32 in a face of 28: 10 / 28 apart, 3 / 28 above the middle.
         let eyes = anchors("grinning face").eyes.unwrap();
         assert!(eyes.x.abs() < 0.02 && (eyes.y + 0.107).abs() < 0.02, "{eyes:?}");
-        assert!((eyes.gap - 0.357).abs() < 0.02 && (eyes.height - 0.214).abs() < 0.04, "{eyes:?}");
+        assert!((eyes.gap - 0.357).abs() < 0.02 && (eyes.height - 0.214).abs() < 0.04 && (eyes.width - 0.143).abs() < 0.04, "{eyes:?}");
         assert!(anchors("fox").eyes.is_some());
         for faceless in ["fish", "pizza", "key", "red heart"] {
             assert_eq!(anchors(faceless).eyes, None, "{faceless}");
