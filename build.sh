@@ -8,6 +8,7 @@ TARGET=wasm32-unknown-unknown
 TARGET_DIR=${CARGO_TARGET_DIR:-target}
 BINDGEN_DIR=$TARGET_DIR/bindgen
 TOOLS=$PWD/.tools
+CARGO_FUZZ=0.13.2
 
 usage() {
   cat <<'TEXT'
@@ -17,9 +18,11 @@ usage() {
 ./build.sh test             every test: native (goldens on the CPU and on wgpu), then the page in a headless Chromium
 ./build.sh test native      cargo test --release (arguments after it are passed on)
 ./build.sh test reference   the goldens alone (arguments are passed on: --device cpu|wgpu, names of cases);
-                            FOURSTEP_REFERENCE=FOLDER takes another set
+                            FOURSTEP_REFERENCE=FOLDER takes another set (and FOURSTEP_REFERENCE_EXPECT=FILE its set.json)
 ./build.sh test browser     the browser tests alone (arguments: parts of their files' names)
-./build.sh lint             rustfmt and clippy
+./build.sh lint             rustfmt, clippy, rustdoc, TypeScript's checks and the formatter of the JavaScript
+                            (arguments: some of rust, web, fuzz, docs, js)
+./build.sh fuzz             every fuzz target 10^7 times, one after the other (RUNS=... for another number; arguments: some targets)
 TEXT
 }
 
@@ -34,7 +37,8 @@ main() {
     build) build ;;
     serve) serve ;;
     test) run_tests "$@" ;;
-    lint) lint ;;
+    lint) lint "$@" ;;
+    fuzz) fuzz "$@" ;;
     help | -h | --help) usage ;;
     *) usage >&2; fail "unknown command: $command" ;;
   esac
@@ -180,10 +184,70 @@ test_browser() {
   node tests/browser/run.mjs "$@"
 }
 
+# ---- Lint ------------------------------------------------------------------------------------------------------------
+
+# All parts run even if an earlier one fails.
 lint() {
-  cargo fmt --check
-  cargo clippy --release --all-targets -- -D warnings
-  cargo clippy --profile how --package fourstep-how --target "$TARGET" -- -D warnings
+  local part failed=0
+  [ $# -gt 0 ] || set -- rust web fuzz docs js
+  for part in "$@"; do
+    case $part in
+      rust | web | fuzz | docs | js) say "Linting: $part"; "lint_$part" || { failed=1; say "Lint failed: $part"; } ;;
+      *) fail "unknown part of the lint: $part (rust, web, fuzz, docs or js)" ;;
+    esac
+  done
+  return $failed
+}
+
+lint_rust() {
+  cargo fmt --check && cargo fmt --manifest-path fuzz/Cargo.toml --check &&
+    cargo clippy --release --all-targets -- -D warnings
+}
+
+# The wasm's own code, with the profile that it is built with.
+lint_web() {
+  local flags=(--no-default-features --features web --lib --profile web --target "$TARGET")
+  if has_wasm_target || add_wasm_target; then
+    cargo clippy "${flags[@]}" -- -D warnings && cargo clippy --profile how --package fourstep-how --target "$TARGET" -- -D warnings
+  else
+    need_debian_rust
+    [ -x /usr/bin/cargo-clippy ] || install_packages "clippy for Debian's Rust" rust-web-clippy
+    RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 PATH=/usr/bin:$PATH \
+      /usr/bin/cargo clippy -Zbuild-std=std,panic_abort "${flags[@]}" -- -D warnings
+  fi
+}
+
+lint_fuzz() {
+  cargo clippy --release --manifest-path fuzz/Cargo.toml --target-dir "$TARGET_DIR/fuzz" -- -D warnings
+}
+
+lint_docs() {
+  RUSTDOCFLAGS="-D warnings" cargo doc --release --no-deps --lib
+}
+
+lint_js() {
+  need_node_packages
+  local failed=0
+  npx --no-install tsc -p tsconfig.json || failed=1
+  npx --no-install tsc -p tsconfig.worker.json || failed=1
+  npx --no-install prettier --check "www/**/*.js" "tests/browser/**/*.mjs" "tools/**/*.mjs" || failed=1
+  return $failed
+}
+
+# ---- Fuzzing ---------------------------------------------------------------------------------------------------------
+
+# Optimised, with debug assertions and overflow checks (cargo-fuzz's default). The inputs that a run finds go to target/, so
+# that the seeds in fuzz/corpus stay few.
+fuzz() {
+  need_cargo_fuzz
+  local target
+  [ $# -gt 0 ] || set -- $(cd fuzz/fuzz_targets && ls -- *.rs | sed 's/\.rs$//')
+  for target in "$@"; do
+    say "Fuzzing: $target"
+    mkdir -p "$TARGET_DIR/fuzz/corpus/$target"
+    RUSTC_BOOTSTRAP=1 "$TOOLS/bin/cargo-fuzz" run --target-dir "$TARGET_DIR/fuzz" "$target" \
+      "$TARGET_DIR/fuzz/corpus/$target" "fuzz/corpus/$target" -- -runs="${RUNS:-10000000}" -rss_limit_mb=2048 -print_final_stats=1
+  done
 }
 
 # ---- What has to be installed ----------------------------------------------------------------------------------------
@@ -228,6 +292,12 @@ need_wasm_bindgen() {
     say "Its locked dependencies are not to be had here; trying again with the newest compatible ones"
     "${install[@]}"
   }
+}
+
+need_cargo_fuzz() {
+  [ "$("$TOOLS/bin/cargo-fuzz" --version 2>/dev/null)" = "cargo-fuzz $CARGO_FUZZ" ] && return
+  say "Installing cargo-fuzz $CARGO_FUZZ into .tools/"
+  cargo install --quiet --locked --version "$CARGO_FUZZ" --root "$TOOLS" cargo-fuzz
 }
 
 need_node_packages() {

@@ -1,39 +1,43 @@
 //! Fourstep: text to image in four denoising steps, in a browser tab.
 //!
-//! The whole system on one page, in floor order: a module imports only from floors below it.
+//! The whole system on one page. The numbered comments are the floors: a module imports only from floors with a smaller
+//! number, and `tests/floors.rs` fails otherwise. ARCHITECTURE.md says in a sentence what each module is for.
 
-// 0: errors, pictures and their files, settings, random numbers
-pub mod checked;
+// 0: errors
 pub mod error;
+// 1: settings, random numbers
+pub mod checked;
 pub mod infotext;
-pub mod picture;
-pub mod pngfile;
 pub mod random;
-// 1: products, convolutions, norms and attention, for packed weights too; the lesson from scratch (native; the page's
-// view compiles it alone: how/)
+// 2: pictures; products, convolutions, norms and attention, for packed weights too; the lesson from scratch (native; the
+// page's view compiles it alone: how/)
 #[cfg(feature = "native")]
 pub mod foundations;
 pub mod kernels;
-// 2: layers, weights, text
+pub mod picture;
+// 3: layers, text, picture files
 pub mod nn;
+pub mod pngfile;
 pub mod text;
+// 4: weights
 pub mod weights;
-// 3: networks and samplers
+// 5: networks and samplers
 pub mod models;
 pub mod schedulers;
-// 4: the denoising loop
+// 6: the denoising loop
 pub mod pipeline;
-// 5: captioned pictures (native)
+// 7: captioned pictures (native)
 #[cfg(feature = "native")]
 pub mod dataset;
-// 6: training, distillation, evaluation (native)
+// 8: training (native)
+#[cfg(feature = "native")]
+pub mod train;
+// 9: distillation and evaluation (native)
 #[cfg(feature = "native")]
 pub mod distill;
 #[cfg(feature = "native")]
 pub mod eval;
-#[cfg(feature = "native")]
-pub mod train;
-// 7: the two front ends
+// 10: the two front ends
 #[cfg(feature = "native")]
 pub mod cli;
 #[cfg(all(feature = "web", target_arch = "wasm32"))]

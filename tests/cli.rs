@@ -370,6 +370,34 @@ fn pictures_masks_and_adapters_are_read_or_named() {
 }
 
 #[test]
+fn sizes_are_told_to_stable_diffusion_xl() {
+    let model = Model::new();
+    model.refuses(&["--original-size", "64,64"], &["only Stable Diffusion XL"]);
+    let malformed = model.generate("a fox", &["--negative-target-size", "64x64"]);
+    let said = stderr(&malformed);
+    assert!(malformed.status.code() == Some(2) && said.contains("'64x64' for '--negative-target-size"), "{said}");
+
+    let families = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/families");
+    let xl = Model(tempfile::tempdir().unwrap());
+    copy(&families.join("pipelines/tiny-xl"), xl.0.path());
+    for tokenizer in ["tokenizer", "tokenizer_2"] {
+        copy(&families.join("tokenizer"), &xl.path(tokenizer));
+    }
+    let picture = |more: &[&str]| {
+        let said = stderr(&xl.generate("a fox", more));
+        let drawn = std::fs::read(xl.picture()).unwrap();
+        std::fs::remove_file(xl.picture()).unwrap();
+        (said, drawn)
+    };
+    let (_, plain) = picture(&[]);
+    let away = ["--negative-original-size", "16,16", "--negative-target-size", "64,64"];
+    let (said, other) = picture(&away);
+    assert!(said.is_empty() && other != plain, "{said}");
+    let (said, same) = picture(&away[..2]);
+    assert!(said.starts_with("note: negative sizes are read") && same == plain, "{said}");
+}
+
+#[test]
 fn a_manifest_says_what_the_model_needs() {
     let model = Model::new();
     let mut command = fourstep();

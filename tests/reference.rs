@@ -2,39 +2,34 @@
 //!
 //!     cargo test --release --test reference -- [--device cpu|wgpu] [NAME...]
 //!
-//! The folder named by `FOURSTEP_REFERENCE` (default: the copy in tests/golden/reference, then what it lacks in
-//! tests/golden/families, then our own model's goldens in tests/golden/stickers) says through its manifests which cases
-//! there are; a case whose kind is not built yet is listed as skipped. One line a case with its worst relative error; the
-//! exit status is 1 if any is out of tolerance.
+//! The sets are the folders of tests/golden with `cases/`. `FOURSTEP_REFERENCE=DIR` takes another one; where it has no
+//! set.json, `FOURSTEP_REFERENCE_EXPECT=FILE` names one for it. A set's manifests say which cases there are, its set.json
+//! how many there must be. One line a case with its worst relative error; the exit status is 1 if a case is out of
+//! tolerance, is refused though the set does not list it as unsupported, has a key or a tensor that nothing reads, or is
+//! missing.
 
 mod common;
 
-use common::{Case, Outcome, Suite};
+use common::{Asked, Report, Suite};
 
 fn main() {
-    let (mut passed, mut failed, mut skipped) = (0, 0, 0);
-    for suite in Suite::from_args() {
-        println!("reference {} on {}", suite.reference.display(), suite.device_name);
-        for Case { name, outcome } in suite.cases() {
-            match outcome {
-                Outcome::Within(error, tolerance) => {
-                    passed += 1;
-                    println!("ok      {name:<44} {error:.2e} (at most {tolerance:.0e})");
-                }
-                Outcome::Off(what) => {
-                    failed += 1;
-                    println!("FAILED  {name:<44} {what}");
-                }
-                Outcome::Skipped(why) => {
-                    skipped += 1;
-                    println!("skipped {name:<44} {why}");
-                }
+    let asked = Asked::from_args();
+    let mut report = Report::default();
+    match Suite::all(&asked) {
+        Ok((suites, problems)) => {
+            problems.iter().for_each(|problem| report.fail("set", problem));
+            for suite in &suites {
+                println!("reference {} on {}", suite.reference.display(), asked.device_name);
+                report.run(suite, |name| asked.wants(name));
             }
         }
+        Err(problem) => report.fail("set", &problem),
     }
-    let verdict = if failed == 0 && passed > 0 { "ok" } else { "FAILED" };
+    let verdict = if report.is_ok() { "ok" } else { "FAILED" };
+    let Report { passed, failed, ignored, filtered } = report;
+    let failed = failed.len();
     println!(
-        "\ntest result: {verdict}. {passed} passed; {failed} failed; {skipped} ignored; 0 measured; 0 filtered out"
+        "\ntest result: {verdict}. {passed} passed; {failed} failed; {ignored} ignored; 0 measured; {filtered} filtered out"
     );
     std::process::exit(i32::from(verdict != "ok"));
 }

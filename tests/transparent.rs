@@ -136,7 +136,7 @@ fn autoencoders_that_do_not_fit_are_named() {
     let number = |folder: &Path| edit(folder.join("model_index.json"), |index| index["vae_large"] = 2.into());
     refused(&number, ["model_index.json", "vae_large = 2"]);
     let gone = |folder: &Path| std::fs::remove_dir_all(folder.join("vae_large")).unwrap();
-    refused(&gone, ["vae_large/config.json", "missing"]);
+    refused(&gone, ["vae_large/", "missing"]);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn tiles_have_four_channels_too() {
     let tiled = pipeline.decode(latents.clone());
     assert_eq!((whole.dims(), tiled.dims()), ([1, 4, 128, 128], [1, 4, 128, 128]));
     let apart = |a: Tensor<4>, b: Tensor<4>| (a - b).abs().max().into_scalar::<f32>();
-    let corner = |x: Tensor<4>| x.slice([0..1, 0..4, 0..48, 0..48]);
+    let corner = |x: Tensor<4>| x.slice([0..1, 0..4, 0..32, 0..32]);
     assert!(apart(corner(tiled.clone()), corner(whole.clone())) < 1e-4);
     assert!(apart(tiled, whole) > 1e-4, "there are seams");
     assert_eq!(pipeline.decode_large(latents.clone()).unwrap().dims(), [1, 4, 256, 256]);

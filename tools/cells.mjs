@@ -8,7 +8,7 @@ import { pathToFileURL } from "node:url";
 
 const FOLDERS = ["src/foundations", "www/how"];
 const ITEMS = [
-  { name: "wichmann-hill", file: "src/random/wichmann_hill.rs", items: ["pub fn new(", "pub fn random("] },
+  { name: "wichmann-hill", file: "src/random/wichmann_hill.rs", items: ["pub fn new(", "fn from_digits(", "pub fn random("] },
   { name: "stream", file: "src/random/mod.rs", items: ["pub fn stream("] },
 ];
 

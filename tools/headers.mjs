@@ -17,7 +17,10 @@ export const HEADERS = {
   "X-Content-Type-Options": "nosniff",
 };
 
-const lines = (line) => Object.entries(HEADERS).map(([name, value]) => line(name, value)).join("\n");
+const lines = (line) =>
+  Object.entries(HEADERS)
+    .map(([name, value]) => line(name, value))
+    .join("\n");
 
 /** What dist/ holds for hosts that read such a file, by its name. */
 export const HEADER_FILES = {

@@ -38,11 +38,9 @@ export function misfit(demand, probed, device) {
   const { weights, largest_buffer: largest, activations } = demand.needs;
   // The files pass through the wasm module on their way to either device; the weights stay there only on the CPU.
   const inModule = demand.bytes + (device === "cpu" ? weights + activations : 2 * largest);
-  if (inModule > WASM_MEMORY)
-    return `This model needs ${size(inModule)} of memory in the page, which can have ${size(WASM_MEMORY)}.`;
+  if (inModule > WASM_MEMORY) return `This model needs ${size(inModule)} of memory in the page, which can have ${size(WASM_MEMORY)}.`;
   const inAll = 2 * demand.bytes + weights + activations;
-  if (inAll > probed.memory)
-    return `This model needs about ${size(inAll)} of memory, and this machine has ${size(probed.memory)}.`;
+  if (inAll > probed.memory) return `This model needs about ${size(inAll)} of memory, and this machine has ${size(probed.memory)}.`;
   if (device === "wgpu" && largest > probed.buffer)
     return `This model needs graphics buffers of ${size(largest)}, and ${probed.name || "this adapter"} has at most ${size(probed.buffer)}.`;
   return "";
@@ -58,11 +56,13 @@ export function choose(probed, choice, demand) {
   if (!reason) return chosen;
   const onCpu = choice === "auto" && chosen.device === "wgpu" && !misfit(demand, probed, "cpu");
   if (onCpu) return { device: "cpu", words: `${reason} Drawing on the CPU, slower.`, slow: true };
-  const other = ["wgpu", "cpu"].some((device) => preferred(probed, device).device && !misfit(demand, probed, device));
+  const devices = /** @type {const} */ (["wgpu", "cpu"]);
+  const other = devices.some((device) => preferred(probed, device).device && !misfit(demand, probed, device));
   const advice = other ? "Another device can draw it." : "Nothing was fetched.";
   return { device: null, words: `${reason} ${advice}`, slow: true };
 }
 
+/** @param {Probe} probed @param {Choice} choice @returns {{device: 'wgpu'|'cpu'|null, words: string, slow: boolean}} */
 function preferred(probed, choice) {
   const adapter = probed.name || "this graphics adapter";
   const usable = probed.state === "software" || probed.state === "hardware";
@@ -94,7 +94,7 @@ function preferred(probed, choice) {
  * @param {{onLost: (message: string) => void, onOutOfMemory: (message: string) => void}} hear
  */
 export function watchDevices({ onLost, onOutOfMemory }) {
-  if (!globalThis.GPUAdapter) return;
+  if (typeof GPUAdapter === "undefined") return;
   const { requestDevice } = GPUAdapter.prototype;
   GPUAdapter.prototype.requestDevice = async function (descriptor) {
     const device = await requestDevice.call(this, descriptor);
@@ -112,8 +112,7 @@ function missing(probed) {
 
 function adapterName(info) {
   if (info.description) return info.description;
-  if (SOFTWARE.test(info.architecture ?? ""))
-    return info.architecture === "swiftshader" ? "SwiftShader" : info.architecture;
+  if (SOFTWARE.test(info.architecture ?? "")) return info.architecture === "swiftshader" ? "SwiftShader" : info.architecture;
   return [VENDORS[info.vendor] ?? info.vendor, info.device || info.architecture].filter(Boolean).join(" ");
 }
 

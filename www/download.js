@@ -14,10 +14,14 @@ export class ModelFileError extends Error {
 }
 
 /**
+ * @typedef {{url: URL, name: string, bytes: Uint8Array, from: number, signal?: AbortSignal,
+ *            onBytes: (filled: number) => unknown}} Job `onBytes` hears how far the bytes are filled, which goes back to 0
+ *            where the server sends the whole file again, and may return a promise to be waited for
+ */
+
+/**
  * Fills `bytes` from offset `from` on with what `url` holds there.
- * @param {{url: URL, name: string, bytes: Uint8Array, from: number, signal?: AbortSignal,
- *          onBytes: (filled: number) => unknown}} job `onBytes` hears how far the bytes are filled, which goes back to 0
- *          where the server sends the whole file again, and may return a promise to be waited for
+ * @param {Job} job
  * @throws {ModelFileError} when the file is missing, longer or shorter than `bytes`, or the connection broke
  */
 export async function download(job) {
@@ -37,6 +41,7 @@ export async function get(url, name, options = {}) {
   return sent(name, await request(url, name, options));
 }
 
+/** @param {Job} job @param {number} from */
 async function downloadOnce({ url, name, bytes, signal, onBytes }, from) {
   const response = sent(name, await requestFrom(url, name, signal, from));
   let filled = response.status === 206 ? from : 0;
@@ -59,8 +64,7 @@ async function downloadOnce({ url, name, bytes, signal, onBytes }, from) {
     filled += part.value.length;
     await onBytes(filled);
   }
-  if (filled < bytes.length)
-    throw new ModelFileError(`The model file “${name}” is cut short: ${filled} of ${bytes.length} bytes.`);
+  if (filled < bytes.length) throw new ModelFileError(`The model file “${name}” is cut short: ${filled} of ${bytes.length} bytes.`);
   return { done: true, filled };
 }
 

@@ -94,7 +94,8 @@ export class Engine {
     return this.#bridge.request(Ask.OUTLINE, { width, height, rgba });
   }
 
-  /** A PNG file of images of one size; several make an animation. @returns {Promise<Blob>} */
+  /** A PNG file of images of one size; several make an animation. @param {import("./picture.js").Image[]} images
+   *  @param {{infotext?: string, milliseconds?: number}} [options] @returns {Promise<Blob>} */
   async png(images, { infotext, milliseconds } = {}) {
     const [{ width, height }] = images;
     const frames = images.map(({ rgba }) => rgba);

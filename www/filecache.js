@@ -65,8 +65,7 @@ export class FileCache {
   /** Removes the model's files that are not among these. */
   async keepOnly(files) {
     const wanted = new Set(files.flatMap((file) => this.#keys(file)));
-    for (const { url } of await this.#cache.keys())
-      if (url.startsWith(this.#base.href) && !wanted.has(url)) await this.#cache.delete(url);
+    for (const { url } of await this.#cache.keys()) if (url.startsWith(this.#base.href) && !wanted.has(url)) await this.#cache.delete(url);
   }
 
   #keys(file) {

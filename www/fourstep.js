@@ -6,7 +6,8 @@ import { choose } from "./device.js";
 
 export { WorkerDied, Cause } from "./messages.js";
 
-/** Fetches what is not kept yet, and builds the model. */
+/** Fetches what is not kept yet, and builds the model.
+ *  @param {{model?: string, device?: "auto" | "wgpu" | "cpu", onProgress?: (event: any) => void, signal?: AbortSignal}} options */
 export async function load({ model, device = "auto", onProgress, signal } = {}) {
   signal?.throwIfAborted();
   const loaded = new Model({ model, onProgress });
@@ -27,11 +28,14 @@ export async function load({ model, device = "auto", onProgress, signal } = {}) 
 /** A model in a worker of its own. */
 class Model {
   #bridge = new Bridge(new URL("./worker.js", import.meta.url), () => (this.#ready = null));
+  /** @type {any} */
   #ask;
+  /** @type {(event: any) => void} */
   #onProgress;
   #ready = null; // Ask.LOAD's reply, while the worker holds the pipeline
   #last = Promise.resolve(); // the request before, well or not: the worker draws one at a time
 
+  /** @param {{model?: string, onProgress?: (event: any) => void}} options */
   constructor({ model, onProgress = () => {} }) {
     this.#ask = { model };
     this.#onProgress = onProgress;
@@ -53,7 +57,7 @@ class Model {
   /** What the model draws with when a request does not say, and the samplers that it knows. */
   defaults = null;
 
-  /** Draws one picture. A worker that died is replaced first, from the files that are kept. */
+  /** Draws one picture. A worker that died is replaced first, from the files that are kept. @param {any} request */
   generate({ onStep = () => {}, signal, ...request }) {
     const drawn = this.#last.then(() => this.#generate(request, onStep, signal));
     this.#last = drawn.catch(() => {});

@@ -106,7 +106,10 @@ export class Bridge {
     });
   }
 
-  /** Ends the worker, whatever it is doing; the next request meets a new one that has loaded nothing. */
+  /**
+   * Ends the worker, whatever it is doing; the next request meets a new one that has loaded nothing.
+   * @param {string} [reason] @param {string} [cause] one of Cause
+   */
   restart(reason = "", cause = Cause.RESTART) {
     this.#worker?.terminate();
     this.#worker = undefined;
@@ -147,8 +150,7 @@ export class Bridge {
     if (!request) return;
     if (message.kind === Tell.REPLY || message.kind === Tell.ERROR) this.#pending.delete(message.id);
     if (message.kind === Tell.REPLY) request.resolve(message.value);
-    else if (message.kind === Tell.ERROR)
-      request.reject(Object.assign(new Error(message.message), { name: message.name }));
+    else if (message.kind === Tell.ERROR) request.reject(Object.assign(new Error(message.message), { name: message.name }));
     else request.onEvent(message);
   }
 }

@@ -15,7 +15,7 @@ const LISTS = "fourstep-lists"; // the cache of lists and manifests, for visits 
  * @typedef {{sizes?: [number, number][], strengths?: [number, number], variations?: number[]}} Offers what the model draws
  *   well, all of it where a key is absent: sizes as width and height; strengths from a start picture, least and largest; how
  *   many variations at once
- * @typedef {{name: string, licence?: string, files: ModelFile[], examples?: string[],
+ * @typedef {{name: string, licence?: string, files: ModelFile[], examples?: string[], words?: string,
  *            defaults: {steps: number, guidance_scale: number, width: number, height: number}, offers?: Offers,
  *            needs?: {weights: number, largest_buffer: number, activations: number}}} Manifest
  */
@@ -25,10 +25,7 @@ const LISTS = "fourstep-lists"; // the cache of lists and manifests, for visits 
 export async function findModel(index, id) {
   const models = await readIndex(index);
   const entry = id === undefined ? models[0] : models.find((model) => model.id === id);
-  if (!entry)
-    throw new ModelFileError(
-      id === undefined ? "models/index.json lists no model." : `There is no model called “${id}” here.`,
-    );
+  if (!entry) throw new ModelFileError(id === undefined ? "models/index.json lists no model." : `There is no model called “${id}” here.`);
   return { ...(await readModel(index, entry)), models };
 }
 
@@ -62,9 +59,7 @@ async function readModel(index, entry) {
   const base = ownAddress(entry.path, index);
   const manifest = await readJson(new URL("fourstep.json", base), `models/${entry.path}fourstep.json`);
   if (!Array.isArray(manifest.files) || !manifest.defaults) {
-    throw new ModelFileError(
-      `models/${entry.path}fourstep.json is no model manifest: “files” or “defaults” is missing.`,
-    );
+    throw new ModelFileError(`models/${entry.path}fourstep.json is no model manifest: “files” or “defaults” is missing.`);
   }
   return { id: entry.id, base, manifest };
 }
@@ -92,8 +87,9 @@ export async function isCached(model) {
 /**
  * Every file of the model, checked against the manifest. While it is checked a file is in memory, afterwards the browser
  * keeps it where it likes, so that a model larger than the memory can be read.
- * @param {(progress: {loaded: number, total: number, secondsLeft: number | null}) => void} onProgress in bytes;
- *        seconds left as the network went so far, null while that is unknown
+ * @param {{id: string, base: URL, manifest: Manifest}} model as findModel gives it
+ * @param {{signal: AbortSignal, onProgress: (progress: {loaded: number, total: number, secondsLeft: number | null}) => void}} options
+ *        progress in bytes; seconds left as the network went so far, null while that is unknown
  * @returns {Promise<{files: {path: string, blob: Blob}[], warnings: string[]}>}
  * @throws {ModelFileError} naming the first file that is missing, truncated or altered
  */
@@ -104,9 +100,7 @@ export async function loadFiles(model, { signal, onProgress }) {
   const cache = await FileCache.open(model);
   const stop = new AbortController();
   signal?.addEventListener("abort", () => stop.abort(signal.reason), { once: true });
-  const warnings = new Set(
-    cache ? [] : ["This browser keeps no files for this page: the model is fetched again at every visit."],
-  );
+  const warnings = new Set(cache ? [] : ["This browser keeps no files for this page: the model is fetched again at every visit."]);
   const job = { model, cache, warnings, signal: stop.signal, progress: new Progress(model.manifest, onProgress) };
   try {
     await cache?.keepOnly(model.manifest.files); // first, since the room may be needed
@@ -193,9 +187,7 @@ async function loadFile(job, file) {
     if (await matches(bytes, file)) return { path: file.path, blob: new Blob([bytes]) };
     await job.cache?.forget(file);
   }
-  throw new ModelFileError(
-    `The model file “${file.path}” is damaged or altered: its checksum is not the one in the manifest.`,
-  );
+  throw new ModelFileError(`The model file “${file.path}” is damaged or altered: its checksum is not the one in the manifest.`);
 }
 
 /** Downloads the file from `from` on, and keeps its pieces as they come. */

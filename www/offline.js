@@ -17,8 +17,7 @@ async function keep() {
     kept.addEventListener("updatefound", () => follow(kept, kept.installing));
     if (kept.waiting) {
       // More than once: the page that was loaded before in the same tab may count for a moment longer.
-      for (const pause of [0, 500, 2000])
-        setTimeout(() => kept.waiting?.postMessage("take over if alone"), pause);
+      for (const pause of [0, 500, 2000]) setTimeout(() => kept.waiting?.postMessage("take over if alone"), pause);
       tell();
     }
     let last = performance.now();

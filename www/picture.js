@@ -74,8 +74,8 @@ export class Picture {
     Object.assign(last, { source: this.#final.source, caption, whole: true });
     last.button.title = caption;
     last.button.setAttribute("aria-label", caption);
-    this.#slider.min = this.#noise ? 0 : 1;
-    this.#slider.max = this.#steps.length;
+    this.#slider.min = this.#noise ? "0" : "1";
+    this.#slider.max = String(this.#steps.length);
     this.#slider.disabled = false;
     this.#show(last, true);
     this.#following = false;
@@ -155,10 +155,9 @@ export class Picture {
     }
     entry.button.setAttribute("aria-current", "step");
     entry.button.tabIndex = 0;
-    this.#slider.value = entry.index + 1;
+    this.#slider.value = String(entry.index + 1);
     this.#slider.setAttribute("aria-valuetext", entry.caption);
-    if (scroll)
-      this.#strip.scrollLeft = entry.button.offsetLeft + entry.button.offsetWidth - this.#strip.clientWidth + 8;
+    if (scroll) this.#strip.scrollLeft = entry.button.offsetLeft + entry.button.offsetWidth - this.#strip.clientWidth + 8;
     this.flash(entry.source);
   }
 

@@ -44,7 +44,10 @@ export class PromptHelp {
   advice(prompt) {
     const { unknown = [], nothing = false } = this.#list ? suggest(prompt, this.#list, -1) : {};
     if (!unknown.length && !nothing) return null;
-    const named = listed(unknown.map(({ word }) => `“${word}”`), "or");
+    const named = listed(
+      unknown.map(({ word }) => `“${word}”`),
+      "or",
+    );
     const text = nothing ? "I don’t know any of these words." : `I don’t know ${named}, so the picture leaves that out.`;
     const other = ({ start, end }, word) => ({ label: word, prompt: prompt.slice(0, start) + word + prompt.slice(end) });
     return { text, nothing, instead: unknown.flatMap((one) => one.instead.map((word) => other(one, word))).slice(0, 3) };
@@ -52,7 +55,11 @@ export class PromptHelp {
 
   refresh() {
     const text = this.#field.value;
-    if (!text.trim()) return this.#show("Examples", this.#examples.map((prompt) => [this.#example(prompt)]));
+    if (!text.trim())
+      return this.#show(
+        "Examples",
+        this.#examples.map((prompt) => [this.#example(prompt)]),
+      );
     if (!this.#list) return this.#show("", []);
     const caret = this.#field.selectionStart ?? text.length;
     const { unknown, next } = suggest(text, this.#list, caret);

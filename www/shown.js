@@ -35,8 +35,11 @@ export class Shown {
     act("share", () => this.#share());
     $("share").hidden = !canShare;
     $("copy-image").hidden = !globalThis.ClipboardItem;
-    for (const [id, standard] of [["infotext", true], ["outline", false]]) {
-      $(id).checked = (recall(KEYS[id]) ?? (standard ? "on" : "off")) === "on";
+    for (const [id, standard] of [
+      ["infotext", "on"],
+      ["outline", "off"],
+    ]) {
+      $(id).checked = (recall(KEYS[id]) ?? standard) === "on";
       $(id).addEventListener("input", (event) => event.stopPropagation()); // it is no setting of the picture
       $(id).addEventListener("change", () => remember(KEYS[id], $(id).checked ? "on" : "off"));
     }

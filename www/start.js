@@ -191,7 +191,7 @@ export class Start {
   }
 
   #begin(point) {
-    const brush = document.querySelector("#brush input[name=brush]:checked").value;
+    const brush = /** @type {HTMLInputElement} */ (document.querySelector("#brush input[name=brush]:checked")).value;
     this.#strokes.begin({ brush, colour: $("brush-colour").value, size: this.#brushSize }, point);
     this.#repaint();
   }
@@ -201,7 +201,7 @@ export class Start {
   }
 
   #choose(brush) {
-    document.querySelector(`#brush input[value=${brush}]`).checked = true;
+    /** @type {HTMLInputElement} */ (document.querySelector(`#brush input[value=${brush}]`)).checked = true;
   }
 
   #changed(act) {
@@ -319,7 +319,10 @@ function transparentWhereDark({ width, height, rgba }) {
 /** Where the keyboard's brush is, to be seen on light and dark. */
 function ring(context, [x, y], radius) {
   const { width, height } = context.canvas;
-  for (const [colour, line] of [["#fff", 5], ["#000", 2]]) {
+  for (const [colour, line] of [
+    ["#fff", 5],
+    ["#000", 2],
+  ]) {
     context.beginPath();
     context.arc(x * width, y * height, Math.max(radius, 4), 0, 2 * Math.PI);
     Object.assign(context, { strokeStyle: colour, lineWidth: line });

@@ -10,6 +10,7 @@ const SPEAK_EVERY_MS = 5000;
 export class Status {
   #state = "rest";
   #spokeAt = 0;
+  #loading = ""; // what is said of the model's way here
   #retry = () => {};
 
   constructor() {
@@ -95,7 +96,8 @@ export class Status {
   }
 
   #load(title, line, share) {
-    const first = this.#enter("loading");
+    const first = this.#enter("loading") || title !== this.#loading;
+    this.#loading = title;
     $("line").textContent = $("note").textContent = "";
     $("load-title").textContent = title;
     $("load-line").textContent = line;
@@ -126,7 +128,8 @@ export class Status {
 
 /** What Tell.LOADING means, in words. @returns {{title: string, line: string}} */
 export function loadingWords({ phase, loaded = 0, total = 0, secondsLeft = null }) {
-  if (phase !== "files" || total === 0) return { title: "Preparing the model", line: "A few seconds, once a visit" };
+  if (phase !== "files") return { title: "Preparing the model", line: "A few seconds, once a visit" };
+  if (total === 0) return { title: "Getting ready", line: "" };
   const left = secondsLeft === null || loaded === total ? "" : ` · about ${roughly(secondsLeft)} left`;
   return { title: "Fetching the model", line: `${megabytes(loaded)} of ${megabytes(total)} MB${left}` };
 }

@@ -201,7 +201,9 @@ export class Studio {
     if (!models.drawsUnasked) return false;
     const { settings, own } = form;
     if (!isHeavy(settings, own)) return true;
-    status.notice(`This link asks for ${settings.steps} steps at ${settings.size || own.size} px, which takes long. Press Generate to draw it.`);
+    status.notice(
+      `This link asks for ${settings.steps} steps at ${settings.size || own.size} px, which takes long. Press Generate to draw it.`,
+    );
     return false;
   }
 
@@ -250,7 +252,10 @@ export class Studio {
     const advice = help.advice(prompt);
     if (!advice?.nothing || this.#guess === prompt) return false;
     this.#guess = prompt;
-    const others = listed(advice.instead.map(({ label }) => `“${label}”`), "or");
+    const others = listed(
+      advice.instead.map(({ label }) => `“${label}”`),
+      "or",
+    );
     const words = `${advice.text} The picture would be a guess.${others ? ` Try ${others}.` : ""}`;
     status.trouble(words, { calm: true, offer: { label: "Draw it anyway", act: () => this.draw() } });
     return true;

@@ -6,7 +6,9 @@ const MOST = 6;
 const CONTINUATIONS = 3; // of each sort
 /** Words that say nothing of what is in the picture. */
 const SMALL = new Set(
-  "a an the and or of with without in on at to for by from as is are it its my your our his her their this that these those some very".split(" "),
+  "a an the and or of with without in on at to for by from as is are it its my your our his her their this that these those some very".split(
+    " ",
+  ),
 );
 
 /**
@@ -157,6 +159,7 @@ function article(word) {
 }
 
 function singularsOf(word) {
+  /** @type {[RegExp, string][]} */
   const ends = [
     [/ies$/, "y"],
     [/ves$/, "f"],

@@ -4,14 +4,15 @@
 // a page is served from one version only. Models are kept elsewhere (filecache.js).
 /* global VERSION, SHELL, VIEW */
 
-const SCOPE = new URL(registration.scope);
+const worker = /** @type {ServiceWorkerGlobalScope} */ (/** @type {unknown} */ (self));
+const SCOPE = new URL(worker.registration.scope);
 const FAMILY = `fourstep-shell ${SCOPE.pathname} `;
 const CACHE = FAMILY + VERSION;
 
-self.addEventListener("install", (event) => event.waitUntil(fill()));
-self.addEventListener("activate", (event) => event.waitUntil(dropOthers()));
-self.addEventListener("message", (event) => event.waitUntil(takeOver(event)));
-self.addEventListener("fetch", (event) => {
+worker.addEventListener("install", (event) => event.waitUntil(fill()));
+worker.addEventListener("activate", (event) => event.waitUntil(dropOthers()));
+worker.addEventListener("message", (event) => event.waitUntil(takeOver(event)));
+worker.addEventListener("fetch", (event) => {
   const path = shellPath(event.request);
   if (path !== null) event.respondWith(answer(path));
 });
@@ -35,9 +36,9 @@ async function answer(path) {
 // code of one version and files of another; the page reloads itself when this one is in charge.
 async function takeOver({ data, source }) {
   if (data !== "take over if alone") return;
-  const pages = await clients.matchAll({ type: "window", includeUncontrolled: true });
+  const pages = await worker.clients.matchAll({ type: "window", includeUncontrolled: true });
   const ours = pages.filter(({ url }) => url.startsWith(SCOPE.href));
-  if (ours.length === 1 && ours[0].id === source.id) await self.skipWaiting();
+  if (ours.length === 1 && ours[0].id === source.id) await worker.skipWaiting();
 }
 
 // The browser dropped a part of the cache. The same file may still be on the server; if not, the next load starts from there.
@@ -47,7 +48,7 @@ async function repair(path) {
     await (await caches.open(CACHE)).put(new URL(path, SCOPE), response.clone());
     return response;
   } catch {
-    if (path in SHELL) await registration.unregister();
+    if (path in SHELL) await worker.registration.unregister();
     return Response.error();
   }
 }
@@ -61,8 +62,7 @@ async function fill() {
       Object.keys(SHELL).map(async (path) => {
         const url = new URL(path, SCOPE);
         const kept = await Promise.all([cache, ...older].map((from) => from.match(url)));
-        for (const response of kept)
-          if (response && (await hash(response.clone())) === SHELL[path]) return cache.put(url, response);
+        for (const response of kept) if (response && (await hash(response.clone())) === SHELL[path]) return cache.put(url, response);
         return cache.put(url, await fetchChecked(path));
       }),
     );

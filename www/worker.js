@@ -24,7 +24,7 @@ const handlers = {
   [Ask.LOAD]: load,
   [Ask.GENERATE]: generate,
   [Ask.ESTIMATE]: ({ index }) => loadedPipeline().estimate(index),
-  [Ask.OUTLINE]: async ({ width, height, rgba }) => (await startEngine()).outline(width, height, rgba),
+  [Ask.OUTLINE]: async ({ width, height, rgba }) => (await startEngine()).outlined(width, height, rgba),
   [Ask.PNG]: png,
   [Ask.SETTINGS]: async ({ bytes }) => ({ settings: (await startEngine()).readSettings(bytes) }),
 };

@@ -1,6 +1,8 @@
-//! The parts of a model's folder that hold weights, and how they are written again: what `quantize` and `pack` share.
+//! The parts of a model's folder that hold weights, and how they are written again: what `quantize`, `export` and `pack`
+//! share.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail, ensure};
 use burn::module::Module;
@@ -11,7 +13,7 @@ use crate::kernels::BlockFormat;
 use crate::models::{
     AutoencoderKl, AutoencoderTiny, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, parse,
 };
-use crate::weights::{self, Checkpoint, DirFiles, Files, Quantization, QuantizedTensor, Rewrite, Written};
+use crate::weights::{self, Checkpoint, DirFiles, Files, Precision, Quantization, QuantizedTensor, Rewrite, Written};
 
 /// A part of a model that has weights.
 #[derive(Clone)]
@@ -88,39 +90,126 @@ impl Component {
         Ok(rewrite.measure()?)
     }
 
+    /// Writes weights and configuration into the component's folder in `out` with floats alone, in one file, as diffusers and
+    /// transformers read them. Returns the number of tensors.
+    pub fn write_floats(&self, files: &DirFiles, out: &Path, precision: Precision) -> Result<usize> {
+        let (config_path, checkpoint) = (self.config(), self.open(files)?);
+        let config = files.read(&config_path)?;
+        let folder = out.join(&self.folder);
+        let floats = Floats { checkpoint: &checkpoint, precision, folder: &folder, file: self.weights };
+        let tensors = self.with_structure(&config, floats)?;
+        let mut config: Map<String, Value> = parse(&config_path, &config)?;
+        config.remove(Quantization::KEY);
+        for key in ["dtype", "torch_dtype"] {
+            // transformers opens a model in the precision that its configuration names.
+            if let Some(name) = config.get_mut(key) {
+                *name = dtype_name(precision).into();
+            }
+        }
+        let text = serde_json::to_string_pretty(&config)? + "\n";
+        weights::write(&out.join(&config_path), text.as_bytes())?;
+        Ok(tensors)
+    }
+
     fn rewrite<'c, 'f>(
         &self,
         config: &[u8],
         checkpoint: &'c Checkpoint<'f>,
         format: Option<BlockFormat>,
     ) -> Result<Rewrite<'c, 'f>> {
+        self.with_structure(config, Blocks { checkpoint, format })
+    }
+
+    /// Makes the component's structure, without weights, and hands it to `what`.
+    fn with_structure<W: WithStructure>(&self, config: &[u8], what: W) -> Result<W::Output> {
         let (device, path) = (Device::flex(), self.config());
         Ok(match self.class.as_str() {
             "UNet2DConditionModel" => {
                 let config: UNet2DConditionConfig = parse(&path, config)?;
-                of(&UNet2DConditionModel::new(&config, &path, &device)?, checkpoint, format)?
+                what.run(&UNet2DConditionModel::new(&config, &path, &device)?)?
             }
-            "AutoencoderKL" => of(&AutoencoderKl::new(&parse(&path, config)?, &path, &device)?, checkpoint, format)?,
-            "AutoencoderTiny" => {
-                of(&AutoencoderTiny::new(&parse(&path, config)?, &path, &device)?, checkpoint, format)?
-            }
-            _ => of(&ClipTextModel::new(&parse(&path, config)?, &path, &device)?, checkpoint, format)?,
+            "AutoencoderKL" => what.run(&AutoencoderKl::new(&parse(&path, config)?, &path, &device)?)?,
+            "AutoencoderTiny" => what.run(&AutoencoderTiny::new(&parse(&path, config)?, &path, &device)?)?,
+            _ => what.run(&ClipTextModel::new(&parse(&path, config)?, &path, &device)?)?,
         })
     }
 }
 
-/// Only what the module asks for, whole, goes into a new folder.
-fn of<'c, 'f, M: Module>(
-    module: &M,
+/// What is done with a component's structure, which has another type for each class.
+trait WithStructure {
+    type Output;
+
+    fn run<M: Module>(self, module: &M) -> crate::Result<Self::Output>;
+}
+
+/// The weights as they are or in blocks: only what the module asks for, whole, goes into a new folder.
+struct Blocks<'c, 'f> {
     checkpoint: &'c Checkpoint<'f>,
     format: Option<BlockFormat>,
-) -> crate::Result<Rewrite<'c, 'f>> {
-    let rewrite = match format {
-        Some(format) => Rewrite::quantized(module, checkpoint, format)?,
-        None => Rewrite::as_is(checkpoint),
-    };
-    weights::check(module, checkpoint)?;
-    Ok(rewrite)
+}
+
+impl<'c, 'f> WithStructure for Blocks<'c, 'f> {
+    type Output = Rewrite<'c, 'f>;
+
+    fn run<M: Module>(self, module: &M) -> crate::Result<Self::Output> {
+        let rewrite = match self.format {
+            Some(format) => Rewrite::quantized(module, self.checkpoint, format)?,
+            None => Rewrite::as_is(self.checkpoint),
+        };
+        weights::check(module, self.checkpoint)?;
+        Ok(rewrite)
+    }
+}
+
+/// The weights as floats, written to a file.
+struct Floats<'c, 'f> {
+    checkpoint: &'c Checkpoint<'f>,
+    precision: Precision,
+    folder: &'c Path,
+    file: &'c str,
+}
+
+impl WithStructure for Floats<'_, '_> {
+    type Output = usize;
+
+    fn run<M: Module>(self, module: &M) -> crate::Result<usize> {
+        weights::write_floats(module, self.checkpoint, self.precision, self.folder, self.file)
+    }
+}
+
+/// torch's name for it.
+fn dtype_name(precision: Precision) -> &'static str {
+    match precision {
+        Precision::F32 => "float32",
+        Precision::F16 => "float16",
+    }
+}
+
+/// Copies a model's folder without the weights of these components.
+pub fn copy_without_weights(dir: &Path, out: &Path, components: &[Component]) -> Result<()> {
+    let files = DirFiles::new(dir);
+    let mut weights = BTreeSet::new();
+    for component in components {
+        let checkpoint = component.open(&files)?;
+        weights.extend(checkpoint.parts().iter().map(|path| dir.join(path)));
+        weights.insert(dir.join(checkpoint.file()));
+    }
+    copy(dir, out, &weights)
+}
+
+fn copy(from: &Path, to: &Path, without: &BTreeSet<PathBuf>) -> Result<()> {
+    for entry in std::fs::read_dir(from).with_context(|| from.display().to_string())? {
+        let entry = entry.with_context(|| from.display().to_string())?;
+        let (source, target) = (entry.path(), to.join(entry.file_name()));
+        // Links are followed: downloaded models often consist of them.
+        if source.is_dir() {
+            std::fs::create_dir(&target).with_context(|| target.display().to_string())?;
+            copy(&source, &target, without)?;
+        } else if !without.contains(&source) {
+            std::fs::copy(&source, &target).with_context(|| format!("{} to {}", source.display(), target.display()))?;
+        }
+    }
+    Ok(())
 }
 
 /// A folder that nothing is lost in and that is no part of what is copied into it.

@@ -11,7 +11,7 @@ use super::memory::Memory;
 use super::progress::Progress;
 use crate::kernels::BlockFormat;
 use crate::picture::Picture;
-use crate::pipeline::{LoadOptions, Pipeline, PlanOptions, Request, StepEvent};
+use crate::pipeline::{LoadOptions, MicroConditioning, Pipeline, PlanOptions, Request, StepEvent};
 use crate::schedulers;
 use crate::text::PromptSyntax;
 use crate::weights::{DirFiles, Lora};
@@ -72,6 +72,8 @@ pub struct Generate {
     /// Read (word:1.3), [word] and BREAK as the web UIs do, and long prompts whole
     #[arg(long)]
     weighting: bool,
+    #[command(flatten)]
+    sizes: Sizes,
     /// Where to draw: the processor, or a graphics card through wgpu
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
@@ -93,6 +95,48 @@ pub struct Generate {
     /// Leaves the settings out of the picture
     #[arg(long)]
     no_settings: bool,
+}
+
+// Heights and rows first, as in diffusers. (A doc comment would become the command's own help.)
+#[derive(clap::Args)]
+#[command(next_help_heading = "Sizes that Stable Diffusion XL is told")]
+struct Sizes {
+    /// Of the picture before it was scaled [default: the picture's]
+    #[arg(long, value_name = "HEIGHT,WIDTH", value_parser = pair)]
+    original_size: Option<[usize; 2]>,
+    /// Rows and columns cut off at the top and at the left [default: 0,0]
+    #[arg(long, value_name = "TOP,LEFT", value_parser = pair)]
+    crops_coords_top_left: Option<[usize; 2]>,
+    /// Of the picture that is wanted [default: the picture's]
+    #[arg(long, value_name = "HEIGHT,WIDTH", value_parser = pair)]
+    target_size: Option<[usize; 2]>,
+    /// An original size to draw away from
+    #[arg(long, value_name = "HEIGHT,WIDTH", value_parser = pair)]
+    negative_original_size: Option<[usize; 2]>,
+    /// A crop to draw away from [default: 0,0]
+    #[arg(long, value_name = "TOP,LEFT", value_parser = pair)]
+    negative_crops_coords_top_left: Option<[usize; 2]>,
+    /// A target size to draw away from
+    #[arg(long, value_name = "HEIGHT,WIDTH", value_parser = pair)]
+    negative_target_size: Option<[usize; 2]>,
+}
+
+impl Sizes {
+    fn micro_conditioning(&self) -> MicroConditioning {
+        MicroConditioning {
+            original_size: self.original_size,
+            crops_coords_top_left: self.crops_coords_top_left.unwrap_or_default(),
+            target_size: self.target_size,
+            negative_original_size: self.negative_original_size,
+            negative_crops_coords_top_left: self.negative_crops_coords_top_left.unwrap_or_default(),
+            negative_target_size: self.negative_target_size,
+        }
+    }
+}
+
+fn pair(text: &str) -> Result<[usize; 2], String> {
+    let numbers = text.split_once(',').and_then(|(a, b)| Some([a.trim().parse().ok()?, b.trim().parse().ok()?]));
+    numbers.ok_or_else(|| "use two whole numbers with a comma between them".to_string())
 }
 
 /// Runs the command.
@@ -167,6 +211,7 @@ impl Generate {
             mask,
             prompt_syntax: if self.weighting { PromptSyntax::Weighted } else { PromptSyntax::Plain },
             scheduler: self.scheduler.as_ref().map(named).transpose()?,
+            micro_conditioning: self.sizes.micro_conditioning(),
             ..own
         })
     }

@@ -9,11 +9,12 @@ use burn::tensor::{Device, Tensor};
 use sha2::{Digest, Sha256};
 
 use super::components::components;
+use crate::models::parse;
 use crate::pipeline::{
     Defaults, Family, FileEntry, LatentToRgb, MANIFEST, Manifest, Pipeline, Plan, PlanOptions, Request, StepEvent,
     small_files,
 };
-use crate::weights::DirFiles;
+use crate::weights::{DirFiles, Files};
 
 /// A list of words, where `fourstep dataset words` has put one beside the model.
 pub const WORDS: &str = "words.json";
@@ -78,6 +79,14 @@ pub fn described(dir: &Path, manifest: Manifest) -> Result<Manifest> {
     let defaults = Defaults { guidance_scale_range: plan.defaults.guidance_scale_range, ..manifest.defaults.clone() };
     let large = plan.large.as_ref().map(|large| large.times);
     Ok(Manifest { files: files(dir)?, needs: Some(plan.needs()), large, defaults, ..manifest })
+}
+
+/// Writes the manifest of a changed copy in `out`, if the model in `dir` has one: other sizes, hashes and needs, the rest as
+/// it was.
+pub fn rewrite(dir: &Path, out: &Path) -> Result<()> {
+    let files = DirFiles::new(dir);
+    let Some(bytes) = files.get(MANIFEST)? else { return Ok(()) };
+    write(out, &described(out, parse(MANIFEST, &bytes)?)?)
 }
 
 /// Writes a model's manifest and says so.

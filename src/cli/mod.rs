@@ -11,6 +11,7 @@ mod eval;
 mod eval_autoencoder;
 mod eval_guidance;
 mod eval_steps;
+mod export;
 mod full_width;
 mod generate;
 mod manifest;
@@ -41,6 +42,7 @@ enum Command {
     EvalAutoencoder(eval_autoencoder::EvalAutoencoder),
     EvalGuidance(eval_guidance::EvalGuidance),
     EvalSteps(eval_steps::EvalSteps),
+    Export(export::ExportArgs),
     #[command(hide = true)]
     FullWidth(full_width::FullWidth),
     Generate(generate::Generate),
@@ -63,6 +65,7 @@ pub fn run() -> u8 {
         Command::EvalAutoencoder(args) => eval_autoencoder::run(&args),
         Command::EvalGuidance(args) => eval_guidance::run(&args),
         Command::EvalSteps(args) => eval_steps::run(&args),
+        Command::Export(args) => export::run(&args),
         Command::FullWidth(args) => full_width::run(&args),
         Command::Generate(args) => generate::run(&args),
         Command::Manifest(args) => manifest::run(&args),

@@ -52,7 +52,8 @@ impl Stickers {
         let mut lexicon = None;
         if recipe.alpha {
             // Things are called as the lexicon calls them.
-            let words = Lexicon::new(&pack.concepts)?;
+            let indices = chosen.iter().map(|(_, concept)| *concept).collect::<Vec<_>>();
+            let words = Lexicon::of(&pack.concepts, &indices)?;
             chosen.iter_mut().for_each(|(name, concept)| *name = words.name(*concept).text().to_owned());
             lexicon = Some(words);
         }
@@ -80,6 +81,11 @@ impl Stickers {
     /// How many samples [`Split::Glyphs`] has.
     pub fn drawings(&self) -> usize {
         self.drawings.len()
+    }
+
+    /// The words of recipes with alpha.
+    pub(super) fn lexicon(&self) -> Option<&Lexicon> {
+        self.studio.as_ref().map(|studio| &studio.lexicon)
     }
 
     /// Where the named concept is in the pack.

@@ -73,7 +73,8 @@ pub fn pack() -> Pack {
     let mut concepts = Vec::new();
     let mut drawings = Vec::new();
     for (i, (name, group, subgroup, body)) in DRAWINGS.iter().enumerate() {
-        let codepoints = format!("{:x}", 0x1f400 + i);
+        // For private use, so that the lexicon knows them by their names alone.
+        let codepoints = format!("{:x}", 0xf_0000 + i);
         for (artist, turn) in [(Artist::Noto, 0), (Artist::Fluent, 40)] {
             if *name == "key" && artist == Artist::Fluent {
                 continue;

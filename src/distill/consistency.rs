@@ -19,9 +19,10 @@ use super::run::{self, Bench, Inputs, guidance_width};
 use crate::Result;
 use crate::picture::Picture;
 use crate::train::checkpoint::Position;
-use crate::train::diffusion::DiffusionModel;
-use crate::train::run::{Outcome, Settings, Stage, Task, run_stage};
+use crate::train::model::DiffusionModel;
+use crate::train::run::{Outcome, Settings, Stage, run_stage};
 use crate::train::samples::Samples;
+use crate::train::task::Task;
 
 /// Distils on from the guidance-distilled model in `first`, or goes on, in `settings.folder`; leaves `model/` there.
 ///

@@ -14,9 +14,10 @@ use crate::Result;
 use crate::models::AddedConditions;
 use crate::picture::Picture;
 use crate::train::checkpoint::Position;
-use crate::train::diffusion::DiffusionModel;
-use crate::train::run::{Outcome, Settings, Stage, Task, run_stage};
+use crate::train::model::DiffusionModel;
+use crate::train::run::{Outcome, Settings, Stage, run_stage};
 use crate::train::samples::Samples;
+use crate::train::task::Task;
 
 /// Distils `config.teacher`, or goes on, in `settings.folder`; leaves `model/` there.
 ///

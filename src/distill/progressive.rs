@@ -16,9 +16,10 @@ use super::run::{self, Bench, guidance_width};
 use crate::Result;
 use crate::picture::Picture;
 use crate::train::checkpoint::{self, Position};
-use crate::train::diffusion::DiffusionModel;
-use crate::train::run::{Outcome, Settings, Stage, Task, run_stage};
+use crate::train::model::DiffusionModel;
+use crate::train::run::{Outcome, Settings, Stage, run_stage};
 use crate::train::samples::Samples;
+use crate::train::task::Task;
 
 /// Climbs down the ladder from the guidance-distilled model in `first_teacher`, or goes on, in `settings.folder`; leaves
 /// `student-N/` there for each number of steps N.

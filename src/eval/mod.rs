@@ -21,6 +21,7 @@ mod prompts;
 mod psnr;
 mod questions;
 mod report;
+mod settings;
 pub mod steps;
 pub mod store;
 mod symmetric;
@@ -32,7 +33,8 @@ pub use frechet::Gaussian;
 pub use gallery::{Distance, Gallery};
 pub use prompts::{Asked, Combinations, Prompt, prompts};
 pub use psnr::{compared, decoded, mean_square_error, psnr, reconstruction, seen};
-pub use report::{ColourShare, Drawing, Reconstruction, Report, Retrieval, Settings, Times};
+pub use report::{ColourShare, Drawing, Reconstruction, Report, Retrieval, Times};
+pub use settings::Settings;
 
 use std::time::Instant;
 

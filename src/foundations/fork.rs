@@ -81,7 +81,7 @@ mod tests {
 
     #[test]
     fn copies_repeat_and_streams_do_not() {
-        let [a, b] = draw_from_copies(&WichmannHill::new(457_428_938_475), 100);
+        let [a, b] = draw_from_copies(&WichmannHill::new(457_428_938_475_u64), 100);
         assert_eq!(a, b);
         let draw =
             |worker| (0..100).map(|_| 0).scan(worker_stream(7, worker), |g, _| Some(g.next_u32())).collect::<Vec<_>>();
@@ -91,7 +91,7 @@ mod tests {
     #[test]
     #[cfg(all(unix, feature = "native"))]
     fn a_real_fork_copies_the_state() {
-        let mut generator = WichmannHill::new(457_428_938_475);
+        let mut generator = WichmannHill::new(457_428_938_475_u64);
         let [parent, child] = fork_and_draw(&mut generator).expect("forks");
         assert_eq!(parent, 0.764_525_108_258_208_1);
         assert_eq!(parent, child);

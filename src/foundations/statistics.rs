@@ -132,7 +132,7 @@ mod tests {
 
     #[test]
     fn the_three_generators_pass_and_bad_lists_fail() {
-        let mut wichmann_hill = WichmannHill::new(457_428_938_475);
+        let mut wichmann_hill = WichmannHill::new(457_428_938_475_u64);
         let lists = [
             (0..10_000).map(|_| wichmann_hill.random()).collect::<Vec<f64>>(),
             Mt19937::new(1).rand(10_000).into_iter().map(f64::from).collect(),

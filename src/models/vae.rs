@@ -162,7 +162,7 @@ impl Vae {
         };
         // A level's channels are still there when its picture has grown to the size of the level above.
         let pixels = (height * width * self.scale() * self.scale()) as u64;
-        let level = |(i, channels): (usize, &usize)| *channels as u64 * pixels >> (2 * i.saturating_sub(1));
+        let level = |(i, channels): (usize, &usize)| (*channels as u64 * pixels) >> (2 * i.saturating_sub(1));
         channels.iter().enumerate().map(level).max().unwrap_or_default() * batch as u64 * 4
     }
 

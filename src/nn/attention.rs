@@ -61,6 +61,18 @@ impl Attention {
         self.to_out[0].forward(attend(self.to_q.forward(x), k, v, self.heads, false))
     }
 
+    /// softmax(q kᵀ / √d) of the same arguments, whole: `[batch, heads, tokens, tokens']`. To be looked at; `forward` never
+    /// holds it.
+    pub fn weights(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<4> {
+        let heads = |x: Tensor<3>| {
+            let [batch, tokens, dim] = x.dims();
+            x.reshape([batch, tokens, self.heads, dim / self.heads]).swap_dims(1, 2)
+        };
+        let (q, k) = (heads(self.to_q.forward(x)), heads(self.to_k.forward(context)));
+        let scale = 1.0 / (q.dims()[3] as f32).sqrt();
+        burn::tensor::activation::softmax(q.matmul(k.swap_dims(2, 3)) * scale, 3)
+    }
+
     /// Self-attention over the places of a picture `[batch, channels, h, w]`, normalised first, added to it.
     pub fn forward_spatial(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch, channels, height, width] = x.dims();

@@ -12,6 +12,7 @@ mod norm;
 mod packed;
 mod resnet;
 mod sampling;
+pub mod trace;
 mod transformer;
 
 pub use activation::Activation;

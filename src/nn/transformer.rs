@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::{Attention, AttentionConfig, Conv2d, GroupNorm, LayerNorm, Linear};
+use super::{Attention, AttentionConfig, Conv2d, GroupNorm, LayerNorm, Linear, trace};
 use crate::kernels::geglu;
 
 /// Sizes of a [`Transformer2DModel`].
@@ -54,7 +54,7 @@ impl Transformer2DModel {
         let normal = self.norm.forward(x.clone());
         let mut tokens = self.proj_in.forward(normal.reshape([batch, channels, height * width]).swap_dims(1, 2));
         for block in &self.transformer_blocks {
-            tokens = block.forward(tokens, context.clone());
+            tokens = block.forward(tokens, context.clone(), [height, width]);
         }
         let out = self.proj_out.forward(tokens);
         x + out.swap_dims(1, 2).reshape([batch, channels, height, width])
@@ -129,10 +129,13 @@ impl BasicTransformerBlock {
         }
     }
 
-    fn forward(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
+    /// `size`: rows and columns of the places, for whoever looks at the attention.
+    fn forward(&self, x: Tensor<3>, context: Tensor<3>, size: [usize; 2]) -> Tensor<3> {
         let normal = self.norm1.forward(x.clone());
         let x = x + self.attn1.forward(normal.clone(), normal);
-        let x = x.clone() + self.attn2.forward(self.norm2.forward(x), context);
+        let normal = self.norm2.forward(x.clone());
+        trace::offer(size, || self.attn2.weights(normal.clone(), context.clone()));
+        let x = x + self.attn2.forward(normal, context);
         x.clone() + self.ff.forward(self.norm3.forward(x))
     }
 }

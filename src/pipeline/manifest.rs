@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::{LatentToRgb, Needs};
+use super::LatentToRgb;
 
 /// The manifest's name in a model's folder.
 pub const MANIFEST: &str = "fourstep.json";
@@ -61,4 +61,18 @@ pub struct Defaults {
     pub width: usize,
     /// Pixels.
     pub height: usize,
+}
+
+/// A plan in three numbers, for the manifest: bytes of memory for one picture of the model's own size.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Needs {
+    /// All weights, as they are on the device.
+    pub weights: u64,
+    /// The largest single buffer.
+    pub largest_buffer: u64,
+    /// What the layers hold at once beside the weights.
+    pub activations: u64,
+    /// The same while the large decoder draws, where the model has one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub large_activations: Option<u64>,
 }

@@ -8,6 +8,7 @@ mod index;
 mod infotext;
 mod load;
 mod manifest;
+mod opened;
 mod plan;
 mod preview;
 mod request;
@@ -26,8 +27,9 @@ pub use infotext::Restored;
 #[cfg(feature = "native")]
 pub(crate) use load::small_files;
 pub use load::{Components, LoadOptions};
-pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest};
-pub use plan::{Buffer, ComponentPlan, Needs, Phase, Plan, PlanOptions, WEBGPU_BUFFER};
+pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest, Needs};
+pub use opened::{AttentionMap, PromptToken};
+pub use plan::{Buffer, ComponentPlan, Phase, Plan, PlanOptions, WEBGPU_BUFFER};
 pub use preview::LatentToRgb;
 pub use request::{MAX_SIZE, MicroConditioning, Request};
 pub use walk::slerp;
@@ -179,8 +181,9 @@ impl Pipeline {
         let config = request.scheduler.as_ref().unwrap_or(&self.scheduler);
         let mut scheduler = schedulers::from_config(config)?;
         let first = self.plan(request, scheduler.as_mut())?;
-        let warnings = prompts.iter().flat_map(|prompt| prompt.warnings.clone()).collect();
         let guided = self.classifier_free(request);
+        let mut warnings: Vec<String> = prompts.iter().flat_map(|prompt| prompt.warnings.clone()).collect();
+        warnings.extend(self.unread_sizes(request)?);
         let parts = if guided { 2 } else { 1 };
         let pooled: Option<Vec<Tensor<2>>> = prompts.iter().map(|prompt| prompt.text_embeds.clone()).collect();
         let contexts = prompts.into_iter().map(|prompt| prompt.encoder_hidden_states).collect();
@@ -236,6 +239,11 @@ impl Pipeline {
         &self.scheduler
     }
 
+    /// What the autoencoder's own latents are multiplied with to become the UNet's.
+    pub fn scaling_factor(&self) -> f64 {
+        self.vae.scaling_factor()
+    }
+
     /// Pixels a latent stands for, along one side: sizes must be multiples of it.
     pub fn scale(&self) -> usize {
         self.vae.scale()
@@ -246,17 +254,31 @@ impl Pipeline {
         request.guidance_scale > 1.0 && self.unet_config.time_cond_proj_dim.is_none()
     }
 
-    /// For `n` pictures; `pooled` is the summary of Stable Diffusion XL's text.
-    fn conditions(&self, request: &Request, n: usize, pooled: Option<Tensor<2>>) -> AddedConditions {
+    /// What the network is told for `n` pictures beside the text's features. `pooled` is Stable Diffusion XL's summary of
+    /// the text, [`EncodedPrompt::text_embeds`]: a row for each picture, or with guidance two, negative half first.
+    pub fn conditions(&self, request: &Request, n: usize, pooled: Option<Tensor<2>>) -> AddedConditions {
         let embed = |dim| guidance_scale_embedding(&vec![request.guidance_scale; n], dim, &self.device);
-        let time_ids = request.micro_conditioning.time_ids([request.height, request.width]);
+        let (sizes, size) = (&request.micro_conditioning, [request.height, request.width]);
+        let negative = self.classifier_free(request).then(|| sizes.negative_time_ids(size, request.image.is_some()));
+        let halves = negative.into_iter().chain([sizes.time_ids(size)]);
         AddedConditions {
             timestep_cond: self.unet_config.time_cond_proj_dim.map(embed),
-            text_time: pooled.map(|pooled| {
-                let rows = pooled.dims()[0];
-                (pooled, vec![time_ids; rows])
-            }),
+            text_time: pooled.map(|pooled| (pooled, halves.flat_map(|ids| vec![ids; n]).collect())),
         }
+    }
+
+    /// What of the sizes in a request is not read, in words.
+    ///
+    /// # Errors
+    /// [`crate::Error::Request`] for sizes that the model has no input for.
+    fn unread_sizes(&self, request: &Request) -> Result<Option<String>> {
+        let sizes = &request.micro_conditioning;
+        if !self.is_xl() && *sizes != MicroConditioning::default() {
+            let reason = "original size, target size and crop: only Stable Diffusion XL models are told them";
+            return Err(crate::Error::Request(reason.into()));
+        }
+        let negative = self.classifier_free(request).then(|| sizes.unread(request.image.is_some()));
+        Ok(negative.flatten().map(str::to_owned))
     }
 
     fn is_xl(&self) -> bool {

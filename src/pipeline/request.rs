@@ -64,6 +64,8 @@ pub struct Request {
 }
 
 /// What Stable Diffusion XL is told about the picture's history (Podell et al., 2023, section 2.2); heights first.
+///
+/// The negative sizes are told to the negative half of guidance, so that a picture can be drawn away from them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct MicroConditioning {
     /// Height and width before scaling [default: the picture's].
@@ -72,16 +74,53 @@ pub struct MicroConditioning {
     pub crops_coords_top_left: [usize; 2],
     /// Height and width asked for [default: the picture's].
     pub target_size: Option<[usize; 2]>,
+    /// As `original_size`, for the negative half [default: as the other half].
+    pub negative_original_size: Option<[usize; 2]>,
+    /// As `crops_coords_top_left`, for the negative half.
+    pub negative_crops_coords_top_left: [usize; 2],
+    /// As `target_size`, for the negative half [default: as the other half].
+    pub negative_target_size: Option<[usize; 2]>,
 }
 
 impl MicroConditioning {
     /// The six numbers of the network's input for a picture of `size`, height first.
     pub fn time_ids(&self, size: [usize; 2]) -> [f32; 6] {
-        let [height, width] = self.original_size.unwrap_or(size);
-        let [top, left] = self.crops_coords_top_left;
-        let [target_height, target_width] = self.target_size.unwrap_or(size);
-        [height, width, top, left, target_height, target_width].map(|number| number as f32)
+        let (original, target) = (self.original_size.unwrap_or(size), self.target_size.unwrap_or(size));
+        six(original, self.crops_coords_top_left, target)
     }
+
+    /// The same for the negative half of guidance, as in diffusers: text to image reads the negative sizes and crop where
+    /// both sizes are given, else none of them; a run that begins `from_picture` fills in a missing size, and gives this
+    /// half the crop of the other.
+    pub fn negative_time_ids(&self, size: [usize; 2], from_picture: bool) -> [f32; 6] {
+        match (self.negative_original_size, self.negative_target_size) {
+            (original, target) if from_picture => {
+                let original = original.or(self.original_size).unwrap_or(size);
+                let target = target.or(self.target_size).unwrap_or(size);
+                six(original, self.crops_coords_top_left, target)
+            }
+            (Some(original), Some(target)) => six(original, self.negative_crops_coords_top_left, target),
+            _ => self.time_ids(size),
+        }
+    }
+
+    /// Says which of the negative settings [`Self::negative_time_ids`] does not read.
+    pub(super) fn unread(&self, from_picture: bool) -> Option<&'static str> {
+        let sizes = [self.negative_original_size, self.negative_target_size].map(|size| size.is_some());
+        let crop = self.negative_crops_coords_top_left != [0, 0];
+        match (from_picture, sizes, crop) {
+            (true, _, true) => Some("the negative crop is not read when a picture is given, as in diffusers"),
+            (false, [true, false] | [false, true], _) | (false, [false, false], true) => {
+                Some("negative sizes are read when the original and the target size are both given, as in diffusers")
+            }
+            _ => None,
+        }
+    }
+}
+
+fn six(original: [usize; 2], crop: [usize; 2], target: [usize; 2]) -> [f32; 6] {
+    let [[height, width], [top, left], [target_height, target_width]] = [original, crop, target];
+    [height, width, top, left, target_height, target_width].map(|number| number as f32)
 }
 
 impl Request {
@@ -169,5 +208,33 @@ impl Request {
             1..=64 => Ok(()),
             n => refuse(format!("{n} pictures at once: use 1 to 64")),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The numbers by `_get_add_time_ids` of diffusers' three pipelines; whole runs are in the golden sets.
+    #[test]
+    fn negative_sizes_follow_diffusers() {
+        let sizes = MicroConditioning { crops_coords_top_left: [4, 2], ..MicroConditioning::default() };
+        let own = [64.0, 96.0, 4.0, 2.0, 64.0, 96.0];
+        assert_eq!(sizes.time_ids([64, 96]), own);
+        assert_eq!([false, true].map(|picture| sizes.negative_time_ids([64, 96], picture)), [own, own]);
+        assert_eq!([false, true].map(|picture| sizes.unread(picture)), [None, None]);
+
+        let half = MicroConditioning { negative_original_size: Some([20, 28]), ..sizes };
+        assert_eq!(half.negative_time_ids([64, 96], false), own);
+        assert_eq!(half.negative_time_ids([64, 96], true), [20.0, 28.0, 4.0, 2.0, 64.0, 96.0]);
+        assert!(half.unread(false).is_some() && half.unread(true).is_none());
+
+        let crop = [6, 1];
+        let whole =
+            MicroConditioning { negative_crops_coords_top_left: crop, negative_target_size: Some([72, 48]), ..half };
+        assert_eq!(whole.negative_time_ids([64, 96], false), [20.0, 28.0, 6.0, 1.0, 72.0, 48.0]);
+        assert_eq!(whole.negative_time_ids([64, 96], true), [20.0, 28.0, 4.0, 2.0, 72.0, 48.0]);
+        assert!(whole.unread(false).is_none() && whole.unread(true).is_some());
+        assert_eq!(whole.time_ids([64, 96]), own);
     }
 }

@@ -1,8 +1,8 @@
 //! The generator of Wichmann and Hill: three short congruential generators whose sum is good enough to learn from, and
 //! small enough to follow by hand. The lessons use it; pictures do not.
 //!
-//! Source: Wichmann and Hill, "Algorithm AS 183", Applied Statistics 31, 1982; integer seeds as in Python's old
-//! `whrandom`, by the README of the reference set.
+//! Source: Wichmann and Hill, "Algorithm AS 183", Applied Statistics 31, 1982; integer seeds as in Python 2's
+//! `random.WichmannHill`, by the README of the reference set.
 
 use super::Generator;
 use crate::{Error, Result};
@@ -21,15 +21,42 @@ pub struct WichmannHill {
 }
 
 impl WichmannHill {
-    /// The state from the seed's digits in the mixed base 30268, 30306, 30322, each plus 1.
-    pub fn new(mut seed: u64) -> Self {
-        let state = MODULI.map(|modulus| {
-            let base = u64::from(modulus - 1);
-            let digit = seed % base;
-            seed /= base;
-            digit as u32 + 1
-        });
-        Self { state, spare: None }
+    /// The state from the seed's three lowest digits in the mixed base 30268, 30306, 30322, each plus 1. Division rounds
+    /// down, as Python's `divmod` does, so that negative seeds have digits too.
+    pub fn new(seed: impl Into<i128>) -> Self {
+        let mut seed = seed.into();
+        Self::from_digits(|base| {
+            let digit = seed.rem_euclid(base.into());
+            seed = seed.div_euclid(base.into());
+            digit as u32
+        })
+    }
+
+    /// As [`Self::new`], after an integer of any size: decimal digits, with a sign or without.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for text that is no integer.
+    pub fn from_decimal(seed: &str) -> Result<Self> {
+        let negative = seed.starts_with('-');
+        let digits = seed.strip_prefix(['-', '+']).unwrap_or(seed);
+        if digits.is_empty() || !digits.bytes().all(|digit| digit.is_ascii_digit()) {
+            return Err(Error::Request(format!("seed = {seed}: use a whole number")));
+        }
+        let mut number: Vec<u8> = digits.bytes().map(|digit| digit - b'0').collect();
+        // A negative number is -1 - k; its quotient is -1 - (k div base), and its digit the base's complement of k's.
+        let negative = negative && number.iter().any(|digit| *digit != 0);
+        if negative {
+            subtract_one(&mut number);
+        }
+        Ok(Self::from_digits(|base| {
+            let digit = divide(&mut number, base);
+            if negative { base - 1 - digit } else { digit }
+        }))
+    }
+
+    /// `digit` gives the next digit in a base.
+    fn from_digits(mut digit: impl FnMut(u32) -> u32) -> Self {
+        Self { state: MODULI.map(|modulus| digit(modulus - 1) + 1), spare: None }
     }
 
     /// A given state: x in 1..30269, y in 1..30307, z in 1..30323; anything else is an [`Error::Request`].
@@ -69,6 +96,28 @@ impl WichmannHill {
     }
 }
 
+/// Takes 1 from a decimal number above 0.
+fn subtract_one(number: &mut [u8]) {
+    for digit in number.iter_mut().rev() {
+        match digit {
+            0 => *digit = 9,
+            _ => {
+                *digit -= 1;
+                return;
+            }
+        }
+    }
+}
+
+/// Divides a decimal number, rounding down, and returns the remainder.
+fn divide(number: &mut [u8], by: u32) -> u32 {
+    number.iter_mut().fold(0, |rest, digit| {
+        let dividend = rest * 10 + u32::from(*digit);
+        *digit = (dividend / by) as u8;
+        dividend % by
+    })
+}
+
 impl Generator for WichmannHill {
     /// Rounded to single precision and kept below 1.
     fn rand(&mut self, n: usize) -> Vec<f32> {
@@ -91,6 +140,23 @@ mod tests {
             assert!(message.contains("Wichmann-Hill state"), "{message}");
         }
         assert!(WichmannHill::from_state([30_268, 30_306, 30_322]).is_ok());
+    }
+
+    /// By Python: `divmod(a, 30268)`, then by 30306, then by 30322. More seeds are in the golden sets.
+    #[test]
+    fn seeds_are_integers_of_any_size_and_sign() {
+        let state = |seed: &str| WichmannHill::from_decimal(seed).unwrap().state();
+        assert_eq!(state("0"), [1, 1, 1]);
+        assert_eq!(state("-0"), [1, 1, 1]);
+        assert_eq!(state("+42"), [43, 1, 1]);
+        assert_eq!(state("-1"), [30_268, 30_306, 30_322]);
+        assert_eq!(state("-30268"), [1, 30_306, 30_322]);
+        for seed in [i128::from(i64::MIN), -907_302_001, -30_269, -7, 5, 30_268, i128::from(u64::MAX), i128::MAX] {
+            assert_eq!(state(&seed.to_string()), WichmannHill::new(seed).state(), "{seed}");
+        }
+        for text in ["", "-", "1.5", "0x10", "1_000", " 1"] {
+            assert!(WichmannHill::from_decimal(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

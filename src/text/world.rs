@@ -52,7 +52,7 @@ pub struct Known {
     /// Its other phrases in captions, the most frequent first.
     #[serde(default)]
     pub says: Vec<String>,
-    /// Its emoji character.
+    /// Its emoji, and those of people that it stands for, with spaces between them.
     #[serde(default)]
     pub emoji: String,
 }
@@ -72,7 +72,8 @@ impl World {
         let things = self.concepts.iter().enumerate().flat_map(|(thing, known)| {
             let says = known.says.iter().enumerate().map(move |(rank, says)| (thing, &**says, synonym_score(rank)));
             let also = known.also.iter().enumerate().map(move |(rank, also)| (thing, &**also, related_score(rank)));
-            [(thing, &*known.name, 1.0), (thing, &*known.emoji, 1.0)].into_iter().chain(says).chain(also)
+            let emoji = known.emoji.split(' ').map(move |emoji| (thing, emoji, 1.0));
+            std::iter::once((thing, &*known.name, 1.0)).chain(emoji).chain(says).chain(also)
         });
         let sent = of_all(&self.occasions, occasion_score);
         things.chain(sent).chain(of_all(&self.related, related_score))

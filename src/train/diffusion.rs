@@ -13,8 +13,10 @@ use super::checkpoint::{self, Position, TrainState};
 use super::config::DiffusionConfig;
 use super::data::{self, CaptionedBatch, CaptionedSource, Prefetch};
 use super::latents::LatentEncoder;
-use super::run::{Outcome, Settings, Stage, Task, run_stage};
+use super::model::DiffusionModel;
+use super::run::{Outcome, Settings, Stage, run_stage};
 use super::samples::{Frozen, Samples};
+use super::task::Task;
 use super::{export, init, vocabulary};
 use crate::dataset::Stickers;
 use crate::models::{AddedConditions, ClipTextConfig, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel};
@@ -22,15 +24,6 @@ use crate::picture::Picture;
 use crate::schedulers::{NoiseSchedule, PredictionType, SchedulerConfig};
 use crate::weights::{self, Checkpoint};
 use crate::{Error, Result};
-
-/// What is trained together.
-#[derive(Module, Debug)]
-pub struct DiffusionModel {
-    /// Captions to features.
-    pub text_encoder: ClipTextModel,
-    /// Noisy latents and features to a prediction.
-    pub unet: UNet2DConditionModel,
-}
 
 /// The noise of training and the weights of the timesteps.
 pub struct Objective {

@@ -7,7 +7,7 @@ use burn::optim::GradientsParams;
 use burn::tensor::{Device, Tensor};
 use rayon::{ThreadPool, ThreadPoolBuilder};
 
-use super::run::Task;
+use super::task::Task;
 use crate::{Error, Result};
 
 /// One lane for each micro-batch of a step.

@@ -16,11 +16,13 @@ pub mod font;
 pub mod init;
 pub mod lanes;
 pub mod latents;
+pub mod model;
 pub mod muon;
 pub mod optim;
 pub mod run;
 pub mod samples;
 pub mod sheet;
+pub mod task;
 #[cfg(test)]
 pub(crate) mod testing;
 pub mod values;

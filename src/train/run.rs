@@ -15,6 +15,7 @@ use super::curves::{Curves, Row};
 use super::data::Prefetch;
 use super::ema;
 use super::lanes::Lanes;
+use super::task::Task;
 use crate::picture::Picture;
 use crate::{Error, Result};
 
@@ -60,24 +61,6 @@ pub enum Outcome {
     Finished,
     /// Asked to stop after this many steps; a checkpoint is written.
     Stopped(u64),
-}
-
-/// What is trained.
-pub trait Task<M> {
-    /// What one step learns from.
-    type Batch: Send + 'static;
-
-    /// The loss of a batch, `[1]`.
-    ///
-    /// # Errors
-    /// For a batch that does not fit.
-    fn loss(&self, model: &M, batch: &Self::Batch) -> Result<Tensor<1>>;
-
-    /// What the averaged model can do by now.
-    ///
-    /// # Errors
-    /// Those of drawing.
-    fn sheet(&self, average: &M) -> Result<Picture>;
 }
 
 /// One stage of a run.

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use burn::tensor::Device;
 
 use super::config::SheetConfig;
-use super::diffusion::DiffusionModel;
+use super::model::DiffusionModel;
 use super::sheet::sheet;
 use super::vocabulary;
 use crate::Result;

@@ -1,13 +1,16 @@
 //! Everything that the page's worker can call.
 
 mod files;
+mod ladder;
+mod opened;
 mod request;
+mod thrown;
 
 use std::cell::{OnceCell, RefCell};
 use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor};
-use js_sys::{Array, Float32Array, Function, Object, Promise, Reflect, Uint8ClampedArray};
+use js_sys::{Array, Float32Array, Function, Object, Promise, Reflect, Uint8Array, Uint8ClampedArray};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -16,10 +19,11 @@ use crate::picture::Picture;
 use crate::pipeline::{LatentToRgb, LoadOptions, MANIFEST, Manifest, Pipeline, Request, StepEvent};
 use crate::random::{Generator, Mt19937};
 use crate::schedulers;
-use crate::weights::Files;
+use crate::weights::{Files, Lora};
 use crate::{Error, Result};
 use files::JsFiles;
 use request::{Settings, Toward};
+use thrown::thrown;
 
 /// Runs once when the module is instantiated: panics are shown in the console with their message.
 #[wasm_bindgen(start)]
@@ -42,8 +46,14 @@ pub struct JsPipeline {
 #[wasm_bindgen(js_class = Pipeline)]
 impl JsPipeline {
     /// Loads a model on `device`: "wgpu" or "cpu"; float weights are put into blocks of `bits` (8 or 4) on the way, where
-    /// that is given. Throws an `Error` that names what is wrong.
-    pub async fn load(files: JsFiles, device: String, bits: Option<u32>) -> std::result::Result<JsPipeline, JsError> {
+    /// that is given. `loras` are adapters, `[{ name, bytes: Uint8Array, weight }, …]`. Throws an `Error` that names what is
+    /// wrong.
+    pub async fn load(
+        files: JsFiles,
+        device: String,
+        bits: Option<u32>,
+        loras: Option<Array>,
+    ) -> std::result::Result<JsPipeline, JsError> {
         let known =
             |bits| BlockFormat::from_bits(bits).ok_or_else(|| Error::Request(format!("bits = {bits}: use 8 or 4")));
         let quantize = bits.map(known).transpose()?;
@@ -52,7 +62,12 @@ impl JsPipeline {
             "wgpu" => wgpu().await?,
             other => return Err(Error::Request(format!("device = {other}: use wgpu or cpu")).into()),
         };
-        let pipeline = Pipeline::load_with(&files, &LoadOptions { quantize, ..LoadOptions::default() }, &device)?;
+        let loras = loras.map(|loras| loras.to_vec()).unwrap_or_default();
+        let adapters = loras.iter().map(adapter).collect::<Result<Vec<_>>>()?;
+        let loras = adapters.iter().map(|(name, bytes, weight)| Lora::parse(name, bytes, *weight));
+        let loras = loras.collect::<Result<Vec<_>>>()?;
+        let options = LoadOptions { quantize, loras: &loras, ..LoadOptions::default() };
+        let pipeline = Pipeline::load_with(&files, &options, &device)?;
         let manifest = files.get_small(MANIFEST)?.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
         let preview = manifest.and_then(|manifest| manifest.preview);
         Ok(Self { pipeline, preview, estimates: RefCell::default(), latents: RefCell::default() })
@@ -220,6 +235,15 @@ async fn wgpu() -> Result<Device> {
     Ok(WGPU.with(|cell| cell.get_or_init(|| device).clone()))
 }
 
+/// Name, bytes and weight of an adapter.
+fn adapter(entry: &JsValue) -> Result<(String, Vec<u8>, f32)> {
+    let get = |key: &str| Reflect::get(entry, &key.into()).map_err(|error| thrown(&error));
+    let bytes = get("bytes")?.dyn_into::<Uint8Array>();
+    let bytes = bytes.map_err(|_| Error::Request("an adapter's bytes are no Uint8Array".into()))?;
+    let weight = get("weight")?.as_f64().unwrap_or(1.0) as f32;
+    Ok((get("name")?.as_string().unwrap_or_default(), bytes.to_vec(), weight))
+}
+
 /// Milliseconds on the worker's clock.
 fn now() -> f64 {
     let worker: web_sys::WorkerGlobalScope = js_sys::global().unchecked_into();
@@ -234,7 +258,7 @@ fn picture(image: &Picture) -> Result<Object> {
     ])
 }
 
-async fn floats(tensor: &Tensor<4>) -> Result<JsValue> {
+async fn floats<const D: usize>(tensor: &Tensor<D>) -> Result<JsValue> {
     let data = tensor.clone().into_data_async().await.map_err(|error| Error::Device(format!("{error:?}")))?;
     Ok(Float32Array::from(data.iter::<f32>().collect::<Vec<f32>>().as_slice()).into())
 }
@@ -249,8 +273,4 @@ fn object(entries: &[(&str, JsValue)]) -> Result<Object> {
 
 fn set(object: &Object, key: &str, value: &JsValue) -> Result<()> {
     Reflect::set(object, &key.into(), value).map(|_| ()).map_err(|error| thrown(&error))
-}
-
-pub(crate) fn thrown(error: &JsValue) -> Error {
-    Error::Request(format!("the page's code threw {error:?}"))
 }

@@ -4,10 +4,11 @@ use js_sys::{Object, Reflect, Uint8ClampedArray};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
-use super::thrown;
+use super::thrown::thrown;
 use crate::picture::Picture;
-use crate::pipeline::{Pipeline, Request};
+use crate::pipeline::{MicroConditioning, Pipeline, Request};
 use crate::schedulers::{self, SchedulerConfig};
+use crate::text::PromptSyntax;
 use crate::{Error, Result};
 
 /// A request as the page sends it; settings that are left out are the model's.
@@ -26,6 +27,18 @@ pub(crate) struct Settings {
     width: Option<usize>,
     height: Option<usize>,
     strength: Option<f64>,
+    guidance_rescale: Option<f32>,
+    eta: Option<f64>,
+    clip_skip: Option<usize>,
+    prompt_syntax: Option<Syntax>,
+    prompt_2: Option<String>,
+    negative_prompt_2: Option<String>,
+    original_size: Option<[usize; 2]>,
+    crops_coords_top_left: Option<[usize; 2]>,
+    target_size: Option<[usize; 2]>,
+    negative_original_size: Option<[usize; 2]>,
+    negative_crops_coords_top_left: Option<[usize; 2]>,
+    negative_target_size: Option<[usize; 2]>,
     #[serde(default)]
     pub latents: bool,
     /// The model's id, for the infotext.
@@ -35,6 +48,14 @@ pub(crate) struct Settings {
     image: Option<Picture>,
     #[serde(skip)]
     mask: Option<Picture>,
+}
+
+/// How prompts are read: "plain" or "weighted".
+#[derive(Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Syntax {
+    Plain,
+    Weighted,
 }
 
 /// The other end of a way, and how far to go.
@@ -104,8 +125,30 @@ impl Settings {
             image: self.image.clone(),
             strength: self.strength.unwrap_or(strength),
             mask: self.mask.clone(),
+            guidance_rescale: self.guidance_rescale.unwrap_or(own.guidance_rescale),
+            eta: self.eta.unwrap_or(own.eta),
+            clip_skip: self.clip_skip,
+            prompt_syntax: match self.prompt_syntax {
+                Some(Syntax::Weighted) => PromptSyntax::Weighted,
+                Some(Syntax::Plain) => PromptSyntax::Plain,
+                None => own.prompt_syntax,
+            },
+            prompt_2: self.prompt_2.clone(),
+            negative_prompt_2: self.negative_prompt_2.clone(),
+            micro_conditioning: self.micro_conditioning(),
             ..own
         })
+    }
+
+    fn micro_conditioning(&self) -> MicroConditioning {
+        MicroConditioning {
+            original_size: self.original_size,
+            crops_coords_top_left: self.crops_coords_top_left.unwrap_or_default(),
+            target_size: self.target_size,
+            negative_original_size: self.negative_original_size,
+            negative_crops_coords_top_left: self.negative_crops_coords_top_left.unwrap_or_default(),
+            negative_target_size: self.negative_target_size,
+        }
     }
 }
 

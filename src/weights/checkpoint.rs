@@ -9,7 +9,7 @@ use half::{bf16, f16};
 use safetensors::Dtype;
 
 use super::header::{Header, Stored};
-use super::quantized::format_of;
+use super::quantization::format_of;
 use super::{Files, Quantization, Wanted, rename, shards};
 use crate::kernels::BlockFormat;
 use crate::{Error, Result};

@@ -2,11 +2,11 @@
 
 use std::collections::BTreeSet;
 
-use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
+use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{DType, Device, Int, Tensor, TensorData};
 
-use super::quantized::SCALE;
-use super::{Checkpoint, KeyPath, Updates};
+use super::quantization::SCALE;
+use super::{Checkpoint, KeyPath, Updates, Wanted, wanted};
 use crate::kernels::{self, Blocks};
 use crate::{Error, Result};
 
@@ -66,29 +66,6 @@ pub fn check<M: Module>(module: &M, checkpoint: &Checkpoint) -> Result<()> {
         true => Ok(()),
         false => Err(Error::SurplusTensors { file: checkpoint.file().to_string(), names }),
     }
-}
-
-/// The checkpoint key and shape of every parameter of a module, in the module's order.
-pub fn paths<M: Module>(module: &M) -> Vec<(String, Vec<usize>)> {
-    wanted(module).into_iter().map(|wanted| (wanted.name, wanted.shape)).collect()
-}
-
-/// A tensor that a module asks for.
-#[derive(Clone, Debug)]
-pub struct Wanted {
-    /// The checkpoint key.
-    pub name: String,
-    /// As the module has it.
-    pub shape: Vec<usize>,
-    /// Whether it is the weight of a linear or convolutional layer, which may be quantized.
-    pub layer: bool,
-}
-
-/// Every parameter of a module, in the module's order.
-pub fn wanted<M: Module>(module: &M) -> Vec<Wanted> {
-    let mut visitor = Paths { path: KeyPath::default(), found: Vec::new() };
-    module.visit(&mut visitor);
-    visitor.found
 }
 
 struct Loader<'a> {
@@ -198,25 +175,5 @@ fn kept<T: Send>(device: &Device, data: TensorData, make: impl Fn(TensorData) ->
     match data.as_bytes().len() < OWN_MEMORY {
         true => make(data),
         false => device.memory_persistent_allocations(data, make),
-    }
-}
-
-struct Paths {
-    path: KeyPath,
-    found: Vec<Wanted>,
-}
-
-impl ModuleVisitor for Paths {
-    fn enter_module(&mut self, name: &str, container_type: &str) {
-        self.path.enter(name, container_type);
-    }
-
-    fn exit_module(&mut self, _name: &str, _container_type: &str) {
-        self.path.exit();
-    }
-
-    fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
-        let (name, shape) = (self.path.key(), param.lazy_shape().to_vec());
-        self.found.push(Wanted { name, shape, layer: self.path.is_layer_weight() });
     }
 }

@@ -7,9 +7,12 @@
 
 mod checkpoint;
 mod files;
+#[cfg(feature = "native")]
+mod floats;
 mod header;
 mod load;
 mod lora;
+mod quantization;
 #[cfg(feature = "native")]
 mod quantize;
 mod quantized;
@@ -17,6 +20,7 @@ mod rename;
 #[cfg(feature = "native")]
 mod save;
 mod shards;
+mod wanted;
 #[cfg(feature = "native")]
 mod write;
 
@@ -24,15 +28,18 @@ pub use checkpoint::Checkpoint;
 #[cfg(target_arch = "wasm32")]
 pub(crate) use files::cut_off;
 pub use files::{DirFiles, Files, MemoryFiles};
-pub use load::{Wanted, check, load, load_with, paths, wanted};
+#[cfg(feature = "native")]
+pub use floats::write_floats;
+pub use load::{check, load, load_with};
 pub use lora::{Lora, Part, Updates};
+pub use quantization::Quantization;
 #[cfg(feature = "native")]
 pub use quantize::{QuantizedFile, QuantizedTensor, Rewrite, Written, quantize};
-pub use quantized::Quantization;
 #[cfg(feature = "native")]
 pub(crate) use save::write;
 #[cfg(feature = "native")]
 pub use save::{Precision, save};
+pub use wanted::{Wanted, paths, wanted};
 #[cfg(feature = "native")]
 pub use write::{Planned, write_sharded};
 

@@ -9,7 +9,7 @@ use std::path::Path;
 use burn::module::Module;
 use safetensors::Dtype;
 
-use super::quantized::{SCALE, format_of, is_edge};
+use super::quantization::{SCALE, format_of, is_edge};
 use super::write::{Planned, write_sharded, write_to};
 use super::{Checkpoint, Wanted, wanted};
 use crate::Result;

@@ -20,6 +20,24 @@ pub enum Precision {
     F16,
 }
 
+impl Precision {
+    /// Its name in a safetensors file.
+    pub(super) fn dtype(self) -> Dtype {
+        match self {
+            Self::F32 => Dtype::F32,
+            Self::F16 => Dtype::F16,
+        }
+    }
+
+    /// Little-endian.
+    pub(super) fn bytes(self, values: &[f32]) -> Vec<u8> {
+        match self {
+            Self::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
+            Self::F16 => values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
+        }
+    }
+}
+
 /// Writes `path` whole or not at all (a temporary file beside it is renamed).
 ///
 /// # Errors
@@ -27,12 +45,9 @@ pub enum Precision {
 pub fn save<M: Module>(module: &M, path: &Path, precision: Precision, metadata: HashMap<String, String>) -> Result<()> {
     let mut visitor = Collector { path: KeyPath::default(), precision, tensors: Vec::new() };
     module.visit(&mut visitor);
-    let dtype = match precision {
-        Precision::F32 => Dtype::F32,
-        Precision::F16 => Dtype::F16,
-    };
     let views = visitor.tensors.iter().map(|(name, shape, bytes)| {
-        let view = TensorView::new(dtype, shape.clone(), bytes).expect("as many bytes as the shape asks for");
+        let view =
+            TensorView::new(precision.dtype(), shape.clone(), bytes).expect("as many bytes as the shape asks for");
         (name.clone(), view)
     });
     let bytes = safetensors::serialize(views, Some(metadata))
@@ -67,10 +82,6 @@ impl ModuleVisitor for Collector {
 
     fn visit_float<const D: usize>(&mut self, param: &Param<Tensor<D>>) {
         let values = param.val().into_data().convert::<f32>().try_into_vec::<f32>().expect("converted to f32");
-        let bytes = match self.precision {
-            Precision::F32 => values.iter().flat_map(|value| value.to_le_bytes()).collect(),
-            Precision::F16 => values.iter().flat_map(|value| f16::from_f32(*value).to_le_bytes()).collect(),
-        };
-        self.tensors.push((self.path.key(), param.lazy_shape().to_vec(), bytes));
+        self.tensors.push((self.path.key(), param.lazy_shape().to_vec(), self.precision.bytes(&values)));
     }
 }

@@ -13,42 +13,46 @@ for (const [name, viewport, colorScheme] of [
   ["wide and light", { width: 1280, height: 900 }, "light"],
   ["390 px wide and dark", { width: 390, height: 844 }, "dark"],
 ]) {
-  browserTest(`axe-core finds nothing in any state, ${name}`, { ...DRAWS, viewport, saveData: true, errors: [/404/] }, async ({ page, origin }) => {
-    await page.emulateMedia({ colorScheme });
-    await open(page, `${origin}/?seed=1&steps=12`);
-    await page.fill("#prompt", "a grean cat");
-    for (const id of ["settings", "setup"]) await unfold(page, id);
-    await check(page, "first visit");
-    await page.route("**/*.safetensors", (route) => route.fulfill({ status: 404, body: "" }));
-    await page.click("#generate");
-    await trouble(page);
-    await check(page, "error");
-    await page.unroute("**/*.safetensors");
-    await page.click("#retry");
-    await page.waitForSelector(".thumb", { timeout: PATIENCE });
-    await check(page, "drawing");
-    await finished(page);
-    await check(page, "finished");
-    await page.locator("#kept li").waitFor();
-    await page.fill("#steps", "1");
-    await page.click("#more-4");
-    await page.locator("#variations button").nth(3).waitFor({ timeout: PATIENCE });
-    await page.waitForSelector("#morph-go:enabled");
-    await page.click("#morph-go");
-    await page.waitForSelector("#morph-save:enabled", { timeout: PATIENCE });
-    await page.click("#numbers summary");
-    await check(page, "variations and a morph");
-    await page.locator("#variations button").nth(1).click();
-    await page.click("#kept li:last-child .acts button:last-child");
-    await page.locator("#kept-undo").waitFor();
-    await check(page, "a kept seed, a deleted picture");
-    await page.click("#change");
-    await page.keyboard.press("Space");
-    await page.locator("#start-summary", { hasText: "redraws the marked part" }).waitFor();
-    await check(page, "a start picture");
-    const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    assert.ok(overflow <= 0, `the page is ${overflow} px wider than the screen`);
-  });
+  browserTest(
+    `axe-core finds nothing in any state, ${name}`,
+    { ...DRAWS, viewport, saveData: true, errors: [/404/] },
+    async ({ page, origin }) => {
+      await page.emulateMedia({ colorScheme });
+      await open(page, `${origin}/?seed=1&steps=12`);
+      await page.fill("#prompt", "a grean cat");
+      for (const id of ["settings", "setup"]) await unfold(page, id);
+      await check(page, "first visit");
+      await page.route("**/*.safetensors", (route) => route.fulfill({ status: 404, body: "" }));
+      await page.click("#generate");
+      await trouble(page);
+      await check(page, "error");
+      await page.unroute("**/*.safetensors");
+      await page.click("#retry");
+      await page.waitForSelector(".thumb", { timeout: PATIENCE });
+      await check(page, "drawing");
+      await finished(page);
+      await check(page, "finished");
+      await page.locator("#kept li").waitFor();
+      await page.fill("#steps", "1");
+      await page.click("#more-4");
+      await page.locator("#variations button").nth(3).waitFor({ timeout: PATIENCE });
+      await page.waitForSelector("#morph-go:enabled");
+      await page.click("#morph-go");
+      await page.waitForSelector("#morph-save:enabled", { timeout: PATIENCE });
+      await page.click("#numbers summary");
+      await check(page, "variations and a morph");
+      await page.locator("#variations button").nth(1).click();
+      await page.click("#kept li:last-child .acts button:last-child");
+      await page.locator("#kept-undo").waitFor();
+      await check(page, "a kept seed, a deleted picture");
+      await page.click("#change");
+      await page.keyboard.press("Space");
+      await page.locator("#start-summary", { hasText: "redraws the marked part" }).waitFor();
+      await check(page, "a start picture");
+      const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.ok(overflow <= 0, `the page is ${overflow} px wider than the screen`);
+    },
+  );
 }
 
 browserTest("the page fits every screen from 320 px up, whatever it says", DRAWS, async ({ page, origin }) => {
@@ -117,7 +121,11 @@ browserTest("a right-to-left prompt stands on the right, and draws", DRAWS, asyn
 
 for (const [name, viewport, link] of [
   ["", { width: 1280, height: 900 }, "?prompt=a+cat&seed=1&steps=6"],
-  [" on a small screen, where the address asks for what cannot be had", { width: 390, height: 844 }, "?prompt=a+cat&seed=1&steps=6&size=67"],
+  [
+    " on a small screen, where the address asks for what cannot be had",
+    { width: 390, height: 844 },
+    "?prompt=a+cat&seed=1&steps=6&size=67",
+  ],
 ]) {
   const still = `nothing shifts from the first sight to the picture, and nothing moves where motion is unwanted${name}`;
   browserTest(still, { ...DRAWS, viewport }, async ({ page, origin }) => {
@@ -125,7 +133,8 @@ for (const [name, viewport, link] of [
     await page.addInitScript(() => {
       globalThis.shifts = [];
       const record = (list) => {
-        for (const { value, sources } of list.getEntries()) globalThis.shifts.push([value, ...sources.map(({ node }) => node?.id || node?.nodeName)]);
+        for (const { value, sources } of list.getEntries())
+          globalThis.shifts.push([value, ...sources.map(({ node }) => node?.id || node?.nodeName)]);
       };
       new PerformanceObserver(record).observe({ type: "layout-shift", buffered: true });
     });

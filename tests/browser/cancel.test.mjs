@@ -39,19 +39,23 @@ for (const [what, button, cells] of [
   });
 }
 
-browserTest("cancel while the model is built answers when it is, and draws nothing", { ...DRAWS, saveData: true }, async ({ page, origin }) => {
-  await open(page, `${origin}/?seed=1&steps=1`);
-  await page.fill("#prompt", "a cat");
-  await page.evaluate(() => {
-    const title = document.getElementById("load-title");
-    const stop = () => title.textContent === "Preparing the model" && document.getElementById("generate").click();
-    new MutationObserver((_, observer) => stop() !== false && observer.disconnect()).observe(title, { childList: true });
-  });
-  await page.click("#generate");
-  await page.locator("#line", { hasText: "Stopped before the first step." }).waitFor({ timeout: 120_000 });
-  assert.equal(await page.locator(".thumb").count(), 0);
-  await drawBy(page, "#generate");
-});
+browserTest(
+  "cancel while the model is built answers when it is, and draws nothing",
+  { ...DRAWS, saveData: true },
+  async ({ page, origin }) => {
+    await open(page, `${origin}/?seed=1&steps=1`);
+    await page.fill("#prompt", "a cat");
+    await page.evaluate(() => {
+      const title = document.getElementById("load-title");
+      const stop = () => title.textContent === "Preparing the model" && document.getElementById("generate").click();
+      new MutationObserver((_, observer) => stop() !== false && observer.disconnect()).observe(title, { childList: true });
+    });
+    await page.click("#generate");
+    await page.locator("#line", { hasText: "Stopped before the first step." }).waitFor({ timeout: 120_000 });
+    assert.equal(await page.locator(".thumb").count(), 0);
+    await drawBy(page, "#generate");
+  },
+);
 
 /** Presses Cancel as soon as `count` elements are there; resolves to how many more came until the page was at rest. */
 function cancelAt(page, selector, count) {

@@ -10,23 +10,27 @@ const DRAWS = { timeout: 300_000, webgpu: "none" };
 const ALLOWED = 8; // of 255, mean absolute difference: the pictures that ship are compressed
 const words = JSON.parse(readFileSync(new URL("../../models/stickers/words.json", import.meta.url)));
 
-browserTest("every example is a link of known words, and opened elsewhere it draws the picture beside it", DRAWS, async ({ page, origin }) => {
-  await open(page, origin);
-  const links = await page.$$eval("#examples a", (all) => all.map((link) => [link.getAttribute("href"), link.textContent]));
-  assert.ok(links.length >= 8, `${links.length} examples`);
-  for (const [href, text] of links) {
-    assert.equal(new URLSearchParams(href).get("prompt"), text);
-    assert.deepEqual(suggest(text, words).unknown, [], text);
-  }
-  for (const at of [0, 2]) {
-    await page.goto("about:blank");
-    await open(page, `${origin}/${links[at][0]}`);
-    await finished(page);
-    const [own, others] = [await fromShipped(page, at), await fromShipped(page, at + 1)];
-    assert.ok(own <= ALLOWED, `${links[at][1]}: mean difference ${own} of 255 (node tools/examples.mjs draws them anew)`);
-    assert.ok(others > 3 * ALLOWED, "and it is not any other one");
-  }
-});
+browserTest(
+  "every example is a link of known words, and opened elsewhere it draws the picture beside it",
+  DRAWS,
+  async ({ page, origin }) => {
+    await open(page, origin);
+    const links = await page.$$eval("#examples a", (all) => all.map((link) => [link.getAttribute("href"), link.textContent]));
+    assert.ok(links.length >= 8, `${links.length} examples`);
+    for (const [href, text] of links) {
+      assert.equal(new URLSearchParams(href).get("prompt"), text);
+      assert.deepEqual(suggest(text, words).unknown, [], text);
+    }
+    for (const at of [0, 2]) {
+      await page.goto("about:blank");
+      await open(page, `${origin}/${links[at][0]}`);
+      await finished(page);
+      const [own, others] = [await fromShipped(page, at), await fromShipped(page, at + 1)];
+      assert.ok(own <= ALLOWED, `${links[at][1]}: mean difference ${own} of 255 (node tools/examples.mjs draws them anew)`);
+      assert.ok(others > 3 * ALLOWED, "and it is not any other one");
+    }
+  },
+);
 
 browserTest("an example that is chosen is drawn in place, without the settings of before", DRAWS, async ({ page, origin }) => {
   await open(page, `${origin}/?seed=99&steps=1&negative=a+dog`);

@@ -1,70 +1,97 @@
-// Complete runs of diffusers, reproduced by the wasm in Chromium, step by step: on WebGPU and on the CPU.
+// The runs of every set of goldens, reproduced by the wasm in Chromium step by step: all of them on the CPU, and on WebGPU the
+// one that stands for each family of models.
 import assert from "node:assert/strict";
-import { readFileSync } from "node:fs";
-import { join } from "node:path";
-import { browserTest, reference } from "./harness.mjs";
+import test from "node:test";
+import { golden, pageFiles, pageRequest, sets } from "./goldens.mjs";
+import { launch } from "./harness.mjs";
 
-const CASES = [
-  ["wgpu", "sd15_no_guidance"],
-  ["wgpu", "sd15_taesd_decode"],
-  ["cpu", "sd15_ddim10_nonsquare"],
-  ["cpu", "sd15_euler12"],
-];
-const PIPELINE_FILES = [
-  "model_index.json",
-  "scheduler/scheduler_config.json",
-  "text_encoder/config.json",
-  "text_encoder/model.safetensors",
-  "tokenizer/special_tokens_map.json",
-  "tokenizer/tokenizer_config.json",
-  "unet/config.json",
-  "unet/diffusion_pytorch_model.safetensors",
-  "vae/config.json",
-  "vae/diffusion_pytorch_model.safetensors",
-];
+const LIMIT = 20 * 60_000;
+/** As in `Request::finished`: where a mask is at least this light, the picture is drawn anew. */
+const ANEW = 128;
 
-for (const [device, name] of CASES) {
-  browserTest(`${name} on ${device}`, { timeout: 600_000 }, async ({ inWorker }, context) => {
-    const { manifest, tensors } = golden(name);
-    const pipeline = `/reference/pipelines/${manifest.pipeline}/`;
-    const files = Object.fromEntries(PIPELINE_FILES.map((path) => [path, pipeline + path]));
-    for (const path of ["vocab.json", "merges.txt"]) files[`tokenizer/${path}`] = `/reference/tokenizer/${path}`;
-    if (manifest.vae) {
-      for (const path of ["config.json", "diffusion_pytorch_model.safetensors"])
-        files[`vae/${path}`] = `/reference/pipelines/${manifest.vae}/${path}`;
+for (const set of sets()) {
+  const [ran, excused] = [set.runs.filter((run) => !run.reason), set.runs.filter((run) => run.reason)];
+  test(`${set.name}: every run is drawn, or the set says why the page cannot ask for it`, () => {
+    assert.equal(set.runs.length, set.cases.runs ?? 0, "set.json states another number of runs");
+    for (const run of ran) assert.deepEqual(pageRequest(run.manifest).beyond, [], `${run.name} is not in not_in_page`);
+    for (const run of excused) {
+      assert.notDeepEqual(pageRequest(run.manifest).beyond, [], `${run.name} is in not_in_page, and the page can ask for it`);
     }
-    const request = {
-      prompt: manifest.prompt,
-      negative_prompt: manifest.negative_prompt ?? "",
-      seed: manifest.seed,
-      steps: manifest.steps,
-      guidance_scale: manifest.guidance_scale,
-      scheduler_config: JSON.stringify(manifest.scheduler),
-      width: manifest.width,
-      height: manifest.height,
-      latents: true,
-    };
-    const again = device === "wgpu"; // a worker takes up its graphics device for each model that it loads
-    const { latents, rgba } = await inWorker("golden.worker.mjs", { device, files, request, again });
-    const wanted = floats(tensors("latents"));
-    const size = wanted.length / latents.length;
-    const errors = latents.map((mine, step) => relativeError(mine, wanted.subarray(step * size, (step + 1) * size)));
-    context.diagnostic(`relative L2 after each step: ${errors.map((error) => error.toExponential(1)).join(" ")}`);
-    assert.ok(errors.every((error) => error <= manifest.tolerance.rel_l2));
-    const picture = tensors("image_u8");
-    const off = Array.from(picture, (level, i) => Math.abs(level - rgba[Math.floor(i / 3) * 4 + (i % 3)]));
-    assert.ok(off.every((levels) => levels <= manifest.tolerance.image_u8_max_abs), "the picture's levels");
+    assert.deepEqual(set.unknown, [], "names in set.json that are no runs");
+  });
+  compare(set, "cpu", ran);
+  compare(set, "wgpu", ran.filter((run) => Object.values(set.families).includes(run.name)));
+}
+
+/** Declares one test a device with one Chromium, in which each run is a test of its own. */
+function compare(set, device, runs) {
+  if (runs.length === 0) return;
+  test(`${set.name} on ${device}`, { timeout: LIMIT }, async (context) => {
+    const session = await launch({ mounts: set.mounts });
+    try {
+      for (const [at, run] of runs.entries()) {
+        await context.test(`${run.name} on ${device}`, (context) => reproduced(session, set, run, device, at === 0, context));
+      }
+    } finally {
+      await session.close();
+    }
+    assert.deepEqual(session.problems, []);
   });
 }
 
-/** A run's manifest, and its tensors' bytes by name. */
-function golden(name) {
-  const manifest = JSON.parse(readFileSync(join(reference, "cases", "runs", `${name}.json`)));
-  const bytes = readFileSync(join(reference, "cases", manifest.file));
-  const start = 8 + Number(bytes.readBigUInt64LE(0));
-  const header = JSON.parse(bytes.subarray(8, start));
-  const tensors = (key) => bytes.subarray(start + header[key].data_offsets[0], start + header[key].data_offsets[1]);
-  return { manifest, tensors };
+async function reproduced(session, set, run, device, first, context) {
+  const { manifest } = run;
+  const tensors = golden(set, manifest);
+  const message = {
+    device,
+    files: pageFiles(set, manifest),
+    loras: manifest.lora ? [{ name: manifest.lora, address: set.lora(manifest.lora), weight: manifest.lora_scale }] : [],
+    request: pageRequest(manifest).request,
+    picture: pixels(tensors, "init_image_u8"),
+    mask: pixels(tensors, "mask_u8"),
+    again: device === "wgpu" && first, // a worker takes up its graphics device for each model that it loads
+  };
+  const { latents, rgba } = await session.inWorker("golden.worker.mjs", message);
+  compareLatents(latents, tensors, manifest, context);
+  comparePicture(rgba, tensors, manifest);
+}
+
+/** After each step; where the sampler asks the network more often than it finishes a step, at the end. */
+function compareLatents(latents, tensors, manifest, context) {
+  const [wanted, [steps]] = [floats(tensors.bytes("latents")), tensors.shape("latents")];
+  const size = wanted.length / steps;
+  const mine = steps === latents.length ? latents : latents.slice(-1);
+  const offset = (steps - mine.length) * size;
+  const golden = (step) => wanted.subarray(offset + step * size, offset + (step + 1) * size);
+  const errors = mine.map((latents, step) => relativeError(latents, golden(step)));
+  context.diagnostic(`relative L2 after each step: ${errors.map((error) => error.toExponential(1)).join(" ")}`);
+  assert.ok(errors.length > 0 && errors.every((error) => error <= manifest.tolerance.rel_l2), "the latents");
+}
+
+/** Where a mask keeps the picture, the page shows the picture itself; the golden is the decoder's output. */
+function comparePicture(rgba, tensors, manifest) {
+  const [wanted, channels] = [tensors.bytes("image_u8"), tensors.shape("image_u8").at(-1)];
+  const mask = tensors.has("mask_u8") ? tensors.bytes("mask_u8") : null;
+  const start = mask && tensors.bytes("init_image_u8");
+  assert.equal((rgba.length / 4) * channels, wanted.length);
+  for (const [i, level] of wanted.entries()) {
+    const pixel = Math.floor(i / channels);
+    const mine = rgba[pixel * 4 + (i % channels)];
+    if (mask && mask[pixel] < ANEW) assert.equal(mine, start[i], "the kept part of the picture");
+    else assert.ok(Math.abs(level - mine) <= manifest.tolerance.image_u8_max_abs, `the picture: ${mine}, expected ${level}`);
+  }
+}
+
+/** A golden mask `[height, width]`, or picture with three or four channels, as the page's requests have it. */
+function pixels(tensors, name) {
+  if (!tensors.has(name)) return null;
+  const [[height, width, channels = 1], bytes] = [tensors.shape(name), tensors.bytes(name)];
+  const rgba = [];
+  for (let i = 0; i < bytes.length; i += channels) {
+    const [red, green = red, blue = red, alpha = 255] = bytes.subarray(i, i + channels);
+    rgba.push(red, green, blue, alpha);
+  }
+  return { width, height, rgba };
 }
 
 function floats(bytes) {

@@ -1,15 +1,17 @@
 // Draws one request with one model (loaded once more before, with `again`) and answers with the latents after each step and the picture.
 import init, { Files, Pipeline } from "/pkg/fourstep.js";
 
-self.onmessage = async ({ data: { device, files, request, again } }) => {
+self.onmessage = async ({ data: { device, files, loras = [], request, picture, mask, again } }) => {
   try {
     await init();
+    const adapters = await Promise.all(loras.map(fetched));
     const store = await filled(files);
-    const pipeline = await Pipeline.load(store, device);
-    if (again) (await Pipeline.load(await filled(files), device)).free();
+    const pipeline = await Pipeline.load(store, device, undefined, adapters);
+    if (again) (await Pipeline.load(await filled(files), device, undefined, adapters)).free();
     const latents = [];
-    const picture = await pipeline.generate(request, (event) => latents.push(Array.from(event.latents)) > 0);
-    self.postMessage({ latents, rgba: Array.from(picture.rgba) });
+    const asked = { ...request, ...(picture && { image: pixels(picture) }), ...(mask && { mask: pixels(mask) }) };
+    const drawn = await pipeline.generate(asked, (event) => latents.push(Array.from(event.latents)) > 0);
+    self.postMessage({ latents, rgba: Array.from(drawn.rgba) });
   } catch (error) {
     self.postMessage({ error: String(error) });
   }
@@ -17,10 +19,20 @@ self.onmessage = async ({ data: { device, files, request, again } }) => {
 
 async function filled(files) {
   const store = new Files();
-  for (const [path, address] of Object.entries(files)) {
-    const response = await fetch(address);
-    if (!response.ok) throw new Error(`${address}: ${response.status}`);
-    store.insert(path, new Uint8Array(await response.arrayBuffer()));
-  }
+  for (const [path, address] of Object.entries(files)) store.insert(path, await bytes(address));
   return store;
+}
+
+async function fetched({ name, address, weight }) {
+  return { name, bytes: await bytes(address), weight };
+}
+
+async function bytes(address) {
+  const response = await fetch(address);
+  if (!response.ok) throw new Error(`${address}: ${response.status}`);
+  return new Uint8Array(await response.arrayBuffer());
+}
+
+function pixels({ width, height, rgba }) {
+  return { width, height, rgba: new Uint8ClampedArray(rgba) };
 }

@@ -17,15 +17,12 @@ const QUIET = ["--disable-component-update", "--disable-sync"];
 export const WAIT_MS = Number(process.env.FOURSTEP_WAIT ?? 30) * 1000;
 const PATIENCE = Math.max(1, WAIT_MS / 30_000);
 
-/** The goldens: `FOURSTEP_REFERENCE`, or the copy in tests/golden/reference; null where neither is there. */
-export const reference = referenceFolder();
-
 /**
  * Declares one test that runs in a Chromium of its own.
  * `options`: `webgpu` (default true: WebGPU, on SwiftShader where there is no GPU; "none": a browser that finds no
  * adapter; false: one that does not know WebGPU at all), `serviceWorkers` ("allow", or "block" as by default, since
- * Playwright cannot change requests that pass through one), `folder` to serve instead of dist/, `before` and `headers` (see
- * tools/serve.mjs), `fake` (the program in tests/browser/fake draws instead of the wasm), `saveData` (the browser asks to save
+ * Playwright cannot change requests that pass through one), `folder` to serve instead of dist/, `mounts` of further folders, `before`
+ * and `headers` (see tools/serve.mjs), `fake` (the program in tests/browser/fake draws instead of the wasm), `saveData` (the browser asks to save
  * data), `flags` for the browser, `touch`, `timeout` in ms (default 120,000), `skip` (a reason), `errors` (regular expressions
  * of console errors that the test expects; any other one fails it).
  * `body` gets what `launch` returns, and the test's own context last.
@@ -48,14 +45,15 @@ export function browserTest(name, options, body) {
 }
 
 /**
- * Starts the server and a browser with one empty page. `/` is dist/, `/reference/` the goldens, `/tests/` tests/browser.
+ * Starts the server and a browser with one empty page. `/` is dist/, `/tests/` is tests/browser, and `mounts` are
+ * further folders.
  * Returns `{page, origin, problems, screenshot(name), inWorker(script, message), close()}`. `problems` collects console
  * errors, uncaught exceptions (also of workers) and every request that leaves the origin.
  */
 export async function launch({ webgpu = true, serviceWorkers = "block", errors = [], viewport = SCREEN, touch = false, ...more } = {}) {
   const dist = join(root, "dist");
   if (!existsSync(join(dist, "pkg"))) throw new Error("dist/ is not built: run ./build.sh build first");
-  const mounts = { "/tests/": here, ...(reference ? { "/reference/": reference } : {}) };
+  const mounts = { "/tests/": here, ...more.mounts };
   const before = more.fake ? withFake(more.before) : more.before;
   const server = await serve(more.folder ?? dist, { mounts, before, headers: more.headers });
   const browser = await chromium.launch({ executablePath: browserPath(), headless: true, args: [...flags(webgpu), ...(more.flags ?? [])] });
@@ -147,13 +145,6 @@ function browserPath() {
   const found = BROWSERS.find((path) => existsSync(path));
   if (!found) throw new Error("no Chromium found: install it, or name it in the environment variable CHROMIUM");
   return found;
-}
-
-function referenceFolder() {
-  const asked = process.env.FOURSTEP_REFERENCE;
-  if (asked && !existsSync(asked)) throw new Error(`FOURSTEP_REFERENCE=${asked}: no such folder`);
-  const copy = join(root, "tests", "golden", "reference");
-  return asked ? resolve(asked) : existsSync(copy) ? copy : null;
 }
 
 /** Rejects when `work` takes longer than `limit` ms; the caller then closes the browser, which ends the work too. */

@@ -64,24 +64,23 @@ browserTest("wrong settings are refused in words", DRAWS, async ({ page, origin 
   await page.click("#settings summary");
   await page.fill("#steps", "0");
   await page.click("#generate");
-  await page.locator("#steps-error").filter({ hasText: /1 to 1000/ }).waitFor();
+  await page
+    .locator("#steps-error")
+    .filter({ hasText: /1 to 1000/ })
+    .waitFor();
   await page.fill("#steps", "2");
   assert.equal(await page.textContent("#steps-error"), "");
   await page.click("#generate");
   await finished(page);
 });
 
-browserTest(
-  "an empty and a very long prompt draw, the long one with a word about it",
-  DRAWS,
-  async ({ page, origin }) => {
-    await draw(page, `${origin}/?seed=1&steps=1`);
-    await page.fill("#prompt", "a cat and a dog ".repeat(40));
-    await page.click("#generate");
-    await page.locator("#note:not(:empty)").waitFor({ timeout: PATIENCE });
-    assert.match(await page.textContent("#note"), /token/);
-  },
-);
+browserTest("an empty and a very long prompt draw, the long one with a word about it", DRAWS, async ({ page, origin }) => {
+  await draw(page, `${origin}/?seed=1&steps=1`);
+  await page.fill("#prompt", "a cat and a dog ".repeat(40));
+  await page.click("#generate");
+  await page.locator("#note:not(:empty)").waitFor({ timeout: PATIENCE });
+  assert.match(await page.textContent("#note"), /token/);
+});
 
 const DAMAGES = [
   ["altered", /damaged or altered/, (bytes) => ({ body: flipped(bytes) })],
@@ -133,23 +132,19 @@ const ADAPTERS = [
   ["with a software adapter", true, /(software graphics adapter.*CPU)|(with WebGPU on)/, /with WebGPU on/],
 ];
 for (const [name, webgpu, automatic, forced] of ADAPTERS) {
-  browserTest(
-    `${name} the page says what draws, and the choice is remembered`,
-    { webgpu },
-    async ({ page, origin }) => {
-      await open(page, origin);
-      await page.click("#setup summary");
-      await page.locator("#device-words[data-slow]").waitFor();
-      assert.match(await page.textContent("#device-words"), automatic);
-      await page.selectOption("#device", "wgpu");
-      assert.match(await page.textContent("#device-words"), forced);
-      await page.selectOption("#device", "cpu");
-      await page.reload();
-      await page.click("#setup summary");
-      await page.locator("#device-words", { hasText: "as you chose" }).waitFor();
-      assert.equal(await page.inputValue("#device"), "cpu");
-    },
-  );
+  browserTest(`${name} the page says what draws, and the choice is remembered`, { webgpu }, async ({ page, origin }) => {
+    await open(page, origin);
+    await page.click("#setup summary");
+    await page.locator("#device-words[data-slow]").waitFor();
+    assert.match(await page.textContent("#device-words"), automatic);
+    await page.selectOption("#device", "wgpu");
+    assert.match(await page.textContent("#device-words"), forced);
+    await page.selectOption("#device", "cpu");
+    await page.reload();
+    await page.click("#setup summary");
+    await page.locator("#device-words", { hasText: "as you chose" }).waitFor();
+    assert.equal(await page.inputValue("#device"), "cpu");
+  });
 }
 
 async function open(page, address) {
@@ -217,10 +212,7 @@ function differingBytes(page, png) {
       return context.getImageData(0, 0, source.width, source.height).data;
     };
     const [got, wanted] = [pixels(image), pixels([...document.querySelectorAll(".thumb canvas")].at(-1))];
-    return got.reduce(
-      (count, value, at) => count + (value !== wanted[at]),
-      got.length === wanted.length ? 0 : Infinity,
-    );
+    return got.reduce((count, value, at) => count + (value !== wanted[at]), got.length === wanted.length ? 0 : Infinity);
   }, png.toString("base64"));
 }
 

@@ -75,22 +75,26 @@ browserTest("a deleted picture comes back, and so do all of them", DRAWS, async 
   assert.deepEqual(await kept(), ["a fox", "a dog", "a cat"], "and they are saved");
 });
 
-browserTest("a transparent picture lies on a chequered ground, and keeps its alpha in the file and on the clipboard", DRAWS, async ({ page, origin }) => {
-  await page.context().grantPermissions(["clipboard-read", "clipboard-write"], { origin });
-  await open(page, `${origin}/?prompt=a+cat&seed=5`);
-  await finished(page);
-  assert.match(await page.$eval("#canvas", (one) => getComputedStyle(one).backgroundImage), /conic-gradient/);
-  const alphas = async (bytes) => [...new Set((await pixels(page, bytes)).filter((_, at) => at % 4 === 3))].sort((a, b) => a - b);
-  const { bytes } = await saved(page, "#download");
-  assert.deepEqual(await alphas(bytes), [0, 128, 255]);
-  await page.click("#copy-image");
-  await page.locator("#notice", { hasText: "Picture copied" }).waitFor();
-  const copied = await page.evaluate(async () => {
-    const [item] = await navigator.clipboard.read();
-    return [...new Uint8Array(await (await item.getType("image/png")).arrayBuffer())];
-  });
-  assert.deepEqual(await alphas(Buffer.from(copied)), [0, 128, 255]);
-});
+browserTest(
+  "a transparent picture lies on a chequered ground, and keeps its alpha in the file and on the clipboard",
+  DRAWS,
+  async ({ page, origin }) => {
+    await page.context().grantPermissions(["clipboard-read", "clipboard-write"], { origin });
+    await open(page, `${origin}/?prompt=a+cat&seed=5`);
+    await finished(page);
+    assert.match(await page.$eval("#canvas", (one) => getComputedStyle(one).backgroundImage), /conic-gradient/);
+    const alphas = async (bytes) => [...new Set((await pixels(page, bytes)).filter((_, at) => at % 4 === 3))].sort((a, b) => a - b);
+    const { bytes } = await saved(page, "#download");
+    assert.deepEqual(await alphas(bytes), [0, 128, 255]);
+    await page.click("#copy-image");
+    await page.locator("#notice", { hasText: "Picture copied" }).waitFor();
+    const copied = await page.evaluate(async () => {
+      const [item] = await navigator.clipboard.read();
+      return [...new Uint8Array(await (await item.getType("image/png")).arrayBuffer())];
+    });
+    assert.deepEqual(await alphas(Buffer.from(copied)), [0, 128, 255]);
+  },
+);
 
 browserTest("an opaque picture has neither ground nor outline", DRAWS, async ({ page, origin }) => {
   await page.route("**/pkg/fourstep.js", async (route) => {
@@ -131,7 +135,8 @@ browserTest("the picture itself is shared where the browser can, else its link",
     globalThis.shared = [];
     globalThis.takesFiles = true;
     navigator.canShare = ({ files }) => Boolean(files) && globalThis.takesFiles;
-    navigator.share = async ({ files, title, url }) => void globalThis.shared.push([title, url, files?.map(({ name, type, size }) => [name, type, size > 1000])]);
+    navigator.share = async ({ files, title, url }) =>
+      void globalThis.shared.push([title, url, files?.map(({ name, type, size }) => [name, type, size > 1000])]);
   });
   await open(page, `${origin}/?prompt=a+cat&seed=5`);
   await finished(page);
@@ -145,24 +150,31 @@ browserTest("the picture itself is shared where the browser can, else its link",
   ]);
 });
 
-browserTest("while a button is held, by pointer or key, the picture that this one was made from is shown", DRAWS, async ({ page, origin }) => {
-  await open(page, `${origin}/?prompt=a+cat&seed=5`);
-  await finished(page);
-  assert.equal(await page.isVisible("#compare"), false, "there is nothing to compare with");
-  await dropFile(page, png(64, 64, () => [200, 80, 40]));
-  await page.locator("#start-canvas").waitFor();
-  await drawBy(page, "#generate");
-  const drawn = await canvas(page);
-  const middle = () => page.$eval("#canvas", (one) => [...one.getContext("2d").getImageData(one.width / 2, one.height / 2, 1, 1).data]);
-  await page.hover("#compare");
-  await page.mouse.down();
-  assert.deepEqual(await middle(), [200, 80, 40, 255]);
-  assert.equal(await page.getAttribute("#compare", "aria-pressed"), "true");
-  await page.mouse.up();
-  assert.equal(await canvas(page), drawn);
-  await page.focus("#compare");
-  await page.keyboard.down("Space");
-  assert.deepEqual(await middle(), [200, 80, 40, 255]);
-  await page.keyboard.up("Space");
-  assert.equal(await canvas(page), drawn);
-});
+browserTest(
+  "while a button is held, by pointer or key, the picture that this one was made from is shown",
+  DRAWS,
+  async ({ page, origin }) => {
+    await open(page, `${origin}/?prompt=a+cat&seed=5`);
+    await finished(page);
+    assert.equal(await page.isVisible("#compare"), false, "there is nothing to compare with");
+    await dropFile(
+      page,
+      png(64, 64, () => [200, 80, 40]),
+    );
+    await page.locator("#start-canvas").waitFor();
+    await drawBy(page, "#generate");
+    const drawn = await canvas(page);
+    const middle = () => page.$eval("#canvas", (one) => [...one.getContext("2d").getImageData(one.width / 2, one.height / 2, 1, 1).data]);
+    await page.hover("#compare");
+    await page.mouse.down();
+    assert.deepEqual(await middle(), [200, 80, 40, 255]);
+    assert.equal(await page.getAttribute("#compare", "aria-pressed"), "true");
+    await page.mouse.up();
+    assert.equal(await canvas(page), drawn);
+    await page.focus("#compare");
+    await page.keyboard.down("Space");
+    assert.deepEqual(await middle(), [200, 80, 40, 255]);
+    await page.keyboard.up("Space");
+    assert.equal(await canvas(page), drawn);
+  },
+);

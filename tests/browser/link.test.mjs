@@ -78,7 +78,10 @@ browserTest("a link to a large model waits for a click", DRAWS, async ({ page, o
   await page.locator("#line", { hasText: "fetches the model once: 2015" }).waitFor();
   await page.evaluate(() => new Promise((done) => requestIdleCallback(done))); // what the page does by itself has begun
   assert.equal(await page.textContent("#generate"), "Generate");
-  assert.deepEqual(fetched.filter((url) => /safetensors|\.wasm/.test(url)), []);
+  assert.deepEqual(
+    fetched.filter((url) => /safetensors|\.wasm/.test(url)),
+    [],
+  );
 });
 
 browserTest("a PNG carries its settings, gives them back when dropped, and need not", DRAWS, async ({ page, origin }) => {
@@ -122,7 +125,13 @@ browserTest("settings of A1111 are taken over, with a word about what differs", 
   await page.fill("#prompt", "a cat");
   await drawBy(page, "#generate");
   const { bytes } = await saved(page, "#download");
-  await dropFile(page, withParameters(bytes, "a fox, (green:1.2)\nNegative prompt: blurry\nSteps: 7, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 6.5, Seed: 42, Size: 512x768, Model hash: 6ce0161689, Model: v1-5-pruned, Version: v1.10.1"));
+  await dropFile(
+    page,
+    withParameters(
+      bytes,
+      "a fox, (green:1.2)\nNegative prompt: blurry\nSteps: 7, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 6.5, Seed: 42, Size: 512x768, Model hash: 6ce0161689, Model: v1-5-pruned, Version: v1.10.1",
+    ),
+  );
   await page.locator("#notice", { hasText: "Settings taken" }).waitFor();
   const { prompt, negative, seed, steps, guidance, sampler, size } = await fields(page);
   assert.deepEqual([prompt, negative, seed, steps], ["a fox, (green:1.2)", "blurry", "42", "7"]);

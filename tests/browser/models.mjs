@@ -22,7 +22,11 @@ export function tinyModel({ defaults, padding = 0, ...manifest }) {
   }
   for (const name of ["vocab.json", "merges.txt"]) files.set(`tokenizer/${name}`, readFileSync(join(goldens, "tokenizer", name)));
   if (padding) files.set("padding.txt", Buffer.alloc(padding, 120));
-  const entries = [...files].map(([path, bytes]) => ({ path, size: bytes.length, sha256: createHash("sha256").update(bytes).digest("hex") }));
+  const entries = [...files].map(([path, bytes]) => ({
+    path,
+    size: bytes.length,
+    sha256: createHash("sha256").update(bytes).digest("hex"),
+  }));
   return { manifest: { licence: "MIT OR Apache-2.0", ...manifest, files: entries, defaults: { ...DEFAULTS, ...defaults } }, files };
 }
 

@@ -17,37 +17,47 @@ const isLarge = (path) => /safetensors|padding/.test(path);
 
 {
   const { before, fetched } = servingModels(two());
-  browserTest("of two models one is chosen by its size and fetched at the first picture only", { ...DRAWS, before }, async ({ page, origin }) => {
-    await open(page, `${origin}/?seed=1`);
-    const options = await page.$$eval("#model option", (all) => all.map(({ value, textContent }) => [value, textContent]));
-    assert.deepEqual(options, [["fast", "Stickers · 0.7 MB"], ["teacher", "Stickers, many steps · 2.7 MB"]]);
-    assert.match(await page.textContent("#model-words"), /^2 steps, 32 px, 0\.7 MB to fetch once/);
-    await page.fill("#prompt", "a cat");
-    await page.check("#live");
-    await unfold(page, "setup");
-    await page.selectOption("#model", "teacher");
-    await page.locator("#model-words", { hasText: "5 steps, 48 px, 2.7 MB to fetch" }).waitFor();
-    const { steps, guidance, size } = await fields(page);
-    assert.deepEqual([steps, guidance, size], ["5", "3", "48"], "defaults follow the model");
-    await page.clock.install();
-    await page.fill("#prompt", "a dog");
-    await page.clock.fastForward(10_000);
-    await page.clock.resume();
-    assert.deepEqual(fetched.filter(isLarge), [], "neither the choice nor typing fetches a model");
-    await page.uncheck("#live");
-    await drawBy(page, "#generate");
-    assert.match(parameters((await saved(page, "#download")).bytes), /Steps: 5, .*Size: 48x48, Model: teacher, /);
-    assert.ok(fetched.filter(isLarge).every((path) => path.startsWith("teacher/")), "the other one is not fetched");
-    assert.match(await page.textContent("#model-words"), /saved in this browser/);
-    await page.click("#settings summary");
-    await page.fill("#steps", "9"); // suits the teacher alone
-    await page.selectOption("#model", "fast");
-    await page.locator("#model-words", { hasText: "2 steps, 32 px" }).waitFor();
-    const own = await fields(page);
-    assert.deepEqual([own.steps, own.guidance, own.size, own.sampler], ["2", "1", "32", ""]);
-    await drawBy(page, "#generate");
-    assert.match(parameters((await saved(page, "#download")).bytes), /Model: fast, /);
-  });
+  browserTest(
+    "of two models one is chosen by its size and fetched at the first picture only",
+    { ...DRAWS, before },
+    async ({ page, origin }) => {
+      await open(page, `${origin}/?seed=1`);
+      const options = await page.$$eval("#model option", (all) => all.map(({ value, textContent }) => [value, textContent]));
+      assert.deepEqual(options, [
+        ["fast", "Stickers · 0.7 MB"],
+        ["teacher", "Stickers, many steps · 2.7 MB"],
+      ]);
+      assert.match(await page.textContent("#model-words"), /^2 steps, 32 px, 0\.7 MB to fetch once/);
+      await page.fill("#prompt", "a cat");
+      await page.check("#live");
+      await unfold(page, "setup");
+      await page.selectOption("#model", "teacher");
+      await page.locator("#model-words", { hasText: "5 steps, 48 px, 2.7 MB to fetch" }).waitFor();
+      const { steps, guidance, size } = await fields(page);
+      assert.deepEqual([steps, guidance, size], ["5", "3", "48"], "defaults follow the model");
+      await page.clock.install();
+      await page.fill("#prompt", "a dog");
+      await page.clock.fastForward(10_000);
+      await page.clock.resume();
+      assert.deepEqual(fetched.filter(isLarge), [], "neither the choice nor typing fetches a model");
+      await page.uncheck("#live");
+      await drawBy(page, "#generate");
+      assert.match(parameters((await saved(page, "#download")).bytes), /Steps: 5, .*Size: 48x48, Model: teacher, /);
+      assert.ok(
+        fetched.filter(isLarge).every((path) => path.startsWith("teacher/")),
+        "the other one is not fetched",
+      );
+      assert.match(await page.textContent("#model-words"), /saved in this browser/);
+      await page.click("#settings summary");
+      await page.fill("#steps", "9"); // suits the teacher alone
+      await page.selectOption("#model", "fast");
+      await page.locator("#model-words", { hasText: "2 steps, 32 px" }).waitFor();
+      const own = await fields(page);
+      assert.deepEqual([own.steps, own.guidance, own.size, own.sampler], ["2", "1", "32", ""]);
+      await drawBy(page, "#generate");
+      assert.match(parameters((await saved(page, "#download")).bytes), /Model: fast, /);
+    },
+  );
 }
 
 {
@@ -73,7 +83,9 @@ const isLarge = (path) => /safetensors|padding/.test(path);
     await page.click("#model-forget");
     await page.locator("#notice", { hasText: "was removed" }).waitFor();
     assert.match(await page.textContent("#model-words"), /2\.7 MB to fetch/);
-    assert.deepEqual(await page.evaluate(() => caches.keys().then((keys) => keys.filter((key) => /model/.test(key)))), ["fourstep-model-fast"]);
+    assert.deepEqual(await page.evaluate(() => caches.keys().then((keys) => keys.filter((key) => /model/.test(key)))), [
+      "fourstep-model-fast",
+    ]);
     await open(page, origin);
     assert.match(await page.textContent("#model-words"), /^2 steps, .* saved in this browser/, "the other one stays");
     await page.locator("#kept .open").last().click(); // the first picture was the teacher's
@@ -107,15 +119,19 @@ const isLarge = (path) => /safetensors|padding/.test(path);
   const models = { ...two(), gone: tinyModel({ name: "Gone" }) };
   const { before } = servingModels(models);
   models.gone.manifest = { name: "Gone" };
-  browserTest("a model whose manifest is damaged is named, and another one can be chosen", { ...DRAWS, before }, async ({ page, origin }) => {
-    await open(page, `${origin}/?seed=1`);
-    await unfold(page, "setup");
-    await page.selectOption("#model", "gone");
-    assert.match(await trouble(page), /models\/gone\/fourstep\.json is no model manifest/);
-    assert.equal(await page.inputValue("#model"), "fast", "the choice stays with what can draw");
-    await page.fill("#prompt", "a cat");
-    await drawBy(page, "#generate");
-  });
+  browserTest(
+    "a model whose manifest is damaged is named, and another one can be chosen",
+    { ...DRAWS, before },
+    async ({ page, origin }) => {
+      await open(page, `${origin}/?seed=1`);
+      await unfold(page, "setup");
+      await page.selectOption("#model", "gone");
+      assert.match(await trouble(page), /models\/gone\/fourstep\.json is no model manifest/);
+      assert.equal(await page.inputValue("#model"), "fast", "the choice stays with what can draw");
+      await page.fill("#prompt", "a cat");
+      await drawBy(page, "#generate");
+    },
+  );
 }
 
 const GB = 1e9;
@@ -124,38 +140,51 @@ const WIDE = { weights: 3e8, largest_buffer: 2e8, activations: 1e8 };
 
 for (const [name, webgpu, needs, words] of [
   ["more memory than a page can have", "none", HUGE, /needs 25\.0 GB of memory in the page, which can have 4\.3 GB\. Nothing was fetched/],
-  ["more memory than the machine has", "none", { weights: 3 * GB, largest_buffer: 1e6, activations: GB / 4 }, /needs about 3\.3 GB of memory, and this machine has 2\.1 GB/],
+  [
+    "more memory than the machine has",
+    "none",
+    { weights: 3 * GB, largest_buffer: 1e6, activations: GB / 4 },
+    /needs about 3\.3 GB of memory, and this machine has 2\.1 GB/,
+  ],
 ]) {
   const { before, fetched } = servingModels({ huge: tinyModel({ name: "Huge", needs }), ...two() });
-  browserTest(`a model that needs ${name} is refused with reasons before it is fetched`, { ...DRAWS, webgpu, before }, async ({ page, origin }) => {
-    await inEveryWorker(page, () => Object.defineProperty(WorkerNavigator.prototype, "deviceMemory", { get: () => 2 }));
-    await open(page, `${origin}/?prompt=a+cat&seed=1`);
-    assert.match(await trouble(page), words);
-    assert.match(await page.textContent("#device-words"), words);
-    await page.click("#retry");
-    assert.match(await trouble(page), words);
-    assert.deepEqual(fetched.filter(isLarge), []);
-    await unfold(page, "setup");
-    await page.selectOption("#model", "fast");
-    await page.locator("#model-words", { hasText: "2 steps" }).waitFor();
-    await drawBy(page, "#generate");
-  });
+  browserTest(
+    `a model that needs ${name} is refused with reasons before it is fetched`,
+    { ...DRAWS, webgpu, before },
+    async ({ page, origin }) => {
+      await inEveryWorker(page, () => Object.defineProperty(WorkerNavigator.prototype, "deviceMemory", { get: () => 2 }));
+      await open(page, `${origin}/?prompt=a+cat&seed=1`);
+      assert.match(await trouble(page), words);
+      assert.match(await page.textContent("#device-words"), words);
+      await page.click("#retry");
+      assert.match(await trouble(page), words);
+      assert.deepEqual(fetched.filter(isLarge), []);
+      await unfold(page, "setup");
+      await page.selectOption("#model", "fast");
+      await page.locator("#model-words", { hasText: "2 steps" }).waitFor();
+      await drawBy(page, "#generate");
+    },
+  );
 }
 
 {
   const { before, fetched } = servingModels({ wide: tinyModel({ name: "Wide", needs: WIDE }) });
-  browserTest("where the adapter’s buffers are too small the page says which and offers another device", { timeout: 300_000, before }, async ({ page, origin }) => {
-    await inEveryWorker(page, () => {
-      const limits = { maxStorageBufferBindingSize: 2 ** 27, maxBufferSize: 2 ** 28 }; // what WebGPU promises everywhere
-      Object.defineProperty(GPUAdapter.prototype, "limits", { get: () => limits });
-    });
-    await open(page, `${origin}/?prompt=a+cat&seed=1&device=wgpu`);
-    assert.match(await trouble(page), /graphics buffers of 200 MB, and .+ has at most 134 MB\. Another device can draw it/);
-    assert.deepEqual(fetched.filter(isLarge), []);
-    const refused = await page.evaluate(async () => {
-      const { load } = await import("./www/fourstep.js");
-      return load({ device: "wgpu" }).catch(({ message }) => message);
-    });
-    assert.match(refused, /graphics buffers of 200 MB/, "the module says so too");
-  });
+  browserTest(
+    "where the adapter’s buffers are too small the page says which and offers another device",
+    { timeout: 300_000, before },
+    async ({ page, origin }) => {
+      await inEveryWorker(page, () => {
+        const limits = { maxStorageBufferBindingSize: 2 ** 27, maxBufferSize: 2 ** 28 }; // what WebGPU promises everywhere
+        Object.defineProperty(GPUAdapter.prototype, "limits", { get: () => limits });
+      });
+      await open(page, `${origin}/?prompt=a+cat&seed=1&device=wgpu`);
+      assert.match(await trouble(page), /graphics buffers of 200 MB, and .+ has at most 134 MB\. Another device can draw it/);
+      assert.deepEqual(fetched.filter(isLarge), []);
+      const refused = await page.evaluate(async () => {
+        const { load } = await import("./www/fourstep.js");
+        return load({ device: "wgpu" }).catch(({ message }) => message);
+      });
+      assert.match(refused, /graphics buffers of 200 MB/, "the module says so too");
+    },
+  );
 }

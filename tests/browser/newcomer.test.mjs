@@ -10,33 +10,41 @@ const DRAWS = { webgpu: "none", fake: true, before };
 
 {
   const host = slowModels({ stickers: stickersModel() });
-  browserTest("an example that is chosen before the model is known waits visibly, and is drawn", { ...DRAWS, before: host.before }, async ({ page, origin }) => {
-    await page.goto(origin);
-    await page.locator("#examples a").nth(1).click();
-    await page.locator("#load-title", { hasText: "Getting ready" }).waitFor();
-    assert.equal(await page.textContent("#generate"), "Cancel");
-    host.open();
-    await finished(page);
-    assert.match(await page.getAttribute("#canvas", "aria-label"), /a teal tractor.*seed 7$/);
-  });
+  browserTest(
+    "an example that is chosen before the model is known waits visibly, and is drawn",
+    { ...DRAWS, before: host.before },
+    async ({ page, origin }) => {
+      await page.goto(origin);
+      await page.locator("#examples a").nth(1).click();
+      await page.locator("#load-title", { hasText: "Getting ready" }).waitFor();
+      assert.equal(await page.textContent("#generate"), "Cancel");
+      host.open();
+      await finished(page);
+      assert.match(await page.getAttribute("#canvas", "aria-label"), /a teal tractor.*seed 7$/);
+    },
+  );
 }
 
 {
   const host = slowModels({ stickers: stickersModel() });
-  browserTest("Generate before the model is known waits visibly, can be cancelled, and draws", { ...DRAWS, before: host.before }, async ({ page, origin }) => {
-    await page.goto(origin);
-    assert.equal(await page.isDisabled("#surprise"), true, "what cannot answer yet is not offered");
-    await page.fill("#prompt", "a cat");
-    await page.click("#generate");
-    await page.locator(".loading", { hasText: "Looking for the model" }).waitFor();
-    await page.click("#generate");
-    await page.locator("#line", { hasText: "Stopped." }).waitFor();
-    await page.click("#generate");
-    await page.locator(".loading", { hasText: "Looking for the model" }).waitFor();
-    host.open();
-    await finished(page);
-    assert.match(await page.getAttribute("#canvas", "aria-label"), /“a cat”/);
-  });
+  browserTest(
+    "Generate before the model is known waits visibly, can be cancelled, and draws",
+    { ...DRAWS, before: host.before },
+    async ({ page, origin }) => {
+      await page.goto(origin);
+      assert.equal(await page.isDisabled("#surprise"), true, "what cannot answer yet is not offered");
+      await page.fill("#prompt", "a cat");
+      await page.click("#generate");
+      await page.locator(".loading", { hasText: "Looking for the model" }).waitFor();
+      await page.click("#generate");
+      await page.locator("#line", { hasText: "Stopped." }).waitFor();
+      await page.click("#generate");
+      await page.locator(".loading", { hasText: "Looking for the model" }).waitFor();
+      host.open();
+      await finished(page);
+      assert.match(await page.getAttribute("#canvas", "aria-label"), /“a cat”/);
+    },
+  );
 }
 
 {
@@ -46,26 +54,34 @@ const DRAWS = { webgpu: "none", fake: true, before };
     response.writeHead(503).end();
     return true;
   };
-  browserTest("where the model cannot be found at first, Generate asks again", { ...DRAWS, before: missing, errors: [/503/] }, async ({ page, origin }) => {
-    host.open = false;
-    await page.goto(origin);
-    await page.locator("#trouble-text", { hasText: "503" }).waitFor();
-    host.open = true;
-    await page.fill("#prompt", "a cat");
-    await drawBy(page, "#generate");
-  });
+  browserTest(
+    "where the model cannot be found at first, Generate asks again",
+    { ...DRAWS, before: missing, errors: [/503/] },
+    async ({ page, origin }) => {
+      host.open = false;
+      await page.goto(origin);
+      await page.locator("#trouble-text", { hasText: "503" }).waitFor();
+      host.open = true;
+      await page.fill("#prompt", "a cat");
+      await drawBy(page, "#generate");
+    },
+  );
 }
 
-browserTest("Generate works before the page's own code is here", { ...DRAWS, errors: [/Failed to load|ERR_/] }, async ({ page, origin }) => {
-  await page.route("**/www/page.js", (route) => route.abort());
-  await page.goto(origin);
-  await page.fill("#prompt", "a green fox");
-  await page.unroute("**/www/page.js");
-  await page.click("#generate");
-  await page.waitForURL(/prompt=a\+green\+fox/);
-  await finished(page);
-  assert.equal(await page.inputValue("#prompt"), "a green fox");
-});
+browserTest(
+  "Generate works before the page's own code is here",
+  { ...DRAWS, errors: [/Failed to load|ERR_/] },
+  async ({ page, origin }) => {
+    await page.route("**/www/page.js", (route) => route.abort());
+    await page.goto(origin);
+    await page.fill("#prompt", "a green fox");
+    await page.unroute("**/www/page.js");
+    await page.click("#generate");
+    await page.waitForURL(/prompt=a\+green\+fox/);
+    await finished(page);
+    assert.equal(await page.inputValue("#prompt"), "a green fox");
+  },
+);
 
 for (const [from, choose] of [
   ["a variation", async (page) => page.locator("#variations button").nth(2).click()],
@@ -126,25 +142,29 @@ browserTest("a seed that the user keeps stays until it is released", DRAWS, asyn
   assert.notEqual(await page.inputValue("#seed"), "123");
 });
 
-browserTest("the strengths that are offered are those that exist, and each redraws another number of steps", DRAWS, async ({ page, origin }) => {
-  await open(page, `${origin}/?prompt=a+cat&seed=5`);
-  await finished(page);
-  await page.click("#change");
-  const range = () => page.$eval("#strength", ({ min, max, step }) => [min, max, step].map(Number));
-  assert.deepEqual(await range(), [1, 4, 1]);
-  const drawn = [];
-  for (const stop of [1, 2, 3, 4]) {
-    await page.fill("#strength", String(stop));
-    assert.equal(await page.textContent("#strength-value"), `${stop} of 4 steps`);
-    await drawBy(page, "#generate");
-    drawn.push(await page.locator(".thumb").count());
-  }
-  assert.deepEqual(drawn, [1, 2, 3, 4]);
-  await unfold(page, "settings");
-  await page.fill("#steps", "50");
-  assert.deepEqual(await range(), [1, 50, 1]);
-  assert.equal(await page.textContent("#strength-value"), "50 of 50 steps");
-});
+browserTest(
+  "the strengths that are offered are those that exist, and each redraws another number of steps",
+  DRAWS,
+  async ({ page, origin }) => {
+    await open(page, `${origin}/?prompt=a+cat&seed=5`);
+    await finished(page);
+    await page.click("#change");
+    const range = () => page.$eval("#strength", ({ min, max, step }) => [min, max, step].map(Number));
+    assert.deepEqual(await range(), [1, 4, 1]);
+    const drawn = [];
+    for (const stop of [1, 2, 3, 4]) {
+      await page.fill("#strength", String(stop));
+      assert.equal(await page.textContent("#strength-value"), `${stop} of 4 steps`);
+      await drawBy(page, "#generate");
+      drawn.push(await page.locator(".thumb").count());
+    }
+    assert.deepEqual(drawn, [1, 2, 3, 4]);
+    await unfold(page, "settings");
+    await page.fill("#steps", "50");
+    assert.deepEqual(await range(), [1, 50, 1]);
+    assert.equal(await page.textContent("#strength-value"), "50 of 50 steps");
+  },
+);
 
 browserTest("a picture that is in the gallery already is not added again", DRAWS, async ({ page, origin }) => {
   const kept = page.locator("#kept li");
@@ -198,29 +218,37 @@ browserTest("what is said of a picture's settings stays while the picture follow
   assert.equal(await page.isVisible("#notice"), false);
 });
 
-browserTest("a wrong value is brought into sight, with words", { ...DRAWS, viewport: { width: 390, height: 700 } }, async ({ page, origin }) => {
-  await open(page, origin);
-  await unfold(page, "settings");
-  await page.fill("#seed", "1".repeat(23));
-  await page.click("#settings summary");
-  await page.evaluate(() => scrollTo({ top: 0, behavior: "instant" }));
-  await page.fill("#prompt", "a cat");
-  await page.click("#generate");
-  await page.locator("#seed-error", { hasText: "too large. The largest is 18446744073709551615" }).waitFor();
-  await page.waitForFunction(() => {
-    const { top, bottom } = document.getElementById("seed-error").getBoundingClientRect();
-    return top > 0 && bottom < innerHeight;
-  });
-  assert.equal(await page.evaluate(() => document.activeElement.id), "seed");
-  for (const [text, words] of [["x", /a whole number, 0 or more/], ["-1", /a whole number/], ["18446744073709551616", /too large/]]) {
-    await page.fill("#seed", text);
+browserTest(
+  "a wrong value is brought into sight, with words",
+  { ...DRAWS, viewport: { width: 390, height: 700 } },
+  async ({ page, origin }) => {
+    await open(page, origin);
+    await unfold(page, "settings");
+    await page.fill("#seed", "1".repeat(23));
+    await page.click("#settings summary");
+    await page.evaluate(() => scrollTo({ top: 0, behavior: "instant" }));
+    await page.fill("#prompt", "a cat");
+    await page.click("#generate");
+    await page.locator("#seed-error", { hasText: "too large. The largest is 18446744073709551615" }).waitFor();
+    await page.waitForFunction(() => {
+      const { top, bottom } = document.getElementById("seed-error").getBoundingClientRect();
+      return top > 0 && bottom < innerHeight;
+    });
+    assert.equal(await page.evaluate(() => document.activeElement.id), "seed");
+    for (const [text, words] of [
+      ["x", /a whole number, 0 or more/],
+      ["-1", /a whole number/],
+      ["18446744073709551616", /too large/],
+    ]) {
+      await page.fill("#seed", text);
+      await page.press("#seed", "Enter");
+      assert.match(await page.textContent("#seed-error"), words);
+    }
+    await page.fill("#seed", "18446744073709551615");
     await page.press("#seed", "Enter");
-    assert.match(await page.textContent("#seed-error"), words);
-  }
-  await page.fill("#seed", "18446744073709551615");
-  await page.press("#seed", "Enter");
-  await finished(page);
-});
+    await finished(page);
+  },
+);
 
 for (const [query, words] of [
   ["steps=99999", /link’s steps 99999 became 1000/],
@@ -249,7 +277,10 @@ browserTest("an empty prompt draws a surprise", DRAWS, async ({ page, origin }) 
 
 browserTest("a start picture needs no words", DRAWS, async ({ page, origin }) => {
   await open(page, origin);
-  await dropFile(page, png(64, 64, () => [200, 80, 40]));
+  await dropFile(
+    page,
+    png(64, 64, () => [200, 80, 40]),
+  );
   await page.locator("#notice", { hasText: "start picture now" }).waitFor();
   await drawBy(page, "#generate");
   assert.equal(await page.inputValue("#prompt"), "");

@@ -5,7 +5,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { browserTest } from "./harness.mjs";
-import { DRAWS, alterKept, dist, draw, modelFiles, open, trouble } from "./visit.mjs";
+import { DRAWS, alterKept, dist, draw, modelFiles, open, trouble, untilKept } from "./visit.mjs";
 
 const LINK = "?prompt=a+cat&seed=1&steps=1";
 const [largest] = modelFiles;
@@ -38,7 +38,11 @@ const isLargest = ({ url }) => url.endsWith(`/${largest.path}`);
     const installing = await page.context().newCDPSession(page);
     const { installabilityErrors } = await installing.send("Page.getInstallabilityErrors");
     const unavoidable = ["in-incognito"]; // every test's window is a private one
-    assert.deepEqual(installabilityErrors.filter(({ errorId }) => !unavoidable.includes(errorId)), [], "it can be installed");
+    assert.deepEqual(
+      installabilityErrors.filter(({ errorId }) => !unavoidable.includes(errorId)),
+      [],
+      "it can be installed",
+    );
 
     await session.stopServer();
     await page.context().setOffline(true);
@@ -71,6 +75,7 @@ for (const [name, ranges, spoil] of [
 ]) {
   const asked = []; // ranges of the requests for the largest file
   let broken = true;
+  let cut = () => {};
   const before = (request, response) => {
     if (!isLargest(request)) return false;
     asked.push(request.headers.range ?? "all");
@@ -79,12 +84,15 @@ for (const [name, ranges, spoil] of [
     if (asked.length > 1) return Boolean(request.socket.destroy());
     response.writeHead(200, { "Content-Length": largest.size });
     const half = readFileSync(join(dist, "models/stickers", largest.path)).subarray(0, largest.size >> 1);
-    response.write(half, () => request.socket.end());
+    response.write(half);
+    cut = () => request.socket.destroy();
     return true;
   };
   const options = { ...DRAWS, before, errors: [/Failed to load resource|ERR_/] };
   browserTest(`a download that broke off ${name}, and is verified`, options, async ({ page, origin }) => {
     await open(page, `${origin}/${LINK}`);
+    await untilKept(page, largest);
+    cut();
     const said = await trouble(page);
     assert.match(said, /broke|could not be fetched/);
     assert.ok(said.includes(largest.path), said);
@@ -137,16 +145,20 @@ browserTest("an update comes whole or not at all", { ...DRAWS, serviceWorkers: "
   assert.equal(names.filter((name) => name.startsWith("fourstep-shell")).length, 1, "the old cache is gone");
 });
 
-browserTest("a file that the browser dropped from the page's cache is fetched again", { ...DRAWS, serviceWorkers: "allow" }, async ({ page, origin }) => {
-  await open(page, origin);
-  await kept(page);
-  await page.evaluate(async () => {
-    const name = (await caches.keys()).find((key) => key.startsWith("fourstep-shell"));
-    await (await caches.open(name)).delete(new URL("www/page.js", location.href));
-  });
-  await open(page, origin);
-  await open(page, origin);
-});
+browserTest(
+  "a file that the browser dropped from the page's cache is fetched again",
+  { ...DRAWS, serviceWorkers: "allow" },
+  async ({ page, origin }) => {
+    await open(page, origin);
+    await kept(page);
+    await page.evaluate(async () => {
+      const name = (await caches.keys()).find((key) => key.startsWith("fourstep-shell"));
+      await (await caches.open(name)).delete(new URL("www/page.js", location.href));
+    });
+    await open(page, origin);
+    await open(page, origin);
+  },
+);
 
 browserTest("the policy allows no inline code and no other host", { errors: [/Content Security Policy/] }, async ({ page, origin }) => {
   await open(page, origin);

@@ -10,6 +10,8 @@ import { fileURLToPath } from "node:url";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { dist } from "./visit.mjs";
 
+const COMMENTED = "// one\nlet a = 1; // two\n  /** three\n   * four */\n/** @type {any} */ (a).b = `\n// five\n/** six */\n`;\n/** seven */\n";
+const UNCOMMENTED = "let a = 1; // two\n/** @type {any} */ (a).b = `\n// five\n/** six */\n`;\n";
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 
 test("the build lists and compresses the page, and fails when either budget is broken", () => {
@@ -21,9 +23,11 @@ test("the build lists and compresses the page, and fails when either budget is b
     cpSync(join(root, "www/sw.js"), join(made, "www/sw.js"));
     cpSync(join(dist, "models/stickers/fourstep.json"), join(made, "models/stickers/fourstep.json"));
     writeFileSync(join(made, "pkg/small.wasm"), Buffer.alloc(5_000_000));
+    writeFileSync(join(made, "www/said.js"), COMMENTED);
     const pack = () => spawnSync("node", ["tools/pack.mjs", made, join(folder, "cache")], { cwd: root, encoding: "utf8" });
     const fits = pack();
     assert.equal(fits.status, 0, fits.stderr);
+    assert.equal(readFileSync(join(made, "www/said.js"), "utf8"), UNCOMMENTED);
     const page = readFileSync(join(made, "index.html"));
     assert.deepEqual(brotliDecompressSync(readFileSync(join(made, "index.html.br"))), page);
     assert.deepEqual(gunzipSync(readFileSync(join(made, "index.html.gz"))), page);

@@ -19,7 +19,11 @@ async function otherHost(context) {
   const visits = [];
   const server = createServer((request, response) => {
     visits.push(request.url);
-    response.writeHead(200, { "Access-Control-Allow-Origin": "*", "Cross-Origin-Resource-Policy": "cross-origin", "Content-Type": "text/javascript" });
+    response.writeHead(200, {
+      "Access-Control-Allow-Origin": "*",
+      "Cross-Origin-Resource-Policy": "cross-origin",
+      "Content-Type": "text/javascript",
+    });
     response.end("export default 1;");
   });
   server.on("upgrade", (request, socket) => socket.end(visits.push(request.url)));
@@ -40,7 +44,11 @@ for (const [name, headers] of [
     assert.deepEqual(await page.evaluate(tryToReach, other.origin), [], "the page");
     assert.deepEqual(await worker.evaluate(tryToReach, other.origin), [], "the worker");
     assert.deepEqual(other.visits, []);
-    assert.equal(await page.evaluate(async (origin) => (await fetch(`${origin}/index.html`)).status, origin), 200, "its own host it reaches");
+    assert.equal(
+      await page.evaluate(async (origin) => (await fetch(`${origin}/index.html`)).status, origin),
+      200,
+      "its own host it reaches",
+    );
   });
 }
 
@@ -81,19 +89,27 @@ browserTest("dist/ holds the headers for common hosts", DRAWS, async () => {
     response.end(JSON.stringify({ models: [{ id: "tiny", path: far, name: "Tiny" }] }));
     return true;
   };
-  browserTest("a list that names a model on another host is refused in words", { ...DRAWS, before: elsewhere, errors: [] }, async ({ page, origin }) => {
-    await page.goto(origin);
-    assert.match(await trouble(page), /“https:\/\/models\.example\/tiny\/” is on another host, and models come from the page’s own/);
-  });
+  browserTest(
+    "a list that names a model on another host is refused in words",
+    { ...DRAWS, before: elsewhere, errors: [] },
+    async ({ page, origin }) => {
+      await page.goto(origin);
+      assert.match(await trouble(page), /“https:\/\/models\.example\/tiny\/” is on another host, and models come from the page’s own/);
+    },
+  );
 }
 
-browserTest("a worker that cannot start under the page's policy is trouble in words, and the page lives", { ...DRAWS, errors: [...REFUSED, /boom/] }, async ({ page, origin }) => {
-  await inEveryWorker(page, () => {
-    throw new Error("boom");
-  });
-  await page.goto(origin);
-  assert.match(await trouble(page), /could not be started/);
-});
+browserTest(
+  "a worker that cannot start under the page's policy is trouble in words, and the page lives",
+  { ...DRAWS, errors: [...REFUSED, /boom/] },
+  async ({ page, origin }) => {
+    await inEveryWorker(page, () => {
+      throw new Error("boom");
+    });
+    await page.goto(origin);
+    assert.match(await trouble(page), /could not be started/);
+  },
+);
 
 /** Runs in page or worker: tries every way to another origin, and tells which ones led there. */
 async function tryToReach(origin) {
@@ -115,13 +131,18 @@ async function tryToReach(origin) {
   };
   if (globalThis.document) {
     ways.image = () => opened(Object.assign(new Image(), { src: `${origin}/image` }), "load");
-    ways.script = () => opened(document.head.appendChild(Object.assign(document.createElement("script"), { src: `${origin}/script` })), "load");
-    ways.frame = () => opened(document.body.appendChild(Object.assign(document.createElement("iframe"), { src: `${origin}/frame`, hidden: true })), "never");
+    ways.script = () =>
+      opened(document.head.appendChild(Object.assign(document.createElement("script"), { src: `${origin}/script` })), "load");
+    ways.frame = () =>
+      opened(document.body.appendChild(Object.assign(document.createElement("iframe"), { src: `${origin}/frame`, hidden: true })), "never");
   } else ways.scripts = async () => importScripts(`${origin}/scripts`);
   const reached = [];
   for (const [name, way] of Object.entries(ways)) {
     const limit = new Promise((_, fail) => setTimeout(() => fail(new Error("late")), 2000));
-    await Promise.race([way(), limit]).then(() => reached.push(name), () => {});
+    await Promise.race([way(), limit]).then(
+      () => reached.push(name),
+      () => {},
+    );
   }
   return reached;
 

@@ -45,10 +45,14 @@ browserTest("every step can be looked at again, from the noise to the picture", 
   await open(page, `${origin}/?prompt=a+green+fox&seed=7&steps=4`);
   await finished(page);
   const slide = (to) =>
-    page.$eval("#slider", (slider, to) => {
-      slider.value = to;
-      slider.dispatchEvent(new Event("input"));
-    }, to);
+    page.$eval(
+      "#slider",
+      (slider, to) => {
+        slider.value = to;
+        slider.dispatchEvent(new Event("input"));
+      },
+      to,
+    );
   const { min, max } = await page.$eval("#slider", ({ min, max }) => ({ min: Number(min), max: Number(max) }));
   assert.deepEqual([min, max], [0, 4]);
   const seen = new Set([await canvas(page)]);
@@ -62,10 +66,16 @@ browserTest("every step can be looked at again, from the noise to the picture", 
   await slide(4);
   assert.ok(seen.has(await canvas(page)), "the finished picture again");
   const sizes = await page.$$eval(".thumb canvas", (all) => all.map(({ width }) => width));
-  assert.ok(sizes.every((width) => width === sizes.at(-1)), "steps that were looked at are whole pictures");
+  assert.ok(
+    sizes.every((width) => width === sizes.at(-1)),
+    "steps that were looked at are whole pictures",
+  );
   await page.click("#numbers summary");
   const rows = await page.$$eval("#numbers-body tr", (all) => all.map((row) => [...row.cells].map((cell) => cell.textContent)));
-  assert.deepEqual(rows.map(([step]) => step), ["1", "2", "3", "4"]);
+  assert.deepEqual(
+    rows.map(([step]) => step),
+    ["1", "2", "3", "4"],
+  );
   assert.ok(rows.every(([, timestep, , time]) => Number(timestep) >= 0 && Number(time) >= 0));
   assert.ok(Number(rows[0][1]) > Number(rows[3][1]), "timesteps go down");
 });
@@ -156,7 +166,9 @@ browserTest("a morph goes from one picture to another prompt, and is saved as an
   const control = chunks(bytes).find(([type]) => type === "acTL");
   assert.equal(control[1].readUInt32BE(0), 8, "five frames there, three back");
   assert.equal(chunks(bytes).filter(([type]) => type === "fcTL").length, 8);
-  const frames = chunks(bytes).filter(([type]) => type === "fdAT" || type === "IDAT").map(([type, data]) => data.subarray(type === "fdAT" ? 4 : 0).toString("base64"));
+  const frames = chunks(bytes)
+    .filter(([type]) => type === "fdAT" || type === "IDAT")
+    .map(([type, data]) => data.subarray(type === "fdAT" ? 4 : 0).toString("base64"));
   assert.equal(new Set(frames).size, 5, "five different pictures");
 });
 
@@ -172,7 +184,9 @@ function unzipped(bytes) {
   let at = bytes.readUInt32LE(end + 16);
   return Array.from({ length: bytes.readUInt16LE(end + 10) }, () => {
     assert.equal(bytes.toString("latin1", at, at + 4), "PK\x01\x02");
-    const [crc, size, length, start] = [16, 24, 28, 42].map((field) => (field === 28 ? bytes.readUInt16LE(at + field) : bytes.readUInt32LE(at + field)));
+    const [crc, size, length, start] = [16, 24, 28, 42].map((field) =>
+      field === 28 ? bytes.readUInt16LE(at + field) : bytes.readUInt32LE(at + field),
+    );
     const name = bytes.toString("utf8", at + 46, at + 46 + length);
     const data = bytes.subarray(start + 30 + bytes.readUInt16LE(start + 26) + bytes.readUInt16LE(start + 28)).subarray(0, size);
     assert.equal(crc32(data), crc, name);

@@ -113,7 +113,7 @@ browserTest("strokes are taken back, erased and cleared; a picture is drawn and 
   await drawBy(page, "#generate");
   assert.match(parameters((await saved(page, "#download")).bytes), /Denoising strength: 0\.8/);
   await page.click("#start-remove");
-  assert.equal(await summary(), "drop, paste, choose or draw one");
+  assert.equal(await summary(), "upload, paste, drop or paint one");
 });
 
 browserTest("a picture is chosen or pasted too, and what is none is named", DRAWS, async ({ page, origin }) => {
@@ -185,7 +185,10 @@ browserTest("a kept picture brings its start back; a link says in words that it 
 
 browserTest("the page draws from a picture and a mask what the command line draws", DRAWS, async ({ page, origin }, context) => {
   await open(page, `${origin}/?seed=11&steps=4&guidance=3`);
-  await dropFile(page, png(64, 64, (x, y) => [x * 4, y * 4, 128]));
+  await dropFile(
+    page,
+    png(64, 64, (x, y) => [x * 4, y * 4, 128]),
+  );
   await page.locator("#start-canvas").waitFor();
   await stroke(page, [0.3, 0.3], [0.8, 0.6]);
   await page.fill("#prompt", "a purple butterfly");
@@ -202,12 +205,17 @@ browserTest("the page draws from a picture and a mask what the command line draw
   writeFileSync(imageFile, Buffer.from(image));
   writeFileSync(maskFile, Buffer.from(mask));
   const settings = ["--seed", "11", "--steps", "4", "--guidance", "3", "--model", join(root, "models/stickers")];
-  execFileSync(program, ["generate", "a purple butterfly", "--image", imageFile, "--mask", maskFile, ...settings, "--out", out], { stdio: "pipe" });
+  execFileSync(program, ["generate", "a purple butterfly", "--image", imageFile, "--mask", maskFile, ...settings, "--out", out], {
+    stdio: "pipe",
+  });
   const theirs = readFileSync(out);
   const { mean } = await differences(page, mine.bytes, theirs);
   context.diagnostic(`mean absolute difference: ${mean.toFixed(3)} of 255`);
   assert.ok(mean <= ALLOWED, `mean absolute difference ${mean} of 255`);
-  const line = (bytes) => parameters(bytes).split(", ").filter((part) => /strength|Mask/.test(part));
+  const line = (bytes) =>
+    parameters(bytes)
+      .split(", ")
+      .filter((part) => /strength|Mask/.test(part));
   assert.deepEqual(line(mine.bytes), line(theirs));
 });
 
@@ -253,7 +261,12 @@ async function differences(page, a, b) {
     sum += off;
     if (off === 0) continue;
     const [x, y] = [(at / 4) % width, Math.floor(at / 4 / width)];
-    Object.assign(box, { left: Math.min(box.left, x), top: Math.min(box.top, y), right: Math.max(box.right, x), bottom: Math.max(box.bottom, y) });
+    Object.assign(box, {
+      left: Math.min(box.left, x),
+      top: Math.min(box.top, y),
+      right: Math.max(box.right, x),
+      bottom: Math.max(box.bottom, y),
+    });
     changed++;
   }
   return { changed, box, mean: sum / (0.75 * one.length) };

@@ -37,32 +37,44 @@ browserTest("where the browser cannot share there is no button for it", DRAWS, a
 browserTest("an example is a link, and draws where it stands", DRAWS, async ({ page, origin }) => {
   await open(page, origin);
   const examples = page.locator("#help a");
-  assert.deepEqual(await examples.evaluateAll((all) => all.map((link) => link.getAttribute("href"))), ["?prompt=a+green+fox", "?prompt=a+cat"]);
+  assert.deepEqual(await examples.evaluateAll((all) => all.map((link) => link.getAttribute("href"))), [
+    "?prompt=a+green+fox",
+    "?prompt=a+cat",
+  ]);
   await examples.first().click();
   await finished(page);
   assert.equal(await page.inputValue("#prompt"), "a green fox");
 });
 
-browserTest("Live switches itself on where a picture takes less than a second, until the user says otherwise", DRAWS, async ({ page, origin }) => {
-  await open(page, `${origin}/?seed=5`);
-  assert.equal(await page.isChecked("#live"), false);
-  await page.fill("#prompt", "a cat");
-  await drawBy(page, "#generate"); // builds the model too
-  await drawBy(page, "#generate");
-  assert.equal(await page.isChecked("#live"), true);
-  await page.fill("#prompt", "a dog");
-  await page.locator("#canvas[aria-label*='a dog']").waitFor();
-  await page.uncheck("#live");
-  await drawBy(page, "#generate");
-  assert.equal(await page.isChecked("#live"), false, "it stays as the user wants it");
-});
+browserTest(
+  "Live switches itself on where a picture takes less than a second, until the user says otherwise",
+  DRAWS,
+  async ({ page, origin }) => {
+    await open(page, `${origin}/?seed=5`);
+    assert.equal(await page.isChecked("#live"), false);
+    await page.fill("#prompt", "a cat");
+    await drawBy(page, "#generate"); // builds the model too
+    await drawBy(page, "#generate");
+    assert.equal(await page.isChecked("#live"), true);
+    await page.fill("#prompt", "a dog");
+    await page.locator("#canvas[aria-label*='a dog']").waitFor();
+    await page.uncheck("#live");
+    await drawBy(page, "#generate");
+    assert.equal(await page.isChecked("#live"), false, "it stays as the user wants it");
+  },
+);
 
 browserTest("Ctrl+Enter and Cmd+Enter draw wherever the focus is", DRAWS, async ({ page, origin }) => {
   await open(page, `${origin}/?prompt=a+cat&seed=5`);
   await finished(page);
   await page.click("#settings summary");
   let drawn = await canvas(page);
-  for (const [key, place] of [["Control", "#size"], ["Meta", "#slider"], ["Control", "#copy"], ["Meta", "#prompt"]]) {
+  for (const [key, place] of [
+    ["Control", "#size"],
+    ["Meta", "#slider"],
+    ["Control", "#copy"],
+    ["Meta", "#prompt"],
+  ]) {
     await page.focus(place);
     await page.keyboard.press(`${key}+Enter`);
     await page.waitForFunction((before) => document.getElementById("canvas").toDataURL() !== before, drawn);
@@ -98,7 +110,10 @@ browserTest("nine seeds in a grid; a morph plays by itself only where motion is 
   await finished(page);
   await page.click("#more-9");
   await page.locator("#variations button").nth(8).waitFor({ timeout: 120_000 });
-  for (const [reducedMotion, label] of [["reduce", "Play"], ["no-preference", "Stop"]]) {
+  for (const [reducedMotion, label] of [
+    ["reduce", "Play"],
+    ["no-preference", "Stop"],
+  ]) {
     await page.emulateMedia({ reducedMotion });
     await page.selectOption("#morph-frames", "5");
     await page.waitForSelector("#morph-go:enabled");
@@ -141,28 +156,35 @@ browserTest("what the browser keeps is shown with its limit, and asked to stay",
     host.send = (bytes) => new Promise((sent) => response.write(Buffer.alloc(bytes, 120), sent));
     return true;
   };
-  browserTest("a download tells its bytes and the time that is left, also to a screen reader", { ...DRAWS, before: trickling }, async ({ page, origin }) => {
-    await page.addInitScript(() => {
-      globalThis.spoken = [];
-      addEventListener("DOMContentLoaded", () => {
-        const region = document.getElementById("spoken");
-        new MutationObserver(() => globalThis.spoken.push(region.textContent)).observe(region, { childList: true });
+  browserTest(
+    "a download tells its bytes and the time that is left, also to a screen reader",
+    { ...DRAWS, before: trickling },
+    async ({ page, origin }) => {
+      await page.addInitScript(() => {
+        globalThis.spoken = [];
+        addEventListener("DOMContentLoaded", () => {
+          const region = document.getElementById("spoken");
+          new MutationObserver(() => globalThis.spoken.push(region.textContent)).observe(region, { childList: true });
+        });
       });
-    });
-    await open(page, `${origin}/?prompt=a+cat&seed=5`);
-    const line = page.locator("#load-line");
-    await line.filter({ hasText: "of 3.7 MB" }).waitFor();
-    let left = 3e6; // sent in small parts until the time can be told
-    while (left > 1e5 && !/about/.test(await line.textContent())) {
-      await host.send(2e4);
-      left -= 2e4;
-    }
-    assert.match(await line.textContent(), /^\d\.\d of 3\.7 MB · about \d+ s left$/);
-    const [value, max] = await page.$eval("#load-bar", ({ value, max }) => [value, max]);
-    assert.ok(value > 0 && value < max && max === 1, `${value} of ${max}`);
-    await host.send(left);
-    await finished(page);
-    const spoken = await page.evaluate(() => globalThis.spoken);
-    assert.ok(spoken.some((words) => /^Fetching the model, \d\.\d of 3\.7 MB/.test(words)), JSON.stringify(spoken));
-  });
+      await open(page, `${origin}/?prompt=a+cat&seed=5`);
+      const line = page.locator("#load-line");
+      await line.filter({ hasText: "of 3.7 MB" }).waitFor();
+      let left = 3e6; // sent in small parts until the time can be told
+      while (left > 1e5 && !/about/.test(await line.textContent())) {
+        await host.send(2e4);
+        left -= 2e4;
+      }
+      assert.match(await line.textContent(), /^\d\.\d of 3\.7 MB · about \d+ s left$/);
+      const [value, max] = await page.$eval("#load-bar", ({ value, max }) => [value, max]);
+      assert.ok(value > 0 && value < max && max === 1, `${value} of ${max}`);
+      await host.send(left);
+      await finished(page);
+      const spoken = await page.evaluate(() => globalThis.spoken);
+      assert.ok(
+        spoken.some((words) => /^Fetching the model, \d\.\d of 3\.7 MB/.test(words)),
+        JSON.stringify(spoken),
+      );
+    },
+  );
 }

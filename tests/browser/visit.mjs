@@ -9,9 +9,7 @@ export const DRAWS = { timeout: 600_000 }; // a picture on a busy machine's CPU
 export const PATIENCE = 300_000;
 
 /** The model's files, the largest one first. */
-export const modelFiles = JSON.parse(readFileSync(join(dist, "models/stickers/fourstep.json"))).files.sort(
-  (a, b) => b.size - a.size,
-);
+export const modelFiles = JSON.parse(readFileSync(join(dist, "models/stickers/fourstep.json"))).files.sort((a, b) => b.size - a.size);
 
 /** Opens the page and waits until the model's defaults are in. */
 export async function open(page, address) {
@@ -63,4 +61,10 @@ export async function alterKept(page, { sha256 }) {
     return true;
   }, sha256);
   assert.ok(altered, "the file is in the cache");
+}
+
+/** Waits until a piece of a model's file is kept, while it is still on its way. */
+export function untilKept(page, { sha256 }, model = "stickers") {
+  const found = async ([name, sha256]) => (await (await caches.open(name)).keys()).some(({ url }) => url.includes(`/${sha256}/`));
+  return page.waitForFunction(found, [`fourstep-model-${model}`, sha256], { timeout: PATIENCE });
 }

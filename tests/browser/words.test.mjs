@@ -53,10 +53,21 @@ test("completion offers things, colours, places and styles, with the right artic
 });
 
 test("what is offered next can stand there, and nothing is offered after a complete sentence", () => {
-  for (const before of ["a fox", "a fox ", "two foxes", "a green fox"]) assert.ok(offered(before).some((text) => /^on an? .* background$/.test(text)), before);
+  for (const before of ["a fox", "a fox ", "two foxes", "a green fox"])
+    assert.ok(
+      offered(before).some((text) => /^on an? .* background$/.test(text)),
+      before,
+    );
   const things = new Set(list.concepts.map(({ name }) => name.toLowerCase()));
   assert.ok(offered("a green ").length > 0 && offered("a green ").every((text) => things.has(text)));
-  for (const before of ["a yellow duck on a teal background", "a yellow duck on a teal background ", "a fox next to a duck", "a fox runs", "a fox.", ""])
+  for (const before of [
+    "a yellow duck on a teal background",
+    "a yellow duck on a teal background ",
+    "a fox next to a duck",
+    "a fox runs",
+    "a fox.",
+    "",
+  ])
     assert.deepEqual(offered(before), [], before);
   assert.ok(offered("a cat").includes("cat face") && !offered("a cat").includes("caterpillar"), "a whole word is not half of another");
   for (const { text, start } of suggest("a fox", list).next) assert.match("a fox".slice(0, start) + text, /^a fox \S/);
@@ -64,20 +75,36 @@ test("what is offered next can stand there, and nothing is offered after a compl
 
 test("a seed is a whole number of 64 bits, and what is wrong with another one is said", () => {
   for (const good of ["0", "007", "18446744073709551615"]) assert.equal(seedProblem(good), "", good);
-  for (const large of ["18446744073709551616", "1".repeat(23), "9".repeat(5000)]) assert.match(seedProblem(large), /too large\. The largest is 18446744073709551615/);
+  for (const large of ["18446744073709551616", "1".repeat(23), "9".repeat(5000)])
+    assert.match(seedProblem(large), /too large\. The largest is 18446744073709551615/);
   for (const odd of ["", "x", "-1", "1.5"]) assert.match(seedProblem(odd), /whole number, 0 or more/, odd);
 });
 
 test("a link of many steps or a large picture is heavy, a plain one is not", () => {
   const own = { steps: "4", size: "64" };
-  assert.deepEqual([{}, { steps: "50", size: "128" }, { size: "512" }].map((settings) => isHeavy(settings, own)), [false, false, false]);
-  assert.deepEqual([{ steps: "1000" }, { steps: "101" }, { size: "2048" }, { size: "2048x200" }].map((settings) => isHeavy(settings, own)), [true, true, true, true]);
+  assert.deepEqual(
+    [{}, { steps: "50", size: "128" }, { size: "512" }].map((settings) => isHeavy(settings, own)),
+    [false, false, false],
+  );
+  assert.deepEqual(
+    [{ steps: "1000" }, { steps: "101" }, { size: "2048" }, { size: "2048x200" }].map((settings) => isHeavy(settings, own)),
+    [true, true, true, true],
+  );
   assert.equal(isHeavy({ size: "1024", steps: "150" }, { steps: "150", size: "1024" }), false, "what the model draws by itself");
 });
 
 test("an address is read, checked and brought into range, each change with a word", () => {
   const good = readLink("?prompt=a+green+fox&negative=a+dog&seed=7&steps=4&guidance=2.5&sampler=ddim&size=96x64&model=m&x=1");
-  const wanted = { prompt: "a green fox", negative: "a dog", seed: "7", steps: "4", guidance: "2.5", sampler: "ddim", size: "96x64", model: "m" };
+  const wanted = {
+    prompt: "a green fox",
+    negative: "a dog",
+    seed: "7",
+    steps: "4",
+    guidance: "2.5",
+    sampler: "ddim",
+    size: "96x64",
+    model: "m",
+  };
   assert.deepEqual(good, { settings: wanted, notes: [] });
   const odd = readLink("?seed=-1&steps=0&guidance=900&size=5000x3");
   assert.deepEqual(odd.settings, { steps: "1", guidance: "50", size: "2048x8" });

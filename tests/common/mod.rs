@@ -1,46 +1,94 @@
-//! What the golden suite shares: the reference folder, its tensors, and how errors are measured.
+//! What the golden suite shares: the sets, their cases, and how a case ends.
 
 mod components;
+mod golden;
+mod manifest;
+mod report;
 mod rng;
 mod runs;
 mod schedulers;
+mod set;
 mod tokenizer;
 
 use std::borrow::Cow;
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use burn::tensor::{Device, Tensor, TensorData};
-use fourstep::weights::{Checkpoint, DirFiles, Files};
-use serde_json::Value;
+use burn::tensor::Device;
+use fourstep::weights::{DirFiles, Files};
+use serde::de::DeserializeOwned;
 
-/// One comparison.
-pub struct Case {
+use manifest::Entry;
+pub use report::Report;
+use set::Expected;
+
+/// Names the `set.json` of a set that has none.
+const EXPECT: &str = "FOURSTEP_REFERENCE_EXPECT";
+
+/// One comparison, not made yet.
+pub struct Case<'a> {
+    /// `KIND/NAME`.
     pub name: String,
-    pub outcome: Outcome,
+    run: Box<dyn FnOnce() -> Result<Measured, Failure> + 'a>,
 }
 
-/// How it went.
-pub enum Outcome {
-    /// Worst error, and what is allowed.
-    Within(f64, f64),
-    /// What is wrong.
-    Off(String),
-    /// Why it was not tried.
-    Skipped(String),
+impl<'a> Case<'a> {
+    fn new(name: String, run: impl FnOnce() -> Result<Measured, Failure> + 'a) -> Self {
+        Self { name, run: Box::new(run) }
+    }
+
+    /// Makes it.
+    pub fn run(self) -> Result<Measured, Failure> {
+        (self.run)()
+    }
 }
 
-/// What to run.
-pub struct Suite {
-    pub reference: PathBuf,
-    pipelines: PathBuf,
-    pub device: Device,
+/// A case within its tolerance.
+pub struct Measured {
+    pub error: f64,
+    pub tolerance: f64,
+}
+
+/// Why a case did not pass.
+#[derive(Debug)]
+pub enum Failure {
+    /// The library refuses it: expected where the set lists the case.
+    Unsupported(String),
+    /// Anything else.
+    Wrong(String),
+}
+
+impl From<fourstep::Error> for Failure {
+    fn from(error: fourstep::Error) -> Self {
+        match error {
+            fourstep::Error::Unsupported(what) => Self::Unsupported(what),
+            other => Self::Wrong(other.to_string()),
+        }
+    }
+}
+
+impl From<String> for Failure {
+    fn from(what: String) -> Self {
+        Self::Wrong(what)
+    }
+}
+
+impl From<&str> for Failure {
+    fn from(what: &str) -> Self {
+        Self::Wrong(what.to_string())
+    }
+}
+
+/// What the command line asks for.
+pub struct Asked {
     pub device_name: String,
+    pub device: Device,
     filters: Vec<String>,
 }
 
-impl Suite {
-    /// From the command line and the environment: the set of `FOURSTEP_REFERENCE`, or the copy and those made here.
-    pub fn from_args() -> Vec<Self> {
+impl Asked {
+    /// `[--device cpu|wgpu] [NAME...]`; flags of cargo's own test harness mean nothing here.
+    pub fn from_args() -> Self {
         let (mut device_name, mut filters) = ("cpu".to_string(), Vec::new());
         let mut args = std::env::args().skip(1);
         while let Some(arg) = args.next() {
@@ -55,102 +103,169 @@ impl Suite {
             "wgpu" => pollster::block_on(Device::wgpu_options().init_async()).expect("a wgpu device"),
             other => panic!("--device {other}: use cpu or wgpu"),
         };
-        let suite = |reference: PathBuf, pipelines: PathBuf| {
-            assert!(reference.join("cases").is_dir(), "{} holds no cases", reference.display());
-            let (device, device_name, filters) = (device.clone(), device_name.clone(), filters.clone());
-            Self { reference, pipelines, device, device_name, filters }
-        };
-        let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-        match std::env::var_os("FOURSTEP_REFERENCE").map(PathBuf::from) {
-            Some(reference) => vec![suite(reference.clone(), reference.join("pipelines"))],
-            None => {
-                let copy = root.join("tests/golden/reference");
-                let own = root.join("tests/golden/stickers");
-                let families = root.join("tests/golden/families");
-                let transparent = root.join("tests/golden/transparent");
-                vec![
-                    suite(copy.clone(), copy.join("pipelines")),
-                    suite(families.clone(), families.join("pipelines")),
-                    suite(transparent.clone(), transparent.join("pipelines")),
-                    suite(own, root.join("models")),
-                ]
+        Self { device_name, device, filters }
+    }
+
+    /// Whether a case has one of the asked names, or none is asked for.
+    pub fn wants(&self, name: &str) -> bool {
+        self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str()))
+    }
+}
+
+/// A set of goldens and the device to compare on.
+pub struct Suite {
+    pub reference: PathBuf,
+    expected: Expected,
+    device: Device,
+}
+
+impl Suite {
+    /// The set of `FOURSTEP_REFERENCE`, or every folder of tests/golden with `cases/`; and what is wrong with all of them
+    /// together.
+    pub fn all(asked: &Asked) -> Result<(Vec<Self>, Vec<String>), String> {
+        let named = |variable: &str| std::env::var_os(variable).map(PathBuf::from);
+        if let Some(reference) = named("FOURSTEP_REFERENCE") {
+            return Ok((vec![Self::at(reference, named(EXPECT), &asked.device)?], Vec::new()));
+        }
+        let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
+        let mut suites = Vec::new();
+        for reference in folders(&golden)?.into_iter().filter(|folder| folder.join("cases").is_dir()) {
+            let expected = Expected::read(&reference.join("set.json"))?;
+            suites.push(Self { reference, expected, device: asked.device.clone() });
+        }
+        let missing = set::missing_families(suites.iter().map(|suite| &suite.expected));
+        let problems = missing.into_iter().map(|family| format!("no set has a run of {family}")).collect();
+        Ok((suites, problems))
+    }
+
+    /// A set that need not be ours: one without set.json is held to the file `expected`.
+    pub fn at(reference: PathBuf, expected: Option<PathBuf>, device: &Device) -> Result<Self, String> {
+        let own = reference.join("set.json");
+        let suite = |expected| Self { reference: reference.clone(), expected, device: device.clone() };
+        match (own.exists(), expected) {
+            (true, None) => Ok(suite(Expected::read(&own)?)),
+            (false, Some(file)) => Ok(suite(Expected::read(&file)?)),
+            (true, Some(_)) => Err(format!("{} is there: leave {EXPECT} out", own.display())),
+            (false, None) => {
+                let suite = suite(Expected::nothing());
+                let found = suite.cases().map_or_else(|error| error, |cases| set::proposal(&cases));
+                Err(format!(
+                    "{} is not there, so nothing says how many cases the set has: name a file that does in {EXPECT} \
+                     (tests/golden/expected/ has some). For the cases that are there it would say\n{found}",
+                    own.display()
+                ))
             }
         }
     }
 
-    /// All cases, run one after another as they are asked for.
-    pub fn cases(&self) -> impl Iterator<Item = Case> + '_ {
-        let host = |kind: &str, results: Vec<(String, Outcome)>| -> Vec<Case> {
-            results.into_iter().map(|(name, outcome)| Case { name: format!("{kind}/{name}"), outcome }).collect()
-        };
-        let simple = move || {
-            let mut all = Vec::new();
-            let mut add = |kind: &str, file: &str, run: &dyn Fn() -> Vec<(String, Outcome)>| {
-                let results = match self.reference.join("cases").join(file).exists() {
-                    true => run(),
-                    false => vec![(file.to_string(), Outcome::Skipped("not in this set".to_string()))],
-                };
-                all.extend(host(kind, results));
-            };
-            add("rng", "rng.json", &|| exact(rng::cases(&self.reference)));
-            add("tokenizer", "tokenizer.json", &|| exact(tokenizer::cases(&self.reference)));
-            let of_schedulers = || optional(schedulers::cases(&self.reference, &self.device));
-            add("scheduler", "schedulers.json", &of_schedulers);
-            all
-        };
-        let simple = std::iter::once_with(simple).flatten().filter(|case| self.wants(&case.name));
-        simple.chain(self.listed("components")).chain(self.listed("runs"))
+    /// All cases of the set, none of them run.
+    pub fn cases(&self) -> Result<Vec<Case<'_>>, String> {
+        let there = |file: &str| self.reference.join("cases").join(file).exists();
+        let mut cases = Vec::new();
+        if there("rng.json") {
+            cases.extend(rng::cases(self)?);
+        }
+        if there("tokenizer.json") {
+            cases.extend(tokenizer::cases(self)?);
+        }
+        if there("schedulers.json") {
+            cases.extend(schedulers::cases(self)?);
+        }
+        for folder in ["components", "runs"] {
+            if there(folder) {
+                cases.extend(self.listed(folder)?);
+            }
+        }
+        let mut names = BTreeSet::new();
+        match cases.iter().find(|case| !names.insert(case.name.as_str())) {
+            Some(twice) => Err(format!("{} is there twice", twice.name)),
+            None => Ok(cases),
+        }
     }
 
-    fn listed(&self, folder: &'static str) -> impl Iterator<Item = Case> + '_ {
-        let index = format!("cases/{folder}/index.json");
-        let entries = match self.reference.join(&index).exists() {
-            true => self.json(&index).as_array().expect("a list of cases").clone(),
-            false => Vec::new(),
-        };
-        entries.into_iter().filter_map(move |entry| {
-            let name = format!("{folder}/{}", entry["name"].as_str().expect("a name"));
-            let manifest = self.json(&format!("cases/{}", entry["json"].as_str().expect("a file")));
-            self.wants(&name).then(|| Case {
-                name,
-                outcome: match folder {
-                    "components" => components::run(self, &manifest),
-                    _ => runs::run(self, &manifest),
-                },
+    /// What is wrong with the set as a whole.
+    pub fn problems(&self, cases: &[Case<'_>]) -> Vec<String> {
+        let run = |name: &str| self.json(&format!("cases/runs/{name}.json"));
+        let weights = self.expected.changed_weights(&self.reference.join(&self.expected.pipelines));
+        [self.expected.problems(cases), self.expected.doubtful_families(run), weights].concat()
+    }
+
+    /// The same cases with the models of another folder.
+    pub fn of_models(self, folder: PathBuf) -> Self {
+        Self { expected: self.expected.of_models(folder), ..self }
+    }
+
+    /// Why the set expects that a case is refused.
+    pub fn unsupported(&self, case: &str) -> Option<&str> {
+        self.expected.unsupported(case)
+    }
+
+    /// The cases of an `index.json`, which must name every manifest beside it.
+    fn listed(&self, folder: &'static str) -> Result<Vec<Case<'_>>, String> {
+        let index: Vec<Entry> = self.json(&format!("cases/{folder}/index.json"))?;
+        for file in files(&self.reference.join("cases").join(folder))? {
+            let name = file.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            let known = index.iter().any(|entry| entry.json == format!("{folder}/{name}"));
+            if name.ends_with(".json") && name != "index.json" && !known {
+                return Err(format!("cases/{folder}/index.json does not list {name}"));
+            }
+        }
+        let case = |entry: Entry| {
+            Case::new(format!("{folder}/{}", entry.name), move || match folder {
+                "components" => components::run(self, &entry),
+                _ => runs::run(self, &entry),
             })
-        })
+        };
+        Ok(index.into_iter().map(case).collect())
     }
 
-    fn wants(&self, name: &str) -> bool {
-        self.filters.is_empty() || self.filters.iter().any(|filter| name.contains(filter.as_str()))
+    /// A JSON file of the set.
+    fn json<T: DeserializeOwned>(&self, path: &str) -> Result<T, String> {
+        let text = String::from_utf8(self.bytes(path)?).map_err(|error| format!("{path}: {error}"))?;
+        manifest::parse(path, &text)
     }
 
-    /// A JSON file of the reference.
-    pub fn json(&self, path: &str) -> Value {
+    /// A file of the set.
+    fn bytes(&self, path: &str) -> Result<Vec<u8>, String> {
         let path = self.reference.join(path);
-        let text = std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()));
-        // Python writes infinities in a way that JSON does not know.
-        serde_json::from_str(&text.replace("-Infinity", "null"))
-            .unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+        std::fs::read(&path).map_err(|error| format!("{}: {error}", path.display()))
     }
 
-    /// The bytes of an adapter of the reference.
-    pub fn lora(&self, name: &str) -> Vec<u8> {
-        let path = self.reference.join("loras").join(name).join("pytorch_lora_weights.safetensors");
-        std::fs::read(&path).unwrap_or_else(|error| panic!("{}: {error}", path.display()))
+    /// The bytes of an adapter of the set.
+    fn lora(&self, name: &str) -> Result<Vec<u8>, String> {
+        self.bytes(&format!("loras/{name}/pytorch_lora_weights.safetensors"))
     }
 
-    /// The model files of a pipeline of the reference.
-    pub fn pipeline(&self, name: &str) -> ReferenceFiles {
+    /// The model files of a pipeline of the set.
+    fn pipeline(&self, name: &str) -> ReferenceFiles {
         ReferenceFiles {
-            pipeline: DirFiles::new(self.pipelines.join(name)),
+            pipeline: DirFiles::new(self.reference.join(&self.expected.pipelines).join(name)),
             tokenizer: DirFiles::new(self.reference.join("tokenizer")),
         }
     }
 }
 
-/// A pipeline's folder, with the vocabulary that all pipelines of the reference share.
-pub struct ReferenceFiles {
+/// The folders in a folder, sorted.
+fn folders(place: &Path) -> Result<Vec<PathBuf>, String> {
+    Ok(entries(place)?.into_iter().filter(|path| path.is_dir()).collect())
+}
+
+/// The files in a folder, sorted.
+fn files(place: &Path) -> Result<Vec<PathBuf>, String> {
+    Ok(entries(place)?.into_iter().filter(|path| path.is_file()).collect())
+}
+
+fn entries(place: &Path) -> Result<Vec<PathBuf>, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", place.display());
+    let entries = std::fs::read_dir(place).map_err(failed)?;
+    let mut paths =
+        entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect::<Result<Vec<_>, _>>()?;
+    paths.sort();
+    Ok(paths)
+}
+
+/// A pipeline's folder, with the vocabulary that all pipelines of the set share.
+struct ReferenceFiles {
     pipeline: DirFiles,
     tokenizer: DirFiles,
 }
@@ -179,99 +294,4 @@ impl Files for ReferenceFiles {
     fn range(&self, path: &str, offset: u64, length: usize) -> fourstep::Result<Cow<'_, [u8]>> {
         self.pipeline.range(path, offset, length)
     }
-}
-
-/// Tensors of a golden file.
-pub struct Golden<'a>(pub Checkpoint<'a>);
-
-impl Golden<'_> {
-    pub fn has(&self, name: &str) -> bool {
-        self.0.shape(name).is_some()
-    }
-
-    pub fn values(&self, name: &str) -> Vec<f32> {
-        let data = self.0.f32(name).unwrap_or_else(|error| panic!("{error}"));
-        data.iter::<f32>().collect()
-    }
-
-    pub fn tensor<const D: usize>(&self, name: &str, device: &Device) -> Tensor<D> {
-        Tensor::from_data(self.0.f32(name).unwrap_or_else(|error| panic!("{error}")), device)
-    }
-
-    pub fn ids(&self, name: &str) -> Vec<Vec<i64>> {
-        let row = self.0.shape(name).expect("token ids")[1];
-        self.0.i64(name).expect("I64").chunks(row).map(<[i64]>::to_vec).collect()
-    }
-}
-
-/// Collects comparisons of one case; the worst counts.
-pub struct Worst {
-    tolerance: f64,
-    error: f64,
-    problem: Option<String>,
-}
-
-impl Worst {
-    /// Tolerance from the manifest.
-    pub fn new(manifest: &Value) -> Self {
-        let tolerance = manifest["tolerance"]["rel_l2"].as_f64().expect("tolerance.rel_l2");
-        Self { tolerance, error: 0.0, problem: None }
-    }
-
-    /// Compares a tensor with its golden.
-    pub fn tensor<const D: usize>(&mut self, golden: &Golden, name: &str, mine: Tensor<D>) {
-        let shape = golden.0.shape(name).unwrap_or_else(|| panic!("{name} is not in the golden file")).to_vec();
-        let data = mine.into_data();
-        if data.shape().to_vec() != shape {
-            return self.fail(format!("{name}: shape {:?}, expected {shape:?}", data.shape()));
-        }
-        self.values(name, &data, &golden.values(name));
-    }
-
-    /// Compares numbers with their goldens.
-    pub fn values(&mut self, name: &str, mine: &TensorData, golden: &[f32]) {
-        let error = relative_l2(&mine.iter::<f32>().collect::<Vec<f32>>(), golden);
-        self.error = self.error.max(error);
-        if error.is_nan() || error > self.tolerance {
-            self.fail(format!("{name}: relative L2 {error:.2e}"));
-        }
-    }
-
-    /// Records the first problem.
-    pub fn fail(&mut self, problem: String) {
-        self.problem.get_or_insert(problem);
-    }
-
-    pub fn outcome(self) -> Outcome {
-        match self.problem {
-            Some(problem) => Outcome::Off(problem),
-            None => Outcome::Within(self.error, self.tolerance),
-        }
-    }
-}
-
-/// ‖mine - golden‖ / ‖golden‖ in f64.
-pub fn relative_l2(mine: &[f32], golden: &[f32]) -> f64 {
-    let square = |x: f64| x * x;
-    let difference: f64 = mine.iter().zip(golden).map(|(a, b)| square(f64::from(*a) - f64::from(*b))).sum();
-    let size: f64 = golden.iter().map(|b| square(f64::from(*b))).sum();
-    (difference / size.max(1e-60)).sqrt()
-}
-
-fn optional(results: Vec<(String, Option<Result<f64, String>>)>) -> Vec<(String, Outcome)> {
-    let outcome = |result: Option<Result<f64, String>>| match result {
-        Some(Ok(error)) if error <= 1e-4 => Outcome::Within(error, 1e-4),
-        Some(Ok(error)) => Outcome::Off(format!("relative L2 {error:.2e}")),
-        Some(Err(what)) => Outcome::Off(what),
-        None => Outcome::Skipped("scheduler is not built yet".to_string()),
-    };
-    results.into_iter().map(|(name, result)| (name, outcome(result))).collect()
-}
-
-fn exact(results: Vec<(String, Result<f64, String>)>) -> Vec<(String, Outcome)> {
-    let outcome = |result: Result<f64, String>| match result {
-        Ok(error) => Outcome::Within(error, 2e-6),
-        Err(what) => Outcome::Off(what),
-    };
-    results.into_iter().map(|(name, result)| (name, outcome(result))).collect()
 }

@@ -1,45 +1,70 @@
-//! The tokenizer cases of a reference set: the texts of `cases/tokenizer.json`, for the tokenizer in `tokenizer/` and for
-//! each one of a pipeline. A pipeline's folder may lack the vocabulary, which is then that of `tokenizer/`.
+//! The tokenizer cases of a set: the texts of `cases/tokenizer.json`, for the tokenizer in `tokenizer/` and for each one
+//! of a pipeline. A pipeline's folder may lack the vocabulary, which is then that of `tokenizer/`.
+
+use std::path::{Path, PathBuf};
+use std::rc::Rc;
 
 use fourstep::text::Tokenizer;
+use serde::Deserialize;
+use serde::de::IgnoredAny;
 use serde_json::Value;
-use std::path::{Path, PathBuf};
 
-/// One case a tokenizer folder: 0 if all texts give exactly the golden ids, or what differs first.
-pub fn cases(reference: &Path) -> Vec<(String, Result<f64, String>)> {
-    let golden = match read(&reference.join("cases/tokenizer.json")).and_then(|bytes| json(&bytes)) {
-        Ok(golden) => golden,
-        Err(message) => return vec![("tokenizer".into(), Err(message))],
-    };
-    let shared = reference.join("tokenizer");
-    let name = |folder: &Path| format!("tokenizer {}", folder.strip_prefix(reference).unwrap_or(folder).display());
-    let all = folders(reference).into_iter();
-    all.map(|folder| (name(&folder), folder_case(&golden, &folder, &shared).map(|()| 0.0))).collect()
+use super::{Case, Failure, Measured, Suite, folders};
+
+/// `cases/tokenizer.json`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Manifest {
+    bos: i64,
+    eos: i64,
+    max_length: usize,
+    pad_eot: i64,
+    pad_bang: i64,
+    #[serde(rename = "rule")]
+    _rule: IgnoredAny,
+    cases: Vec<Text>,
 }
 
-fn folder_case(golden: &Value, folder: &Path, shared: &Path) -> Result<(), String> {
+/// A text and its ids, without begin and end; `ids_bang` where they differ for tokenizers that pad with `!`.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Text {
+    text: String,
+    ids: Vec<i64>,
+    ids_bang: Option<Vec<i64>>,
+}
+
+/// One case a tokenizer folder: all texts must give exactly the golden ids.
+pub fn cases(suite: &Suite) -> Result<Vec<Case<'_>>, String> {
+    let manifest: Rc<Manifest> = Rc::new(suite.json("cases/tokenizer.json")?);
+    if manifest.cases.is_empty() {
+        return Err("tokenizer.json: no cases".to_string());
+    }
+    let case = |folder: PathBuf| {
+        let place = folder.strip_prefix(&suite.reference).unwrap_or(&folder).display().to_string();
+        let manifest = manifest.clone();
+        Case::new(format!("tokenizer/{place}"), move || {
+            folder_case(&manifest, &folder, &suite.reference.join("tokenizer"))?;
+            Ok(Measured { error: 0.0, tolerance: 0.0 })
+        })
+    };
+    Ok(tokenizers(suite)?.into_iter().map(case).collect())
+}
+
+fn folder_case(manifest: &Manifest, folder: &Path, shared: &Path) -> Result<(), Failure> {
     let either = |name: &str| read(&folder.join(name)).or_else(|_| read(&shared.join(name)));
     let config = read(&folder.join("tokenizer_config.json"))?;
     let map = read(&folder.join("special_tokens_map.json"))?;
-    let tokenizer = Tokenizer::from_files(&either("vocab.json")?, &either("merges.txt")?, &config, Some(&map));
-    let tokenizer = tokenizer.map_err(|error| error.to_string())?;
-
-    let number = |key: &str| golden[key].as_i64().ok_or(format!("tokenizer.json: no {key}"));
-    let bang = json(&map)?["pad_token"] == "!";
-    let frame = Frame {
-        bos: number("bos")?,
-        eos: number("eos")?,
-        pad: number(if bang { "pad_bang" } else { "pad_eot" })?,
-        length: number("max_length")? as usize,
-    };
-    let texts = golden["cases"].as_array().filter(|texts| !texts.is_empty()).ok_or("tokenizer.json: no cases")?;
-    texts.iter().try_for_each(|case| {
-        let text = case["text"].as_str().ok_or("tokenizer.json: a case without text")?;
-        let ids = case.get("ids_bang").filter(|_| bang).unwrap_or(&case["ids"]);
-        let ids = ids.as_array().and_then(|ids| ids.iter().map(Value::as_i64).collect::<Option<Vec<_>>>());
-        let ids = ids.ok_or(format!("tokenizer.json: no ids for {text:?}"))?;
-        text_case(&tokenizer, text, &ids, &frame)
-    })
+    let tokenizer = Tokenizer::from_files(&either("vocab.json")?, &either("merges.txt")?, &config, Some(&map))?;
+    let map: Value = serde_json::from_slice(&map).map_err(|error| error.to_string())?;
+    let bang = map["pad_token"] == "!";
+    let pad = if bang { manifest.pad_bang } else { manifest.pad_eot };
+    let frame = Frame { bos: manifest.bos, eos: manifest.eos, pad, length: manifest.max_length };
+    for case in &manifest.cases {
+        let ids = case.ids_bang.as_ref().filter(|_| bang).unwrap_or(&case.ids);
+        text_case(&tokenizer, &case.text, ids, &frame)?;
+    }
+    Ok(())
 }
 
 struct Frame {
@@ -71,24 +96,16 @@ fn text_case(tokenizer: &Tokenizer, text: &str, golden: &[i64], frame: &Frame) -
 }
 
 /// `tokenizer/`, and every folder of a pipeline whose name begins with it.
-fn folders(reference: &Path) -> Vec<PathBuf> {
-    let list = |path: PathBuf| {
-        let entries = std::fs::read_dir(path).into_iter().flatten().flatten();
-        entries.map(|entry| entry.path()).collect::<Vec<_>>()
-    };
+fn tokenizers(suite: &Suite) -> Result<Vec<PathBuf>, String> {
     let is_tokenizer =
         |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with("tokenizer"));
-    let mut found: Vec<PathBuf> =
-        list(reference.join("pipelines")).into_iter().flat_map(list).filter(is_tokenizer).collect();
-    found.push(reference.join("tokenizer"));
-    found.sort();
-    found
+    let mut found: Vec<PathBuf> = folders(&suite.reference)?.into_iter().filter(is_tokenizer).collect();
+    for pipeline in folders(&suite.reference.join(&suite.expected.pipelines))? {
+        found.extend(folders(&pipeline)?.into_iter().filter(is_tokenizer));
+    }
+    Ok(found)
 }
 
 fn read(path: &Path) -> Result<Vec<u8>, String> {
     std::fs::read(path).map_err(|error| format!("{}: {error}", path.display()))
-}
-
-fn json(bytes: &[u8]) -> Result<Value, String> {
-    serde_json::from_slice(bytes).map_err(|error| error.to_string())
 }

@@ -1,93 +1,74 @@
 """Golden runs of what the whole reference set lacks, drawn by Python's diffusers: tests/golden/families.
 
     python tests/reference/families_golden.py [--vocabulary models/stickers/tokenizer] [--out tests/golden/families]
+                                              [--only REGEX]
 
-Tiny pipelines with random weights (`tiny`, `tiny-inpaint` with nine input channels, `tiny-xl`) and runs of them, in the
-layout of tests/golden/reference (its README). Two kinds are not diffusers' own:
+Tiny pipelines with random weights and runs of them (families_plan.py lists both), in the layout of
+tests/golden/reference (its README). `--only` draws the runs that match and keeps the others: another version of torch
+changes the last bits of all of them. Two kinds of runs are not diffusers' own:
 
 * `prompt_syntax` "weighted": contexts of weighted and long prompts, computed here from transformers' text encoder by
   the rule of AUTOMATIC1111's web UI, from the chunks written out in `CHUNKS`, and handed to diffusers as embeddings.
 * the negative prompt of `tiny_xl` runs without one is zeros, diffusers' `None`.
+
+`cases/rng.json` holds Wichmann and Hill's generator after Python integers of any size and sign.
 """
 
 import argparse
 import json
+import re
 import shutil
 from pathlib import Path
 
 import diffusers
+import golden_set
 import torch
+from families_plan import CHUNKS, DDIM, DEFAULTS, FAMILIES, INTEGER_SEEDS, NOT_IN_PAGE, PIPELINES, RUNS
 from safetensors.torch import save_file
 from stickers_golden import ids, record, relative_l2
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
-DDIM = dict(num_train_timesteps=1000, beta_start=0.00085, beta_end=0.012, beta_schedule="scaled_linear",
-            clip_sample=False, set_alpha_to_one=False, steps_offset=1)
 BOUND = 1e-4
-LONG = "a red fox above a green crown, " * 5
-
-# Pieces of a weighted prompt, each with its weight: what its syntax means, written out by hand. A chunk is a list.
-CHUNKS = {
-    "a (red:1.4) fox, ((big)) [crown] \\(blue\\)": [
-        [("a ", 1.0), ("red", 1.4), (" fox, ", 1.0), ("big", 1.21), (" ", 1.0), ("crown", 1 / 1.1), (" (blue)", 1.0)]],
-    "a dog BREAK (grey:0.5)": [[("a dog", 1.0)], [("grey", 0.5)]],
-    LONG: None,  # no brackets: tokens are simply counted into chunks
-    "grey": [[("grey", 1.0)]],
-}
-
-RUNS = [
-    dict(name="tiny_weighted", pipeline="tiny", prompt="a (red:1.4) fox, ((big)) [crown] \\(blue\\)", negative_prompt="grey"),
-    dict(name="tiny_long", pipeline="tiny", prompt=LONG, negative_prompt="a dog BREAK (grey:0.5)"),
-    dict(name="tiny_img2img_heun", pipeline="tiny", kind="img2img", strength=0.6, steps=5,
-         scheduler=dict(_class_name="HeunDiscreteScheduler")),
-    dict(name="tiny_img2img_unipc", pipeline="tiny", kind="img2img", strength=0.7, steps=6,
-         scheduler=dict(_class_name="UniPCMultistepScheduler")),
-    dict(name="tiny_img2img_two_pictures", pipeline="tiny", kind="img2img", strength=0.5, num_images_per_prompt=2),
-    dict(name="tiny_inpaint_euler_a", pipeline="tiny", kind="inpaint", strength=0.9,
-         scheduler=dict(_class_name="EulerAncestralDiscreteScheduler")),
-    dict(name="tiny_inpaint9", pipeline="tiny-inpaint", kind="inpaint", strength=1.0),
-    dict(name="tiny_inpaint9_strength", pipeline="tiny-inpaint", kind="inpaint", strength=0.6,
-         scheduler=dict(_class_name="EulerDiscreteScheduler")),
-    dict(name="tiny_xl", pipeline="tiny-xl", height=40, extra=dict(
-        prompt_2="a green crown", original_size=[60, 50], crops_coords_top_left=[4, 2], target_size=[40, 64])),
-    dict(name="tiny_xl_no_negative", pipeline="tiny-xl", negative_prompt=None),
-    dict(name="tiny_xl_clip_skip", pipeline="tiny-xl", extra=dict(clip_skip=1)),
-    dict(name="tiny_xl_inpaint", pipeline="tiny-xl", kind="inpaint", strength=0.8),
-    dict(name="tiny_xl_img2img", pipeline="tiny-xl", kind="img2img", strength=0.5),
-]
-DEFAULTS = dict(kind="text2img", prompt="a red fox", negative_prompt="a blue dog", seed=5, steps=4, guidance_scale=5.0,
-                width=32, height=32)
 
 
 # ---------------------------------------------------------------- models
 def build(out, vocabulary):
-    shutil.rmtree(out, ignore_errors=True)
-    tokenizer_files = [path for path in Path(vocabulary).iterdir() if path.suffix in (".json", ".txt")]
-    for path in tokenizer_files:
+    """The tokenizer, and the pipelines that are not there yet."""
+    files = [path for path in Path(vocabulary).iterdir() if path.suffix in (".json", ".txt")]
+    for path in files:
         copy(path, out / "tokenizer" / path.name)
-    for name in ("tiny", "tiny-inpaint", "tiny-xl"):
-        torch.manual_seed(len(name))
-        folder = out / "pipelines" / name
-        xl = name == "tiny-xl"
-        tokenizer = CLIPTokenizer.from_pretrained(vocabulary)
-        parts = dict(tokenizer=tokenizer, unet=unet(9 if name == "tiny-inpaint" else 4, xl), vae=vae(),
-                     text_encoder=text_encoder(tokenizer, 12, 3), scheduler=diffusers.DDIMScheduler(**DDIM))
-        if xl:
-            parts |= dict(tokenizer_2=tokenizer, text_encoder_2=text_encoder(tokenizer, 20, 3, projection=12))
-            pipe = diffusers.StableDiffusionXLPipeline(**parts, add_watermarker=False)
-        else:
-            pipe = diffusers.StableDiffusionPipeline(**parts, safety_checker=None, feature_extractor=None,
-                                                     requires_safety_checker=False)
-        for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
-            if part in parts:
-                enliven(parts[part])
-        pipe.to(torch.float16).save_pretrained(folder)
-        for part in (path for path in folder.glob("tokenizer*") if path.is_dir()):
-            for file in part.iterdir():
-                file.unlink()
-            for path in tokenizer_files:
-                if path.name not in ("vocab.json", "merges.txt"):
-                    copy(path, part / path.name)
+    for name, plan in PIPELINES.items():
+        if not (out / "pipelines" / name).exists():
+            build_pipeline(out / "pipelines" / name, plan, vocabulary, files)
+
+
+def build_pipeline(folder, plan, vocabulary, files):
+    torch.manual_seed(len(folder.name))
+    xl = plan.get("xl", False)
+    tokenizer = CLIPTokenizer.from_pretrained(vocabulary, **({"pad_token": plan["pad"]} if "pad" in plan else {}))
+    config = dict(plan.get("scheduler", dict(_class_name="DDIMScheduler", **DDIM)))
+    scheduler = getattr(diffusers, config.pop("_class_name"))(**config)
+    parts = dict(tokenizer=tokenizer, unet=unet(plan["unet"]), vae=vae(),
+                 text_encoder=text_encoder(tokenizer, 12, 3, **plan.get("text", {})), scheduler=scheduler)
+    if xl:
+        parts |= dict(tokenizer_2=tokenizer, text_encoder_2=text_encoder(tokenizer, 20, 3, projection=12))
+        pipe = diffusers.StableDiffusionXLPipeline(**parts, add_watermarker=False)
+    else:
+        kind = getattr(diffusers, plan.get("pipeline_class", "StableDiffusionPipeline"))
+        pipe = kind(**parts, safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+    for part in ("unet", "vae", "text_encoder", "text_encoder_2"):
+        if part in parts:
+            enliven(parts[part])
+    pipe.to(torch.float16).save_pretrained(folder)
+    for part in (path for path in folder.glob("tokenizer*") if path.is_dir()):
+        for file in part.iterdir():
+            file.unlink()
+        for path in files:
+            if path.name not in ("vocab.json", "merges.txt"):
+                copy(path, part / path.name)
+                if "pad" in plan:
+                    content = json.loads(path.read_text()) | dict(pad_token=plan["pad"])
+                    (part / path.name).write_text(json.dumps(content, indent=2) + "\n")
 
 
 def copy(source, target):
@@ -105,14 +86,9 @@ def enliven(model):
             value.data = torch.randn(value.shape, generator=generator)
 
 
-def unet(channels, xl):
-    more = dict(addition_embed_type="text_time", addition_time_embed_dim=4, use_linear_projection=True,
-                transformer_layers_per_block=[1, 2], projection_class_embeddings_input_dim=12 + 6 * 4) if xl else {}
+def unet(plan):
     return diffusers.UNet2DConditionModel(
-        sample_size=16, in_channels=channels, out_channels=4, block_out_channels=[16, 24], layers_per_block=2,
-        norm_num_groups=4, attention_head_dim=[2, 4] if xl else 4, cross_attention_dim=32 if xl else 12,
-        down_block_types=["DownBlock2D", "CrossAttnDownBlock2D"], up_block_types=["CrossAttnUpBlock2D", "UpBlock2D"],
-        **more)
+        **dict(dict(sample_size=16, in_channels=4, out_channels=4, norm_num_groups=4), **plan))
 
 
 def vae():
@@ -121,11 +97,11 @@ def vae():
         norm_num_groups=4, down_block_types=["DownEncoderBlock2D"] * 3, up_block_types=["UpDecoderBlock2D"] * 3)
 
 
-def text_encoder(tokenizer, width, layers, projection=None):
+def text_encoder(tokenizer, width, layers, projection=None, **more):
     config = CLIPTextConfig(
         vocab_size=len(tokenizer), hidden_size=width, intermediate_size=2 * width, num_hidden_layers=layers,
         num_attention_heads=2, max_position_embeddings=tokenizer.model_max_length, projection_dim=projection or width,
-        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id)
+        bos_token_id=tokenizer.bos_token_id, eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, **more)
     return CLIPTextModelWithProjection(config) if projection else CLIPTextModel(config)
 
 
@@ -184,15 +160,16 @@ def pictures(run):
 
 def draw(folder, run, dtype, replay=None):
     kind = dict(text2img="", img2img="Img2Img", inpaint="Inpaint")[run["kind"]]
-    xl = "XL" if run["pipeline"] == "tiny-xl" else ""
-    pipe = getattr(diffusers, f"StableDiffusion{xl}Pipeline").from_pretrained(folder, torch_dtype=torch.float32)
-    pipe = pipe.to(dtype)
+    pipe = diffusers.DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32).to(dtype)
+    family = type(pipe).__name__.removesuffix("Pipeline")
     if "scheduler" in run:
-        pipe.scheduler = getattr(diffusers, run["scheduler"]["_class_name"]).from_config(pipe.scheduler.config)
+        config = dict(run["scheduler"])
+        pipe.scheduler = getattr(diffusers, config.pop("_class_name")).from_config(pipe.scheduler.config, **config)
     if kind:
         parts = {name: part for name, part in pipe.components.items() if part is not None}
+        xl = family == "StableDiffusionXL"
         none = {} if xl else dict(safety_checker=None, feature_extractor=None, requires_safety_checker=False)
-        pipe = getattr(diffusers, f"StableDiffusion{xl}{kind}Pipeline")(**parts, **none)
+        pipe = getattr(diffusers, f"{family}{kind}Pipeline")(**parts, **none)
     pipe.set_progress_bar_config(disable=True)
     once, named = {}, dict(width=run["width"], height=run["height"])
     if kind:
@@ -207,7 +184,9 @@ def draw(folder, run, dtype, replay=None):
         named["prompt_embeds"] = weighted_context(pipe, run["prompt"], count)[0]
         named["negative_prompt_embeds"] = weighted_context(pipe, run["negative_prompt"], count)[0]
     else:
-        named |= dict(prompt=run["prompt"], negative_prompt=run["negative_prompt"])
+        named["prompt"] = run["prompt"]
+        if run["negative_prompt"] is not None:  # pipelines of consistency models have no such argument
+            named["negative_prompt"] = run["negative_prompt"]
     extra = {name: value for name, value in run.get("extra", {}).items() if name != "prompt_syntax"}
     named |= {name: tuple(value) if isinstance(value, list) else value for name, value in extra.items()}
     steps = {"unet_in": [], "unet_out": [], "unet_timesteps": [], "latents": []}
@@ -215,8 +194,10 @@ def draw(folder, run, dtype, replay=None):
     recorded = pipe.unet.forward
 
     def with_conditions(*rest, **conditions):
-        for name, value in (conditions.get("added_cond_kwargs") or {}).items():
-            once.setdefault(f"unet_{name}", value.clone())
+        given = dict(conditions.get("added_cond_kwargs") or {}, timestep_cond=conditions.get("timestep_cond"))
+        for name, value in given.items():
+            if value is not None:
+                once.setdefault(f"unet_{name}", value.clone())
         return recorded(*rest, **conditions)
 
     pipe.unet.forward = with_conditions
@@ -258,13 +239,20 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--vocabulary", default="models/stickers/tokenizer")
     parser.add_argument("--out", default="tests/golden/families")
+    parser.add_argument("--only", metavar="REGEX", help="draws these runs alone and keeps the others")
     args = parser.parse_args()
     out = Path(args.out)
+    if args.only is None:
+        shutil.rmtree(out, ignore_errors=True)
     build(out, args.vocabulary)
     index = []
-    (out / "cases" / "runs").mkdir(parents=True)
+    (out / "cases" / "runs").mkdir(parents=True, exist_ok=True)
     for run in RUNS:
         run = DEFAULTS | run
+        index.append({"name": run["name"], "kind": run["kind"], "pipeline": run["pipeline"],
+                      "json": f"runs/{run['name']}.json"})
+        if args.only is not None and not re.search(args.only, run["name"]):
+            continue
         if run["prompt"] in CHUNKS:
             run["extra"] = dict(prompt_syntax="weighted")
         folder = out / "pipelines" / run["pipeline"]
@@ -275,10 +263,28 @@ def main():
         json_file = f"runs/{run['name']}.json"
         save_file(tensors, out / "cases" / manifest["file"])
         (out / "cases" / json_file).write_text(json.dumps(manifest, indent=1) + "\n")
-        index.append({"name": run["name"], "kind": run["kind"], "pipeline": run["pipeline"], "json": json_file})
         print(f"{run['name']}: largest float64 difference {max(manifest['float64_rerun_rel_l2'].values()):.1e}")
     (out / "cases" / "runs" / "index.json").write_text(json.dumps(index, indent=1) + "\n")
-    shutil.rmtree(out.parent / ".families")
+    (out / "cases" / "rng.json").write_text(json.dumps(wichmann_hill(), indent=1) + "\n")
+    about = "tiny pipelines of every family that the copy in tests/golden/reference lacks, by families_golden.py"
+    golden_set.write(out, about, families=FAMILIES, not_in_page=NOT_IN_PAGE)
+    shutil.rmtree(out.parent / ".families", ignore_errors=True)
+
+
+def wichmann_hill():
+    """Wichmann and Hill's generator after integers, seeded as Python's random.WichmannHill did it until version 2.7."""
+    cases = []
+    for seed in INTEGER_SEEDS:
+        rest, x = divmod(seed, 30268)
+        rest, y = divmod(rest, 30306)
+        rest, z = divmod(rest, 30322)
+        x, y, z = first = x + 1, y + 1, z + 1
+        values = []
+        for _ in range(20):
+            x, y, z = 171 * x % 30269, 172 * y % 30307, 170 * z % 30323
+            values.append((x / 30269.0 + y / 30307.0 + z / 30323.0) % 1.0)
+        cases.append({"integer_seed": seed, "state": first, "values": values, "state_after": [x, y, z]})
+    return {"tolerance": {"wichmann_hill": "max abs 1e-15"}, "wichmann_hill": cases}
 
 
 def with_vocabulary(folder, out):

@@ -12,6 +12,7 @@ import json
 from pathlib import Path
 
 import diffusers
+import golden_set
 import torch
 from safetensors.torch import save_file
 
@@ -48,6 +49,8 @@ def main():
                       "json": f"runs/{run['name']}.json"})
         print(f"{run['name']}: {len(tensors)} tensors, largest float64 difference {max(floor.values()):.1e}")
     (out / "index.json").write_text(json.dumps(index, indent=1) + "\n")
+    about = "our own teacher, whose weights are in models/, by stickers_golden.py"
+    golden_set.write(args.out, about, pipelines="../../../models", families={"Stickers": "stickers_ddim4_unguided"})
 
 
 def draw(model, run, dtype, noise=None):

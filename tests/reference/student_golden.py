@@ -9,7 +9,7 @@ guidance scale by itself (`time_cond_proj_dim`). The features of prompt and nega
 text, are handed to it as `prompt_embeds`.
 
 Same layout as the runs of tests/golden/reference (its README, "Tensors of a run"). Beside them `set.json` has the number of
-cases and the SHA-256 of the weights' files, and `weights.json` the SHA-256 of every widened tensor (f32, little-endian).
+cases and the SHA-256 of the weights' files (golden_set.py), and `weights.json` the SHA-256 of every widened tensor (f32, little-endian).
 `float64_rerun_rel_l2` is the reference's own distance from a float64 run on the same draws.
 """
 
@@ -21,6 +21,7 @@ import struct
 from pathlib import Path
 
 import diffusers
+import golden_set
 import numpy
 import torch
 from safetensors.torch import save_file
@@ -240,8 +241,9 @@ def make(model, out):
     digests = {part: {name: {"shape": list(value.shape), "sha256": sha256(value.astype("<f4").tobytes())}
                       for name, value in sorted(tensors.items())} for part, tensors in weights.items()}
     (out / "weights.json").write_text(json.dumps(digests, indent=1) + "\n")
-    files = {f"{part}/{file}": sha256((model / part / file).read_bytes()) for part, file in PARTS.items()}
-    (out / "set.json").write_text(json.dumps({"cases": len(RUNS), "model": model.name, "weights": files}, indent=1) + "\n")
+    files = {f"stickers/{part}/{file}": sha256((model / part / file).read_bytes()) for part, file in PARTS.items()}
+    golden_set.write(out, "the shipped student, by student_golden.py", pipelines="../../../models",
+                     families={"Stickers in four steps": "negative"}, weights=files)
 
 
 def sha256(data):

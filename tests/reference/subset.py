@@ -11,6 +11,7 @@ import shutil
 import sys
 from pathlib import Path
 
+import golden_set
 from safetensors.numpy import load_file, save_file
 
 PIPELINES = ("sd15", "taesd")
@@ -18,6 +19,9 @@ MOST_STEPS = 20
 SKIPPED_RUNS = ("sd15_pndm20_128", "sd15_pndm50_slim", "sd15_tcd4", "sd15_empty_prompt", "sd15_dpmpp2m_karras12",
                 "sd15_img2img_ddim10", "sd15_img2img_euler10", "sd15_img2img_euler_a10", "sd15_img2img_dpmpp2m10",
                 "sd15_img2img_strength1", "sd15_inpaint_ddim8", "sd15_inpaint_euler8")
+FAMILIES = {"SD 1.x": "sd15_no_guidance", "TAESD": "sd15_taesd_decode", "LoRA": "sd15_lora_diffusers"}
+ONE_PICTURE = "the page draws one picture a request"
+NOT_IN_PAGE = {"runs/sd15_batch2_one_generator": ONE_PICTURE, "runs/sd15_batch2_two_generators": ONE_PICTURE}
 
 
 def write_json(path, value):
@@ -69,6 +73,8 @@ def main():
         small = file.suffix == ".json" and file.name != "vocab.json"
         if file.is_file() and (relative.parts[1] in PIPELINES and file.suffix == ".safetensors" or small):
             copy(source, out, relative)
+    about = "a part of the whole reference set, by subset.py"
+    golden_set.write(out, about, families=FAMILIES, not_in_page=NOT_IN_PAGE)
 
 
 main()

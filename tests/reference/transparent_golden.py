@@ -19,6 +19,7 @@ import shutil
 from pathlib import Path
 
 import diffusers
+import golden_set
 import torch
 from families_golden import DDIM, Draws, enliven, manifest_of, text_encoder
 from safetensors.torch import save_file
@@ -177,7 +178,7 @@ def components(out):
         floor = {key: relative_l2(drawn[key], exact[key]) for key in exact}
         assert max(floor.values()) < 2e-5, floor
         manifest = {"name": name, "kind": "autoencoder_tiny", "pipeline": f"rgba/{part}", "file": f"components/{name}.safetensors",
-                    "tolerance": {"rel_l2": 1e-4}, "float64_rerun_rel_l2": {key: float(f"{value:.2e}") for key, value in floor.items()}}
+                    "tensors": described(tensors | drawn), "tolerance": {"rel_l2": 1e-4}, "float64_rerun_rel_l2": {key: float(f"{value:.2e}") for key, value in floor.items()}}
         write(out, "components", name, manifest, tensors | drawn)
         index.append({"name": name, "kind": "autoencoder_tiny", "pipeline": f"rgba/{part}", "json": f"components/{name}.json"})
         print(f"{name}: largest float64 difference {max(floor.values()):.1e}")
@@ -187,6 +188,11 @@ def components(out):
 def write(out, kind, name, manifest, tensors):
     save_file({key: value.contiguous() for key, value in tensors.items()}, out / "cases" / kind / f"{name}.safetensors")
     write_json(out / "cases" / kind / f"{name}.json", manifest)
+
+
+def described(tensors):
+    """What a file holds, as a manifest lists it."""
+    return {name: {"dtype": str(t.dtype).removeprefix("torch."), "shape": list(t.shape)} for name, t in tensors.items()}
 
 
 def write_json(path, value):
@@ -203,6 +209,8 @@ def main():
     build(out / "pipelines" / "rgba", args.vocabulary)
     components(out)
     runs(out)
+    about = "a tiny pipeline with alpha and a large decoder, by transparent_golden.py"
+    golden_set.write(out, about, families={"pictures with alpha": "rgba_img2img"})
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ let lastId = 0;
  * - `code`: names of regions, shown one after the other, or a function of the inputs' values that returns them
  * - `inputs`: `{ name, label, type: "number" | "range" | "text" | "select" | "seed", value, min, max, step, options, choices }`;
  *   `choices` are buttons that fill several inputs: `[{ label, values }]`
- * - `action`, `worker`: what is run, and the worker (by any name; cells that share a state share one)
+ * - `action`, `worker`: what is run, and the worker (by any name; cells that share a state share one; `opened` has the model)
  * - `more(values)`: further inputs for the action, not shown
  * - `auto`: runs when it comes into view and when an input changes; `begin`: only the former
  * - `run(values, tell)`: instead of `action`, for what the page does itself; gets `{ send, tell, signal }`
@@ -62,7 +62,7 @@ export function ask(worker, action, inputs, onNews = () => {}) {
 }
 
 function startWorker(name) {
-  const port = new Worker(new URL("worker.js", import.meta.url), { type: "module", name: `how ${name}` });
+  const port = new Worker(new URL(name === "opened" ? "opened-worker.js" : "worker.js", import.meta.url), { type: "module", name: `how ${name}` });
   const found = { port, jobs: new Map() };
   port.onmessage = ({ data: { id, news, result, error } }) => {
     const job = found.jobs.get(id);

@@ -5,10 +5,11 @@ import { classifierCells } from "./part-classifier.js";
 import { cloudCells } from "./part-cloud.js";
 import { numberCells } from "./part-numbers.js";
 import { dataCells } from "./part-data.js";
+import { openedCells } from "./part-opened.js";
 
 /** The reader's own digits: one file of pictures and one of labels; none for those that ship. */
 const own = { files: [] };
-const cells = { ...dataCells(own), ...numberCells(), ...chanceCells(), ...classifierCells(own), ...cloudCells() };
+const cells = { ...openedCells(), ...dataCells(own), ...numberCells(), ...chanceCells(), ...classifierCells(own), ...cloudCells() };
 
 for (const place of document.querySelectorAll("[data-cell]")) {
   const it = cells[place.dataset.cell];
@@ -20,7 +21,7 @@ takeFiles();
 
 /** The way back to the page, with the prompt that one came from. */
 function backLink() {
-  for (const link of document.querySelectorAll(".back")) link.search = location.search;
+  for (const link of document.querySelectorAll(".back")) link.search = location.search || (document.referrer ? new URL(document.referrer).search : "");
 }
 
 function takeFiles() {

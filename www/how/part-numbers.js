@@ -66,7 +66,7 @@ export function numberCells() {
     },
     ladder: {
       code: ({ shown }) => [shown], worker: "ladder", action: "climb", button: "Climb the ladder",
-      inputs: [{ name: "shown", label: "Code shown", type: "select", value: "multiply-loops", options: RUNGS.map(([name, code]) => [code, name]) }, ...[["rows", "Rows", 5, 50000], ["inner", "Inner", 784, 4096], ["columns", "Columns", 10, 4096]].map(([name, label, value, max]) => ({ name, label, type: "number", value, min: 1, max }))],
+      inputs: [{ name: "shown", label: "Code shown", type: "select", value: "multiply-loops", options: RUNGS.map(([name, code]) => [code, name]) }, ...[["rows", "Rows", 5, 50000], ["inner", "Inner", 784, 4096], ["columns", "Columns", 10, 4096]].map(([name, label, value, max]) => ({ name, label, type: "number", value, min: 1, max })), { name: "burn", label: "With burn, the library", type: "select", value: "no", options: [["no", "no"], ["yes", "yes: fetches the drawing program"]] }],
       choices: [["5 × 784 × 10", 5], ["50,000 × 784 × 10", 50000]].map(([label, rows]) => ({ label, values: { rows, inner: 784, columns: 10 } })),
       show: showLadder,
     },

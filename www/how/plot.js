@@ -120,7 +120,8 @@ function mark({ kind, data, colour = 1, size = 2 }, across, up) {
     return element("path", { d: whole.map(([x, y]) => `M${px(x)} ${py(y)}h0`).join(""), class: `points-${colour}`, "stroke-width": 2 * size });
   const arrow = ([x, y, dx, dy]) => {
     const [x0, y0, x1, y1] = [across.at(x), up.at(y), across.at(x + dx), up.at(y + dy)];
-    const [ux, uy] = [(x1 - x0) * 0.3, (y1 - y0) * 0.3];
+    const part = Math.min(0.3, 11 / Math.max(1, Math.hypot(x1 - x0, y1 - y0)));
+    const [ux, uy] = [(x1 - x0) * part, (y1 - y0) * part];
     const head = `M${(x1 - ux - uy / 2).toFixed(1)} ${(y1 - uy + ux / 2).toFixed(1)}L${x1.toFixed(1)} ${y1.toFixed(1)}L${(x1 - ux + uy / 2).toFixed(1)} ${(y1 - uy - ux / 2).toFixed(1)}`;
     return `M${x0.toFixed(1)} ${y0.toFixed(1)}L${x1.toFixed(1)} ${y1.toFixed(1)}${head}`;
   };

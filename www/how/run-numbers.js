@@ -35,8 +35,8 @@ export function multiplyByBroadcasting({ rows, inner, columns }) {
   return { a: described(a), b: described(b), stretched, product: described(a.matmul(b)) };
 }
 
-/** Times each rung of the ladder on one product, and says how far each is from float64. */
-export async function climb({ rows, inner, columns, wanted }, { tell }) {
+/** Times each rung of the ladder on one product, and says how far each is from float64; with `burn`, the library too. */
+export async function climb({ rows, inner, columns, wanted, burn }, { tell }) {
   const product = new Product(rows, inner, columns, 1);
   const times = [];
   try {
@@ -55,10 +55,31 @@ export async function climb({ rows, inner, columns, wanted }, { tell }) {
       gpu.free?.();
       if (!(await tell({ times }))) return { times, stopped: true };
     }
+    for (const device of burn === "yes" ? ["cpu", "wgpu"] : []) {
+      const rung = `burn, ${device === "cpu" ? "processor" : "WebGPU"}`;
+      try {
+        const loaded = await (await drawingProgram()).BurnProduct.load(device, product.a(), product.b(), inner);
+        let out = await loaded.run(); // compiles its kernels, which is not what is timed
+        const ms = await timed(async () => (out = await loaded.run()));
+        times.push({ rung, ms, error: product.error(out) });
+        loaded.free();
+      } catch (error) {
+        if (error instanceof WebAssembly.RuntimeError) throw error;
+        times.push({ rung, missing: error.message });
+      }
+      if (!(await tell({ times }))) return { times, stopped: true };
+    }
     return { times };
   } finally {
     product.free();
   }
+}
+
+/** The module that draws the pictures: with it comes burn, the tensor library. */
+async function drawingProgram() {
+  const module = await import("../../pkg/fourstep.js");
+  await module.default();
+  return module;
 }
 
 /** Milliseconds for one run: the mean over as many as fit into a moment, after one that warms up if it was short. */

@@ -9,7 +9,7 @@ use super::keywords::Keywords;
 use super::{Noun, PhraseKind, Said};
 use crate::dataset::pack::Concept;
 use crate::error::{Error, Result};
-use crate::text::emoji::plain;
+use crate::text::emoji::{Symbol, plain, symbols};
 use crate::text::meaning::normal;
 use crate::text::world::{occasion_score, related_score, synonym_score};
 
@@ -60,7 +60,13 @@ pub type Occasions = Vec<(Vec<String>, Vec<usize>)>;
 /// [`Error::Config`] where the data is malformed or two concepts get the same name.
 pub fn build(concepts: &[Concept]) -> Result<Built> {
     let entries = Entries::new()?;
-    let found = concepts.iter().map(|concept| entry_of(&entries, concept)).collect::<Vec<_>>();
+    let emoji = concepts.iter().map(|concept| emoji_of(&concept.codepoints)).collect::<Vec<_>>();
+    let present = emoji.iter().map(|emoji| plain(emoji)).collect::<HashSet<_>>();
+    let found = concepts.iter().zip(&emoji).map(|(concept, emoji)| {
+        let entry = entries.get(emoji, &concept.name, Some(&present));
+        with_unicode_name(entry, &concept.name)
+    });
+    let found = found.collect::<Vec<_>>();
     let keywords = Keywords::new(concepts);
     let (occasions, suggestive) = (numbered(&entries.occasions, &found), numbered(&entries.related, &found));
     let mut claims = vec![Vec::new(); concepts.len()];
@@ -101,13 +107,11 @@ pub fn build(concepts: &[Concept]) -> Result<Built> {
     Ok(Built { claims, held_out, related, occasions, suggestive, emoji })
 }
 
-/// The entry of the data; its name, where there is none, is Unicode's, which comes last where there is one.
-fn entry_of(entries: &Entries, concept: &Concept) -> Entry {
-    let emoji = emoji_of(&concept.codepoints);
-    let mut entry = entries.get(&emoji, &concept.name);
-    let name = spoken(&concept.name);
+/// The entry of the data with Unicode's name: as its own where it has none, else as its last.
+fn with_unicode_name(mut entry: Entry, unicode_name: &str) -> Entry {
+    let name = spoken(unicode_name);
     let new = entry.nouns.iter().all(|noun| normal(noun.text()) != normal(&name) && noun.plural() != Some(&name));
-    if entry.nouns.is_empty() || (new && name == concept.name && !NO_NOUNS.contains(&name.as_str())) {
+    if entry.nouns.is_empty() || (new && name == unicode_name && !NO_NOUNS.contains(&name.as_str())) {
         entry.nouns.push(Noun::guessed(&name));
     }
     entry
@@ -129,14 +133,21 @@ const NO_NOUNS: &[&str] = &[
 /// The emoji of code points in hexadecimal; empty where they are none.
 fn emoji_of(codepoints: &str) -> String {
     let points = codepoints.split(['-', ' ', '_']).map(|point| u32::from_str_radix(point, 16).ok());
-    let emoji = points.map(|point| point.and_then(char::from_u32)).collect::<Option<String>>().unwrap_or_default();
-    if emoji.is_ascii() { String::new() } else { emoji }
+    let text = points.map(|point| point.and_then(char::from_u32)).collect::<Option<String>>().unwrap_or_default();
+    let is_emoji = matches!(symbols(&text).next(), Some(Symbol::Emoji { .. }));
+    if is_emoji { text } else { String::new() }
 }
 
-/// A Unicode name as people would say it: "man: beard" is "man with beard", and what is in brackets goes.
+/// A Unicode name as people would say it: "flag: Japan" is "flag of Japan", and what is in brackets goes.
 fn spoken(name: &str) -> String {
     let plain = name.split(" (").next().unwrap_or(name).replace(['“', '”', '!', '#', '*'], "").replace('’', "'");
-    plain.replacen(": ", " with ", 1).trim().to_owned()
+    let joined = match plain.split_once(": ") {
+        Some(("flag", country)) => format!("flag of {country}"),
+        Some(("keycap", sign)) => format!("keycap {sign}"),
+        Some((who, what)) => format!("{who} with {what}"),
+        None => plain,
+    };
+    joined.trim().to_owned()
 }
 
 fn noun_claims(thing: usize, entry: &Entry) -> Vec<Claim> {
@@ -175,7 +186,11 @@ fn other_claims(thing: usize, entry: &Entry) -> Vec<Claim> {
 
 /// These occasions with the numbers of their things, those that are here.
 fn numbered(occasions: &[Occasion], found: &[Entry]) -> Occasions {
-    let index = found.iter().enumerate().map(|(thing, entry)| (plain(&entry.emoji), thing)).collect::<HashMap<_, _>>();
+    let own = |(thing, entry): (usize, &Entry)| {
+        let all = entry.emoticons.iter().chain([&entry.emoji]);
+        all.map(|emoji| (plain(emoji), thing)).collect::<Vec<_>>()
+    };
+    let index = found.iter().enumerate().flat_map(own).collect::<HashMap<_, _>>();
     let numbered = occasions.iter().map(|occasion| {
         let things = occasion.emoji.iter().filter_map(|emoji| index.get(emoji).copied());
         (occasion.says.clone(), things.collect::<Vec<_>>())
@@ -292,6 +307,7 @@ fn hold_out(concepts: &[Concept], claims: &mut [Vec<Claim>]) -> Vec<Option<Claim
             let parts = claim.normal.split(' ').collect::<Vec<_>>();
             claim.spare
                 && !needed.contains(&claim.normal)
+                && parts.len() > 1
                 && !name.split(' ').all(|part| parts.contains(&part))
                 && parts.iter().all(|part| words[*part] > 2)
         };
@@ -319,7 +335,7 @@ fn share(claims: &mut [Vec<Claim>]) {
             _ if sum == 0.0 => 0.0,
             Synonym => 0.28,
             // A thing that is sent on many occasions is asked for by them.
-            Occasion => (0.12 * sum).clamp(0.04, 0.28),
+            Occasion => (0.3 * sum).clamp(0.08, 0.3),
             Verb => 0.08,
             Emoji => 0.06,
             Related => 0.05,

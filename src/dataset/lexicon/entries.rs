@@ -12,7 +12,7 @@
 //!
 //! A line of occasions.txt is phrases that mean the same, " = ", and the emoji that are sent with them, best first.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use super::family;
 use super::noun::{Noun, Number};
@@ -28,8 +28,22 @@ pub struct Entry {
     pub nouns: Vec<Noun>,
     /// "running", "crying".
     pub verbs: Vec<String>,
-    /// ":-)".
+    /// ":-)", and the emoji of those that it stands for.
     pub emoticons: Vec<String>,
+}
+
+impl Entry {
+    /// Says what another one, which is not drawn, would have said.
+    fn take_over(&mut self, other: Self) {
+        for noun in other.nouns {
+            if self.nouns.iter().all(|own| own.text() != noun.text()) {
+                self.nouns.push(noun);
+            }
+        }
+        let verbs = other.verbs.into_iter().filter(|verb| !self.verbs.contains(verb)).collect::<Vec<_>>();
+        self.verbs.extend(verbs);
+        self.emoticons.push(other.emoji);
+    }
 }
 
 /// Phrases that mean the same, and the emoji that are sent with them (without presentation selectors), best first.
@@ -62,6 +76,28 @@ enum Gender {
     Female,
 }
 
+const GENDERS: [Gender; 3] = [Gender::Neutral, Gender::Male, Gender::Female];
+
+impl Gender {
+    /// Who stands for it where it is not drawn.
+    fn others(self) -> [Self; 2] {
+        match self {
+            Self::Neutral => [Self::Male, Self::Female],
+            Self::Male => [Self::Neutral, Self::Female],
+            Self::Female => [Self::Neutral, Self::Male],
+        }
+    }
+
+    /// What begins an emoji of such a person, or ends it (UTS #51, 2.3).
+    fn signs(self) -> Option<(&'static str, &'static str)> {
+        match self {
+            Self::Neutral => None,
+            Self::Male => Some(("\u{1f468}", "\u{200d}\u{2642}")),
+            Self::Female => Some(("\u{1f469}", "\u{200d}\u{2640}")),
+        }
+    }
+}
+
 const THINGS: [(&str, &str); 6] = [
     ("smileys.txt", include_str!("things/smileys.txt")),
     ("people.txt", include_str!("things/people.txt")),
@@ -92,19 +128,27 @@ impl Entries {
         Ok(Self { lines, occasions: occasions(OCCASIONS)?, related: occasions(RELATED)? })
     }
 
-    /// What is said of an emoji (with or without presentation selectors), or of the family of that Unicode name.
-    pub fn get(&self, emoji: &str, unicode_name: &str) -> Entry {
+    /// What is said of an emoji (with or without presentation selectors), or of the family of that Unicode name. Of man,
+    /// woman and person those that are not `present` (emoji without selectors; none means that all are) are said by those
+    /// that are, so that "fireman" stays a word where only firefighters are drawn.
+    pub fn get(&self, emoji: &str, unicode_name: &str, present: Option<&HashSet<String>>) -> Entry {
         let bare = plain(emoji);
-        if let Some(line) = self.lines.get(&bare) {
-            return line.said(Gender::Neutral, &line.emoji);
-        }
-        for (base, gender, person) in neutral(&bare) {
-            if let Some(line) = self.lines.get(&base) {
-                return line.said(gender, &line.emoji_of(person));
+        let own = GENDERS.into_iter().find_map(|gender| {
+            let line = self.lines.get(&base(&bare, gender)?)?;
+            (plain(&line.emoji_of(gender)) == bare).then_some((line, gender))
+        });
+        let Some((line, gender)) = own else {
+            let nouns = family::nouns(unicode_name).unwrap_or_default();
+            return Entry { emoji: emoji.to_owned(), nouns, ..Entry::default() };
+        };
+        let mut entry = line.said(gender);
+        let is_there = |gender: Gender| present.is_none_or(|set| set.contains(&plain(&line.emoji_of(gender))));
+        for missing in GENDERS.into_iter().filter(|missing| line.gendered() && !is_there(*missing)) {
+            if missing.others().into_iter().find(|other| is_there(*other)) == Some(gender) {
+                entry.take_over(line.said(missing));
             }
         }
-        let nouns = family::nouns(unicode_name).unwrap_or_default();
-        Entry { emoji: emoji.to_owned(), nouns, ..Entry::default() }
+        entry
     }
 
     /// The emoji that have a line of their own.
@@ -124,15 +168,21 @@ impl Line {
         (!emoji.is_ascii() && !line.nouns.is_empty()).then_some(line)
     }
 
-    /// The emoji of a man or woman from the neutral one of this line, as keyboards write it.
-    fn emoji_of(&self, person: &str) -> String {
-        match person {
-            MAN | WOMAN => self.emoji.replacen(PERSON, person, 1),
-            sign => format!("{}{sign}\u{fe0f}", self.emoji),
+    /// The emoji of a person, man or woman, as keyboards write it.
+    fn emoji_of(&self, gender: Gender) -> String {
+        match gender.signs() {
+            None => self.emoji.clone(),
+            Some((person, _)) if self.emoji.starts_with(PERSON_JOINED) => self.emoji.replacen(PERSON, person, 1),
+            Some((_, sign)) => format!("{}{sign}\u{fe0f}", self.emoji),
         }
     }
 
-    fn said(&self, gender: Gender, emoji: &str) -> Entry {
+    /// Whether it serves for person, man and woman.
+    fn gendered(&self) -> bool {
+        self.nouns.iter().any(|noun| noun.contains('{'))
+    }
+
+    fn said(&self, gender: Gender) -> Entry {
         let (person, prefix, informal) = match gender {
             Gender::Neutral => ("person", "", None),
             Gender::Male => ("man", "male ", Some("guy")),
@@ -150,9 +200,8 @@ impl Line {
         };
         let templates = self.nouns.iter().filter_map(own).collect::<Vec<_>>();
         // What is said neither of person, man nor woman names the neutral one, where others have words of their own.
-        let gendered = templates.iter().any(|text| text.contains('{'));
         let of_all = |text: &&String| {
-            gender == Gender::Neutral || !gendered || text.contains('{') || !self.nouns.contains(*text)
+            gender == Gender::Neutral || !self.gendered() || text.contains('{') || !self.nouns.contains(*text)
         };
         let mut texts = templates.iter().filter(of_all).map(|text| filled_in(text, person, prefix)).collect::<Vec<_>>();
         let first = templates.iter().find(|text| text.starts_with("{p}*"));
@@ -164,7 +213,7 @@ impl Line {
             }
         }
         let verbs = if gender == Gender::Neutral { self.verbs.clone() } else { Vec::new() };
-        Entry { emoji: emoji.to_owned(), nouns, verbs, emoticons: self.emoticons.clone() }
+        Entry { emoji: self.emoji_of(gender), nouns, verbs, emoticons: self.emoticons.clone() }
     }
 }
 
@@ -194,22 +243,15 @@ fn marked_noun(text: &str) -> Noun {
     Noun::new(&text[1..], number)
 }
 
-/// The neutral emoji that a man's or woman's could belong to, and what makes it a man's or woman's (UTS #51, 2.3).
-fn neutral(bare: &str) -> Vec<(String, Gender, &'static str)> {
-    let mut found = Vec::new();
-    for (sign, gender) in [("\u{200d}\u{2642}", Gender::Male), ("\u{200d}\u{2640}", Gender::Female)] {
-        found.extend(bare.strip_suffix(sign).map(|base| (base.to_owned(), gender, sign)));
-    }
-    for (person, gender) in [(MAN, Gender::Male), (WOMAN, Gender::Female)] {
-        let rest = bare.strip_prefix(person).filter(|rest| rest.starts_with('\u{200d}'));
-        found.extend(rest.map(|rest| (format!("{PERSON}{rest}"), gender, person)));
-    }
-    found
+/// The neutral emoji of a person, man or woman (without presentation selectors); none for an emoji of another gender.
+fn base(bare: &str, gender: Gender) -> Option<String> {
+    let Some((person, sign)) = gender.signs() else { return Some(bare.to_owned()) };
+    let joined = || Some(format!("{PERSON}{}", bare.strip_prefix(person).filter(|rest| rest.starts_with('\u{200d}'))?));
+    bare.strip_suffix(sign).map(str::to_owned).or_else(joined)
 }
 
 const PERSON: &str = "\u{1f9d1}";
-const MAN: &str = "\u{1f468}";
-const WOMAN: &str = "\u{1f469}";
+const PERSON_JOINED: &str = "\u{1f9d1}\u{200d}";
 
 fn listed(text: &str) -> Vec<String> {
     text.split(", ").map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
@@ -230,7 +272,7 @@ mod tests {
     use super::*;
 
     fn texts(emoji: &str) -> Vec<String> {
-        let entry = Entries::new().unwrap().get(emoji, "");
+        let entry = Entries::new().unwrap().get(emoji, "", None);
         entry.nouns.iter().map(|noun| noun.text().to_owned()).collect()
     }
 
@@ -240,11 +282,14 @@ mod tests {
         for occasion in entries.occasions.iter().chain(&entries.related) {
             assert!(!occasion.says.is_empty() && occasion.emoji.len() <= 6, "{occasion:?}");
             for emoji in &occasion.emoji {
-                assert!(!entries.get(emoji, "").nouns.is_empty(), "{emoji} of {occasion:?} has no line in things/");
+                assert!(
+                    !entries.get(emoji, "", None).nouns.is_empty(),
+                    "{emoji} of {occasion:?} has no line in things/"
+                );
             }
         }
         for emoji in entries.emoji() {
-            for noun in entries.get(emoji, "").nouns {
+            for noun in entries.get(emoji, "", None).nouns {
                 let text = noun.text();
                 let odd = ["a ", "an ", "the "].iter().any(|article| text.starts_with(article));
                 assert!(!odd && !text.contains(['{', '}', '*', '|', ';', ':']), "{emoji} {text}");
@@ -266,15 +311,31 @@ mod tests {
         assert_eq!(texts("👩\u{200d}🦰")[0], "woman with red hair");
         assert!(texts("👨\u{200d}🚒").contains(&"fireman".to_owned()));
         assert_eq!(texts("🧜\u{200d}♀")[0], "mermaid");
-        let emoji = |bare| Entries::new().unwrap().get(bare, "").emoji;
+        let emoji = |bare| Entries::new().unwrap().get(bare, "", None).emoji;
         assert_eq!(emoji("👩\u{200d}⚕"), "👩\u{200d}⚕\u{fe0f}");
         assert_eq!(emoji("🕵\u{200d}♂"), "🕵\u{fe0f}\u{200d}♂\u{fe0f}");
     }
 
     #[test]
+    fn who_is_not_drawn_is_said_by_who_is() {
+        let entries = Entries::new().unwrap();
+        let present =
+            ["🧑\u{200d}🚒", "👩\u{200d}🚒", "👨\u{200d}🦲", "👩\u{200d}🦲"].map(str::to_owned).into_iter().collect();
+        let said = |emoji| entries.get(emoji, "", Some(&present));
+        let texts = |entry: &Entry| entry.nouns.iter().map(|noun| noun.text().to_owned()).collect::<Vec<_>>();
+        let neutral = said("🧑\u{200d}🚒");
+        assert_eq!(neutral.nouns[0].text(), "firefighter");
+        assert!(texts(&neutral).contains(&"fireman".to_owned()) && neutral.emoticons == ["👨\u{200d}🚒"]);
+        assert!(!texts(&said("👩\u{200d}🚒")).contains(&"fireman".to_owned()));
+        let bald = texts(&said("👨\u{200d}🦲"));
+        assert!(bald[0] == "bald man" && bald.contains(&"bald person".to_owned()), "{bald:?}");
+    }
+
+    #[test]
     fn marks_say_how_a_noun_is_counted() {
         let entries = Entries::new().unwrap();
-        let find = |emoji, text: &str| entries.get(emoji, "").nouns.into_iter().find(|n| n.text() == text).unwrap();
+        let find =
+            |emoji, text: &str| entries.get(emoji, "", None).nouns.into_iter().find(|n| n.text() == text).unwrap();
         assert_eq!(find("🍇", "grapes").number(), Number::Plural);
         assert_eq!(find("🍞", "bread").number(), Number::Mass);
         assert_eq!(find("🍞", "loaf of bread").many(2, &[]).unwrap(), "two loaves of bread");

@@ -36,6 +36,7 @@ use self::build::{Claim, Occasions};
 use super::pack::Concept;
 use crate::error::Result;
 use crate::random::Mt19937;
+use crate::text::emoji::plain;
 use crate::text::meaning::{Meanings, normal};
 use crate::text::world::{Known, Occasion, related_score};
 
@@ -82,6 +83,8 @@ pub struct Lexicon {
     meanings: Meanings,
 }
 
+/// Nothing of a concept that is not chosen.
+#[derive(Default)]
 struct Thing {
     claims: Vec<Claim>,
     held_out: Option<Claim>,
@@ -96,17 +99,27 @@ impl Lexicon {
     /// # Errors
     /// [`crate::Error::Config`] naming two concepts that would have the same name, or a broken line of the data.
     pub fn new(concepts: &[Concept]) -> Result<Self> {
-        let built = build::build(concepts)?;
+        Self::of(concepts, &(0..concepts.len()).collect::<Vec<_>>())
+    }
+
+    /// The phrases of some of these concepts, as if there were no others; numbers stay those of `concepts`.
+    ///
+    /// # Errors
+    /// As [`Lexicon::new`].
+    pub fn of(concepts: &[Concept], chosen: &[usize]) -> Result<Self> {
+        let those = chosen.iter().map(|thing| concepts[*thing].clone()).collect::<Vec<_>>();
+        let built = build::build(&those)?;
         let parts = built.claims.into_iter().zip(built.held_out).zip(built.related).zip(built.emoji);
-        let things = parts.zip(concepts).map(|((((claims, held_out), related), emoji), concept)| Thing {
-            claims,
-            held_out,
-            related,
-            emoji,
-            weight: weights::weight(concept),
-        });
-        let things = things.collect::<Vec<_>>();
-        let suggested = built.suggestive.iter().flat_map(|(says, things)| {
+        let mut things = concepts.iter().map(|_| Thing::default()).collect::<Vec<_>>();
+        for ((((claims, held_out), related), emoji), number) in parts.zip(chosen) {
+            things[*number] = Thing { claims, held_out, related, emoji, weight: weights::weight(&concepts[*number]) };
+        }
+        let renumbered = |occasions: Occasions| -> Occasions {
+            let renumber = |things: Vec<usize>| things.into_iter().map(|thing| chosen[thing]).collect();
+            occasions.into_iter().map(|(says, things)| (says, renumber(things))).collect()
+        };
+        let (occasions, suggestive) = (renumbered(built.occasions), renumbered(built.suggestive));
+        let suggested = suggestive.iter().flat_map(|(says, things)| {
             let ranked = things.iter().enumerate();
             ranked.flat_map(move |(rank, thing)| {
                 says.iter().map(move |word| (*thing, &**word, RELATED * related_score(rank)))
@@ -114,13 +127,13 @@ impl Lexicon {
         });
         let scored = things.iter().enumerate().flat_map(|(number, thing)| thing.scored(number));
         let meanings = Meanings::new(scored.chain(suggested));
-        Ok(Self { things, occasions: built.occasions, suggestive: built.suggestive, meanings })
+        Ok(Self { things, occasions, suggestive, meanings })
     }
 
     /// The thing's own name.
     ///
     /// # Panics
-    /// When there is no such thing, as all of these.
+    /// When there is no such thing or it was not chosen, as all of these.
     pub fn name(&self, thing: usize) -> &Noun {
         self.things[thing].nouns().next().expect("a thing has a name")
     }
@@ -230,7 +243,7 @@ impl Lexicon {
             one: name.one(&[]),
             also: own.related.clone(),
             says: own.claims.iter().filter(new).take(most).map(phrase).collect(),
-            emoji: own.emoji.clone(),
+            emoji: own.emojis().join(" "),
         }
     }
 
@@ -252,6 +265,19 @@ const DULL: &[&str] = &[
 impl Thing {
     fn nouns(&self) -> impl Iterator<Item = &Noun> {
         self.claims.iter().filter_map(|claim| claim.said.noun.as_ref())
+    }
+
+    /// Its emoji, and those of people that it stands for.
+    fn emojis(&self) -> Vec<&str> {
+        let all =
+            self.claims.iter().filter(|claim| claim.said.kind == PhraseKind::Emoji && !claim.said.phrase.is_ascii());
+        let mut found = vec![self.emoji.as_str()];
+        for claim in all {
+            if found.iter().all(|emoji| plain(emoji) != claim.normal) {
+                found.push(&claim.said.phrase);
+            }
+        }
+        found
     }
 
     /// Every phrase with its score, for the way back: what is said, plurals, what is held out, and related words.

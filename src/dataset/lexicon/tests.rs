@@ -21,7 +21,15 @@ struct Real {
 }
 
 fn real() -> Real {
-    let concepts = concepts();
+    of(concepts())
+}
+
+/// The excerpt, whatever the environment says.
+fn excerpt() -> Real {
+    of(serde_json::from_str(include_str!("tests/concepts.json")).unwrap())
+}
+
+fn of(concepts: Vec<Concept>) -> Real {
     let lexicon = Lexicon::new(&concepts).unwrap();
     Real { concepts, lexicon }
 }
@@ -42,12 +50,12 @@ impl Real {
 #[test]
 fn every_phrase_leads_back_to_its_thing() {
     let Real { concepts, lexicon } = real();
-    for thing in 0..concepts.len() {
+    for (thing, concept) in concepts.iter().enumerate() {
         let held_out = lexicon.held_out(thing).into_iter();
         for said in lexicon.phrases(thing).map(|(said, _)| said).chain(held_out) {
             let meant = lexicon.meaning(&said.phrase);
             let place = meant.iter().position(|(other, _)| *other == thing);
-            assert!(place.is_some_and(|place| place < 3), "{said:?} of {} is at {place:?}", concepts[thing].name);
+            assert!(place.is_some_and(|place| place < 3), "{said:?} of {} is at {place:?}", concept.name);
             if said.kind != PhraseKind::Related {
                 assert!(lexicon.things(&said.phrase).contains(&thing), "{said:?}");
             }
@@ -59,18 +67,18 @@ fn every_phrase_leads_back_to_its_thing() {
 fn no_phrase_is_said_twice_of_a_thing_or_of_more_than_three() {
     let Real { concepts, lexicon } = real();
     let mut things: HashMap<String, HashSet<usize>> = HashMap::new();
-    for thing in 0..concepts.len() {
+    for (thing, concept) in concepts.iter().enumerate() {
         let mut seen = HashSet::new();
         let mut sum = 0.0;
         for (said, share) in lexicon.phrases(thing) {
             let bare = said.noun.as_ref().map_or(said.phrase.clone(), |noun| noun.text().to_owned());
-            assert!(seen.insert(bare.to_lowercase()), "{bare} twice of {}", concepts[thing].name);
+            assert!(seen.insert(bare.to_lowercase()), "{bare} twice of {}", concept.name);
             assert!(share > 0.0 && share <= 1.0, "{said:?} {share}");
             assert!(!said.phrase.contains("  ") && said.phrase.trim() == said.phrase, "{said:?}");
             things.entry(crate::text::meaning::normal(&said.phrase)).or_default().insert(thing);
             sum += share;
         }
-        assert!((sum - 1.0).abs() < 1e-3, "shares of {} sum to {sum}", concepts[thing].name);
+        assert!((sum - 1.0).abs() < 1e-3, "shares of {} sum to {sum}", concept.name);
     }
     for (phrase, things) in things {
         assert!(things.len() <= 3, "{phrase} of {things:?}");
@@ -107,17 +115,17 @@ fn general_words_are_names_or_not_said_alone() {
         "left",
         "open",
     ];
-    for thing in 0..concepts.len() {
+    for (thing, concept) in concepts.iter().enumerate() {
         for (said, _) in lexicon.phrases(thing).filter(|(said, _)| said.kind != PhraseKind::Name) {
             let bare = said.noun.as_ref().map_or(said.phrase.as_str(), |noun| noun.text());
-            assert!(!general.contains(&bare.to_lowercase().as_str()), "{bare} of {}", concepts[thing].name);
+            assert!(!general.contains(&bare.to_lowercase().as_str()), "{bare} of {}", concept.name);
         }
     }
 }
 
 #[test]
 fn what_people_say_means_what_they_mean() {
-    let real = real();
+    let real = excerpt();
     let pairs = [
         ("thank you", "🙏"),
         ("thank", "🙏"),
@@ -207,6 +215,47 @@ fn held_out_phrases_are_never_said_and_all_their_words_are() {
     }
     let again = Lexicon::new(&concepts).unwrap();
     assert!((0..concepts.len()).all(|thing| lexicon.held_out(thing) == again.held_out(thing)));
+}
+
+#[test]
+fn what_the_data_does_not_list_has_its_unicode_name() {
+    let concept = |name: &str, codepoints: &str| Concept {
+        name: name.into(),
+        codepoints: codepoints.into(),
+        group: "Symbols".into(),
+        subgroup: "x".into(),
+        keywords: vec![],
+        emojilib: vec![],
+    };
+    let odd = [
+        concept("flag: Japan", "1f1ef-1f1f5"),
+        concept("O button (blood type)", "1f17e"),
+        concept("Japanese “here” button", "1f201"),
+        concept("keycap: 1", "31-20e3"),
+        concept("person: red hair", "f0000"),
+    ];
+    let lexicon = Lexicon::new(&odd).unwrap();
+    let names = (0..odd.len()).map(|thing| lexicon.name(thing).one(&[])).collect::<Vec<_>>();
+    let wanted = ["a flag of Japan", "an O button", "a Japanese here button", "a keycap 1", "a person with red hair"];
+    assert_eq!(names, wanted);
+    assert_eq!(lexicon.emoji(0), "🇯🇵");
+    assert_eq!(lexicon.emoji(4), "", "private use is no emoji");
+}
+
+#[test]
+fn things_that_are_not_chosen_leave_their_phrases_to_others() {
+    let Real { concepts, lexicon } = excerpt();
+    let runner = |lexicon: &Lexicon, emoji: &str| {
+        let thing = (0..concepts.len()).find(|thing| lexicon.emoji(*thing) == emoji).unwrap();
+        (thing, lexicon.things("a man running").contains(&thing), lexicon.things(emoji).contains(&thing))
+    };
+    assert!(!runner(&lexicon, "🏃").1);
+    let without = |name: &str| (0..concepts.len()).filter(|thing| concepts[*thing].name != name).collect::<Vec<_>>();
+    let chosen = Lexicon::of(&concepts, &without("man running")).unwrap();
+    assert_eq!(runner(&chosen, "🏃"), (runner(&lexicon, "🏃").0, true, true), "numbers stay");
+    assert_eq!(chosen.things("🏃\u{200d}♂\u{fe0f}"), [runner(&chosen, "🏃").0]);
+    let birthday = Lexicon::of(&concepts, &without("birthday cake")).unwrap();
+    assert_eq!(concepts[birthday.things("happy birthday")[0]].name, "party popper");
 }
 
 #[test]

@@ -44,8 +44,8 @@ impl Report {
 
     fn negative_tables(&self) -> String {
         let mut text = String::from(
-            "| prompt | model | steps | drawn to find them | cases | colour gone | clearly another instead | gone with \
-             another colour as negative prompt |\n|---|---|---:|---:|---:|---:|---:|---:|\n",
+            "| prompt | model | steps | drawn to find them | cases | colour gone | control: gone with another colour as \
+             negative prompt | clearly another colour instead |\n|---|---|---:|---:|---:|---:|---:|---:|\n",
         );
         for negative in &self.negatives {
             let Negative { model, steps, wording, candidates, cases, .. } = negative;
@@ -57,14 +57,16 @@ impl Report {
                 wording.words(),
                 cases.len(),
                 share(&|case| case.gone),
-                share(&|case| case.gone && case.instead.is_some()),
-                share(&|case| case.gone_with_other)
+                share(&|case| case.gone_with_other),
+                share(&|case| case.gone && case.instead.is_some())
             );
         }
         let _ = writeln!(
             text,
-            "\nA case is a picture that shows a colour by the judge; it is drawn again from the same noise with that colour as \
-             negative prompt, at guidance {}.\n",
+            "\nA case is a picture in which the judge sees a colour. It is drawn again from the same noise with that colour as \
+             negative prompt, at guidance {}. The control is drawn with another colour of the palette as negative prompt: what \
+             changes because there is a negative prompt at all. Only the difference of the two columns is due to the colour \
+             that was named.\n",
             self.settings.guidance_scale
         );
         let open = |n: &&Negative| matches!(n.wording, Wording::OpenColour | Wording::OpenBackground);
@@ -220,7 +222,7 @@ mod tests {
     fn tables_hold_their_numbers() {
         let table = report().markdown();
         assert!(table.contains("| 2 | 24.5 | 10.0 | 0.0 | 3.0 | 0.500 | 0.500 | 40.0 | 40.0 |"), "{table}");
-        assert!(table.contains("(\"a colourful fox\") | student | 4 | 9 | 3 | 67 % | 33 % | 0 % |"), "{table}");
+        assert!(table.contains("(\"a colourful fox\") | student | 4 | 9 | 3 | 67 % | 0 % | 33 % |"), "{table}");
         assert!(table.contains("(\"a green fox\") | student | 4 | 9 | 0 | – | – | – |"), "{table}");
         assert!(table.contains("| green | red |") && table.contains("| 1 of 1 | 1 of 2 |"), "{table}");
         assert!(

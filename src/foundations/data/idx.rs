@@ -255,6 +255,24 @@ mod tests {
     }
 
     #[test]
+    fn no_change_of_a_byte_breaks_the_reader() {
+        let good = file(3, &[4, 5]);
+        for whole in [good.clone(), zipped(&good)] {
+            for at in 0..whole.len() {
+                for value in [0, 1, 0x7f, 0xff] {
+                    let mut broken = whole.clone();
+                    broken[at] = value;
+                    if let Ok(items) = Idx::open("digits", &broken[..]) {
+                        assert!(
+                            items.take(1000).all(|item| item.is_err() || item.is_ok_and(|item| item.len() <= MAX_ITEM))
+                        );
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
     fn an_error_ends_the_items() {
         let good = file(3, &[4, 5]);
         let idx = Idx::open("digits", &good[..40]).expect("a good header");

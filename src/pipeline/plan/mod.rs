@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 
 use burn::module::Module;
 use burn::tensor::Device;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::index::{Family, Index, VAE_LARGE};
 use super::load::{TextFiles, UNET, VAE, WEIGHTS, check_large, check_vae, defaults_for};
-use super::{Defaults, MANIFEST, Manifest};
+use super::{Defaults, MANIFEST, Manifest, Needs};
 use crate::kernels::{BLOCK, BlockFormat};
 use crate::models::{ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel, Vae, parse};
 use crate::weights::{self, Checkpoint, Files, Part, Quantization};
@@ -119,20 +119,6 @@ pub struct Buffer {
     pub what: String,
     /// How long it is.
     pub bytes: u64,
-}
-
-/// A plan in three numbers, for the manifest: bytes of memory for one picture of the model's own size.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Needs {
-    /// All weights, as they are on the device.
-    pub weights: u64,
-    /// The largest single buffer.
-    pub largest_buffer: u64,
-    /// What the layers hold at once beside the weights.
-    pub activations: u64,
-    /// The same while the large decoder draws, where the model has one.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    pub large_activations: Option<u64>,
 }
 
 impl Plan {

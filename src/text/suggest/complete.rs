@@ -1,81 +1,120 @@
-//! What could come next in a prompt: the rest of a word or phrase that is begun, or what fits after it.
+//! What could come next in a prompt: the rest of a word or phrase that is begun, and what fits after it.
 
 use super::{Offer, Suggestions, utf16};
+use crate::text::meaning::stems;
 
-/// Offers to complete what is begun.
+/// Offers at one time.
 const MOST: usize = 6;
 /// Offers of each sort, where a new word begins.
 const CONTINUATIONS: usize = 3;
 
 impl Suggestions {
-    /// What could stand before the caret; `before` is the prompt up to it.
-    pub fn complete(&self, before: &str) -> Vec<Offer> {
+    /// What could stand before the caret, and what could come after a whole word; `before` is the prompt up to it.
+    pub fn next(&self, before: &str) -> Vec<Offer> {
         let typed = last_words(before, 4);
-        let mut at = before.len() - typed.len();
-        if typed.is_empty() {
-            return self.next(before);
+        if typed.is_empty() && !before.ends_with(char::is_whitespace) {
+            return Vec::new();
         }
-        loop {
+        let (phrases, at, open) = self.begun(before, before.len() - typed.len());
+        let offers = phrases.into_iter().map(|text| self.placed(text, before, at));
+        if open {
+            return offers.take(MOST).collect();
+        }
+        // After a whole word a space comes first; after a space nothing does.
+        let spaced = if typed.is_empty() { before.to_owned() } else { format!("{before} ") };
+        let further = self.further(&before.trim().to_lowercase());
+        let further = further.iter().map(|text| self.placed(text, &spaced, spaced.len())).map(|offer| {
+            if offer.start <= utf16(before) {
+                return offer;
+            }
+            Offer { text: format!(" {}", offer.text), start: utf16(before), ..offer }
+        });
+        offers.chain(further).take(MOST).collect()
+    }
+
+    /// The phrases that the longest of the ends of `before` begins (`at`: where the last words start), where that end
+    /// starts, and whether it is open: no phrase by itself.
+    fn begun(&self, before: &str, mut at: usize) -> (Vec<&str>, usize, bool) {
+        while at < before.len() {
             let part = before[at..].to_lowercase();
-            let found = self.phrases.iter().filter(|(lower, _)| lower.starts_with(&part) && *lower != part);
-            let found = found.take(MOST).map(|(_, phrase)| self.placed(phrase, before, at)).collect::<Vec<_>>();
+            let open = !self.phrases.iter().any(|(lower, _)| *lower == part);
+            // A whole word is not half of another: "cat" goes on with "cat face", not with "caterpillar".
+            let start = if open { part.clone() } else { format!("{part} ") };
+            let found = self.phrases.iter().filter(|(lower, _)| lower.starts_with(&start));
+            let found = found.map(|(_, phrase)| phrase.as_str()).take(MOST).collect::<Vec<_>>();
             if !found.is_empty() && part.chars().count() > 1 {
-                return found;
+                return (found, at, open);
             }
-            match before[at..].find(' ') {
-                Some(space) => at += space + 1,
-                None => return Vec::new(),
-            }
+            at = before[at..].find(' ').map_or(before.len(), |space| at + space + 1);
+        }
+        (Vec::new(), before.len(), false)
+    }
+
+    /// After a thing, what can stand beside or behind it; after an article or adjective, a thing. A sentence that has its
+    /// background or place already, or that ends in something else, is complete.
+    fn further(&self, said: &str) -> Vec<String> {
+        let world = &self.world;
+        let last = last_words(said, 1);
+        let ends = |phrases: &[String]| phrases.iter().any(|phrase| ends_with(said, &phrase.to_lowercase()));
+        let has =
+            |phrases: &[String]| phrases.iter().any(|phrase| said.contains(&format!(" {} ", phrase.to_lowercase())));
+        let turn = |list: &[String], most: usize| {
+            let skipped = said.len() % list.len().saturating_sub(most).max(1);
+            list.iter().skip(skipped).take(most).cloned().collect::<Vec<_>>()
+        };
+        let adjectives = [&world.colours, &world.sizes, &world.moods, &world.turns];
+        if matches!(last, "a" | "an") {
+            return [turn(&world.colours, CONTINUATIONS), self.some_things(said.len())].concat();
+        }
+        if ends(&world.places) {
+            let things = self.some_things(said.len());
+            return things.iter().map(|name| format!("{} {name}", article(name))).collect();
+        }
+        let behind = said.ends_with(&format!("on {} {last}", article(last)));
+        if adjectives.iter().any(|list| ends(list)) && !behind {
+            return self.some_things(said.len());
+        }
+        let placed = has(&world.places);
+        if said.ends_with("background") || behind || (!self.ends_in_thing(said) && !ends(&world.clauses)) || placed {
+            return Vec::new();
+        }
+        let on = |colour: &String| format!("on {} {colour} background", article(colour));
+        let backgrounds = turn(&world.backgrounds, CONTINUATIONS).iter().map(on).collect::<Vec<_>>();
+        if ends(&world.clauses) {
+            return backgrounds;
+        }
+        let two = |list: &[String]| turn(list, 2);
+        match world.clauses.is_empty() {
+            true => [backgrounds, turn(&world.places, CONTINUATIONS)].concat(),
+            false => [&backgrounds[..backgrounds.len().min(2)], &two(&world.clauses), &two(&world.places)].concat(),
         }
     }
 
-    /// Where a new word begins: after a thing what can stand beside it, after an article or adjective things, and nothing
-    /// after a sentence that is complete.
-    fn next(&self, before: &str) -> Vec<Offer> {
-        let world = &self.world;
-        let said = before.trim().to_lowercase();
-        let ends = |with: &str| said == with || said.ends_with(&format!(" {with}"));
-        let has = |phrases: &[String]| phrases.iter().any(|p| format!(" {said} ").contains(&format!(" {p} ")));
-        let turn = |count: usize| said.len() % count.saturating_sub(CONTINUATIONS).max(1);
-        let some =
-            |list: &[String]| list.iter().skip(turn(list.len())).take(CONTINUATIONS).cloned().collect::<Vec<_>>();
-        let names = world.concepts.iter().map(|known| known.name.clone()).collect::<Vec<_>>();
-        let ones = world.concepts.iter().map(|known| known.one.clone()).collect::<Vec<_>>();
-        let adjectives = [&world.colours, &world.sizes, &world.moods, &world.turns, &world.styles];
-        let texts = if said.is_empty() {
-            some(&ones)
-        } else if ends("a") || ends("an") {
-            [some(&world.colours), some(&names)].concat()
-        } else if world.counts.iter().any(|count| ends(count)) {
-            some(&world.colours)
-        } else if world.places.iter().any(|place| ends(&place.to_lowercase())) {
-            some(&ones)
-        } else if self.ends_in_thing(&said) || world.clauses.iter().any(|clause| ends(&clause.to_lowercase())) {
-            let behind = some(&world.backgrounds);
-            let behind = behind.into_iter().map(|colour| format!("on {} {colour} background", article(&colour)));
-            let beside = [some(&world.clauses), some(&world.places)].concat();
-            match (said.contains("background"), has(&world.places) || has(&world.clauses)) {
-                (true, _) => Vec::new(),
-                (false, true) => behind.collect(),
-                (false, false) => behind.chain(beside).collect(),
-            }
-        } else if adjectives.iter().any(|list| list.iter().any(|adjective| ends(&adjective.to_lowercase()))) {
-            some(&names)
-        } else {
-            Vec::new()
-        };
-        texts.iter().map(|text| self.placed(text, before, before.len())).collect()
+    /// Things of different sorts with short names, others for each `turn`.
+    fn some_things(&self, turn: usize) -> Vec<String> {
+        let short = self.world.concepts.iter().filter(|known| known.name.split(' ').count() <= 2);
+        let short = short.filter(|known| known.one == format!("{} {}", article(&known.name), known.name));
+        let short = short.map(|known| known.name.clone()).collect::<Vec<_>>();
+        let step = short.len() / CONTINUATIONS + 1;
+        (0..CONTINUATIONS).filter_map(|at| short.get(at * step + turn % step)).cloned().collect()
     }
 
+    /// Whether the last words, at most four, are a thing's phrase, or its plural.
     fn ends_in_thing(&self, said: &str) -> bool {
-        let starts = std::iter::once(0).chain(said.match_indices(' ').map(|(at, _)| at + 1));
-        starts.into_iter().any(|start| {
-            let last = &said[start..];
-            self.phrases.iter().any(|(lower, _)| lower == last) && !self.meanings.exactly(last).is_empty()
+        let last = last_words(said, 4);
+        let starts = std::iter::once(0).chain(last.match_indices(' ').map(|(at, _)| at + 1));
+        let mut parts = starts.map(|start| &last[start..]);
+        parts.any(|part| {
+            let forms = std::iter::once(part.to_owned()).chain(stems(part));
+            forms.into_iter().any(|form| self.phrases.iter().any(|(lower, _)| *lower == form) && self.is_thing(&form))
         })
     }
 
-    /// "a" before an owl becomes "an", and the other way about.
+    fn is_thing(&self, phrase: &str) -> bool {
+        !self.meanings.exactly(phrase).is_empty()
+    }
+
+    /// "a" before an owl becomes "an", and the other way about; before grapes it goes.
     fn placed(&self, text: &str, before: &str, at: usize) -> Offer {
         let plain = Offer { text: text.to_owned(), start: utf16(&before[..at]), label: text.to_owned() };
         let kept = before[..at].trim_end();
@@ -88,12 +127,16 @@ impl Suggestions {
             Some(known) => known.one.strip_suffix(text).unwrap_or_default().trim(),
             None => article(text),
         };
-        if wanted.is_empty() || wanted == given.to_lowercase() {
+        if wanted == given.to_lowercase() {
             return plain;
         }
         let start = utf16(&kept[..kept.len() - given.len()]);
-        Offer { text: format!("{wanted} {text}"), start, label: text.to_owned() }
+        Offer { text: format!("{wanted} {text}").trim_start().to_owned(), start, label: text.to_owned() }
     }
+}
+
+fn ends_with(said: &str, phrase: &str) -> bool {
+    said == phrase || said.strip_suffix(phrase).is_some_and(|rest| rest.ends_with(' '))
 }
 
 fn article(word: &str) -> &'static str {

@@ -59,15 +59,15 @@ pub struct Offer {
     pub label: String,
 }
 
-/// Everything about one prompt, for one look at it.
+/// What to say about a prompt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-pub struct Look {
+pub struct Advice {
     /// What the model has never seen.
     pub unknown: Vec<Unknown>,
+    /// Whether no word that says what to draw is known; not of an empty prompt.
+    pub nothing: bool,
     /// What could come next.
-    pub offers: Vec<Offer>,
-    /// Whether a word that says what to draw is known; an empty prompt has none.
-    pub known: bool,
+    pub next: Vec<Offer>,
 }
 
 /// A [`World`] that can be asked.
@@ -98,25 +98,31 @@ impl Suggestions {
     /// Of this world.
     pub fn new(world: World) -> Self {
         let mut seen = HashSet::new();
-        let names = world.concepts.iter().map(|known| &known.name);
         let adjectives = [&world.colours, &world.counts, &world.sizes, &world.moods, &world.turns, &world.styles];
-        let sorts = adjectives.into_iter().chain([&world.places, &world.clauses]);
+        let sorts = adjectives.into_iter().chain([&world.places, &world.clauses]).flatten();
+        // Short names are the common ones: "cat" before "cat with tears of joy".
+        let mut names = world.concepts.iter().map(|known| &known.name).collect::<Vec<_>>();
+        names.sort_by_key(|name| name.chars().count());
         let occasions = world.occasions.iter().flat_map(|occasion| &occasion.says);
         let synonyms = world.concepts.iter().flat_map(|known| &known.says);
-        let all = names.chain(sorts.flatten()).chain(occasions).chain(synonyms);
+        let all = sorts.chain(names).chain(occasions).chain(synonyms);
         let phrases = all.map(|phrase| (phrase.to_lowercase(), phrase.clone()));
         let phrases = phrases.filter(|(lower, _)| seen.insert(lower.clone())).collect();
         let meanings = Meanings::new(world.scored());
         Self { words: world.words.iter().cloned().collect(), phrases, meanings, world }
     }
 
-    /// Everything about a prompt whose caret stands at `caret`.
-    pub fn look(&self, prompt: &str, caret: usize) -> Look {
-        let before = &prompt[..byte_of(prompt, caret)];
-        Look { unknown: self.unknown(prompt), offers: self.complete(before), known: self.knows_any(prompt) }
+    /// What to say about a prompt; `caret` is where somebody is typing, none where nobody is.
+    pub fn advise(&self, prompt: &str, caret: Option<usize>) -> Advice {
+        let next = caret.map(|caret| self.next(&prompt[..byte_of(prompt, caret)])).unwrap_or_default();
+        let mut unknown = self.unknown(prompt);
+        // A word that is being typed and may become a known one is not strange yet.
+        unknown.retain(|unknown| next.is_empty() || Some(unknown.end) != caret);
+        Advice { unknown, nothing: !prompt.trim().is_empty() && !self.knows_any(prompt), next }
     }
 
-    /// The parts of a prompt that the model has never seen, each once, with what they could have meant.
+    /// The parts of a prompt that the model has never seen, each once, with what they could have meant. Small words are
+    /// not worth a mention.
     pub fn unknown(&self, prompt: &str) -> Vec<Unknown> {
         let mut seen = HashSet::new();
         let mut found = Vec::new();
@@ -124,21 +130,21 @@ impl Suggestions {
             let (start, text) = match &symbol {
                 Symbol::Word { start, text } | Symbol::Emoji { start, text } => (*start, *text),
             };
-            if !seen.insert(text.to_lowercase()) {
+            let lower = text.to_lowercase();
+            if SMALL.contains(&lower.as_str()) || !seen.insert(lower) {
                 continue;
             }
             let Some((why, instead)) = self.trouble(&symbol) else { continue };
             let begin = utf16(&prompt[..start]);
             found.push(Unknown { word: text.to_owned(), start: begin, end: begin + utf16(text), why, instead });
         }
-        found.sort_by_key(|unknown| unknown.start);
         found
     }
 
     /// Whether the model knows a word of the prompt that says what to draw.
     pub fn knows_any(&self, prompt: &str) -> bool {
         emoji::symbols(prompt).any(|symbol| match symbol {
-            Symbol::Word { text, .. } => !EMPTY.contains(&text.to_lowercase().as_str()) && self.knows(text),
+            Symbol::Word { text, .. } => !SMALL.contains(&text.to_lowercase().as_str()) && self.knows(text),
             Symbol::Emoji { text, .. } => self.knows_emoji(&emoji::plain(text)),
         })
     }
@@ -193,7 +199,8 @@ impl Suggestions {
     }
 
     fn knows_emoji(&self, plain: &str) -> bool {
-        self.world.concepts.iter().any(|known| emoji::plain(&known.emoji) == plain)
+        let mut all = self.world.concepts.iter().flat_map(|known| known.emoji.split(' '));
+        all.any(|emoji| emoji::plain(emoji) == plain)
     }
 
     /// A word is known by itself, or by its parts ("dog-shaped", "fox's").
@@ -206,50 +213,67 @@ impl Suggestions {
         parts.len() > 1 && parts.iter().all(|part| self.words.contains(*part) || *part == "s")
     }
 
-    /// Known words of nearly the same letters, the nearest first. Short words are too near to others to guess.
+    /// Known words of nearly the same letters, the nearest first, with the same first letter: people rarely miss that one,
+    /// and without it other words come near.
     fn spelled(&self, word: &str) -> Vec<String> {
         let allowed = match word.chars().count() {
-            0..=3 => return Vec::new(),
-            4..=6 => 1,
+            0..=2 => return Vec::new(),
+            3..=7 => 1,
             _ => 2,
         };
-        let near = self.world.words.iter().filter(|known| known.chars().count() > 2);
-        let near = near.filter_map(|known| Some((distance(word, known, allowed)?, known)));
-        // The first letter is seldom wrong.
-        let other_start = |known: &str| known.chars().next() != word.chars().next();
-        let mut near = near.map(|(edits, known)| (edits, other_start(known), known.len(), known)).collect::<Vec<_>>();
+        let same_start = |known: &&String| known.chars().count() > 2 && known.chars().next() == word.chars().next();
+        let near = self.world.words.iter().filter(same_start);
+        let near = near.filter_map(|known| Some((distance(word, known, allowed)?, known.len(), known)));
+        let mut near = near.collect::<Vec<_>>();
         near.sort();
         near.into_iter().map(|(.., known)| known.clone()).collect()
     }
 }
 
 const MOST_INSTEAD: usize = 3;
-/// Words that say nothing of what to draw.
-const EMPTY: &[&str] = &[
+
+/// Words that say nothing of what is in the picture.
+const SMALL: &[&str] = &[
     "a",
     "an",
     "the",
+    "and",
+    "or",
     "of",
     "with",
-    "on",
+    "without",
     "in",
-    "and",
+    "on",
+    "at",
     "to",
+    "for",
+    "by",
+    "from",
+    "as",
+    "is",
+    "are",
+    "it",
+    "its",
+    "i",
+    "me",
+    "you",
+    "my",
+    "your",
+    "our",
+    "his",
+    "her",
+    "their",
+    "this",
+    "that",
+    "these",
+    "those",
+    "some",
+    "very",
     "sticker",
     "picture",
     "emoji",
     "background",
-    "for",
-    "that",
     "says",
-    "at",
-    "is",
-    "it",
-    "my",
-    "your",
-    "i",
-    "you",
-    "me",
 ];
 
 fn utf16(text: &str) -> usize {

@@ -43,7 +43,7 @@ fn instead(prompt: &str) -> Vec<(String, Vec<String>)> {
 }
 
 fn labels(before: &str) -> Vec<String> {
-    suggestions().complete(before).into_iter().map(|offer| offer.label).collect()
+    suggestions().next(before).into_iter().map(|offer| offer.label).collect()
 }
 
 #[test]
@@ -75,9 +75,9 @@ fn emoji_without_a_drawing_say_why() {
 
 #[test]
 fn a_prompt_of_which_nothing_is_known_is_found() {
-    let knows = |prompt: &str| suggestions().knows_any(prompt);
-    assert!(knows("a duck and a xyzzy") && knows("🦆") && knows("teal"));
-    assert!(!knows("") && !knows("a xyzzy on a background") && !knows("🪿"));
+    let nothing = |prompt: &str| suggestions().advise(prompt, None).nothing;
+    assert!(!nothing("a duck and a xyzzy") && !nothing("🦆") && !nothing("teal") && !nothing("") && !nothing(" "));
+    assert!(nothing("a xyzzy on a background") && nothing("🪿") && nothing("a"));
 }
 
 #[test]
@@ -85,39 +85,53 @@ fn a_word_is_completed_by_what_the_model_knows() {
     assert_eq!(labels("a cu"), ["cupcake"]);
     assert_eq!(labels("two folded ha"), ["folded hands"]);
     assert_eq!(labels("tha"), ["thanks", "thank you"]);
-    assert_eq!(labels("x"), Vec::<String>::new(), "one letter is too little");
-    let owl = &suggestions().complete("a ow")[0];
+    assert_eq!(labels("te"), ["teal"]);
+    assert_eq!(labels("x"), Vec::<String>::new());
+    let owl = &suggestions().next("a ow")[0];
     assert_eq!((owl.text.as_str(), owl.start), ("an owl", 0));
-    let cupcake = &suggestions().complete("an cup")[0];
+    let cupcake = &suggestions().next("an cup")[0];
     assert_eq!((cupcake.text.as_str(), cupcake.start), ("a cupcake", 0));
-    let hands = &suggestions().complete("😀 a fold")[0];
-    assert_eq!((hands.text.as_str(), hands.start), ("folded hands", 5));
+    let hands = &suggestions().next("😀 a fold")[0];
+    assert_eq!((hands.text.as_str(), hands.start), ("folded hands", 3));
+    assert!(labels("a red").contains(&"red heart".to_owned()), "a whole word goes on with a phrase");
 }
 
 #[test]
 fn what_comes_next_fits_and_nothing_follows_a_complete_sentence() {
-    assert!(labels("a yellow duck ").contains(&"next to".to_owned()));
-    assert!(labels("a yellow duck ").iter().any(|offer| offer.ends_with("background")));
-    assert_eq!(labels("a yellow duck on a teal background "), Vec::<String>::new());
-    assert!(labels("a yellow duck ").contains(&"in the rain".to_owned()) && !labels("a sleepy ").is_empty());
-    assert!(labels("a duck in the rain ").iter().all(|offer| offer.ends_with("background")));
+    let names = ["duck", "owl", "folded hands", "cupcake", "bagel", "red heart"];
+    for before in ["a yellow duck", "a yellow duck ", "two ducks", "a mallard"] {
+        let offered = labels(before);
+        assert!(offered.iter().any(|offer| offer.ends_with("background")), "{before}: {offered:?}");
+        assert!(offered.contains(&"in the rain".to_owned()) && offered.contains(&"above".to_owned()), "{offered:?}");
+    }
+    for offer in suggestions().next("a duck") {
+        assert_eq!((offer.start, offer.text.chars().next()), (6, Some(' ')), "a space comes before it: {offer:?}");
+    }
+    for before in ["a yellow ", "a sleepy ", "a tiny"] {
+        let offered = labels(before);
+        assert!(!offered.is_empty() && offered.iter().all(|offer| names.contains(&offer.as_str())), "{offered:?}");
+    }
+    assert!(labels("a duck next to ").iter().all(|offer| names.iter().any(|name| offer.ends_with(name))));
+    assert!(labels("a duck in the rain").iter().all(|offer| offer.ends_with("background")));
     assert_eq!(labels("a duck wea"), ["wearing a hat"]);
-    assert!(labels("a duck next to an owl ").iter().all(|offer| offer.ends_with("background")));
-    assert!(labels("a duck next to ").iter().all(|offer| {
-        ["a duck", "an owl", "folded hands", "a cupcake", "a bagel", "a red heart"].contains(&offer.as_str())
-    }));
-    assert!(labels("a yellow ").iter().all(|offer| !offer.contains("yellow")));
-    assert_eq!(labels("thank you very "), Vec::<String>::new());
-    assert!(!labels("a ").is_empty() && !labels(" ").is_empty());
+    let complete =
+        ["a yellow duck on a teal background", "a yellow duck on a teal background ", "a duck next to an owl"];
+    for before in complete.into_iter().chain(["a duck xyzzies", "a duck.", "", "thank you very ", "a duck on a teal"]) {
+        assert_eq!(labels(before), Vec::<String>::new(), "{before}");
+    }
 }
 
 #[test]
-fn one_look_holds_everything() {
-    let look = suggestions().look("a bak on white", 5);
-    assert_eq!(look.unknown[0].word, "bak");
-    assert!(look.known && look.offers.is_empty(), "no caption has a phrase that begins with 'bak'");
-    let json = serde_json::to_string(&look).unwrap();
-    assert!(json.contains("\"why\":\"never_seen\""), "{json}");
+fn advice_holds_everything_about_a_prompt() {
+    let words = |advice: Advice| advice.unknown.into_iter().map(|unknown| unknown.word).collect::<Vec<_>>();
+    assert_eq!(words(suggestions().advise("a baker and a cu", None)), ["baker", "cu"]);
+    assert_eq!(words(suggestions().advise("a baker and a cu", Some(16))), ["baker"], "'cu' may become a cupcake");
+    assert_eq!(words(suggestions().advise("a bak on white", Some(5))), ["bak"], "no phrase begins like that");
+    let json = serde_json::to_string(&suggestions().advise("bakery", None)).unwrap();
+    assert!(
+        json.contains(r#""why":"never_seen","instead":["cupcake","bagel"]"#) && json.contains(r#""nothing":true"#),
+        "{json}"
+    );
     assert_eq!(suggestions().surprise(0.99), Some("two pink owls"));
     assert_eq!(Suggestions::new(World::default()).surprise(0.5), None);
 }

@@ -1,7 +1,10 @@
 // Stands in for the wasm module in tests of the page itself: draws a disc with a soft edge on transparent ground in the colour
 // of the prompt's first letters, in a moment. `self.fake` of the worker may slow it or make it fail.
 
-const NAMES = [["ddim", "DDIM"], ["euler_a", "Euler a"]];
+const NAMES = [
+  ["ddim", "DDIM"],
+  ["euler_a", "Euler a"],
+];
 const fake = (self.fake ??= { pause: 0 });
 
 export default async function init() {
@@ -40,7 +43,18 @@ export class Pipeline {
       if (!(await onStep({ index, steps, timestep: 999 - index, milliseconds: 1, preview }))) return undefined;
     }
     const { prompt, negative_prompt: negative, seed } = request;
-    const infotext = JSON.stringify({ prompt, negative_prompt: negative, seed: String(seed), steps: request.steps, guidance_scale: request.guidance_scale, sampler: request.scheduler, width, height, model: request.model, strength });
+    const infotext = JSON.stringify({
+      prompt,
+      negative_prompt: negative,
+      seed: String(seed),
+      steps: request.steps,
+      guidance_scale: request.guidance_scale,
+      sampler: request.scheduler,
+      width,
+      height,
+      model: request.model,
+      strength,
+    });
     return { ...disc(request, 1), warnings: [], infotext, noise: disc({ ...request, width: 8, height: 8 }, 0) };
   }
 
@@ -50,7 +64,7 @@ export class Pipeline {
 }
 
 /** A larger picture with a white ring where the given one ends. */
-export function outline(width, height, rgba) {
+export function outlined(width, height, rgba) {
   const [margin, out] = [4, { width: width + 8, height: height + 8 }];
   const grown = new Uint8ClampedArray(out.width * out.height * 4);
   for (let y = 0; y < out.height; y++)
@@ -114,7 +128,14 @@ function stored(bytes) {
   const out = [0x78, 0x01];
   for (let at = 0; at < bytes.length; at += 65535) {
     const part = bytes.subarray(at, at + 65535);
-    out.push(at + 65535 >= bytes.length ? 1 : 0, part.length & 255, part.length >> 8, ~part.length & 255, (~part.length >> 8) & 255, ...part);
+    out.push(
+      at + 65535 >= bytes.length ? 1 : 0,
+      part.length & 255,
+      part.length >> 8,
+      ~part.length & 255,
+      (~part.length >> 8) & 255,
+      ...part,
+    );
   }
   let [a, b] = [1, 0];
   for (const byte of bytes) [a, b] = [(a + byte) % 65521, (b + a + byte) % 65521];

@@ -1,0 +1,83 @@
+//! A picture taken apart: what the network looked at, word by word. Nothing here costs anything until it is asked for.
+
+use burn::tensor::Tensor;
+
+use super::{Pipeline, Request, join};
+use crate::nn::trace;
+use crate::{Error, Result};
+
+/// Where one layer looked for each token, the mean over its heads.
+pub struct AttentionMap {
+    /// Which cross-attention, in the order in which the network runs them, from 0.
+    pub layer: usize,
+    /// Rows and columns of the places.
+    pub size: [usize; 2],
+    /// How many tokens: the text's with its padding.
+    pub tokens: usize,
+    /// `[tokens, rows, columns]`, each 0 to 1: how much of the token this place takes. The tokens of a place add up to 1.
+    pub weights: Vec<f32>,
+}
+
+/// A token of a prompt, with its place in the row of features.
+pub struct PromptToken {
+    /// In the vocabulary.
+    pub id: u32,
+    /// The part of the prompt that it stands for; empty for begin and end.
+    pub text: String,
+}
+
+impl Pipeline {
+    /// The tokens of `text` as the first text encoder reads them: begin, those of the text that find a place, end. What
+    /// follows is padding.
+    ///
+    /// # Errors
+    /// As [`crate::text::Tokenizer::encode`].
+    pub fn prompt_tokens(&self, text: &str) -> Result<Vec<PromptToken>> {
+        let tokenizer = &self.text[0].tokenizer;
+        let encoding = tokenizer.encode(text)?;
+        let special = |id| PromptToken { id, text: String::new() };
+        let of_text = |(&id, &(from, to)): (&u32, &(usize, usize))| PromptToken {
+            id,
+            text: text.get(from..to).unwrap_or_default().trim().to_owned(),
+        };
+        let mut tokens = vec![special(tokenizer.bos())];
+        let room = tokenizer.model_max_length() - 2;
+        tokens.extend(encoding.ids.iter().zip(&encoding.offsets).take(room).map(of_text));
+        tokens.push(special(tokenizer.eos()));
+        Ok(tokens)
+    }
+
+    /// The cross-attention of one step of `request`, by running the network once more on what the step's event had as
+    /// `model_input` `[n or 2n, c, h, w]` at its `timestep`: the same numbers as in the run. With classifier-free guidance
+    /// it is the prompt's half.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a request that begins from a picture with an inpainting network, or more than one picture;
+    /// those of reading the tensors back from the device.
+    pub async fn attention_maps(
+        &self,
+        request: &Request,
+        model_input: Tensor<4>,
+        timestep: f32,
+    ) -> Result<Vec<AttentionMap>> {
+        let parts = if self.classifier_free(request) { 2 } else { 1 };
+        if model_input.dims()[0] != parts {
+            return Err(Error::Request("attention maps are those of one picture".into()));
+        }
+        let prompt = self.encode_prompt(request)?;
+        let pooled = prompt.text_embeds.map(|pooled| join(vec![pooled], parts));
+        let conditions = self.conditions(request, 1, pooled);
+        let context = join(vec![prompt.encoder_hidden_states], parts);
+        let run = || self.unet.forward(model_input, &[timestep], context, &conditions);
+        let (_, kept) = trace::cross_attention(run);
+        let mut maps = Vec::with_capacity(kept.len());
+        for (layer, one) in kept.into_iter().enumerate() {
+            let [batch, heads, places, tokens] = one.weights.dims();
+            let mean = one.weights.narrow(0, batch - 1, 1).sum_dim(1) / heads as f32;
+            let by_token: Tensor<2> = mean.reshape([places, tokens]).transpose();
+            let data = by_token.into_data_async().await.map_err(|error| Error::Device(format!("{error:?}")))?;
+            maps.push(AttentionMap { layer, size: one.size, tokens, weights: data.iter::<f32>().collect() });
+        }
+        Ok(maps)
+    }
+}
