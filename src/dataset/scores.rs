@@ -20,7 +20,7 @@ pub struct Scores {
     pub own: f64,
     /// Share that another picture of the kind passes.
     pub chance: f64,
-    /// The same for each check: own, chance.
+    /// The same for each check, among the scenes that have it: own, chance.
     pub checks: BTreeMap<Check, (f64, f64)>,
 }
 
@@ -62,6 +62,7 @@ pub fn scores(
         let judged = judged.collect::<Result<Vec<_>>>()?;
         let mut scores = Scores { scenes: scenes.len(), ..Scores::default() };
         let one = 1.0 / scenes.len() as f64;
+        let mut sums: BTreeMap<Check, [f64; 3]> = BTreeMap::new();
         for ((own, other), scene) in judged.iter().zip(&scenes) {
             let wrong = own.iter().filter(|(_, right)| !right).map(|(check, _)| *check).collect::<Vec<_>>();
             scores.own += if wrong.is_empty() { one } else { 0.0 };
@@ -71,12 +72,13 @@ pub fn scores(
                 missed.push(Missed { scene: scene.clone(), checks: wrong, nearest });
             }
             for (check, own_right) in own {
-                let sums = scores.checks.entry(*check).or_insert((0.0, 0.0));
+                let sums = sums.entry(*check).or_insert([0.0; 3]);
                 let other_right = other.iter().any(|(other, right)| other == check && *right);
-                sums.0 += if *own_right { one } else { 0.0 };
-                sums.1 += if other_right { one } else { 0.0 };
+                let passed = [true, *own_right, other_right];
+                sums.iter_mut().zip(passed).for_each(|(sum, passed)| *sum += f64::from(u8::from(passed)));
             }
         }
+        scores.checks = sums.into_iter().map(|(check, [of, own, other])| (check, (own / of, other / of))).collect();
         all.insert(kind, scores);
     }
     Ok((all, missed))
