@@ -196,7 +196,7 @@ fn run_words(
     out: &Path,
 ) -> anyhow::Result<()> {
     let recipe = Recipe::read(recipe)?;
-    let stickers = Stickers::new(Pack::read(pack, recipe.size)?, recipe)?;
+    let stickers = Stickers::new(Pack::read(pack, recipe.raster_side(recipe.size))?, recipe)?;
     let kind = |name: &String| serde_json::from_value(name.as_str().into()).context(format!("--kinds {name}"));
     let kinds = kinds.iter().map(kind).collect::<anyhow::Result<Vec<_>>>()?;
     let world = World::new(&stickers, (seed, captions), &kinds)?;
@@ -227,7 +227,7 @@ impl What {
         let mut recipe = Recipe::read(&self.recipe)?;
         let size = self.size.unwrap_or(recipe.size);
         anyhow::ensure!((8..=1024).contains(&size), "--size {size}: must be 8 to 1024");
-        let pack = Pack::read(&self.pack, size)?;
+        let pack = Pack::read(&self.pack, recipe.raster_side(size))?;
         if self.split == SplitName::Glyphs && !self.recipe_concepts {
             recipe.concepts = pack.everything();
         }

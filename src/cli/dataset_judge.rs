@@ -38,7 +38,7 @@ pub fn run(args: &JudgeArgs) -> anyhow::Result<()> {
     let recipe = Recipe::read(&args.recipe)?;
     let size = args.size.unwrap_or(recipe.size);
     anyhow::ensure!((16..=1024).contains(&size), "--size {size}: must be 16 to 1024");
-    let stickers = Stickers::new(Pack::read(&args.pack, recipe.size)?, recipe)?;
+    let stickers = Stickers::new(Pack::read(&args.pack, recipe.raster_side(size))?, recipe)?;
     let split = if args.held_out { Split::HeldOut } else { Split::Train };
     let (all, missed) = scores(&stickers, (args.seed, split), (args.count, size))?;
     println!("{:<20} {:>6} {:>6} {:>7}  checks (own / chance)", "kind", "scenes", "own", "chance");
@@ -53,8 +53,9 @@ pub fn run(args: &JudgeArgs) -> anyhow::Result<()> {
         println!("{:<20} {:>6} {own:>6} {chance:>7}  {checks}", format!("{kind:?}"), scores.scenes);
     }
     for kind in all.keys() {
-        for (scene, checks) in missed.iter().filter(|(scene, _)| scene.kind == *kind).take(args.missed) {
-            println!("missed: {} {checks:?}", stickers.caption(scene)?);
+        for missed in missed.iter().filter(|missed| missed.scene.kind == *kind).take(args.missed) {
+            let looks = missed.nearest.as_ref().map(|(name, share)| format!(", nearest: {name} ({share:.2})"));
+            println!("missed: {} {:?}{}", stickers.caption(&missed.scene)?, missed.checks, looks.unwrap_or_default());
         }
     }
     Ok(())

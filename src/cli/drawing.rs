@@ -35,6 +35,6 @@ impl Drawing {
     pub fn stickers(&self) -> Result<Stickers> {
         ensure!((1..=256).contains(&self.batch), "--batch {}: must be 1 to 256", self.batch);
         let recipe = Recipe::read(&self.recipe)?;
-        Ok(Stickers::new(Pack::read(&self.pack, recipe.size)?, recipe)?)
+        Ok(Stickers::new(Pack::read(&self.pack, recipe.raster_side(recipe.size))?, recipe)?)
     }
 }

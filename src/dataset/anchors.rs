@@ -28,6 +28,8 @@ pub struct Eyes {
     pub y: f32,
     /// From the middle of one to the middle of the other.
     pub gap: f32,
+    /// Width of one.
+    pub width: f32,
     /// Height of one.
     pub height: f32,
 }
@@ -46,6 +48,8 @@ pub struct Head {
 /// Side of the grid that is looked at; it spans -0.55 to 0.55.
 const GRID: usize = 72;
 const SPAN: f32 = 1.1;
+/// What is narrower at the top is a stem or a leaf.
+const LEAST_HEAD: f32 = 0.26;
 
 /// Looks for all of them.
 pub fn find(sprite: &Sprite) -> Anchors {
@@ -176,13 +180,16 @@ impl Grid {
         let mut tops: Vec<usize> = near(x).map(column).collect();
         tops.sort_unstable();
         let y = tops.get(tops.len() / 2).copied().unwrap_or(first);
-        let below = (y + height / 6).min(last);
-        // The run of the row that lies under the top.
-        let middle =
-            (0..GRID).min_by(|a, b| (place(*a) - x).abs().total_cmp(&(place(*b) - x).abs())).unwrap_or(GRID / 2);
-        let left = (0..middle).rev().take_while(|x| self.inside(*x, below)).count();
-        let right = (middle..GRID).take_while(|x| self.inside(*x, below)).count();
-        Head { x, y: place(y) - length(0.5), width: length((left + right) as f32).max(0.12) }
+        // The run of a row that lies under the top.
+        let middle = (0..GRID).min_by(|a, b| (place(*a) - x).abs().total_cmp(&(place(*b) - x).abs())).unwrap_or(GRID / 2);
+        let run = |row: usize| {
+            let left = (0..middle).rev().take_while(|x| self.inside(*x, row)).count();
+            length((left + (middle..GRID).take_while(|x| self.inside(*x, row)).count()) as f32)
+        };
+        // A hat covers a stem.
+        let y = (y..=(y + height * 2 / 5).min(last)).find(|row| run(*row) >= LEAST_HEAD).unwrap_or(y);
+        let width = run((y + height / 6).min(last)).max(0.12);
+        Head { x, y: place(y) - length(0.5), width }
     }
 
     fn belly(&self) -> (f32, f32, f32) {
@@ -236,8 +243,9 @@ fn pair(one: &Blob, two: &Blob, area: f32) -> Option<(f32, Eyes)> {
         && (0.12..0.62).contains(&gap)
         && (-0.36..0.2).contains(&down);
     let score = ratio + 8.0 * lean + 4.0 * middle.abs() + (down + 0.08).abs() - 6.0 * share(left).min(0.03);
+    let width = length(left.width.max(right.width) as f32);
     let height = length(left.height.max(right.height) as f32);
-    possible.then_some((score, Eyes { x: middle, y: down, gap, height }))
+    possible.then_some((score, Eyes { x: middle, y: down, gap, width, height }))
 }
 
 #[cfg(test)]
@@ -258,7 +266,7 @@ mod tests {
         // Eyes at 11 and 21 of 32 in a face of 28: 10 / 28 apart, 3 / 28 above the middle.
         let eyes = anchors("grinning face").eyes.unwrap();
         assert!(eyes.x.abs() < 0.02 && (eyes.y + 0.107).abs() < 0.02, "{eyes:?}");
-        assert!((eyes.gap - 0.357).abs() < 0.02 && (eyes.height - 0.214).abs() < 0.04, "{eyes:?}");
+        assert!((eyes.gap - 0.357).abs() < 0.02 && (eyes.height - 0.214).abs() < 0.04 && (eyes.width - 0.143).abs() < 0.04, "{eyes:?}");
         assert!(anchors("fox").eyes.is_some());
         for faceless in ["fish", "pizza", "key", "red heart"] {
             assert_eq!(anchors(faceless).eyes, None, "{faceless}");

@@ -122,8 +122,8 @@ impl Stickers {
         };
         let suits = studio.suits[concept];
         // An asked colour is drawn as it is called, and nobody's skin turns green.
-        let shift = if colour.is_some() { None } else { look.shift(if suits.skin { 0.3 } else { 1.0 }) };
-        Ok(Thing { sprite, paint: Paint { colour, shift }, mirror: suits.mirror, face: suits.face })
+        let shift = if colour.is_some() { None } else { look.shift(if suits.skin { 0.4 } else { 1.0 }) };
+        Ok(Thing { sprite, paint: Paint { colour, shift, solid: None }, mirror: suits.mirror, face: suits.face })
     }
 
     fn worn<'a>(

@@ -21,6 +21,8 @@ pub struct Part<'a> {
 pub struct Paint {
     /// The colour that the whole sprite is given (sRGB, 0..255).
     pub colour: Option<[u8; 3]>,
+    /// The colour that every part of the sprite is drawn with, without shades (sRGB, 0..255).
+    pub solid: Option<[u8; 3]>,
     /// Applied to premultiplied colours after that.
     pub shift: Option<Shift>,
 }
@@ -92,6 +94,10 @@ impl Paint {
             Some(colour) => recoloured(sprite, colour.map(|c| f32::from(c) / 255.0), pixel),
             None => pixel,
         };
+        let pixel = self.solid.map_or(pixel, |solid| {
+            let [r, g, b] = solid.map(|c| f32::from(c) / 255.0 * pixel[3]);
+            [r, g, b, pixel[3]]
+        });
         self.shift.map_or(pixel, |shift| shift.apply(pixel))
     }
 }
@@ -206,15 +212,15 @@ mod tests {
         let sprite = disc("#e0a020");
         let to = Affine::scaled(0.9, 0.9).then(Affine::moved(0.5, 0.5));
         let middle = |paint: Paint| drawn(&sprite, to, paint, 32).pixels[16 * 32 + 16].map(|v| (255.0 * v).round());
-        let blue = middle(Paint { colour: Some([45, 100, 225]), shift: None });
+        let blue = middle(Paint { colour: Some([45, 100, 225]), ..Paint::default() });
         assert_eq!(blue, [45.0, 100.0, 225.0, 255.0]);
-        let kept = middle(Paint { colour: None, shift: Some(Shift::new(0.0, 1.0, 0.0)) });
+        let kept = middle(Paint { shift: Some(Shift::new(0.0, 1.0, 0.0)), ..Paint::default() });
         assert!(kept.iter().zip([224.0, 160.0, 32.0, 255.0]).all(|(a, b)| (a - b).abs() <= 1.0), "{kept:?}");
-        let grey = middle(Paint { colour: None, shift: Some(Shift::new(30.0, 0.0, 0.0)) });
+        let grey = middle(Paint { shift: Some(Shift::new(30.0, 0.0, 0.0)), ..Paint::default() });
         assert!((grey[0] - grey[1]).abs() <= 1.0 && (grey[1] - grey[2]).abs() <= 1.0, "{grey:?}");
-        let lighter = middle(Paint { colour: None, shift: Some(Shift::new(0.0, 1.0, 0.5)) });
+        let lighter = middle(Paint { shift: Some(Shift::new(0.0, 1.0, 0.5)), ..Paint::default() });
         assert!(lighter.iter().zip(kept).all(|(a, b)| *a >= b) && lighter[2] > 120.0);
-        let green = middle(Paint { colour: None, shift: Some(Shift::new(60.0, 1.0, 0.0)) });
+        let green = middle(Paint { shift: Some(Shift::new(60.0, 1.0, 0.0)), ..Paint::default() });
         assert!(green[1] > green[0], "from orange towards green: {green:?}");
     }
 

@@ -6,7 +6,6 @@ use super::sample::{Stickers, below, pick};
 use super::scene::{Around, Facing, Kind, Mood, Place, Says, Scene, Size, Spot, Style, Turn};
 use super::studio::Studio;
 use super::suits::Suits;
-use crate::error::Result;
 use crate::random::Mt19937;
 
 /// Draws of a thing until one suits; of the rarest (things to pot) one in twelve does.
@@ -57,7 +56,7 @@ impl Stickers {
             Kind::Around => scene.more.around = draw_around(studio, random),
             Kind::Potted => scene.more.potted = true,
             Kind::Mood => {
-                scene.more.mood = Some(*pick(random, moods_of(&studio.suits[self.index[&self.names[thing]]])))
+                scene.more.mood = Some(*pick(random, &Mood::ALL))
             }
         }
         self.draw_extras(studio, thing, &mut scene, random);
@@ -140,6 +139,7 @@ impl Stickers {
         let more = random.uniform() < self.recipe.extra_background;
         let background = self.draw_background(random, scene.colour.as_deref());
         let around = draw_around(studio, random);
+        let (coloured, colour) = (random.uniform() < 0.5, self.draw_colour(random));
         let dark = matches!(scene.style, Some(Style::Silhouette | Style::Outline));
         let suits = studio.suits[self.index[&self.names[thing]]];
         match scene.kind {
@@ -148,16 +148,11 @@ impl Stickers {
                 scene.more.around = around;
             }
             Kind::Plain | Kind::Background | Kind::Recolour | Kind::RecolourBackground => {}
+            Kind::Count | Kind::Size | Kind::Spot | Kind::Facing | Kind::Artist if suits.colour && coloured => {
+                scene.colour = Some(colour);
+            }
             _ => scene.background = Some(background),
         }
-    }
-
-    /// The moods that the named thing can be given.
-    ///
-    /// # Errors
-    /// As [`Stickers::concept`].
-    pub(super) fn moods(&self, name: &str) -> Result<&'static [Mood]> {
-        Ok(moods_of(&self.studio()?.suits[self.concept(name)?]))
     }
 
     pub(super) fn draw_says(&self, random: &mut Mt19937) -> Says {
@@ -170,11 +165,6 @@ impl Stickers {
             _ => Says::All,
         }
     }
-}
-
-/// What has a face of its own can only be given brows, tears and hearts.
-fn moods_of(suits: &Suits) -> &'static [Mood] {
-    if suits.face { &[Mood::Sad, Mood::Angry, Mood::InLove] } else { &Mood::ALL }
 }
 
 fn draw_word<'a>(random: &mut Mt19937, words: impl Iterator<Item = &'a str>) -> Option<String> {

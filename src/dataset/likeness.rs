@@ -8,8 +8,10 @@ const NEARER: f32 = 0.98;
 /// Side of a descriptor in pixels.
 pub const SIDE: usize = 48;
 const COARSE: usize = 16;
-/// Alternatives that are compared closely, the nearest of a first look.
-const CLOSE: usize = 80;
+/// Alternatives that are compared at full size, the nearest of a first look; there are hundreds of yellow faces.
+const CLOSE: usize = 320;
+/// Of these the nearest, which are compared with shifts.
+const CLOSEST: usize = 32;
 /// Turns of the query, in degrees.
 const TURNS: [f32; 7] = [-15.0, -10.0, -5.0, 0.0, 5.0, 10.0, 15.0];
 /// Shifts in pixels of the descriptor, each way.
@@ -82,32 +84,33 @@ impl Query {
         Self { ways: self.ways.iter().filter(|way| way.0 == flipped).cloned().collect() }
     }
 
-    /// Distance to each of some descriptors (mean square of the differences, in steps of 8 bits); those that are far at
-    /// a first look keep the larger distance of that look.
+    /// Distance to each of some descriptors (mean square of the differences, in steps of 8 bits), closely for the nearest
+    /// alone: others keep a larger distance, of a look from afar.
     pub fn distances(&self, to: &[Descriptor]) -> Vec<f32> {
-        let first = |other: &Descriptor| {
-            self.ways.iter().map(|(_, way, _)| squares(&way.coarse, &other.coarse)).min().unwrap_or(u32::MAX)
+        let least = |values: &mut dyn Iterator<Item = u32>, side: usize| {
+            values.min().unwrap_or(u32::MAX) as f32 / (4 * side * side) as f32
         };
-        let looks = to.iter().map(first).collect::<Vec<_>>();
-        let mut order = (0..to.len()).collect::<Vec<_>>();
-        order.sort_by_key(|&i| looks[i]);
-        let mut distances = looks.iter().map(|&l| l as f32 / (4 * COARSE * COARSE) as f32).collect::<Vec<_>>();
-        let mut least_far = f32::MAX;
-        for (rank, &i) in order.iter().enumerate() {
-            if rank < CLOSE {
-                distances[i] = self.close(&to[i]);
-                least_far = if rank == 0 { distances[i] } else { least_far.max(distances[i]) };
-            } else {
-                distances[i] = distances[i].max(least_far);
-            }
-        }
+        let coarse = |at: usize| least(&mut self.ways.iter().map(|w| squares(&w.1.coarse, &to[at].coarse)), COARSE);
+        let fine = |at: usize| least(&mut self.ways.iter().map(|w| squares(&w.1.fine, &to[at].fine)), SIDE);
+        let shifted = |at: usize| least(&mut self.ways.iter().flat_map(|w| &w.2).map(|s| squares(s, &to[at].fine)), SIDE);
+        let mut distances = (0..to.len()).map(coarse).collect::<Vec<_>>();
+        closer(&mut distances, CLOSE, &fine);
+        closer(&mut distances, CLOSEST, &shifted);
         distances
     }
+}
 
-    fn close(&self, other: &Descriptor) -> f32 {
-        let least = self.ways.iter().flat_map(|(_, _, shifted)| shifted).map(|way| squares(way, &other.fine)).min();
-        least.unwrap_or(u32::MAX) as f32 / (4 * SIDE * SIDE) as f32
+/// Looks more closely at the `count` nearest; none of the others stays nearer than these.
+fn closer(distances: &mut [f32], count: usize, look: &dyn Fn(usize) -> f32) {
+    let mut order = (0..distances.len()).collect::<Vec<_>>();
+    order.sort_by(|a, b| distances[*a].total_cmp(&distances[*b]));
+    let (near, far) = order.split_at(count.min(order.len()));
+    let mut most = 0.0f32;
+    for &at in near {
+        distances[at] = look(at);
+        most = most.max(distances[at]);
     }
+    far.iter().for_each(|&at| distances[at] = distances[at].max(most));
 }
 
 impl Gallery {
@@ -177,7 +180,9 @@ pub fn border(layer: &Layer) -> Vec<[f32; 4]> {
 /// Left, top, right and bottom (the last two exclusive) of what is drawn; rows and columns that hold next to nothing do
 /// not count.
 pub fn drawn_box(layer: &Layer) -> Option<[usize; 4]> {
-    let sum = |values: &mut dyn Iterator<Item = f32>| values.filter(|a| *a > 0.1).sum::<f32>();
+    // Shadows do not count, unless there is nothing but veils.
+    let most = layer.pixels.iter().map(|p| p[3]).fold(0.0, f32::max);
+    let sum = |values: &mut dyn Iterator<Item = f32>| values.filter(|a| *a > 0.45 * most).sum::<f32>();
     let column = |x: usize| sum(&mut (0..layer.height).map(|y| layer.pixels[y * layer.width + x][3]));
     let row = |y: usize| sum(&mut (0..layer.width).map(|x| layer.pixels[y * layer.width + x][3]));
     let least = (layer.width.max(layer.height) as f32 / 80.0).max(0.6);

@@ -111,10 +111,10 @@ impl Look {
         }
     }
 
-    /// The change of colours, its turn of hues multiplied by `hues`; none where nothing varies.
-    pub fn shift(&self, hues: f32) -> Option<Shift> {
+    /// The change of colours, its turn of hues and its change of lightness multiplied by `share`; none where nothing varies.
+    pub fn shift(&self, share: f32) -> Option<Shift> {
         let (hue, saturation, lighter) = self.shade;
-        (self.shade != Self::STILL.shade).then(|| Shift::new(hues * hue, saturation, lighter))
+        (self.shade != Self::STILL.shade).then(|| Shift::new(share * hue, saturation, share * lighter))
     }
 
     /// Of a whole group about the origin: mirror, stretch, lean, turn; `share` of the tilt.

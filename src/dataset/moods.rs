@@ -4,7 +4,7 @@ use super::affine::Affine;
 use super::anchors::Eyes;
 use super::arrange::Thing;
 use super::artist::Artist;
-use super::compose::Part;
+use super::compose::{Paint, Part};
 use super::pack::Pack;
 use super::scene::Mood;
 use super::sprite::Sprite;
@@ -21,7 +21,7 @@ pub fn parts<'a>(
 ) -> Result<Vec<Part<'a>>> {
     let sprite = thing.sprite;
     match sprite.anchors().eyes.filter(|_| thing.face) {
-        Some(eyes) => on_face(studio, pack, (sprite, eyes), mood, artists),
+        Some(eyes) => on_face(studio, pack, (thing, eyes), mood, artists),
         None => drawn_face(studio, pack, sprite, mood, artists),
     }
 }
@@ -55,10 +55,11 @@ fn sign<'a>(
 fn on_face<'a>(
     studio: &'a Studio,
     pack: &'a Pack,
-    (sprite, eyes): (&'a Sprite, Eyes),
+    (thing, eyes): (&Thing<'a>, Eyes),
     mood: Mood,
     artists: &[Artist],
 ) -> Result<Vec<Part<'a>>> {
+    let sprite = thing.sprite;
     let (left, right) = (eyes.x - eyes.gap / 2.0, eyes.x + eyes.gap / 2.0);
     let big = eyes.height.clamp(0.06, 0.2);
     let mut parts = Vec::new();
@@ -72,6 +73,21 @@ fn on_face<'a>(
                 brow,
                 Affine::scaled(scale, 1.25 * scale).then(Affine::turned(side * turn)).then(place),
             ));
+        }
+        Ok(())
+    };
+    // The eye is covered with the colour around it.
+    let closed = |name: &str, parts: &mut Vec<Part<'a>>| -> Result<()> {
+        let (lid, eye) = (studio.prop("lid")?, studio.prop(name)?);
+        let (across, down) = (1.5 * eyes.width.max(0.05), 1.5 * eyes.height.max(0.05));
+        for (x, outwards) in [(left, -1.0), (right, 1.0)] {
+            let beside = [(0.0, -0.75 * down), (outwards * 0.75 * across, 0.0), (0.0, 0.75 * down)];
+            let solid = beside.into_iter().find_map(|(dx, dy)| sprite.colour(x + dx, eyes.y + dy));
+            let to = Affine::scaled(across, down).then(Affine::moved(x, eyes.y));
+            // The thing's own change of colours holds for its lids.
+            let lid = Part { paint: Paint { solid, shift: thing.paint.shift, colour: None }, ..Part::new(lid, to) };
+            let wide = (1.5 * eyes.width).clamp(0.14, 0.6 * eyes.gap);
+            parts.extend([lid, Part::new(eye, at(eye, wide, x, eyes.y))]);
         }
         Ok(())
     };
@@ -91,7 +107,19 @@ fn on_face<'a>(
                 parts.push(Part::new(heart, at(heart, wide, x, eyes.y)));
             }
         }
-        Mood::Happy | Mood::Sleepy | Mood::Surprised => {}
+        Mood::Happy => {
+            closed("smiling eye", &mut parts)?;
+            let blush = studio.prop("blush")?;
+            for x in [left - 0.2 * eyes.gap, right + 0.2 * eyes.gap] {
+                parts.push(Part::new(blush, at(blush, 0.13, x, eyes.y + 0.5 * big + 0.09)));
+            }
+        }
+        Mood::Sleepy => closed("closed eye", &mut parts)?,
+        Mood::Surprised => {
+            let wide = (1.7 * eyes.width.max(big)).clamp(0.15, 0.85 * eyes.gap);
+            let eye = studio.prop("wide eye")?;
+            parts.extend([left, right].map(|x| Part::new(eye, at(eye, wide, x, eyes.y))));
+        }
     }
     parts.extend(sign(studio, pack, sprite, mood, artists)?);
     Ok(parts)

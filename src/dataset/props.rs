@@ -60,7 +60,6 @@ pub const WORN: &[Worn] = &[
     worn("crown", "a crown", Source::Pack("crown"), Seat::Head, 0.75, 0.14),
     worn("cap", "a cap", Source::Pack("billed cap"), Seat::Head, 1.05, 0.3),
     worn("graduation cap", "a graduation cap", Source::Pack("graduation cap"), Seat::Head, 1.15, 0.3),
-    worn("sun hat", "a sun hat", Source::Pack("woman’s hat"), Seat::Head, 1.15, 0.3),
     worn("bow", "a bow", Source::Pack("ribbon"), Seat::Head, 0.55, 0.4),
     worn("party hat", "a party hat", Source::Drawn("party hat"), Seat::Head, 0.55, 0.1),
     worn("Santa hat", "a Santa hat", Source::Drawn("santa hat"), Seat::Head, 1.05, 0.3),
@@ -97,6 +96,11 @@ pub const DRAWN: &[(&str, &str)] = &[
     ("mound", MOUND),
     ("tear", TEAR),
     ("brow", BROW),
+    ("lid", LID),
+    ("smiling eye", SMILING_EYE),
+    ("closed eye", CLOSED_EYE),
+    ("wide eye", WIDE_EYE),
+    ("blush", BLUSH),
     ("happy face", HAPPY),
     ("sad face", SAD),
     ("angry face", ANGRY),
@@ -161,6 +165,14 @@ const TEAR: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 20 2
 <path fill="#b8defb" d="M4 20 a3 4 0 0 1 3 -5 l1 6z"/></svg>"##;
 const BROW: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 30 10">
 <rect width="30" height="10" rx="5" fill="#3a2418"/></svg>"##;
+const LID: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 20 20"><circle cx="10" cy="10" r="10" fill="#808080"/></svg>"##;
+const SMILING_EYE: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 30 20">
+<path fill="none" stroke="#2c1c14" stroke-width="5.500" stroke-linecap="round" d="M4 16 Q15 -6 26 16"/></svg>"##;
+const CLOSED_EYE: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 30 20">
+<path fill="none" stroke="#2c1c14" stroke-width="5.500" stroke-linecap="round" d="M4 5 Q15 25 26 5"/></svg>"##;
+const WIDE_EYE: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 30 30">
+<circle cx="15" cy="15" r="13.500" fill="#fff" stroke="#2c1c14" stroke-width="3"/><circle cx="15" cy="15" r="5.500" fill="#2c1c14"/></svg>"##;
+const BLUSH: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 28 18"><ellipse cx="14" cy="9" rx="14" ry="9" fill="#ff6f86" fill-opacity=".7"/></svg>"##;
 const HAPPY: &str = r##"<svg xmlns="http://www.w3.org/2000/svg" viewBox="-3 -3 86 54">
 <g fill="#33211b"><ellipse cx="19" cy="14" rx="7.500" ry="9.500"/><ellipse cx="61" cy="14" rx="7.500" ry="9.500"/>
 <path d="M27 24 Q40 29 53 24 Q55 23.500 54.500 26 Q52 42 40 42 Q28 42 25.500 26 Q25 23.500 27 24Z"/></g>

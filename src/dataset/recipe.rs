@@ -120,6 +120,12 @@ impl Recipe {
         Ok(chosen)
     }
 
+    /// Side in pixels at which a pack's drawings are rasterised for pictures of `size`: with alpha a quarter more than
+    /// things are drawn with, because they are turned and scaled.
+    pub fn raster_side(&self, size: usize) -> usize {
+        if self.alpha { (size * 5).div_ceil(4) } else { size }
+    }
+
     /// The palette's entry.
     ///
     /// # Errors

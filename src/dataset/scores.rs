@@ -20,12 +20,21 @@ pub struct Scores {
     pub own: f64,
     /// Share that another picture of the kind passes.
     pub chance: f64,
-    /// The same for each check: own, chance.
+    /// The same for each check, among the scenes that have it: own, chance.
     pub checks: BTreeMap<Check, (f64, f64)>,
 }
 
-/// A scene whose own picture was not recognised, and by which checks.
-pub type Missed = (Scene, Vec<Check>);
+/// A scene whose own picture was not recognised.
+#[derive(Clone, Debug)]
+pub struct Missed {
+    /// What was drawn.
+    pub scene: Scene,
+    /// The checks that it did not pass.
+    pub checks: Vec<Check>,
+    /// Where it is of a plain thing: the nearest thing, and how much nearer that is (a share of the asked one's
+    /// distance).
+    pub nearest: Option<(String, f32)>,
+}
 
 /// Judges samples 0..`count` of a split, `size` pixels a side, against their own scenes and against the next scene of
 /// the same kind.
@@ -53,21 +62,35 @@ pub fn scores(
         let judged = judged.collect::<Result<Vec<_>>>()?;
         let mut scores = Scores { scenes: scenes.len(), ..Scores::default() };
         let one = 1.0 / scenes.len() as f64;
+        let mut sums: BTreeMap<Check, [f64; 3]> = BTreeMap::new();
         for ((own, other), scene) in judged.iter().zip(&scenes) {
             let wrong = own.iter().filter(|(_, right)| !right).map(|(check, _)| *check).collect::<Vec<_>>();
             scores.own += if wrong.is_empty() { one } else { 0.0 };
             scores.chance += if other.iter().all(|(_, right)| *right) { one } else { 0.0 };
             if !wrong.is_empty() {
-                missed.push((scene.clone(), wrong));
+                let nearest = nearest(stickers, &judge, scene, size)?;
+                missed.push(Missed { scene: scene.clone(), checks: wrong, nearest });
             }
             for (check, own_right) in own {
-                let sums = scores.checks.entry(*check).or_insert((0.0, 0.0));
+                let sums = sums.entry(*check).or_insert([0.0; 3]);
                 let other_right = other.iter().any(|(other, right)| other == check && *right);
-                sums.0 += if *own_right { one } else { 0.0 };
-                sums.1 += if other_right { one } else { 0.0 };
+                let passed = [true, *own_right, other_right];
+                sums.iter_mut().zip(passed).for_each(|(sum, passed)| *sum += f64::from(u8::from(passed)));
             }
         }
+        scores.checks = sums.into_iter().map(|(check, [of, own, other])| (check, (own / of, other / of))).collect();
         all.insert(kind, scores);
     }
     Ok((all, missed))
+}
+
+/// The thing that a picture of one thing without attributes is nearest to, and its distance against the asked one's.
+fn nearest(stickers: &Stickers, judge: &Judge, scene: &Scene, size: usize) -> Result<Option<(String, f32)>> {
+    let kinds = [Kind::Plain, Kind::Background, Kind::Recolour, Kind::RecolourBackground, Kind::Size, Kind::Spot];
+    if ![&kinds[..], &[Kind::Artist]].concat().contains(&scene.kind) {
+        return Ok(None);
+    }
+    let near = judge.nearest_things(&stickers.render_layer(scene, size)?, scene.colour.as_deref())?;
+    let own = near.iter().find(|(name, _)| stickers.names[*name] == scene.concepts[0]);
+    Ok(near.first().zip(own).map(|((name, least), (_, own))| (stickers.names[*name].clone(), least / own)))
 }

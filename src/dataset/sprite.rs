@@ -74,6 +74,14 @@ impl Sprite {
         self.anchors.get_or_init(|| anchors::find(self))
     }
 
+    /// The colour (sRGB, 0..255) at a place; none where nothing is drawn.
+    pub fn colour(&self, x: f32, y: f32) -> Option<[u8; 3]> {
+        let (level, to_level) = self.level(40.0);
+        let (u, v) = to_level.apply(x, y);
+        let [r, g, b, a] = level.between(u, v);
+        (a > 200.0).then(|| [r, g, b].map(|c| (c / a * 255.0).round().min(255.0) as u8))
+    }
+
     /// The level for drawing with `scale` pixels of the picture to one unit of the sprite, and the map from the sprite's
     /// places to the level's pixels. Two of the level's pixels or less go to one of the picture, so that four samples
     /// of a pixel miss nothing.

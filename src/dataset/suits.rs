@@ -97,8 +97,8 @@ pub fn suits(concept: &Concept, palette: &[Colour]) -> Suits {
         skin: person || smiley,
         face: head,
         holding: (head || HANDS.contains(&name)) && !has(&["hand", "hands", "head"]),
-        mood: thing
-            && (frontal || figure || FACELESS.iter().any(|s| subgroup.starts_with(s)) || upright)
+        mood: (thing || subgroup == "person")
+            && (frontal || figure || subgroup == "person" || FACELESS.iter().any(|s| subgroup.starts_with(s)) || upright)
             && !matches!(subgroup, "cat-face" | "monkey-face"),
         around: !matches!(subgroup, "sky & weather" | "emotion" | "heart" | "time"),
         potted: plant,
@@ -111,7 +111,6 @@ const FRONTAL: &[&str] = &[
     "cat face",
     "wolf",
     "fox",
-    "raccoon",
     "lion",
     "tiger face",
     "horse face",

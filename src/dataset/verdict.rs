@@ -16,7 +16,7 @@ use super::likeness::{Descriptor, Gallery, Query, border, drawn_box, part, witho
 use super::raster::Layer;
 use super::regions::{cells, halves};
 use super::sample::Stickers;
-use super::scene::{Around, Scene, Size, Spot, Style, Turn};
+use super::scene::{Around, Mood, Scene, Size, Spot, Style, Turn};
 use super::studio::Studio;
 use super::suits::Suits;
 use crate::error::Result;
@@ -222,7 +222,7 @@ impl<'a> Judge<'a> {
             ask(Check::Potted, vec![others(&|s| s.more.potted = false)])?;
         }
         if more.mood.is_some() {
-            let all = self.stickers.moods(&scene.concepts[0])?.iter().copied().map(Some).chain([None]);
+            let all = Mood::ALL.map(Some).into_iter().chain([None]);
             ask(Check::Mood, all.map(|mood| others(&|s| s.more.mood = mood)).collect())?;
         }
         if more.facing.is_some() {
@@ -286,6 +286,9 @@ impl<'a> Judge<'a> {
             all = all && Query::new(&part(lone, cell)).map_or(Ok(false), |query| self.thing(&one, &query))?;
         }
         verdict.push((Check::Thing, all));
+        if let Some(colour) = &scene.colour {
+            verdict.push((Check::Colour, self.colours.tinted(lone, colour)?));
+        }
         let numbers = (1..=6).filter(|n| *n != scene.count).map(|count| Scene { count, ..scene.clone() });
         verdict.push((Check::Count, self.first_of([scene.clone()].into_iter().chain(numbers).collect(), query)?));
         Ok(())

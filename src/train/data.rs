@@ -52,7 +52,8 @@ pub struct LatentStore {
 /// # Errors
 /// Those of reading the pack and the recipe.
 pub fn stickers(pictures: &Pictures) -> Result<Stickers> {
-    Stickers::new(Pack::read(&pictures.pack, pictures.size)?, Recipe::read(&pictures.recipe)?)
+    let recipe = Recipe::read(&pictures.recipe)?;
+    Stickers::new(Pack::read(&pictures.pack, recipe.raster_side(pictures.size))?, recipe)
 }
 
 /// Every glyph of the pack, under the recipe's other settings.
@@ -60,7 +61,8 @@ pub fn stickers(pictures: &Pictures) -> Result<Stickers> {
 /// # Errors
 /// As [`stickers`].
 pub fn all_glyphs(pictures: &Pictures) -> Result<Stickers> {
-    let (pack, mut recipe) = (Pack::read(&pictures.pack, pictures.size)?, Recipe::read(&pictures.recipe)?);
+    let mut recipe = Recipe::read(&pictures.recipe)?;
+    let pack = Pack::read(&pictures.pack, recipe.raster_side(pictures.size))?;
     recipe.concepts = pack.everything();
     Stickers::new(pack, recipe)
 }
