@@ -22,7 +22,8 @@ export class Bring {
     this.#fill(settings);
     this.#still(result, `Seed ${request.seed}`);
     status.notice("");
-    this.#studio.show({ settings, result, infotext: result.infotext, start: startOf(request) });
+    const enlarge = async () => result.large;
+    this.#studio.show({ settings, result, infotext: result.infotext, start: startOf(request), enlarge });
     shown.keep();
   }
 

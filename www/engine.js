@@ -2,6 +2,13 @@
 
 import { Ask, Bridge, Tell } from "./messages.js";
 
+/**
+ * @typedef {{word: string, start: number, end: number, why: "never_seen" | "flag" | "skin_tone" | "letter", instead: string[]}} Unknown
+ *   a part of a prompt that the model does not know, where it stands, and what could be in its place, the likeliest first
+ * @typedef {{text: string, start: number, label: string}} Offer replaces the prompt from `start` to the caret; `label` is shown
+ * @typedef {{unknown: Unknown[], nothing: boolean, next: Offer[]}} Advice `nothing`: no word that says what to draw is known
+ */
+
 export class Engine {
   #bridge;
   #loaded = null; // Ask.LOAD's reply: the pipeline that the worker holds
@@ -87,6 +94,18 @@ export class Engine {
   async estimate(result, index) {
     if (!result || this.#of !== result) return null;
     return this.#bridge.request(Ask.ESTIMATE, { index }).catch(() => null);
+  }
+
+  /** The picture of `result` by the model's large decoder, or null when the worker does not have it any more. */
+  async large(result) {
+    if (!result || this.#of !== result || !this.#loaded?.defaults.large) return null;
+    return this.#bridge.request(Ask.LARGE);
+  }
+
+  /** What to say about a prompt for a model of the host's, or null. @param {string} model its id @param {string} prompt
+   *  @param {{caret?: number, wait?: boolean}} options as Ask.ADVISE has them @returns {Promise<Advice | null>} */
+  async advise(model, prompt, options) {
+    return (await this.#bridge.request(Ask.ADVISE, { model, prompt, ...options })).advice;
   }
 
   /** The picture with a white outline. @param {import("./picture.js").Image} image @returns {Promise<import("./picture.js").Image>} */

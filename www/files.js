@@ -10,8 +10,8 @@ export function save(blob, name) {
   setTimeout(() => URL.revokeObjectURL(link.href), 60_000);
 }
 
-/** `fourstep-a-green-fox-7.png` for these settings. */
-export function fileName({ prompt, seed }, kind = "") {
+/** `fourstep-a-green-fox-7.png` for these settings. @param {{prompt?: string, seed?: string}} settings */
+export function fileName({ prompt = "", seed }, kind = "") {
   const words = prompt
     .toLowerCase()
     .normalize("NFC")

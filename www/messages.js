@@ -11,9 +11,9 @@ export const Ask = Object.freeze({
   MEMORY: "memory",
   /** {} -> {@link Probe} of www/device.js: what graphics this browser has. */
   PROBE: "probe",
-  /** {model?: id} -> {id, name, licence?, bytes, needs?, cached, defaults, offers?, examples?, words?,
+  /** {model?: id} -> {id, name, licence?, bytes, needs?, cached, defaults, offers?, examples?, surprises?,
    *  models: {id, name, bytes?, cached?}[]}: the model, before anything large is fetched; `needs` is what it takes of a
-   *  machine, `offers` what it draws well (Offers of www/modelfiles.js), `words` its list of words, `models` all that are here. */
+   *  machine, `offers` what it draws well (Offers of www/modelfiles.js), `surprises` prompts that work, `models` all that are here. */
   DESCRIBE: "describe",
   /** {model: id} -> {}: remove what is kept of the model's files. */
   FORGET: "forget",
@@ -24,6 +24,12 @@ export const Ask = Object.freeze({
   GENERATE: "generate",
   /** {index} -> {width, height, rgba}: the whole picture of a step of the last GENERATE. */
   ESTIMATE: "estimate",
+  /** {} -> {width, height, rgba}: the picture of the last GENERATE by the model's large decoder (`large` of its defaults). */
+  LARGE: "large",
+  /** {model?: id, prompt, caret?, wait?: boolean} -> {advice: Advice | null}: what to say about a prompt, null where the model has no
+   *  list of words. Where the program is not started yet it is null too, or with `wait` it is started. `caret`: where somebody is
+   *  typing. */
+  ADVISE: "advise",
   /** {width, height, rgba} -> the same picture with a white outline, larger where it needs room. */
   OUTLINE: "outline",
   /** {width, height, frames: rgba[], milliseconds?, infotext?} -> {bytes}: a PNG file, animated when there are several. */

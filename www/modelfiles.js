@@ -116,7 +116,7 @@ export async function loadFiles(model, { signal, onProgress }) {
  *  @param {{stream: (path: string, size: number, read: (from: number, length: number) => Uint8Array) => void}} store its Files
  *  @param {{path: string, blob: Blob}[]} files blobs, or files that somebody picked */
 export function fill(store, files) {
-  const reader = new FileReaderSync();
+  const reader = new /** @type {any} */ (globalThis).FileReaderSync();
   for (const { path, blob } of files) {
     const read = (from, length) => new Uint8Array(reader.readAsArrayBuffer(blob.slice(from, from + length)));
     store.stream(path, blob.size, read);

@@ -43,7 +43,7 @@ export class More {
 
   #vary(count, request = this.#page.request()) {
     const job = (generate, onDone) => this.#variations.draw(request, count, generate, onDone);
-    this.#page.several({ count, job, line: "Choose one to continue with it.", again: () => this.#vary(count, request) });
+    this.#page.several({ count, job, large: true, line: "Choose one to continue with it.", again: () => this.#vary(count, request) });
   }
 
   // To another prompt with the same seed, or without any to the next seed.

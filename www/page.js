@@ -60,7 +60,11 @@ parts.picture = new Picture({
 });
 parts.help = new PromptHelp(
   { field: $("prompt"), row: $("help") },
-  { link: (prompt) => writeLink({ prompt }, {}), pick: (prompt) => draw(prompt) },
+  {
+    link: (prompt) => writeLink({ prompt }, {}),
+    pick: (prompt) => draw(prompt),
+    advise: (model, prompt, options) => engine.advise(model, prompt, options),
+  },
 );
 parts.live = new Live($("live"), () => studio.draw({ quiet: true }));
 parts.gallery = new Gallery(new History(), {

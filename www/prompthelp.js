@@ -1,21 +1,28 @@
 // The row under the prompt: examples while it is empty; then words that the model does not know, with what they could mean,
-// and what could come next. Everything in it is a button or a link that changes the prompt.
+// and what could come next. Everything in it is a button or a link that changes the prompt. What there is to say comes from
+// the worker (src/text/suggest).
 
 import { button, make } from "./dom.js";
 import { listed } from "./status.js";
-import { suggest, surprise } from "./suggest.js";
+
+const SHOWN = 2; // words in the place of an unknown one
+
+/** @typedef {import("./engine.js").Advice} Advice @typedef {import("./engine.js").Unknown} Unknown */
 
 export class PromptHelp {
   #field;
   #row;
-  #list = null;
+  #model = null; // id of a model with a list of words
+  #surprises = [];
   #examples = [];
   #acts;
+  #asked = 0; // how often the worker was asked: only its last answer is shown
 
   /**
    * @param {{field: HTMLTextAreaElement, row: HTMLElement}} parts
-   * @param {{link: (prompt: string) => string, pick: (prompt: string) => void}} acts `link`: an example's address; `pick`: an
-   *   example was chosen, to be drawn
+   * @param {{link: (prompt: string) => string, pick: (prompt: string) => void,
+   *          advise: (model: string, prompt: string, options: object) => Promise<Advice | null>}} acts `link`: an example's
+   *   address; `pick`: an example was chosen, to be drawn; `advise`: Engine.advise
    */
   constructor({ field, row }, acts) {
     this.#field = field;
@@ -27,48 +34,50 @@ export class PromptHelp {
     field.addEventListener("keyup", ({ key }) => /^(Arrow|Home|End)/.test(key) && this.refresh());
   }
 
-  /** Another model: prompts that it draws well, and its words.json or null. */
-  know(examples, list) {
+  /** Another model: prompts that it draws well, and prompts of words that it knows, or null where it has no list of words.
+   *  @param {string} id @param {string[]} examples @param {string[] | null} surprises */
+  know(id, examples, surprises) {
+    this.#model = surprises && id;
     this.#examples = examples;
-    this.#list = list;
+    this.#surprises = surprises ?? [];
     this.refresh();
   }
 
-  /** A caption that works, or null while no words are known. */
+  /** A prompt that works, or undefined while no words are known. */
   surprise() {
-    return this.#list && surprise(this.#list);
+    return this.#surprises[Math.floor(Math.random() * this.#surprises.length)];
   }
 
-  /** What there is to say about a prompt, or null where nothing is unknown. @returns {{text: string, nothing: boolean,
-   *  instead: {label: string, prompt: string}[]} | null} `instead`: prompts with another word in the place of an unknown one */
-  advice(prompt) {
-    const { unknown = [], nothing = false } = this.#list ? suggest(prompt, this.#list, -1) : {};
-    if (!unknown.length && !nothing) return null;
-    const named = listed(
-      unknown.map(({ word }) => `“${word}”`),
-      "or",
-    );
-    const text = nothing ? "I don’t know any of these words." : `I don’t know ${named}, so the picture leaves that out.`;
+  /** What there is to say about a whole prompt, or null where nothing is unknown. @param {string} prompt @returns {Promise<{text: string,
+   *  nothing: boolean, instead: {label: string, prompt: string}[]} | null>} `instead`: prompts with another word in the place of
+   *  an unknown one */
+  async advice(prompt) {
+    const advice = this.#model && (await this.#acts.advise(this.#model, prompt, { wait: true }));
+    if (!advice || (!advice.unknown.length && !advice.nothing)) return null;
+    const { unknown, nothing } = advice;
     const other = ({ start, end }, word) => ({ label: word, prompt: prompt.slice(0, start) + word + prompt.slice(end) });
-    return { text, nothing, instead: unknown.flatMap((one) => one.instead.map((word) => other(one, word))).slice(0, 3) };
+    const instead = unknown.flatMap((one) => one.instead.slice(0, SHOWN).map((word) => other(one, word)));
+    return { text: sentences(unknown, nothing), nothing, instead: instead.slice(0, 3) };
   }
 
-  refresh() {
+  async refresh() {
     const text = this.#field.value;
+    const asked = ++this.#asked;
     if (!text.trim())
       return this.#show(
         "Examples",
         this.#examples.map((prompt) => [this.#example(prompt)]),
       );
-    if (!this.#list) return this.#show("", []);
     const caret = this.#field.selectionStart ?? text.length;
-    const { unknown, next } = suggest(text, this.#list, caret);
-    const offers = next.map(({ text, start, label }) => [this.#button(label, label, text, start, caret)]);
-    return this.#show("Suggestions", [...unknown.map((one) => this.#unknown(one)), ...offers]);
+    const advice = this.#model && (await this.#acts.advise(this.#model, text, { caret }).catch(() => null)); // a worker that died is replaced
+    if (asked !== this.#asked) return undefined;
+    const { unknown = [], next = [] } = advice || {};
+    const offers = next.map(({ text: put, start, label }) => [this.#button(label, label, { text, put, start, end: caret })]);
+    return this.#show("Suggestions", [...unknown.map((one) => this.#unknown(text, one)), ...offers]);
   }
 
   #show(label, items) {
-    if (label) this.#row.setAttribute("aria-label", label);
+    this.#row.setAttribute("aria-label", label);
     this.#row.replaceChildren(...items.map((content) => make("li", {}, ...content)));
   }
 
@@ -82,21 +91,44 @@ export class PromptHelp {
     return link;
   }
 
-  // "I don't know bakery. Try [cupcake] or [bagel]"
-  #unknown({ word, start, end, instead }) {
-    const words = make("span", { className: "unknown" }, "I don’t know ", make("em", {}, word), instead.length ? ". Try" : ".");
-    const offers = instead.map((text) => this.#button(text, `${text} instead of ${word}`, text, start, end));
+  // "I don’t know bakery. Try [cupcake] or [bagel]"
+  #unknown(text, unknown) {
+    const { word, start, end, instead } = unknown;
+    const before = reason(unknown).slice(0, -word.length);
+    const words = make("span", { className: "unknown" }, before, make("em", {}, word), instead.length ? ". Try" : ".");
+    const offers = instead.slice(0, SHOWN).map((put) => this.#button(put, `${put} instead of ${word}`, { text, put, start, end }));
     return [words, ...offers.flatMap((offer, at) => (at ? ["or", offer] : [offer]))];
   }
 
-  #button(text, label, put, start, end) {
-    return button(text, () => this.#put(put, start, end), { label });
+  /** @param {string} label @param {string} name @param {{text: string, put: string, start: number, end: number}} change of the prompt
+   *  `text`: `put` comes in the place of what stands from `start` to `end` */
+  #button(label, name, change) {
+    return button(label, () => this.#put(change), { label: name });
   }
 
-  #put(text, start, end) {
+  #put({ text, put, start, end }) {
+    if (this.#field.value !== text) return; // it was changed before the answer came
     this.#field.focus();
-    const rest = this.#field.value.slice(end);
-    this.#field.setRangeText(rest === "" ? `${text} ` : text, start, end, "end");
+    this.#field.setRangeText(text.slice(end) === "" ? `${put} ` : put, start, end, "end");
     this.#field.dispatchEvent(new Event("input", { bubbles: true }));
   }
+}
+
+/** Why one part of a prompt is not drawn, ending with the part as it is written. @param {Unknown} unknown */
+function reason({ word, why }) {
+  return {
+    never_seen: `I don’t know ${word}`,
+    flag: `I can’t draw flags such as ${word}`,
+    skin_tone: `I can’t draw the skin tone of ${word}`,
+    letter: `I can’t draw letters and signs such as ${word}`,
+  }[why];
+}
+
+/** What the picture lacks. @param {Unknown[]} unknown @param {boolean} nothing no word is known */
+function sentences(unknown, nothing) {
+  const others = unknown.filter(({ why }) => why !== "never_seen").map((one) => `${reason(one)}.`);
+  const words = unknown.filter(({ why }) => why === "never_seen").map(({ word }) => `“${word}”`);
+  if (nothing) return ["I don’t know any of these words.", ...others].join(" ");
+  const never = words.length ? [`I don’t know ${listed(words, "or")}, so the picture leaves that out.`] : [];
+  return [...never, ...others].join(" ");
 }

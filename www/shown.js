@@ -12,12 +12,16 @@ const KEYS = { infotext: "fourstep.infotext", outline: "fourstep.outline" };
 const NO_START = "A link cannot carry the picture that this one was made from: send that one too.";
 const OWN_MODEL = "The model is only on this computer: elsewhere another one draws.";
 
-/** @typedef {{settings: import("./link.js").Settings, result: import("./picture.js").Image, infotext: string, start?: object,
- *             png?: Blob, id?: number}} One `start`: `{image, mask?, strength}`, the picture that it was made from; `id`: the gallery's */
+/** @typedef {import("./picture.js").Image} Image
+ *  @typedef {{settings: import("./link.js").Settings, result: Image, infotext: string, start?: any, png?: Blob, id?: number,
+ *             enlarge?: () => Promise<Image | null | undefined>, best?: Promise<Image>}} One `start`: `{image, mask?, strength}`, the
+ *  picture that it was made from; `id`: the gallery's; `enlarge` brings the picture of a larger decoder where there is one;
+ *  `best`: that or `result`, once it was asked for */
 
 export class Shown {
+  /** @type {One | null} */
   #one = null;
-  #outlined = null; // {of, image}: a picture and its outlined twin
+  #outlined = null; // {of, image}: an image and its outlined twin
   #page;
   #keeping; // timer of a picture that followed the typing
 
@@ -128,18 +132,28 @@ export class Shown {
     const infotext = $("infotext").checked ? one.infotext : undefined;
     const outline = one === this.#one && this.#outline;
     if (infotext !== undefined && !outline && one.png) return one.png;
-    return this.#page.engine.png([outline ? await this.#withOutline(one) : one.result], { infotext });
+    const image = await this.#best(one);
+    return this.#page.engine.png([outline ? await this.#withOutline(image) : image], { infotext });
   }
 
-  async #withOutline(one) {
-    if (this.#outlined?.of !== one) this.#outlined = { of: one, image: this.#page.engine.outline(one.result) };
+  /** The largest image of the picture. @param {One} one @returns {Promise<Image>} */
+  #best(one) {
+    const enlarged = async () => (await one.enlarge?.().catch(() => null)) ?? one.result;
+    return (one.best ??= enlarged());
+  }
+
+  async #withOutline(image) {
+    if (this.#outlined?.of !== image) this.#outlined = { of: image, image: this.#page.engine.outline(image) };
     return this.#outlined.image;
   }
 
+  // The canvas shows what would be saved.
   async #dress() {
     const one = this.#one;
-    const image = this.#outline ? await this.#withOutline(one).catch(this.#page.trouble) : null;
-    if (one === this.#one) this.#page.picture.dress(image ?? null);
+    if (!one) return;
+    const image = (await one.best) ?? one.result;
+    const shown = this.#outline ? await this.#withOutline(image).catch(this.#page.trouble) : image;
+    if (one === this.#one) this.#page.picture.dress(shown && shown !== one.result ? shown : null);
   }
 
   // While the button is held, by pointer or key, the canvas shows the picture that this one was made from.
@@ -169,7 +183,8 @@ export class Shown {
     const { engine, gallery } = this.#page;
     const png = (image, options) => engine.png([image], options);
     try {
-      one.png ??= await png(one.result, { infotext: one.infotext });
+      one.png ??= await png(await this.#best(one), { infotext: one.infotext });
+      if (one === this.#one) this.#dress();
       const { image, mask } = one.start ?? {};
       const start = image && { image: await png(image), mask: mask && (await png(mask)) };
       one.id = await gallery.add({ time: Date.now(), settings: one.settings, infotext: one.infotext, png: one.png, start });

@@ -21,6 +21,7 @@ export class Start {
   #steps = 1; // the request's
   #wanted = null; // the strength that was chosen, or null for what suits
   #offered = [0, 1]; // strengths that the model draws well
+  #ground = "#fff"; // below the picture
   #onChange;
   #frame = 0;
 
@@ -64,6 +65,13 @@ export class Start {
     this.#repaint();
   }
 
+  /** Whether the model draws transparent pictures: then a start picture keeps its transparency. */
+  set clear(clear) {
+    this.#ground = clear ? "transparent" : "#fff";
+    $("start-canvas").classList.toggle("clear", clear);
+    this.#repaint();
+  }
+
   /** The least and the largest strength that the model draws well. */
   set offered(range) {
     this.#offered = range ?? [0, 1];
@@ -83,7 +91,7 @@ export class Start {
 
   /** An empty sheet to draw on. */
   draw() {
-    this.set(blank());
+    this.set(blank(this.#ground));
     this.#choose(Brush.PAINT);
     $("start-canvas").focus();
   }
@@ -125,7 +133,7 @@ export class Start {
   }
 
   #picture(width, height) {
-    const sheet = blankCanvas(width, height, "#fff");
+    const sheet = blankCanvas(width, height, this.#ground);
     const context = sheet.getContext("2d");
     context.imageSmoothingQuality = "high";
     // Cut to the request's shape, as A1111's "Crop and resize" does.
@@ -258,6 +266,7 @@ export class Start {
     const [width, height] = [canvas.clientWidth, canvas.clientHeight].map((side) => Math.max(1, Math.round(side * devicePixelRatio)));
     if (canvas.width !== width || canvas.height !== height) Object.assign(canvas, { width, height });
     const context = canvas.getContext("2d");
+    context.clearRect(0, 0, width, height);
     context.drawImage(this.#picture(width, height), 0, 0);
     context.drawImage(this.#marks(width, height, MARK), 0, 0);
     if (this.#cursor) ring(context, this.#cursor, (this.#brushSize * Math.max(width, height)) / 2);
@@ -287,8 +296,8 @@ function blankCanvas(width, height, colour) {
   return canvas;
 }
 
-function blank() {
-  return pixels(blankCanvas(512, 512, "#fff"));
+function blank(colour) {
+  return pixels(blankCanvas(512, 512, colour));
 }
 
 /** `{width, height, rgba}` of a canvas. */

@@ -53,13 +53,13 @@ export class Studio {
   /** A model's description is there, with a note about it or ''. */
   described(note) {
     const { form, start, more, help, examples, device, status, models, shown } = this.#parts;
-    const { defaults, offers, words, examples: prompts, bytes } = models.model;
+    const { defaults, offers, surprises, examples: prompts, bytes } = models.model;
     if (note) this.#notes.push(note);
     form.fillDefaults(defaults, offers?.sizes);
     start.offered = offers?.strengths;
     more.offered = offers?.variations;
-    help.know(examples.show(models.first) ? [] : (prompts ?? []), words ?? null);
-    Object.assign($("surprise"), { disabled: false, hidden: help.surprise() === null });
+    help.know(models.model.id, examples.show(models.first) ? [] : (prompts ?? []), surprises ?? null);
+    Object.assign($("surprise"), { disabled: false, hidden: help.surprise() === undefined });
     this.refresh();
     device.refresh();
     if (this.#jobs.running) return;
@@ -101,7 +101,7 @@ export class Studio {
     if (models.model && !this.#fieldsAreRight(quiet)) return;
     const job = async (signal) => {
       if (!(await this.#ready(signal))) return this.#stopped(signal, "Stopped.");
-      const request = this.#request(quiet);
+      const request = await this.#request(quiet);
       return request && this.#run(request, signal, quiet);
     };
     this.#jobs.begin(job, () => this.draw(), quiet);
@@ -109,10 +109,11 @@ export class Studio {
 
   /**
    * Draws several pictures as one job, with the count of those done.
-   * @param {{count: number, job: Function, line: string, again: () => void, done?: () => void}} what `job` draws each with
-   *   the function that it is given, tells the count so far, and resolves to false when it was stopped
+   * @param {{count: number, job: Function, line: string, again: () => void, done?: () => void, large?: boolean}} what `job` draws
+   *   each with the function that it is given, tells the count so far, and resolves to false when it was stopped; `large`: they
+   *   are wanted by the model's large decoder too, where it has one
    */
-  several({ count, job, line, again, done = () => {} }) {
+  several({ count, job, line, again, done = () => {}, large = false }) {
     const { live, status, engine, models } = this.#parts;
     live.forget();
     this.#jobs.begin(async (signal) => {
@@ -121,7 +122,11 @@ export class Studio {
       if (signal.aborted) return this.#stopped(signal, "Stopped.");
       const say = (finished) => status.drawing(finished, count, [], "Picture");
       say(0);
-      const whole = await job((request) => engine.generate({ ...request, model: models.model.id }, { signal }), say);
+      const draw = async (request) => {
+        const result = await engine.generate({ ...request, model: models.model.id }, { signal });
+        return result.cancelled || !large ? result : { ...result, large: await engine.large(result) };
+      };
+      const whole = await job(draw, say);
       if (!whole) return this.#stopped(signal, "Stopped.");
       status.done(line);
       return done();
@@ -187,10 +192,12 @@ export class Studio {
 
   /** The worker holds a pipeline: Ask.LOAD's reply. */
   onLoaded({ model, defaults, cached }) {
-    const { models, form, storage } = this.#parts;
+    const { models, form, storage, start, help } = this.#parts;
     if (model !== models.model.id) return;
     models.cached = cached;
     form.fillDefaults(defaults, models.model.offers?.sizes);
+    start.clear = Boolean(defaults.alpha);
+    help.refresh(); // the program that knows the words is there
     this.refresh();
     storage.refresh();
   }
@@ -227,11 +234,12 @@ export class Studio {
   }
 
   /** What the form and the start picture say, or null where the user is asked first. */
-  #request(quiet) {
-    const { form, help, start } = this.#parts;
+  async #request(quiet) {
+    const { form, help, start, status, engine } = this.#parts;
     if (!this.#fieldsAreRight(quiet)) return null;
+    if (!quiet && !engine.loaded) status.waiting();
     if (!quiet && !form.prompt.trim() && !start.there) this.surprise();
-    if (!quiet && this.#isGuess()) return null;
+    if (!quiet && (await this.#isGuess())) return null;
     const request = form.read({ roll: !quiet });
     help.refresh();
     this.refresh();
@@ -246,10 +254,10 @@ export class Studio {
   }
 
   // Says once that no word of the prompt is known.
-  #isGuess() {
+  async #isGuess() {
     const { form, help, status } = this.#parts;
     const { prompt } = form;
-    const advice = help.advice(prompt);
+    const advice = await help.advice(prompt);
     if (!advice?.nothing || this.#guess === prompt) return false;
     this.#guess = prompt;
     const others = listed(
@@ -292,15 +300,16 @@ export class Studio {
     const words = [...this.#notes.splice(0), ...notes, ...ready.warnings.splice(0), ...result.warnings].join(" ");
     if (quiet) status.rest(line, words);
     else status.done(line, words);
-    if (!quiet) this.#adviseOn(request.prompt);
-    this.show({ settings: settingsOf(full, models.nameInLink), result, infotext: result.infotext, start: startOf(full) });
-    return shown.keep(quiet ? KEEP_LIVE_MS : 0);
+    const enlarge = () => engine.large(result);
+    this.show({ settings: settingsOf(full, models.nameInLink), result, infotext: result.infotext, start: startOf(full), enlarge });
+    shown.keep(quiet ? KEEP_LIVE_MS : 0);
+    return quiet ? undefined : this.#adviseOn(request.prompt);
   }
 
   // What the picture lacks, with words to try in its place.
-  #adviseOn(prompt) {
+  async #adviseOn(prompt) {
     const { help, status, form } = this.#parts;
-    const advice = help.advice(prompt);
+    const advice = await help.advice(prompt).catch(() => null); // a worker that died is replaced for the next request
     if (!advice) return;
     const instead = (other) => {
       form.prompt = other;

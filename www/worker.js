@@ -13,6 +13,7 @@ const running = new Map(); // request id -> AbortController
 let engine; // promise of the wasm module's exports
 let pipeline;
 let memory; // the wasm module's, once it runs
+let suggestions = null; // {id, of}: of the model that was asked for last
 let lastPanic = "";
 let ended = false; // the page was told that this worker cannot go on
 
@@ -24,6 +25,8 @@ const handlers = {
   [Ask.LOAD]: load,
   [Ask.GENERATE]: generate,
   [Ask.ESTIMATE]: ({ index }) => loadedPipeline().estimate(index),
+  [Ask.LARGE]: () => loadedPipeline().large(),
+  [Ask.ADVISE]: advise,
   [Ask.OUTLINE]: async ({ width, height, rgba }) => (await startEngine()).outlined(width, height, rgba),
   [Ask.PNG]: png,
   [Ask.SETTINGS]: async ({ bytes }) => ({ settings: (await startEngine()).readSettings(bytes) }),
@@ -56,9 +59,10 @@ self.onmessage = async ({ data: message }) => {
 
 async function describe({ model: wanted }) {
   const model = await findModel(MODELS, wanted);
-  const { name, licence, defaults, examples, words, needs, offers } = model.manifest;
+  const { name, licence, defaults, examples, needs, offers } = model.manifest;
+  const words = await wordsOf(model).catch(() => null); // no reason not to draw
   return {
-    words: words && (await readJson(new URL(words, model.base), words).catch(() => null)), // no reason not to draw
+    surprises: words && (words.surprises.length ? words.surprises : words.concepts.map(({ one }) => one)),
     models: await listModels(MODELS, model.models),
     id: model.id,
     name,
@@ -70,6 +74,30 @@ async function describe({ model: wanted }) {
     bytes: totalBytes(model.manifest),
     cached: await isCached(model),
   };
+}
+
+/** The model's list of words, or null where it has none. @param {{base: URL, manifest: import("./modelfiles.js").Manifest}} model */
+async function wordsOf({ base, manifest: { words } }) {
+  return words ? readJson(new URL(words, base), words) : null;
+}
+
+async function advise({ model: wanted, prompt, caret, wait }) {
+  if (!memory && !wait) return { advice: null };
+  const { Suggestions } = await startEngine();
+  if (suggestions?.id !== wanted) {
+    const before = suggestions;
+    const made = async () => {
+      const words = await wordsOf(await findModel(MODELS, wanted));
+      return words && new Suggestions(JSON.stringify(words));
+    };
+    suggestions = { id: wanted, of: made() };
+    before?.of.then((old) => old?.free()).catch(() => {});
+  }
+  const known = await suggestions.of.catch((error) => {
+    suggestions = null;
+    throw error;
+  });
+  return { advice: known?.advise(prompt, caret) ?? null };
 }
 
 function probed() {

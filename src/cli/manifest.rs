@@ -11,7 +11,8 @@ use sha2::{Digest, Sha256};
 use super::components::components;
 use crate::models::parse;
 use crate::pipeline::{
-    Defaults, Family, FileEntry, LatentToRgb, MANIFEST, Manifest, Pipeline, Plan, PlanOptions, Request, StepEvent,
+    Defaults, Family, FileEntry, LatentToRgb, MANIFEST, Manifest, Offers, Pipeline, Plan, PlanOptions, Request,
+    StepEvent,
     small_files,
 };
 use crate::weights::{DirFiles, Files};
@@ -41,6 +42,10 @@ pub struct ManifestArgs {
     /// Width and height that suit it, in pixels
     #[arg(long)]
     size: usize,
+    /// A size that it draws well, in pixels, for the page to offer; may be given several times. Without any the page offers the
+    /// model's own size and multiples of it
+    #[arg(long = "offer-size", value_name = "PIXELS")]
+    offer_sizes: Vec<usize>,
     /// A prompt that shows what it can do; may be given several times
     #[arg(long = "example", value_name = "PROMPT")]
     examples: Vec<String>,
@@ -65,6 +70,10 @@ pub fn run(args: &ManifestArgs) -> Result<()> {
         defaults,
         examples: args.examples.clone(),
         words: args.dir.join(WORDS).exists().then(|| WORDS.to_owned()),
+        offers: (!args.offer_sizes.is_empty()).then(|| Offers {
+            sizes: Some(args.offer_sizes.iter().map(|size| [*size, *size]).collect()),
+            ..Offers::default()
+        }),
         needs: None,
         large: None,
         preview,

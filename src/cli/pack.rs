@@ -99,6 +99,7 @@ impl PackArgs {
                 _ => self.examples.clone(),
             },
             words: old.as_ref().and_then(|old| old.words.clone()),
+            offers: old.as_ref().and_then(|old| old.offers.clone()),
             needs: None,
             large: None,
             preview: old.and_then(|old| old.preview),

@@ -24,6 +24,9 @@ pub struct Manifest {
     /// A file beside the manifest with the words that the model knows, as `fourstep dataset words` writes it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub words: Option<String>,
+    /// What the page offers, where that is not everything.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub offers: Option<Offers>,
     /// What the model takes of a machine.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub needs: Option<Needs>,
@@ -61,6 +64,20 @@ pub struct Defaults {
     pub width: usize,
     /// Pixels.
     pub height: usize,
+}
+
+/// What a model draws well, all of it where a key is absent: the page offers nothing else (a link may ask for it).
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+pub struct Offers {
+    /// Width and height of pictures, in pixels.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub sizes: Option<Vec<[usize; 2]>>,
+    /// The least and the largest strength from a start picture.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub strengths: Option<[f32; 2]>,
+    /// How many variations at once; none where other seeds draw nothing else.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub variations: Option<Vec<usize>>,
 }
 
 /// A plan in three numbers, for the manifest: bytes of memory for one picture of the model's own size.

@@ -27,7 +27,7 @@ pub use infotext::Restored;
 #[cfg(feature = "native")]
 pub(crate) use load::small_files;
 pub use load::{Components, LoadOptions};
-pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest, Needs};
+pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest, Needs, Offers};
 pub use opened::{AttentionMap, PromptToken};
 pub use plan::{Buffer, ComponentPlan, Phase, Plan, PlanOptions, WEBGPU_BUFFER};
 pub use preview::LatentToRgb;

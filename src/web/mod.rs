@@ -4,6 +4,7 @@ mod files;
 mod ladder;
 mod opened;
 mod request;
+mod suggest;
 mod thrown;
 
 use std::cell::{OnceCell, RefCell};

@@ -127,9 +127,10 @@ function watch(page, origin, errors, problems) {
 function withFake(before) {
   return (request, response) => {
     if (before?.(request, response)) return true;
-    if (new URL(request.url, "http://localhost").pathname !== "/pkg/fourstep.js") return false;
+    const [, name] = /^\/pkg\/(fourstep|suggestions)\.js$/.exec(new URL(request.url, "http://localhost").pathname) ?? [];
+    if (!name) return false;
     response.writeHead(200, { "Content-Type": "text/javascript" });
-    response.end(readFileSync(join(here, "fake", "fourstep.js")));
+    response.end(readFileSync(join(here, "fake", `${name}.js`)));
     return true;
   };
 }

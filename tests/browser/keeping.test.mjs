@@ -178,3 +178,30 @@ browserTest(
     assert.equal(await canvas(page), drawn);
   },
 );
+
+{
+  const host = servingModels({ stickers: stickersModel({ large: 2 }) });
+  browserTest(
+    "where the model has a larger decoder its picture is shown and saved",
+    { ...DRAWS, before: host.before },
+    async ({ page, origin }) => {
+      const width = ({ bytes }) => chunks(bytes)[0][1].readUInt32BE(0);
+      await open(page, `${origin}/?prompt=a+cat&seed=5`);
+      await finished(page);
+      const file = await saved(page, "#download");
+      assert.equal(width(file), 128, "twice the size that was asked for");
+      await page.locator("#kept li").waitFor();
+      assert.deepEqual((await saved(page, "#kept .acts button:first-child")).bytes, file.bytes);
+      await drawBy(page, "#more-4");
+      for (const at of [1, 0]) {
+        await page.locator("#variations button").nth(at).click();
+        assert.equal(width(await saved(page, "#download")), 128, "variations too, not only the last");
+      }
+      assert.equal(await page.locator("#kept li").count(), 2, "the picture's own seed is not added again");
+      await page.fill("#prompt", "a dog");
+      await drawBy(page, "#generate");
+      assert.equal(width(await saved(page, "#download")), 128);
+      assert.equal(await page.inputValue("#size"), "64");
+    },
+  );
+}

@@ -9,7 +9,7 @@ import { open } from "./page.mjs";
 import { inEveryWorker } from "./visit.mjs";
 
 const PICTURES = Number(process.env.FOURSTEP_PICTURES ?? 200);
-const ON_WGPU = Number(process.env.FOURSTEP_PICTURES_WGPU ?? 3);
+const ON_WGPU = Number(process.env.FOURSTEP_PICTURES_WGPU ?? 20);
 const SETTLE = 10; // pictures until allocators, caches and compilers are settled
 const LIMIT = 200; // of the gallery (www/history.js), which grows until then
 const MB = 1e6;
@@ -64,7 +64,7 @@ browserTest(
   { timeout: 900_000 + ON_WGPU * 60_000, before },
   async ({ page, origin }, context) => {
     await inEveryWorker(page, () => {
-      // Live buffers: made, not destroyed, and not collected.
+      // Buffers of the device: made, not destroyed, and not collected.
       const live = new Map();
       let next = 0;
       const gone = new FinalizationRegistry((id) => live.delete(id));

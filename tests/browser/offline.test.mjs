@@ -5,6 +5,7 @@ import { cpSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:f
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { browserTest } from "./harness.mjs";
+import { ready } from "./page.mjs";
 import { DRAWS, alterKept, dist, draw, modelFiles, open, trouble, untilKept } from "./visit.mjs";
 
 const LINK = "?prompt=a+cat&seed=1&steps=1";
@@ -53,6 +54,34 @@ const isLargest = ({ url }) => url.endsWith(`/${largest.path}`);
     assert.equal(drawn, null, "what is not of the page is not kept");
   });
 }
+
+browserTest(
+  "after one visit without a picture everything works with the network off",
+  { ...DRAWS, serviceWorkers: "allow", errors: [/Failed to load resource|ERR_/] },
+  async (session) => {
+    const { page, origin } = session;
+    await open(page, origin);
+    await ready(page);
+    await kept(page);
+    await session.stopServer();
+    await page.context().setOffline(true);
+    await page.goto("about:blank");
+    await draw(page, `${origin}/?prompt=a+green+fox&seed=2&steps=1`);
+  },
+);
+
+browserTest("where the browser asks to save data a visit fetches no model", { ...DRAWS, saveData: true }, async ({ page, origin }) => {
+  const fetched = [];
+  page.on("request", (request) => fetched.push(request.url()));
+  await open(page, origin);
+  await page.locator("#line", { hasText: "The first picture fetches the model once" }).waitFor();
+  await page.evaluate(() => new Promise((done) => requestIdleCallback(done))); // what the page does by itself has begun
+  assert.deepEqual(
+    fetched.filter((url) => /safetensors|wasm/.test(url)),
+    [],
+  );
+  await draw(page, `${origin}/${LINK}`);
+});
 
 browserTest("one altered byte in the cache is seen, and that file alone fetched again", DRAWS, async ({ page, origin }) => {
   const fetched = [];

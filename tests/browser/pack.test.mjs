@@ -10,7 +10,8 @@ import { fileURLToPath } from "node:url";
 import { brotliDecompressSync, gunzipSync } from "node:zlib";
 import { dist } from "./visit.mjs";
 
-const COMMENTED = "// one\nlet a = 1; // two\n  /** three\n   * four */\n/** @type {any} */ (a).b = `\n// five\n/** six */\n`;\n/** seven */\n";
+const COMMENTED =
+  "// one\nlet a = 1; // two\n  /** three\n   * four */\n/** @type {any} */ (a).b = `\n// five\n/** six */\n`;\n/** seven */\n";
 const UNCOMMENTED = "let a = 1; // two\n/** @type {any} */ (a).b = `\n// five\n/** six */\n`;\n";
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 

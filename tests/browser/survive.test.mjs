@@ -1,6 +1,8 @@
 // What goes wrong on other people's machines: the page says so in words, stays alive, and draws again.
 import assert from "node:assert/strict";
 import { browserTest } from "./harness.mjs";
+import { servingModels, tinyModel } from "./models.mjs";
+import { ready } from "./page.mjs";
 import { DRAWS, PATIENCE, draw, finished, inEveryWorker, modelFiles, open, trouble } from "./visit.mjs";
 
 const ONE_STEP = "?prompt=a+cat&seed=1&steps=1";
@@ -106,6 +108,38 @@ browserTest("where memory ends the page offers a smaller picture, and draws it",
   await finished(page);
   assert.equal(await page.inputValue("#size"), "64");
 });
+
+{
+  const { before } = servingModels({ tiny: tinyModel({ name: "Tiny" }) });
+  browserTest(
+    "where the graphics device has no memory left the page offers a smaller picture, and draws it",
+    { timeout: 600_000, before },
+    async ({ page, origin }) => {
+      await inEveryWorker(page, () => {
+        // Above `testLimit` bytes the device is asked for more than it can give: a software adapter refuses its largest buffer.
+        self.testLimit = Infinity;
+        let held = 0;
+        const { createBuffer } = GPUDevice.prototype;
+        GPUDevice.prototype.createBuffer = function (descriptor) {
+          held += descriptor.size;
+          const size = held > self.testLimit ? this.limits.maxBufferSize : descriptor.size;
+          return createBuffer.call(this, { ...descriptor, size });
+        };
+      });
+      await open(page, `${origin}/?seed=1&steps=1&size=64&device=wgpu`);
+      await ready(page);
+      await page.workers()[0].evaluate(() => (self.testLimit = 0));
+      await page.fill("#prompt", "a cat");
+      await page.click("#generate");
+      assert.match(await trouble(page), /not enough memory for 64 × 64 pixels/);
+      assert.match(await page.textContent("#trouble-detail"), /memory/i, "in the device's own words");
+      assert.equal(await page.textContent("#retry"), "Draw 32 × 32");
+      await page.click("#retry"); // in a new worker, without the limit
+      await finished(page);
+      assert.equal(await page.inputValue("#size"), "32");
+    },
+  );
+}
 
 browserTest("a tab that was frozen in the background goes on", DRAWS, async ({ page, origin }) => {
   await open(page, `${origin}/?prompt=a+cat&seed=1&steps=12`);

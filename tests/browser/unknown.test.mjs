@@ -60,3 +60,12 @@ browserTest("after a complete sentence nothing is offered, and after a thing wha
   await page.fill("#prompt", "a yellow duck on a teal background");
   assert.equal(await page.locator("#help li").count(), 0);
 });
+
+browserTest("a flag is told apart from a word that was never seen", DRAWS, async ({ page, origin }) => {
+  await open(page, origin);
+  await page.uncheck("#live");
+  await page.fill("#prompt", "a cat and a flag");
+  await page.locator("#help li", { hasText: "I can’t draw flags such as flag." }).waitFor();
+  await drawBy(page, "#generate");
+  assert.equal(await page.textContent("#notice-text"), "I can’t draw flags such as flag.");
+});

@@ -11,6 +11,8 @@ export default async function init() {
   return { memory: { buffer: new ArrayBuffer(65536) } };
 }
 
+export { Suggestions } from "./suggestions.js";
+
 export class Files {
   insert(path, bytes) {
     if (path === "fourstep.json") this.manifest = JSON.parse(new TextDecoder().decode(bytes));
@@ -23,7 +25,11 @@ export class Pipeline {
   static async load({ manifest }) {
     await pause();
     const pipeline = new Pipeline();
-    pipeline.own = manifest?.defaults ?? { steps: 50, guidance_scale: 7.5, width: 64, height: 64 };
+    pipeline.own = {
+      ...(manifest?.defaults ?? { steps: 50, guidance_scale: 7.5, width: 64, height: 64 }),
+      large: manifest?.large,
+      alpha: true,
+    };
     return pipeline;
   }
 
@@ -42,6 +48,7 @@ export class Pipeline {
       const preview = disc({ ...request, width: width / 8, height: height / 8 }, (index + 1) / steps);
       if (!(await onStep({ index, steps, timestep: 999 - index, milliseconds: 1, preview }))) return undefined;
     }
+    this.last = request;
     const { prompt, negative_prompt: negative, seed } = request;
     const infotext = JSON.stringify({
       prompt,
@@ -56,6 +63,11 @@ export class Pipeline {
       strength,
     });
     return { ...disc(request, 1), warnings: [], infotext, noise: disc({ ...request, width: 8, height: 8 }, 0) };
+  }
+
+  async large() {
+    const { width, height } = this.last;
+    return disc({ ...this.last, width: width * this.own.large, height: height * this.own.large }, 1);
   }
 
   async estimate() {
