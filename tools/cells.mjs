@@ -34,15 +34,17 @@ function sources(root, folder) {
 function regions(root, file) {
   const found = [];
   let open = null;
-  readFileSync(join(root, file), "utf8").split("\n").forEach((line, i) => {
-    const name = /^\s*\/\/ cell: (\S+)$/.exec(line)?.[1];
-    if (name && open) throw new Error(`${file}:${i + 1}: cell ${name} begins before ${open.name} has ended`);
-    if (name) open = { name, line: i + 2, lines: [] };
-    else if (open && /^\s*\/\/ end$/.test(line)) {
-      found.push([open.name, { file, line: open.line, text: outdented(open.lines) }]);
-      open = null;
-    } else open?.lines.push(line);
-  });
+  readFileSync(join(root, file), "utf8")
+    .split("\n")
+    .forEach((line, i) => {
+      const name = /^\s*\/\/ cell: (\S+)$/.exec(line)?.[1];
+      if (name && open) throw new Error(`${file}:${i + 1}: cell ${name} begins before ${open.name} has ended`);
+      if (name) open = { name, line: i + 2, lines: [] };
+      else if (open && /^\s*\/\/ end$/.test(line)) {
+        found.push([open.name, { file, line: open.line, text: outdented(open.lines) }]);
+        open = null;
+      } else open?.lines.push(line);
+    });
   if (open) throw new Error(`${file}: cell ${open.name} has no end`);
   return found;
 }
@@ -65,7 +67,10 @@ function itemsOf(root, file, items) {
 function outdented(lines) {
   const indents = lines.filter((line) => line.trim()).map((line) => /^\s*/.exec(line)[0].length);
   const least = Math.min(...indents);
-  return lines.map((line) => line.slice(least)).join("\n").trim();
+  return lines
+    .map((line) => line.slice(least))
+    .join("\n")
+    .trim();
 }
 
 if (import.meta.url === pathToFileURL(process.argv[1] ?? "").href) {

@@ -88,7 +88,7 @@ export async function isCached(model) {
  * Every file of the model, checked against the manifest. While it is checked a file is in memory, afterwards the browser
  * keeps it where it likes, so that a model larger than the memory can be read.
  * @param {{id: string, base: URL, manifest: Manifest}} model as findModel gives it
- * @param {{signal: AbortSignal, onProgress: (progress: {loaded: number, total: number, secondsLeft: number | null}) => void}} options
+ * @param {{signal?: AbortSignal, onProgress: (progress: {loaded: number, total: number, secondsLeft: number | null}) => void}} options
  *        progress in bytes; seconds left as the network went so far, null while that is unknown
  * @returns {Promise<{files: {path: string, blob: Blob}[], warnings: string[]}>}
  * @throws {ModelFileError} naming the first file that is missing, truncated or altered

@@ -12,8 +12,7 @@ use super::components::components;
 use crate::models::parse;
 use crate::pipeline::{
     Defaults, Family, FileEntry, LatentToRgb, MANIFEST, Manifest, Offers, Pipeline, Plan, PlanOptions, Request,
-    StepEvent,
-    small_files,
+    StepEvent, small_files,
 };
 use crate::weights::{DirFiles, Files};
 

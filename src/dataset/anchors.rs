@@ -181,7 +181,8 @@ impl Grid {
         tops.sort_unstable();
         let y = tops.get(tops.len() / 2).copied().unwrap_or(first);
         // The run of a row that lies under the top.
-        let middle = (0..GRID).min_by(|a, b| (place(*a) - x).abs().total_cmp(&(place(*b) - x).abs())).unwrap_or(GRID / 2);
+        let middle =
+            (0..GRID).min_by(|a, b| (place(*a) - x).abs().total_cmp(&(place(*b) - x).abs())).unwrap_or(GRID / 2);
         let run = |row: usize| {
             let left = (0..middle).rev().take_while(|x| self.inside(*x, row)).count();
             length((left + (middle..GRID).take_while(|x| self.inside(*x, row)).count()) as f32)
@@ -266,7 +267,10 @@ mod tests {
         // Eyes at 11 and 21 of 32 in a face of 28: 10 / 28 apart, 3 / 28 above the middle.
         let eyes = anchors("grinning face").eyes.unwrap();
         assert!(eyes.x.abs() < 0.02 && (eyes.y + 0.107).abs() < 0.02, "{eyes:?}");
-        assert!((eyes.gap - 0.357).abs() < 0.02 && (eyes.height - 0.214).abs() < 0.04 && (eyes.width - 0.143).abs() < 0.04, "{eyes:?}");
+        assert!(
+            (eyes.gap - 0.357).abs() < 0.02 && (eyes.height - 0.214).abs() < 0.04 && (eyes.width - 0.143).abs() < 0.04,
+            "{eyes:?}"
+        );
         assert!(anchors("fox").eyes.is_some());
         for faceless in ["fish", "pizza", "key", "red heart"] {
             assert_eq!(anchors(faceless).eyes, None, "{faceless}");

@@ -55,9 +55,7 @@ impl Stickers {
             Kind::Holding => scene.more.holding = draw_word(random, studio.held.iter().map(|h| h.word)),
             Kind::Around => scene.more.around = draw_around(studio, random),
             Kind::Potted => scene.more.potted = true,
-            Kind::Mood => {
-                scene.more.mood = Some(*pick(random, &Mood::ALL))
-            }
+            Kind::Mood => scene.more.mood = Some(*pick(random, &Mood::ALL)),
         }
         self.draw_extras(studio, thing, &mut scene, random);
         if matches!(kind, Kind::Background | Kind::Recolour | Kind::RecolourBackground) {

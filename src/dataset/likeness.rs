@@ -92,7 +92,8 @@ impl Query {
         };
         let coarse = |at: usize| least(&mut self.ways.iter().map(|w| squares(&w.1.coarse, &to[at].coarse)), COARSE);
         let fine = |at: usize| least(&mut self.ways.iter().map(|w| squares(&w.1.fine, &to[at].fine)), SIDE);
-        let shifted = |at: usize| least(&mut self.ways.iter().flat_map(|w| &w.2).map(|s| squares(s, &to[at].fine)), SIDE);
+        let shifted =
+            |at: usize| least(&mut self.ways.iter().flat_map(|w| &w.2).map(|s| squares(s, &to[at].fine)), SIDE);
         let mut distances = (0..to.len()).map(coarse).collect::<Vec<_>>();
         closer(&mut distances, CLOSE, &fine);
         closer(&mut distances, CLOSEST, &shifted);

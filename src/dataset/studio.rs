@@ -103,7 +103,8 @@ impl Studio {
     pub fn has_room(&self, pack: &Pack, concept: usize) -> bool {
         let roomy = |artist: Artist| {
             let anchors = self.sprite(pack, concept, artist).map(|sprite| *sprite.anchors());
-            anchors.is_ok_and(|found| if self.suits[concept].face { found.eyes.is_some() } else { found.belly.2 > 0.21 })
+            anchors
+                .is_ok_and(|found| if self.suits[concept].face { found.eyes.is_some() } else { found.belly.2 > 0.21 })
         };
         self.artists(pack, concept, &self.artists).all(roomy)
     }

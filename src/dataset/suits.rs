@@ -98,7 +98,11 @@ pub fn suits(concept: &Concept, palette: &[Colour]) -> Suits {
         face: head,
         holding: (head || HANDS.contains(&name)) && !has(&["hand", "hands", "head"]),
         mood: (thing || subgroup == "person")
-            && (frontal || figure || subgroup == "person" || FACELESS.iter().any(|s| subgroup.starts_with(s)) || upright)
+            && (frontal
+                || figure
+                || subgroup == "person"
+                || FACELESS.iter().any(|s| subgroup.starts_with(s))
+                || upright)
             && !matches!(subgroup, "cat-face" | "monkey-face"),
         around: !matches!(subgroup, "sky & weather" | "emotion" | "heart" | "time"),
         potted: plant,

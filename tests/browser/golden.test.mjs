@@ -20,7 +20,11 @@ for (const set of sets()) {
     assert.deepEqual(set.unknown, [], "names in set.json that are no runs");
   });
   compare(set, "cpu", ran);
-  compare(set, "wgpu", ran.filter((run) => Object.values(set.families).includes(run.name)));
+  compare(
+    set,
+    "wgpu",
+    ran.filter((run) => Object.values(set.families).includes(run.name)),
+  );
 }
 
 /** Declares one test a device with one Chromium and one worker, in which each run is a test of its own. */

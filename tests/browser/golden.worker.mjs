@@ -15,12 +15,6 @@ self.onmessage = async ({ data: { device, files, loras = [], request, picture, m
     self.postMessage({ error: String(error) });
   }
 };
-    const drawn = await pipeline.generate(asked, (event) => latents.push(Array.from(event.latents)) > 0);
-    self.postMessage({ latents, rgba: Array.from(drawn.rgba) });
-  } catch (error) {
-    self.postMessage({ error: String(error) });
-  }
-};
 
 async function filled(files) {
   const store = new Files();

@@ -15,30 +15,51 @@ const VIEW = "www/how/index.html";
 const PATIENCE = 240_000;
 /** What makes the slow cells quick enough for a test. */
 const QUICK = {
-  train: { passes: 2 }, learn: { steps: 60 }, distill: { steps: 20 },
+  train: { passes: 2 },
+  learn: { steps: 60 },
+  distill: { steps: 20 },
 };
 
 for (const [name, viewport, colorScheme] of [
   ["wide and light", { width: 1280, height: 900 }, "light"],
   ["390 px wide and dark", { width: 390, height: 844 }, "dark"],
 ]) {
-  browserTest(`every cell runs, read top to bottom, ${name}`, { timeout: 600_000, viewport, flags: [], errors: [/WebGPU|powerPreference/i] }, async ({ page, origin, screenshot }) => {
-    await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
-    await page.goto(`${origin}/${VIEW}`);
-    const names = await page.$$eval("[data-cell]", (all) => all.map((one) => one.dataset.cell));
-    assert.ok(names.length > 20, names.join());
-    for (const cell of names) await runCell(page, cell, QUICK[cell]);
-    const plots = await page.$$eval(".plot", (all) => all.map((one) => [one.querySelector("figcaption").textContent, one.querySelectorAll(".axis-name").length]));
-    assert.ok(plots.length > 12, "there are plots");
-    assert.deepEqual(plots.filter(([, axes]) => axes < 1), [], "every plot names its axes");
-    await page.evaluate(axe);
-    const { violations } = await page.evaluate(() => globalThis.axe.run());
-    assert.deepEqual(violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 3).map(({ target }) => target).join(", ")}`), []);
-    const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
-    assert.ok(over <= 0, `the view is ${over} px wider than the screen`);
-    assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
-    await screenshot(`how ${name}`);
-  });
+  browserTest(
+    `every cell runs, read top to bottom, ${name}`,
+    { timeout: 600_000, viewport, flags: [], errors: [/WebGPU|powerPreference/i] },
+    async ({ page, origin, screenshot }) => {
+      await page.emulateMedia({ colorScheme, reducedMotion: "reduce" });
+      await page.goto(`${origin}/${VIEW}`);
+      const names = await page.$$eval("[data-cell]", (all) => all.map((one) => one.dataset.cell));
+      assert.ok(names.length > 20, names.join());
+      for (const cell of names) await runCell(page, cell, QUICK[cell]);
+      const plots = await page.$$eval(".plot", (all) =>
+        all.map((one) => [one.querySelector("figcaption").textContent, one.querySelectorAll(".axis-name").length]),
+      );
+      assert.ok(plots.length > 12, "there are plots");
+      assert.deepEqual(
+        plots.filter(([, axes]) => axes < 1),
+        [],
+        "every plot names its axes",
+      );
+      await page.evaluate(axe);
+      const { violations } = await page.evaluate(() => globalThis.axe.run());
+      assert.deepEqual(
+        violations.map(
+          ({ id, nodes }) =>
+            `${id}: ${nodes
+              .slice(0, 3)
+              .map(({ target }) => target)
+              .join(", ")}`,
+        ),
+        [],
+      );
+      const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+      assert.ok(over <= 0, `the view is ${over} px wider than the screen`);
+      assert.equal(await page.evaluate(() => document.getAnimations().length), 0);
+      await screenshot(`how ${name}`);
+    },
+  );
 }
 
 browserTest("the picture, opened, has the values that diffusers with hooks found", { timeout: 400_000 }, async ({ page, origin }) => {
@@ -47,7 +68,10 @@ browserTest("the picture, opened, has the values that diffusers with hooks found
   await runCell(page, "opened");
   const part = (name) => page.getByRole("region", { name });
   const tokens = await part("Words become tokens").locator("button").allTextContents();
-  assert.deepEqual(tokens.map((text) => Number(/\d+$/.exec(text)[0])), [1998, 320, 570, 1453, 1999, 1998, 320, 578, 520, 1999]);
+  assert.deepEqual(
+    tokens.map((text) => Number(/\d+$/.exec(text)[0])),
+    [1998, 320, 570, 1453, 1999, 1998, 320, 578, 520, 1999],
+  );
   const look = part("Where the network looked");
   for (const step of [1, 4]) {
     await part("Four steps").getByRole("slider").fill(String(step));
@@ -55,7 +79,10 @@ browserTest("the picture, opened, has the values that diffusers with hooks found
       await look.getByRole("combobox").selectOption(String(layer));
       for (const token of [2, 3]) {
         await part("Words become tokens").locator("button").nth(token).hover();
-        const { shape: [, rows, columns], values } = golden(`attention.${step - 1}.${layer}`);
+        const {
+          shape: [, rows, columns],
+          values,
+        } = golden(`attention.${step - 1}.${layer}`);
         const most = 100 * Math.max(...values.slice(token * rows * columns, (token + 1) * rows * columns));
         const line = look.locator("p.small", { hasText: `“${["green", "fox"][token - 2]}” in step ${step}, layer ${layer + 1}:` });
         await line.waitFor();
@@ -73,7 +100,9 @@ browserTest("the code that is shown is the code in the files", {}, async ({ page
   await page.goto(`${origin}/${VIEW}`);
   await page.waitForSelector("pre");
   await page.waitForFunction(() => document.querySelectorAll(".code pre").length >= 25);
-  const shown = await page.$$eval(".code > div", (all) => all.map((one) => [one.querySelector(".file").textContent, one.querySelector("pre").textContent]));
+  const shown = await page.$$eval(".code > div", (all) =>
+    all.map((one) => [one.querySelector(".file").textContent, one.querySelector("pre").textContent]),
+  );
   for (const [place, text] of shown) {
     const cell = Object.values(expected).find(({ file, line }) => place === `${file}, line ${line}`);
     assert.ok(cell, `${place} is no region`);
@@ -85,7 +114,8 @@ browserTest("the lesson's numbers are exact to the digit", {}, async ({ page, or
   await page.goto(`${origin}/${VIEW}`);
   await runCell(page, "wichmann-hill");
   const words = await page.textContent('[data-cell="wichmann-hill"] .output');
-  for (const number of ["4976, 20238, 499", "0.7645251082582081", "0.7920889799553945", "0.06912886811267205"]) assert.equal(words.split(number).length, 3, `${number} stands here and in the lesson`);
+  for (const number of ["4976, 20238, 499", "0.7645251082582081", "0.7920889799553945", "0.06912886811267205"])
+    assert.equal(words.split(number).length, 3, `${number} stands here and in the lesson`);
   assert.match(await page.textContent('[data-cell="wichmann-hill"] .said'), /The same, to the last digit/);
   await runCell(page, "fork");
   assert.match(await page.textContent('[data-cell="fork"] .said'), /the same picture of noise/);
@@ -101,14 +131,42 @@ browserTest("what is wrong is said, and the view goes on", { timeout: 400_000 },
   };
   const images = gunzipSync(readFileSync(join(root, "www/how/digits/t10k-images-idx3-ubyte.gzip")));
   const labels = readFileSync(join(root, "www/how/digits/t10k-labels-idx1-ubyte.gzip"));
-  const drop = async (...files) => page.setInputFiles("#own-files", files.map(([name, buffer]) => ({ name, mimeType: "application/octet-stream", buffer })));
+  const drop = async (...files) =>
+    page.setInputFiles(
+      "#own-files",
+      files.map(([name, buffer]) => ({ name, mimeType: "application/octet-stream", buffer })),
+    );
   await runCell(page, "idx");
   for (const [files, pattern] of [
-    [[["cut", images.subarray(0, 99_999)], ["labels", labels]], /promises 400 items, but it ends after 127/],
-    [[["cat.png", Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), Buffer.alloc(90_000)])], ["labels", labels]], /no IDX file, but a PNG picture/],
-    [[["mnist.pkl.gz", gzipSync(Buffer.concat([Buffer.from("\x80\x02(", "latin1"), images.subarray(9)]))], ["labels", labels]], /Python pickle/],
+    [
+      [
+        ["cut", images.subarray(0, 99_999)],
+        ["labels", labels],
+      ],
+      /promises 400 items, but it ends after 127/,
+    ],
+    [
+      [
+        ["cat.png", Buffer.concat([Buffer.from("\x89PNG\r\n\x1a\n", "latin1"), Buffer.alloc(90_000)])],
+        ["labels", labels],
+      ],
+      /no IDX file, but a PNG picture/,
+    ],
+    [
+      [
+        ["mnist.pkl.gz", gzipSync(Buffer.concat([Buffer.from("\x80\x02(", "latin1"), images.subarray(9)]))],
+        ["labels", labels],
+      ],
+      /Python pickle/,
+    ],
     [[["images", images]], /Two files are needed/],
-    [[["magic", Buffer.concat([Buffer.from([1, 2, 3, 4]), images])], ["labels", labels]], /magic number/],
+    [
+      [
+        ["magic", Buffer.concat([Buffer.from([1, 2, 3, 4]), images])],
+        ["labels", labels],
+      ],
+      /magic number/,
+    ],
   ]) {
     await drop(...files);
     assert.equal(await said("idx", pattern), "trouble");
@@ -166,34 +224,50 @@ browserTest("all rungs that are here agree with float64", { timeout: 600_000 }, 
   await page.goto(`${origin}/${VIEW}`);
   await page.selectOption('[data-cell="ladder"] [name="burn"]', "yes");
   await runCell(page, "ladder", { rows: 37, inner: 291, columns: 19 });
-  const rows = await page.$$eval('[data-cell="ladder"] tbody tr', (all) => all.map((row) => [...row.cells].map(({ textContent }) => textContent)));
+  const rows = await page.$$eval('[data-cell="ladder"] tbody tr', (all) =>
+    all.map((row) => [...row.cells].map(({ textContent }) => textContent)),
+  );
   const ran = rows.filter(([, , , far]) => far !== "");
   context.diagnostic(ran.map(([rung, time, , far]) => `${rung} ${time} (${far})`).join(", "));
   assert.ok(ran.length >= 6 && ran.some(([rung]) => rung === "burn, processor"), JSON.stringify(rows));
-  assert.ok(ran.every(([, , , far]) => Number(far) < 1e-4), JSON.stringify(ran));
-  for (const kernel of ["naive", "tiled"]) assert.ok(rows.some(([rung]) => rung === `WebGPU ${kernel}`), "WebGPU ran, or says why not");
+  assert.ok(
+    ran.every(([, , , far]) => Number(far) < 1e-4),
+    JSON.stringify(ran),
+  );
+  for (const kernel of ["naive", "tiled"])
+    assert.ok(
+      rows.some(([rung]) => rung === `WebGPU ${kernel}`),
+      "WebGPU ran, or says why not",
+    );
 });
 
-browserTest("opened once, the view works with the network off", { serviceWorkers: "allow", errors: [/Failed to load resource|ERR_/] }, async ({ page, origin, stopServer }) => {
-  await page.goto(`${origin}/${VIEW}`);
-  await page.evaluate(() => navigator.serviceWorker.ready);
-  await page.reload();
-  await page.waitForFunction(() => navigator.serviceWorker.controller);
-  await page.reload(); // through the service worker: what is opened is kept
-  await runCell(page, "idx");
-  await runCell(page, "train", { passes: 1 });
-  await stopServer();
-  await page.reload();
-  await runCell(page, "idx");
-  await runCell(page, "train", { passes: 1 });
-});
+browserTest(
+  "opened once, the view works with the network off",
+  { serviceWorkers: "allow", errors: [/Failed to load resource|ERR_/] },
+  async ({ page, origin, stopServer }) => {
+    await page.goto(`${origin}/${VIEW}`);
+    await page.evaluate(() => navigator.serviceWorker.ready);
+    await page.reload();
+    await page.waitForFunction(() => navigator.serviceWorker.controller);
+    await page.reload(); // through the service worker: what is opened is kept
+    await runCell(page, "idx");
+    await runCell(page, "train", { passes: 1 });
+    await stopServer();
+    await page.reload();
+    await runCell(page, "idx");
+    await runCell(page, "train", { passes: 1 });
+  },
+);
 
 browserTest("nothing of the view is fetched before it is opened", { errors: [] }, async ({ page, origin }) => {
   const fetched = [];
   page.on("request", (request) => fetched.push(new URL(request.url()).pathname));
   await page.goto(`${origin}/`);
   await page.waitForLoadState("networkidle");
-  assert.deepEqual(fetched.filter((path) => path.includes("/how/")), []);
+  assert.deepEqual(
+    fetched.filter((path) => path.includes("/how/")),
+    [],
+  );
   await page.click('a[href^="www/how/"]');
   await page.waitForURL(/www\/how\/index\.html/);
 });
@@ -208,7 +282,9 @@ async function runCell(page, cell, inputs = {}) {
     await page.waitForFunction((place) => document.querySelector(place).dataset.state !== "running", place, { timeout: PATIENCE });
     await press(page, cell);
   }
-  await page.waitForFunction((place) => ["done", "trouble"].includes(document.querySelector(place).dataset.state), place, { timeout: PATIENCE });
+  await page.waitForFunction((place) => ["done", "trouble"].includes(document.querySelector(place).dataset.state), place, {
+    timeout: PATIENCE,
+  });
   const [state, words] = await page.$eval(place, (one) => [one.dataset.state, one.querySelector(".said").textContent]);
   assert.equal(state, "done", `${cell}: ${words}`);
 }
@@ -222,7 +298,11 @@ function safetensors(bytes) {
   const length = Number(bytes.readBigUInt64LE(0));
   const header = JSON.parse(bytes.subarray(8, 8 + length));
   return (name) => {
-    const { dtype, shape, data_offsets: [from, to] } = header[name];
+    const {
+      dtype,
+      shape,
+      data_offsets: [from, to],
+    } = header[name];
     const data = bytes.subarray(8 + length + from, 8 + length + to);
     const half = (bits) => {
       const [sign, exponent, part] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];

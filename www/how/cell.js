@@ -3,8 +3,12 @@
 
 const HEARD_MS = 500; // how long a worker may take to hear "stop" before it is ended
 const AFTER_TYPING_MS = 250;
-const KEYWORDS = /\b(pub|fn|let|mut|for|in|if|else|match|return|impl|struct|enum|use|const|static|move|while|loop|self|Self|where|as|dyn|unsafe|async|await|var|function|type)\b/;
-const TOKENS = new RegExp(`(?<comment>//.*|/\\*.*?\\*/)|(?<string>"(?:[^"\\\\\\n]|\\\\.)*")|(?<number>\\b\\d[\\d_.]*(?:e-?\\d+)?(?:[iuf]\\d+|usize)?\\b)|(?<word>${KEYWORDS.source})`, "g");
+const KEYWORDS =
+  /\b(pub|fn|let|mut|for|in|if|else|match|return|impl|struct|enum|use|const|static|move|while|loop|self|Self|where|as|dyn|unsafe|async|await|var|function|type)\b/;
+const TOKENS = new RegExp(
+  `(?<comment>//.*|/\\*.*?\\*/)|(?<string>"(?:[^"\\\\\\n]|\\\\.)*")|(?<number>\\b\\d[\\d_.]*(?:e-?\\d+)?(?:[iuf]\\d+|usize)?\\b)|(?<word>${KEYWORDS.source})`,
+  "g",
+);
 
 let sources; // a promise of what the build wrote
 const workers = new Map();
@@ -62,7 +66,10 @@ export function ask(worker, action, inputs, onNews = () => {}) {
 }
 
 function startWorker(name) {
-  const port = new Worker(new URL(name === "opened" ? "opened-worker.js" : "worker.js", import.meta.url), { type: "module", name: `how ${name}` });
+  const port = new Worker(new URL(name === "opened" ? "opened-worker.js" : "worker.js", import.meta.url), {
+    type: "module",
+    name: `how ${name}`,
+  });
   const found = { port, jobs: new Map() };
   port.onmessage = ({ data: { id, news, result, error } }) => {
     const job = found.jobs.get(id);
@@ -142,7 +149,14 @@ function ownWork(it, inputs, show) {
     stopped = true;
     for (const job of running) job.stop();
   };
-  return { result: it.run(inputs, { send, tell: (news) => (show(news), !stopped), end: (worker) => workers.has(worker) && endWorker(worker, workers.get(worker)) }), stop };
+  return {
+    result: it.run(inputs, {
+      send,
+      tell: (news) => (show(news), !stopped),
+      end: (worker) => workers.has(worker) && endWorker(worker, workers.get(worker)),
+    }),
+    stop,
+  };
 }
 
 function build(place, it) {
@@ -251,8 +265,10 @@ function trouble({ label, type, min = -Infinity, max = Infinity, whole = true },
     if (text.trim() === "" || !Number.isFinite(value) || (whole && !Number.isInteger(value)) || value < min || value > max)
       return `${label}: ${text || "nothing"} is not a ${whole ? "whole " : ""}number${range}.`;
   }
-  if (type === "seed" && (!/^\d{1,20}$/.test(text.trim()) || BigInt(text.trim()) >= 1n << 64n)) return `${label}: a whole number from 0 to 18446744073709551615 is needed.`;
-  if (type === "sizes" && text.trim() !== "" && !text.split(",").every((part) => /^\s*\d{1,9}\s*$/.test(part))) return `${label}: whole numbers with commas between them are needed, such as 2, 3, 4.`;
+  if (type === "seed" && (!/^\d{1,20}$/.test(text.trim()) || BigInt(text.trim()) >= 1n << 64n))
+    return `${label}: a whole number from 0 to 18446744073709551615 is needed.`;
+  if (type === "sizes" && text.trim() !== "" && !text.split(",").every((part) => /^\s*\d{1,9}\s*$/.test(part)))
+    return `${label}: whole numbers with commas between them are needed, such as 2, 3, 4.`;
   return null;
 }
 
@@ -291,7 +307,12 @@ export function node(name, properties = {}, ...children) {
 export function table([head, ...rows], caption) {
   const made = node("table");
   if (caption) made.append(node("caption", { textContent: caption }));
-  const cells = (row, kind) => node("tr", {}, ...row.map((one) => (kind === "th" && one !== "" ? node("th", { scope: "col" }, String(one)) : node("td", {}, String(one)))));
+  const cells = (row, kind) =>
+    node(
+      "tr",
+      {},
+      ...row.map((one) => (kind === "th" && one !== "" ? node("th", { scope: "col" }, String(one)) : node("td", {}, String(one)))),
+    );
   made.append(node("thead", {}, cells(head, "th")), node("tbody", {}, ...rows.map((row) => cells(row, "td"))));
   return node("div", { className: "scroll", tabIndex: 0, role: "group", ariaLabel: caption ?? "Table" }, made);
 }

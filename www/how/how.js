@@ -31,7 +31,9 @@ function takeFiles() {
   const line = document.getElementById("own-line");
   const take = (files) => {
     own.files = [...files];
-    line.textContent = own.files.length ? `In use: ${own.files.map(({ name }) => name).join(" and ")}.` : "In use: the digits that came with this page.";
+    line.textContent = own.files.length
+      ? `In use: ${own.files.map(({ name }) => name).join(" and ")}.`
+      : "In use: the digits that came with this page.";
     for (const place of document.querySelectorAll("[data-digits]")) /** @type {any} */ (place).rerun?.();
   };
   field.addEventListener("change", () => take(field.files));

@@ -25,10 +25,18 @@ serve({
     const n = shape.reduce((a, b) => a * b);
     await tell({ line: "Drawing the same seed without guidance and without the negative prompt" });
     const others = [];
-    for (const [name, change] of [["guidance 1", { guidance_scale: 1 }], ...(negative ? [["no negative prompt", { negative_prompt: "" }]] : [])]) {
+    for (const [name, change] of [
+      ["guidance 1", { guidance_scale: 1 }],
+      ...(negative ? [["no negative prompt", { negative_prompt: "" }]] : []),
+    ]) {
       const other = await draw(change, () => true);
       const { v, estimate } = await pipeline.opened_step(other, 0);
-      others.push({ name, v, picture: await decoded(pipeline, estimate, shape), last: (await taken(pipeline, other, other.steps() - 1)).decoded });
+      others.push({
+        name,
+        v,
+        picture: await decoded(pipeline, estimate, shape),
+        last: (await taken(pipeline, other, other.steps() - 1)).decoded,
+      });
       other.free();
     }
     return { ...text, steps: all, shape, scale, others, noise: module.noiseOf(seed, n), other: module.noiseOf(seed + 1n, n) };
@@ -51,6 +59,7 @@ async function taken(pipeline, opened, index) {
   return { ...step, shape, decoded: await decoded(pipeline, step.estimate, shape), sample: await decoded(pipeline, step.input, shape) };
 }
 
+/** @param {number[]} shape channels, height, width */
 function decoded(pipeline, latents, [channels, height, width]) {
   return pipeline.decode_latents(latents, channels, height, width);
 }

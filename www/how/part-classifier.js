@@ -10,7 +10,10 @@ export function classifierCells(own) {
   const worker = "classifier";
   return {
     "linear-init": {
-      code: ["linear-init"], worker, action: "beginClassifier", button: "Start anew from random weights",
+      code: ["linear-init"],
+      worker,
+      action: "beginClassifier",
+      button: "Start anew from random weights",
       inputs: [{ name: "seed", label: "Seed", type: "seed", value: "457428938475" }],
       show: (output, { weights }) => {
         output.replaceChildren(weightPictures(weights));
@@ -18,26 +21,67 @@ export function classifierCells(own) {
       },
     },
     "linear-forward": {
-      code: ["linear-forward"], worker, action: "scorePictures", more: files, button: "Score on each rung",
+      code: ["linear-forward"],
+      worker,
+      action: "scorePictures",
+      more: files,
+      button: "Score on each rung",
       inputs: [{ name: "n", label: "Pictures", type: "number", value: 5, min: 1, max: 60000 }],
       show(output, { rows, chances, label }) {
-        const parts = [table([["rung", "time", "largest distance from the first rung"], ...rows.map(({ rung, ms, far }) => [rung, milliseconds(ms), far.toExponential(1)])])];
-        if (chances) parts.push(barPlot({ title: `Chances for the first picture, which shows a ${label}`, x: { label: "chance, 0 to 1", min: 0, max: 1 }, bars: chanceBars(chances, label) }));
+        const parts = [
+          table([
+            ["rung", "time", "largest distance from the first rung"],
+            ...rows.map(({ rung, ms, far }) => [rung, milliseconds(ms), far.toExponential(1)]),
+          ]),
+        ];
+        if (chances)
+          parts.push(
+            barPlot({
+              title: `Chances for the first picture, which shows a ${label}`,
+              x: { label: "chance, 0 to 1", min: 0, max: 1 },
+              bars: chanceBars(chances, label),
+            }),
+          );
         output.replaceChildren(...parts);
       },
     },
     gradient: {
-      code: ["softmax", "linear-gradient", "finite-differences"], worker, action: "checkGradient", more: files, button: "Check the gradient",
+      code: ["softmax", "linear-gradient", "finite-differences"],
+      worker,
+      action: "checkGradient",
+      more: files,
+      button: "Check the gradient",
       inputs: [{ name: "weights", label: "Weights to try", type: "number", value: 8, min: 1, max: 64 }],
       show(output, { found }) {
         const rows = Array.from({ length: found.length / 4 }, (_, i) => found.slice(4 * i, 4 * i + 4));
-        output.replaceChildren(table([["weight: pixel row, column, and digit", "slope by the formula", "slope by trying", "difference"], ...[...rows].map(([pixel, digit, formula, tried]) => [`${Math.floor(pixel / SIDE)}, ${pixel % SIDE}, ${digit}`, formula.toFixed(6), tried.toFixed(6), Math.abs(formula - tried).toExponential(1)])]));
+        output.replaceChildren(
+          table([
+            ["weight: pixel row, column, and digit", "slope by the formula", "slope by trying", "difference"],
+            ...[...rows].map(([pixel, digit, formula, tried]) => [
+              `${Math.floor(pixel / SIDE)}, ${pixel % SIDE}, ${digit}`,
+              formula.toFixed(6),
+              tried.toFixed(6),
+              Math.abs(formula - tried).toExponential(1),
+            ]),
+          ]),
+        );
       },
     },
     train: {
-      code: ["linear-step"], worker, action: "trainClassifier", more: files, button: "Train",
-      inputs: [{ name: "passes", label: "Passes over the pictures", type: "number", value: 30, min: 1, max: 500 }, { name: "batch", label: "Pictures in a step", type: "number", value: 50, min: 1, max: 1000 }, { name: "rate", label: "Learning rate", type: "number", value: 0.1, min: 0, max: 1e38, whole: false }],
-      choices: [{ label: "a rate that is too high", values: { rate: 300 } }, { label: "0.1", values: { rate: 0.1 } }],
+      code: ["linear-step"],
+      worker,
+      action: "trainClassifier",
+      more: files,
+      button: "Train",
+      inputs: [
+        { name: "passes", label: "Passes over the pictures", type: "number", value: 30, min: 1, max: 500 },
+        { name: "batch", label: "Pictures in a step", type: "number", value: 50, min: 1, max: 1000 },
+        { name: "rate", label: "Learning rate", type: "number", value: 0.1, min: 0, max: 1e38, whole: false },
+      ],
+      choices: [
+        { label: "a rate that is too high", values: { rate: 300 } },
+        { label: "0.1", values: { rate: 0.1 } },
+      ],
       show: showTraining,
     },
     draw: {
@@ -50,10 +94,22 @@ export function classifierCells(own) {
 function showTraining(output, { losses, accuracies, confusion, steps, tested, weights }) {
   const mean = smooth(losses, Math.max(1, Math.floor(steps / 100)));
   output.replaceChildren(
-    plot({ title: "The loss goes down", x: { label: "training step", min: 0, max: steps }, y: { label: "cross-entropy (surprise), nats", min: 0 }, series: [{ kind: "line", data: mean }] }),
-    plot({ title: `Right answers on ${tested}`, x: { label: "training step", min: 0, max: steps }, y: { label: "right answers, %", min: 0, max: 100 }, series: [{ kind: "line", data: accuracies.map(([step, share]) => [step, 100 * share]), colour: 2 }] }),
+    plot({
+      title: "The loss goes down",
+      x: { label: "training step", min: 0, max: steps },
+      y: { label: "cross-entropy (surprise), nats", min: 0 },
+      series: [{ kind: "line", data: mean }],
+    }),
+    plot({
+      title: `Right answers on ${tested}`,
+      x: { label: "training step", min: 0, max: steps },
+      y: { label: "right answers, %", min: 0, max: 100 },
+      series: [{ kind: "line", data: accuracies.map(([step, share]) => [step, 100 * share]), colour: 2 }],
+    }),
     heatMap({ title: "Which digit was read as which", x: "read as", y: "is a", values: confusion, columns: 10 }),
-    ...(weights ? [node("p", { textContent: "The weights now. Orange: ink here speaks for the digit; blue: against it." }), weightPictures(weights)] : []),
+    ...(weights
+      ? [node("p", { textContent: "The weights now. Orange: ink here speaks for the digit; blue: against it." }), weightPictures(weights)]
+      : []),
   );
   return `${losses.length} of ${steps} steps; ${(100 * accuracies.at(-1)[1]).toFixed(1)} % right.`;
 }
@@ -90,7 +146,9 @@ function drawing(worker) {
       try {
         const { chances: found } = await ask(worker, "readDrawing", { pixels: centred(pixels) }).result;
         const best = found.indexOf(Math.max(...found));
-        chances.replaceChildren(barPlot({ title: `Read as ${best}`, x: { label: "chance, 0 to 1", min: 0, max: 1 }, bars: chanceBars(found, best) }));
+        chances.replaceChildren(
+          barPlot({ title: `Read as ${best}`, x: { label: "chance, 0 to 1", min: 0, max: 1 }, bars: chanceBars(found, best) }),
+        );
       } catch (error) {
         chances.replaceChildren(node("p", { className: "wrong", textContent: error.message }));
       }
@@ -109,7 +167,7 @@ function drawing(worker) {
         canvas.setAttribute("role", "application");
         canvas.setAttribute("aria-label", "Draw a digit. Arrow keys move the pen, Space puts it down or lifts it.");
         chances = node("div", { className: "grow" });
-        const place = (event) => [((event.offsetX / canvas.clientWidth) * SIDE - 0.5), ((event.offsetY / canvas.clientHeight) * SIDE - 0.5)];
+        const place = (event) => [(event.offsetX / canvas.clientWidth) * SIDE - 0.5, (event.offsetY / canvas.clientHeight) * SIDE - 0.5];
         canvas.addEventListener("pointerdown", (event) => {
           canvas.setPointerCapture(event.pointerId);
           [pen.x, pen.y] = place(event);
@@ -166,12 +224,23 @@ function centred(pixels) {
 function weightPictures(weights) {
   const largest = weights.reduce((most, weight) => Math.max(most, Math.abs(weight)), 1e-9);
   const one = (digit) => Array.from({ length: SIDE * SIDE }, (_, pixel) => weights[10 * pixel + digit]);
-  const shown = (digit) => node("figure", { className: "small-picture" }, picture(one(digit), SIDE, { zoom: 3, colours: signed(largest), label: `Weights for ${digit}` }), node("figcaption", { textContent: digit }));
+  const shown = (digit) =>
+    node(
+      "figure",
+      { className: "small-picture" },
+      picture(one(digit), SIDE, { zoom: 3, colours: signed(largest), label: `Weights for ${digit}` }),
+      node("figcaption", { textContent: digit }),
+    );
   return node("div", { className: "row" }, ...Array.from({ length: 10 }, (_, digit) => shown(digit)));
 }
 
 function chanceBars(chances, right) {
-  return [...chances].map((value, digit) => ({ name: String(digit), value, text: `${(100 * value).toFixed(1)} %`, colour: digit === right ? 2 : 1 }));
+  return [...chances].map((value, digit) => ({
+    name: String(digit),
+    value,
+    text: `${(100 * value).toFixed(1)} %`,
+    colour: digit === right ? 2 : 1,
+  }));
 }
 
 /** The mean of every `n` values, at its last step. */

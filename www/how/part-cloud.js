@@ -4,8 +4,16 @@ import { plot } from "./plot.js";
 
 const worker = "cloud";
 const EDGE = 3; // of the plane that is shown, in standard deviations of the cloud
-const LABELS = [["0", "none"], ["1", "the first colour"], ["2", "the second colour"]];
-const plane = { x: { label: "x, standard deviations", min: -EDGE, max: EDGE }, y: { label: "y, standard deviations", min: -EDGE, max: EDGE }, square: true };
+const LABELS = [
+  ["0", "none"],
+  ["1", "the first colour"],
+  ["2", "the second colour"],
+];
+const plane = {
+  x: { label: "x, standard deviations", min: -EDGE, max: EDGE },
+  y: { label: "y, standard deviations", min: -EDGE, max: EDGE },
+  square: true,
+};
 const degrees = (value) => `${value}° of 90°`;
 const angle = (value) => ({ name: "degrees", label: "Angle", type: "range", min: 0, max: 90, step: 1, value, words: degrees });
 const radians = ({ degrees }) => ({ angle: (Math.PI / 180) * Math.max(degrees, 0.5) });
@@ -16,63 +24,169 @@ export function cloudCells() {
   const board = easel();
   return {
     cloud: {
-      worker, action: "chooseCloud", button: "Use this cloud", begin: true,
-      inputs: [{ name: "shape", label: "Cloud", type: "select", value: "spiral", options: [["spiral", "spiral"], ["moons", "two moons"], ["ring", "ring"], ["spots", "eight spots"], ["own", "my own, drawn below"]] }],
-      more: () => board.points(), extra: board.element,
+      worker,
+      action: "chooseCloud",
+      button: "Use this cloud",
+      begin: true,
+      inputs: [
+        {
+          name: "shape",
+          label: "Cloud",
+          type: "select",
+          value: "spiral",
+          options: [
+            ["spiral", "spiral"],
+            ["moons", "two moons"],
+            ["ring", "ring"],
+            ["spots", "eight spots"],
+            ["own", "my own, drawn below"],
+          ],
+        },
+      ],
+      more: () => board.points(),
+      extra: board.element,
       show(output, { points, labels }) {
-        output.replaceChildren(plot({ title: "The cloud, moved and scaled to mean 0 and variance 1", ...plane, series: coloured(points, labels) }));
+        output.replaceChildren(
+          plot({ title: "The cloud, moved and scaled to mean 0 and variance 1", ...plane, series: coloured(points, labels) }),
+        );
         return `${labels.length} points. A network that had learned another cloud is gone; train it below.`;
       },
     },
     noise: {
-      code: ["forward-noise"], worker, action: "addNoise", auto: true, inputs: [angle(30)], more: radians,
+      code: ["forward-noise"],
+      worker,
+      action: "addNoise",
+      auto: true,
+      inputs: [angle(30)],
+      more: radians,
       show(output, { points, labels, v }, { degrees: at }) {
-        const few = pairs(points).slice(0, 40).map(([x, y], i) => [x, y, 0.35 * v[2 * i], 0.35 * v[2 * i + 1]]);
+        const few = pairs(points)
+          .slice(0, 40)
+          .map(([x, y], i) => [x, y, 0.35 * v[2 * i], 0.35 * v[2 * i + 1]]);
         output.replaceChildren(
-          node("div", { className: "row" }, plot({ title: `The cloud at ${degrees(at)}, with v of forty points`, ...plane, series: [...coloured(points, labels), { kind: "arrows", data: few, name: "v, shortened", colour: 3 }] }), circle(at)),
+          node(
+            "div",
+            { className: "row" },
+            plot({
+              title: `The cloud at ${degrees(at)}, with v of forty points`,
+              ...plane,
+              series: [...coloured(points, labels), { kind: "arrows", data: few, name: "v, shortened", colour: 3 }],
+            }),
+            circle(at),
+          ),
         );
       },
     },
     learn: {
-      code: ["train-step", "network-forward", "silu", "network-backward", "adam"], worker, action: "trainDiffusion", button: "Train",
-      inputs: [{ name: "steps", label: "Training steps", type: "number", value: 1500, min: 1, max: 20000 }, { name: "rate", label: "Learning rate", type: "number", value: 0.003, min: 0, max: 1e38, whole: false }, angle(30)], more: radians,
+      code: ["train-step", "network-forward", "silu", "network-backward", "adam"],
+      worker,
+      action: "trainDiffusion",
+      button: "Train",
+      inputs: [
+        { name: "steps", label: "Training steps", type: "number", value: 1500, min: 1, max: 20000 },
+        { name: "rate", label: "Learning rate", type: "number", value: 0.003, min: 0, max: 1e38, whole: false },
+        angle(30),
+      ],
+      more: radians,
       show(output, { losses, steps, grid, field, parameters, cloud, labels }, { degrees: at }) {
         output.replaceChildren(
-          node("div", { className: "row" }, fieldPlot(`The network's v at ${degrees(at)}, while it learns`, grid, field, cloud, labels), plot({ title: "The loss goes down", x: { label: "training step", min: 0, max: steps }, y: { label: "mean squared error of v", min: 0, max: 1.2 }, series: [{ kind: "line", data: means(losses, Math.max(10, Math.floor(steps / 60))) }] })),
+          node(
+            "div",
+            { className: "row" },
+            fieldPlot(`The network's v at ${degrees(at)}, while it learns`, grid, field, cloud, labels),
+            plot({
+              title: "The loss goes down",
+              x: { label: "training step", min: 0, max: steps },
+              y: { label: "mean squared error of v", min: 0, max: 1.2 },
+              series: [{ kind: "line", data: means(losses, Math.max(10, Math.floor(steps / 60))) }],
+            }),
+          ),
         );
         return `${losses.length} of ${steps} steps; the network has ${parameters} numbers.`;
       },
     },
     field: {
-      worker, action: "showField", auto: true,
-      inputs: [angle(70), label, scaleInput(1)], more: withNumbers,
+      worker,
+      action: "showField",
+      auto: true,
+      inputs: [angle(70), label, scaleInput(1)],
+      more: withNumbers,
       show(output, { grid, field }, { degrees: at }) {
         output.replaceChildren(fieldPlot(`What the network has learned: v at ${degrees(at)}`, grid, field));
       },
     },
     sample: {
-      code: ["rotate", "sample"], worker, action: "samplePoints", auto: true,
-      inputs: [{ name: "steps", label: "Steps", type: "select", value: "16", options: [64, 32, 16, 8, 4, 2, 1].map((n) => [String(n), String(n)]) }, label, scaleInput(1), { name: "part", label: "Of the way", type: "range", min: 0, max: 100, value: 100, words: (value) => `${value} %` }],
+      code: ["rotate", "sample"],
+      worker,
+      action: "samplePoints",
+      auto: true,
+      inputs: [
+        {
+          name: "steps",
+          label: "Steps",
+          type: "select",
+          value: "16",
+          options: [64, 32, 16, 8, 4, 2, 1].map((n) => [String(n), String(n)]),
+        },
+        label,
+        scaleInput(1),
+        { name: "part", label: "Of the way", type: "range", min: 0, max: 100, value: 100, words: (value) => `${value} %` },
+      ],
       more: (values) => ({ ...withNumbers(values), steps: Number(values.steps) }),
       show(output, { path, n, steps, cloud, labels }, { part }) {
         const at = Math.round((part / 100) * steps);
         const points = pairs(path.slice(2 * n * at, 2 * n * (at + 1)));
-        const ways = Array.from({ length: 12 }, (_, i) => Array.from({ length: at + 1 }, (_, step) => [path[2 * (n * step + i)], path[2 * (n * step + i) + 1]]));
+        const ways = Array.from({ length: 12 }, (_, i) =>
+          Array.from({ length: at + 1 }, (_, step) => [path[2 * (n * step + i)], path[2 * (n * step + i) + 1]]),
+        );
         output.replaceChildren(
-          plot({ title: `${n} points after ${at} of ${steps} steps, and the way of twelve of them`, ...plane, series: [{ kind: "points", data: pairs(cloud), colour: 5, size: 1, name: "the cloud" }, ...ways.map((data) => ({ kind: "line", data, colour: 3 })), { kind: "points", data: points, colour: 1, size: 1.5, name: "made from noise" }] }),
+          plot({
+            title: `${n} points after ${at} of ${steps} steps, and the way of twelve of them`,
+            ...plane,
+            series: [
+              { kind: "points", data: pairs(cloud), colour: 5, size: 1, name: "the cloud" },
+              ...ways.map((data) => ({ kind: "line", data, colour: 3 })),
+              { kind: "points", data: points, colour: 1, size: 1.5, name: "made from noise" },
+            ],
+          }),
         );
       },
     },
     guide: {
-      code: ["guidance"], worker, action: "pullPoints", auto: true, inputs: [angle(60), { ...label, options: LABELS.slice(1) }, scaleInput(2.5)], more: withNumbers,
+      code: ["guidance"],
+      worker,
+      action: "pullPoints",
+      auto: true,
+      inputs: [angle(60), { ...label, options: LABELS.slice(1) }, scaleInput(2.5)],
+      more: withNumbers,
       show(output, { points, without, with: led, guided }) {
-        const arrows = (v, colour, name) => ({ kind: "arrows", data: pairs(points).map(([x, y], i) => [x, y, -0.5 * v[2 * i], -0.5 * v[2 * i + 1]]), colour, name });
-        output.replaceChildren(plot({ title: "Where the next step leads (against v, shortened)", ...plane, series: [arrows(without, 5, "without the label"), arrows(led, 1, "with it"), arrows(guided, 2, "guided")] }));
+        const arrows = (v, colour, name) => ({
+          kind: "arrows",
+          data: pairs(points).map(([x, y], i) => [x, y, -0.5 * v[2 * i], -0.5 * v[2 * i + 1]]),
+          colour,
+          name,
+        });
+        output.replaceChildren(
+          plot({
+            title: "Where the next step leads (against v, shortened)",
+            ...plane,
+            series: [arrows(without, 5, "without the label"), arrows(led, 1, "with it"), arrows(guided, 2, "guided")],
+          }),
+        );
       },
     },
     distill: {
-      code: ["distill-target", "distill-step", "energy-distance"], worker, action: "distill", button: "Distill 64 steps into 4",
-      inputs: [{ name: "steps", label: "Training steps a round", type: "number", value: 400, min: 1, max: 5000 }, { name: "rate", label: "Learning rate", type: "number", value: 0.002, min: 0, max: 1e38, whole: false }, label, scaleInput(1)], more: withNumbers,
+      code: ["distill-target", "distill-step", "energy-distance"],
+      worker,
+      action: "distill",
+      button: "Distill 64 steps into 4",
+      inputs: [
+        { name: "steps", label: "Training steps a round", type: "number", value: 400, min: 1, max: 5000 },
+        { name: "rate", label: "Learning rate", type: "number", value: 0.002, min: 0, max: 1e38, whole: false },
+        label,
+        scaleInput(1),
+      ],
+      more: withNumbers,
       show: showDistillation,
     },
   };
@@ -83,22 +197,69 @@ function scaleInput(value) {
 }
 
 function showDistillation(output, { rounds, steps, teacher, four, cloud, labels }) {
-  const losses = rounds.map(({ from, to, losses }, i) => ({ kind: "line", data: means(losses, Math.max(10, Math.floor(steps / 40))), name: `${from} to ${to}`, colour: i + 1 }));
+  const losses = rounds.map(({ from, to, losses }, i) => ({
+    kind: "line",
+    data: means(losses, Math.max(10, Math.floor(steps / 40))),
+    name: `${from} to ${to}`,
+    colour: i + 1,
+  }));
   const done = rounds.filter(({ quality }) => Number.isFinite(quality));
   /** @type {object[]} */
-  const series = [{ kind: "line", data: teacher, name: "teacher", colour: 1 }, { kind: "points", data: teacher, colour: 1, size: 3 }];
-  if (done.length) series.push(...["line", "points"].map((kind) => ({ kind, data: done.map(({ to, quality }) => [to, quality]), name: kind === "line" ? "students" : "", colour: 2, size: 3 })));
+  const series = [
+    { kind: "line", data: teacher, name: "teacher", colour: 1 },
+    { kind: "points", data: teacher, colour: 1, size: 3 },
+  ];
+  if (done.length)
+    series.push(
+      ...["line", "points"].map((kind) => ({
+        kind,
+        data: done.map(({ to, quality }) => [to, quality]),
+        name: kind === "line" ? "students" : "",
+        colour: 2,
+        size: 3,
+      })),
+    );
   const parts = [
-    plot({ title: "Each round: a student of a teacher's two steps", x: { label: "training step of the round", min: 0, max: steps }, y: { label: "mean squared error of v", min: 0 }, series: losses }),
-    plot({ title: "How far the made points are from the cloud", x: { label: "steps from noise to points, doubling", scale: "log", ticks: [2, 4, 8, 16, 32, 64] }, y: { label: "energy distance", min: 0 }, series }),
+    plot({
+      title: "Each round: a student of a teacher's two steps",
+      x: { label: "training step of the round", min: 0, max: steps },
+      y: { label: "mean squared error of v", min: 0 },
+      series: losses,
+    }),
+    plot({
+      title: "How far the made points are from the cloud",
+      x: { label: "steps from noise to points, doubling", scale: "log", ticks: [2, 4, 8, 16, 32, 64] },
+      y: { label: "energy distance", min: 0 },
+      series,
+    }),
   ];
   if (four) {
-    const made = (title, points) => plot({ title, ...plane, series: [{ kind: "points", data: pairs(cloud), colour: 5, size: 1, name: "the cloud" }, { kind: "points", data: pairs(points), colour: 1, size: 1.5 }] });
-    parts.push(node("div", { className: "row" }, made("The teacher in 4 steps", four.teacher), made("The last student in 4 steps", four.student)));
-    parts.push(table([["steps", "teacher", "student"], ...teacher.map(([n, far]) => [n, far.toFixed(4), rounds.find(({ to }) => to === n)?.quality.toFixed(4) ?? ""])], "Energy distance from the cloud: less is better"));
+    const made = (title, points) =>
+      plot({
+        title,
+        ...plane,
+        series: [
+          { kind: "points", data: pairs(cloud), colour: 5, size: 1, name: "the cloud" },
+          { kind: "points", data: pairs(points), colour: 1, size: 1.5 },
+        ],
+      });
+    parts.push(
+      node("div", { className: "row" }, made("The teacher in 4 steps", four.teacher), made("The last student in 4 steps", four.student)),
+    );
+    parts.push(
+      table(
+        [
+          ["steps", "teacher", "student"],
+          ...teacher.map(([n, far]) => [n, far.toFixed(4), rounds.find(({ to }) => to === n)?.quality.toFixed(4) ?? ""]),
+        ],
+        "Energy distance from the cloud: less is better",
+      ),
+    );
   }
   output.replaceChildren(...parts);
-  return four ? "" : `Round ${rounds.length} of 4: ${rounds.at(-1).from} steps to ${rounds.at(-1).to}, ${rounds.at(-1).losses.length} of ${steps}.`;
+  return four
+    ? ""
+    : `Round ${rounds.length} of 4: ${rounds.at(-1).from} steps to ${rounds.at(-1).to}, ${rounds.at(-1).losses.length} of ${steps}.`;
 }
 
 /** The quarter turn: the point at one end, noise at the other. */
@@ -106,15 +267,36 @@ function circle(at) {
   const arc = Array.from({ length: 46 }, (_, i) => [Math.cos((i * Math.PI) / 90), Math.sin((i * Math.PI) / 90)]);
   const [c, s] = [Math.cos((at * Math.PI) / 180), Math.sin((at * Math.PI) / 180)];
   return plot({
-    title: `The angle ${degrees(at)}`, square: true,
-    x: { label: "share of the point: cos", min: -0.6, max: 1.4 }, y: { label: "share of the noise: sin", min: -0.4, max: 1.6 },
-    series: [{ kind: "line", data: arc, colour: 5, name: "the way" }, { kind: "line", data: [[0, 0], [c, s]], colour: 1, name: "x" }, { kind: "arrows", data: [[c, s, -0.4 * s, 0.4 * c]], colour: 3, name: "v" }],
+    title: `The angle ${degrees(at)}`,
+    square: true,
+    x: { label: "share of the point: cos", min: -0.6, max: 1.4 },
+    y: { label: "share of the noise: sin", min: -0.4, max: 1.6 },
+    series: [
+      { kind: "line", data: arc, colour: 5, name: "the way" },
+      {
+        kind: "line",
+        data: [
+          [0, 0],
+          [c, s],
+        ],
+        colour: 1,
+        name: "x",
+      },
+      { kind: "arrows", data: [[c, s, -0.4 * s, 0.4 * c]], colour: 3, name: "v" },
+    ],
   });
 }
 
 function fieldPlot(title, grid, field, cloud, labels) {
   const arrows = pairs(grid).map(([x, y], i) => [x, y, -0.16 * field[2 * i], -0.16 * field[2 * i + 1]]);
-  return plot({ title, ...plane, series: [...(cloud ? coloured(cloud, labels) : []), { kind: "arrows", data: arrows, colour: 3, name: "towards the cloud: against v, shortened" }] });
+  return plot({
+    title,
+    ...plane,
+    series: [
+      ...(cloud ? coloured(cloud, labels) : []),
+      { kind: "arrows", data: arrows, colour: 3, name: "towards the cloud: against v, shortened" },
+    ],
+  });
 }
 
 /** A board to draw a cloud on: by pointer, or with the arrow keys and Space. */
@@ -124,7 +306,12 @@ function easel() {
   canvas.setAttribute("role", "application");
   canvas.setAttribute("aria-label", "Draw a cloud. Arrow keys move the brush, Space puts points down.");
   const pen = { x: 150, y: 150, drag: false, label: 1 };
-  const colour = () => node("select", { ariaLabel: "Colour of the brush" }, ...LABELS.slice(1).map(([value, text]) => node("option", { value, textContent: text })));
+  const colour = () =>
+    node(
+      "select",
+      { ariaLabel: "Colour of the brush" },
+      ...LABELS.slice(1).map(([value, text]) => node("option", { value, textContent: text })),
+    );
   const choose = colour();
   const clear = node("button", { type: "button", textContent: "Clear the board" });
   const count = node("span", { className: "small" });
@@ -172,13 +359,34 @@ function easel() {
     own.length = 0;
     paint();
   });
-  const element = node("div", { className: "board" }, node("p", { textContent: "A board for a cloud of your own: choose “my own” above when it is drawn." }), canvas, node("div", { className: "inputs" }, node("label", { className: "field" }, node("span", { textContent: "Colour" }), choose), clear, count));
-  return { element, points: () => ({ points: own.flatMap(([x, y]) => [(x - 150) / 100, (150 - y) / 100]), labels: own.map(([, , label]) => label) }) };
+  const element = node(
+    "div",
+    { className: "board" },
+    node("p", { textContent: "A board for a cloud of your own: choose “my own” above when it is drawn." }),
+    canvas,
+    node(
+      "div",
+      { className: "inputs" },
+      node("label", { className: "field" }, node("span", { textContent: "Colour" }), choose),
+      clear,
+      count,
+    ),
+  );
+  return {
+    element,
+    points: () => ({ points: own.flatMap(([x, y]) => [(x - 150) / 100, (150 - y) / 100]), labels: own.map(([, , label]) => label) }),
+  };
 }
 
 function coloured(points, labels) {
   const all = pairs(points);
-  return [1, 2].map((label) => ({ kind: "points", data: all.filter((_, i) => labels[i] === label), colour: label, size: 1.5, name: LABELS[label][1] }));
+  return [1, 2].map((label) => ({
+    kind: "points",
+    data: all.filter((_, i) => labels[i] === label),
+    colour: label,
+    size: 1.5,
+    name: LABELS[label][1],
+  }));
 }
 
 function pairs(flat) {

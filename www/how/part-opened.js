@@ -17,7 +17,9 @@ function cameFrom() {
 export function openedCells() {
   return {
     opened: {
-      worker: WORKER, action: "openPicture", button: "Open it up",
+      worker: WORKER,
+      action: "openPicture",
+      button: "Open it up",
       inputs: [
         { name: "prompt", label: "Prompt", type: "text", value: PROMPT, long: true },
         { name: "negative", label: "Negative prompt", type: "text", value: asked.get("negative") ?? "a red background", long: true },
@@ -35,7 +37,15 @@ export function openedCells() {
 
 function explorer(run) {
   const state = { step: run.steps.length - 1, token: Math.min(run.prompt.length - 2, 2), maps: new Map() };
-  const parts = [tokens(run, state), features(run, state), noise(run), steps(run, state), attention(run, state), guidance(run), latents(run)];
+  const parts = [
+    tokens(run, state),
+    features(run),
+    noise(run),
+    steps(run, state),
+    attention(run, state),
+    guidance(run),
+    latents(run),
+  ];
   return parts.map(([title, words, ...inside]) => {
     const part = node("section", { className: "opened" }, node("h3", { textContent: title }), node("p", { textContent: words }), ...inside);
     part.setAttribute("aria-label", title);
@@ -45,27 +55,57 @@ function explorer(run) {
 
 function tokens(run, state) {
   const row = (list, offset, name) =>
-    node("div", { className: "tokens", role: "group", ariaLabel: name }, ...list.map(([id, text], i) => {
-      const button = node("button", { type: "button", className: "token" }, text || (i ? "end" : "begin"), node("small", { textContent: ` ${id}` }));
-      button.dataset.token = offset + i;
-      for (const event of ["pointerenter", "focus", "click"]) button.addEventListener(event, () => choose(state, offset + i));
-      return button;
-    }));
+    node(
+      "div",
+      { className: "tokens", role: "group", ariaLabel: name },
+      ...list.map(([id, text], i) => {
+        const button = node(
+          "button",
+          { type: "button", className: "token" },
+          text || (i ? "end" : "begin"),
+          node("small", { textContent: ` ${id}` }),
+        );
+        button.dataset.token = offset + i;
+        for (const event of ["pointerenter", "focus", "click"]) button.addEventListener(event, () => choose(state, offset + i));
+        return button;
+      }),
+    );
   const parts = [row(run.prompt, 0, "Tokens of the prompt")];
-  if (run.tokens >= 2 * run.prompt.length && run.negative.length > 2) parts.push(node("p", { textContent: "The negative prompt, which this model reads along with it:" }), row(run.negative, run.tokens / 2, "Tokens of the negative prompt"));
+  if (run.tokens >= 2 * run.prompt.length && run.negative.length > 2)
+    parts.push(
+      node("p", { textContent: "The negative prompt, which this model reads along with it:" }),
+      row(run.negative, run.tokens / 2, "Tokens of the negative prompt"),
+    );
   state.buttons = () => parts.flatMap((part) => [...part.querySelectorAll("button")]);
-  return ["Words become tokens", "The prompt is cut into tokens, and each has a number in the model's vocabulary. Point at a token to see where the network looked for it, further down.", ...parts];
+  return [
+    "Words become tokens",
+    "The prompt is cut into tokens, and each has a number in the model's vocabulary. Point at a token to see where the network looked for it, further down.",
+    ...parts,
+  ];
 }
 
 function features(run) {
   const width = run.features.length / run.tokens;
-  const canvas = picture([...run.features], width, { zoom: 4, colours: signed(3), label: `Text features: ${run.tokens} rows of ${width} numbers` });
-  return ["Tokens become features", `The text encoder makes ${width} numbers of each token, which also depend on the words around it: one row for each of ${run.tokens} places, padding included. Blue is below 0, orange above.`, node("div", { className: "scroll", tabIndex: 0, role: "group", ariaLabel: "Text features" }, canvas)];
+  const canvas = picture([...run.features], width, {
+    zoom: 4,
+    colours: signed(3),
+    label: `Text features: ${run.tokens} rows of ${width} numbers`,
+  });
+  return [
+    "Tokens become features",
+    `The text encoder makes ${width} numbers of each token, which also depend on the words around it: one row for each of ${run.tokens} places, padding included. Blue is below 0, orange above.`,
+    node("div", { className: "scroll", tabIndex: 0, role: "group", ariaLabel: "Text features" }, canvas),
+  ];
 }
 
 function noise(run) {
   const one = (values, name) => node("div", {}, node("p", { className: "small", textContent: name }), channels(values, run.shape, name));
-  return ["The seed becomes noise", `A seed gives ${run.noise.length.toLocaleString("en")} random numbers: ${run.shape.join(" × ")} of them, ${run.shape[0]} channels. Another seed gives other noise, and so another picture.`, one(run.noise, "This seed"), one(run.other, "The next seed")];
+  return [
+    "The seed becomes noise",
+    `A seed gives ${run.noise.length.toLocaleString("en")} random numbers: ${run.shape.join(" × ")} of them, ${run.shape[0]} channels. Another seed gives other noise, and so another picture.`,
+    one(run.noise, "This seed"),
+    one(run.other, "The next seed"),
+  ];
 }
 
 function steps(run, state) {
@@ -82,18 +122,38 @@ function steps(run, state) {
     const arc = Array.from({ length: 46 }, (_, i) => [Math.cos((i * Math.PI) / 90), Math.sin((i * Math.PI) / 90)]);
     const stops = run.steps.map(({ angle }) => [Math.cos(angle), Math.sin(angle)]);
     place.replaceChildren(
-      node("div", { className: "row" },
+      node(
+        "div",
+        { className: "row" },
         rgba(step.sample, "The sample that goes in, as the decoder sees it", `Sample of step ${at + 1}`),
         rgba(step.decoded, "The estimate of the finished picture", `Estimate of step ${at + 1}`),
-        plot({ title: "Where the step stands", square: true, x: { label: "share of the picture: cos", min: -0.2, max: 1.2 }, y: { label: "share of the noise: sin", min: -0.2, max: 1.2 }, series: [{ kind: "line", data: arc, colour: 5 }, { kind: "points", data: stops, colour: 2, size: 3, name: "steps" }, { kind: "arrows", data: [[0, 0, c, s]], colour: 1, name: "this one" }] })),
-      node("p", { className: "small", textContent: "What the network predicted: v" }), channels(step.v, run.shape, "v"),
+        plot({
+          title: "Where the step stands",
+          square: true,
+          x: { label: "share of the picture: cos", min: -0.2, max: 1.2 },
+          y: { label: "share of the noise: sin", min: -0.2, max: 1.2 },
+          series: [
+            { kind: "line", data: arc, colour: 5 },
+            { kind: "points", data: stops, colour: 2, size: 3, name: "steps" },
+            { kind: "arrows", data: [[0, 0, c, s]], colour: 1, name: "this one" },
+          ],
+        }),
+      ),
+      node("p", { className: "small", textContent: "What the network predicted: v" }),
+      channels(step.v, run.shape, "v"),
     );
     state.step = at;
     state.look?.();
   };
   slider.addEventListener("input", show);
   show();
-  return ["Four steps", "In each step the network looks at the sample and predicts v. From both follows its estimate of the finished picture, and the next sample lies on the circle a turn nearer to it.", slider, line, place];
+  return [
+    "Four steps",
+    "In each step the network looks at the sample and predicts v. From both follows its estimate of the finished picture, and the next sample lies on the circle a turn nearer to it.",
+    slider,
+    line,
+    place,
+  ];
 }
 
 function attention(run, state) {
@@ -120,7 +180,11 @@ function attention(run, state) {
     try {
       if (!state.maps.has(step)) state.maps.set(step, (await ask(WORKER, "lookAt", { step }).result).maps);
       if (!layer.options.length) {
-        state.maps.get(step).forEach((map, i) => layer.append(node("option", { value: i, textContent: `layer ${i + 1}: ${map.rows} × ${map.columns} places` })));
+        state.maps
+          .get(step)
+          .forEach((map, i) =>
+            layer.append(node("option", { value: i, textContent: `layer ${i + 1}: ${map.rows} × ${map.columns} places` })),
+          );
         layer.value = String(mostOf(state.maps.get(step), state.token));
       }
       if (step === state.step) show();
@@ -130,7 +194,13 @@ function attention(run, state) {
   };
   state.show = show;
   state.look();
-  return ["Where the network looked", "In these layers each place of the picture takes something from each token, in shares that add up to 100 %. The brighter the place, the larger this token's share.", node("div", { className: "inputs" }, node("label", { className: "field" }, node("span", { textContent: "Layer" }), layer)), line, place];
+  return [
+    "Where the network looked",
+    "In these layers each place of the picture takes something from each token, in shares that add up to 100 %. The brighter the place, the larger this token's share.",
+    node("div", { className: "inputs" }, node("label", { className: "field" }, node("span", { textContent: "Layer" }), layer)),
+    line,
+    place,
+  ];
 }
 
 /** The layer that looked for a token the most. */
@@ -156,40 +226,86 @@ function guidance(run) {
   const series = [{ kind: "arrows", data: [[0, 0, ...at(guided.v)]], colour: 2, name: "guidance" }];
   if (rest[0]) {
     const [from, to] = [at(rest[0].v), at(guided.v)];
-    series.push({ kind: "arrows", data: [[...from, to[0] - from[0], to[1] - from[1]]], colour: 3, name: "the pull of the negative prompt" });
+    series.push({
+      kind: "arrows",
+      data: [[...from, to[0] - from[0], to[1] - from[1]]],
+      colour: 3,
+      name: "the pull of the negative prompt",
+    });
   }
   series.push({ kind: "points", data: all.map(({ v }) => at(v)), colour: 1, size: 4 });
   const [wide, high] = [0, 1].map((axis) => around(all.map(({ v }) => at(v)[axis])));
-  return ["Guidance as an arrow", "v of the first step is a list of numbers, so it is a point in a space with as many dimensions. Here are the runs in the plane that they span: guidance moves v along one arrow, the negative prompt along another. Below are their pictures.",
-    plot({ title: "v of the first step", x: { label: "along guidance, in units of v", ...wide }, y: { label: "across it, in units of v", ...high }, series }),
-    node("div", { className: "row" }, ...all.map(({ name, last }) => rgba(last, name, `The picture with ${name}`)))];
+  return [
+    "Guidance as an arrow",
+    "v of the first step is a list of numbers, so it is a point in a space with as many dimensions. Here are the runs in the plane that they span: guidance moves v along one arrow, the negative prompt along another. Below are their pictures.",
+    plot({
+      title: "v of the first step",
+      x: { label: "along guidance, in units of v", ...wide },
+      y: { label: "across it, in units of v", ...high },
+      series,
+    }),
+    node("div", { className: "row" }, ...all.map(({ name, last }) => rgba(last, name, `The picture with ${name}`))),
+  ];
 }
 
 function latents(run) {
   const last = run.steps.at(-1);
   const [count, rows, columns] = run.shape;
-  const channel = node("select", {}, ...Array.from({ length: count }, (_, i) => node("option", { value: i, textContent: `channel ${i + 1}` })));
+  const channel = node(
+    "select",
+    {},
+    ...Array.from({ length: count }, (_, i) => node("option", { value: i, textContent: `channel ${i + 1}` })),
+  );
   const amount = node("input", { type: "range", min: -4, max: 4, step: 0.5, value: 2 });
-  const part = node("select", {}, ...[["all", "everywhere"], ["middle", "in the middle"]].map(([value, textContent]) => node("option", { value, textContent })));
+  const part = node(
+    "select",
+    {},
+    ...[
+      ["all", "everywhere"],
+      ["middle", "in the middle"],
+    ].map(([value, textContent]) => node("option", { value, textContent })),
+  );
   const place = node("div", { className: "row" });
   const show = async () => {
     const changed = Float32Array.from(last.estimate, (value, i) => {
       const [row, column] = [Math.floor(i / columns) % rows, i % columns];
-      const inside = part.value === "all" || (Math.abs(row - rows / 2 + 0.5) < rows / 4 && Math.abs(column - columns / 2 + 0.5) < columns / 4);
+      const inside =
+        part.value === "all" || (Math.abs(row - rows / 2 + 0.5) < rows / 4 && Math.abs(column - columns / 2 + 0.5) < columns / 4);
       return Math.floor(i / (rows * columns)) === Number(channel.value) && inside ? value + Number(amount.value) : value;
     });
     const { picture: after } = await ask(WORKER, "nudge", { latents: changed, shape: run.shape }).result;
-    place.replaceChildren(rgba(last.decoded, "as it was", "The finished picture"), rgba(after, `channel ${Number(channel.value) + 1} ${amount.value >= 0 ? "+" : "−"} ${Math.abs(amount.value)}`, "The picture with the change"));
+    place.replaceChildren(
+      rgba(last.decoded, "as it was", "The finished picture"),
+      rgba(
+        after,
+        `channel ${Number(channel.value) + 1} ${amount.value >= 0 ? "+" : "−"} ${Math.abs(amount.value)}`,
+        "The picture with the change",
+      ),
+    );
   };
-  for (const control of [channel, amount, part]) control.addEventListener("input", () => show().catch((error) => place.replaceChildren(node("p", { className: "wrong", textContent: error.message }))));
+  for (const control of [channel, amount, part])
+    control.addEventListener("input", () =>
+      show().catch((error) => place.replaceChildren(node("p", { className: "wrong", textContent: error.message }))),
+    );
   show().catch((error) => place.replaceChildren(node("p", { className: "wrong", textContent: error.message })));
   const labelled = (text, control) => node("label", { className: "field" }, node("span", { textContent: text }), control);
-  return ["Latents become pixels", `The network works on ${run.shape.join(" × ")} latents. The decoder makes a picture of them. Change a channel and see what it stands for.`, channels(last.estimate, run.shape, "latents"), node("div", { className: "inputs" }, labelled("Channel", channel), labelled("Change", amount), labelled("Where", part)), place];
+  return [
+    "Latents become pixels",
+    `The network works on ${run.shape.join(" × ")} latents. The decoder makes a picture of them. Change a channel and see what it stands for.`,
+    channels(last.estimate, run.shape, "latents"),
+    node("div", { className: "inputs" }, labelled("Channel", channel), labelled("Change", amount), labelled("Where", part)),
+    place,
+  ];
 }
 
 /** Each channel as a small picture: blue below 0, orange above. */
 function channels(values, [count, rows, columns], name) {
-  const one = (i) => picture([...values.subarray(i * rows * columns, (i + 1) * rows * columns)], columns, { zoom: Math.max(2, 64 / columns), colours: signed(3), label: `${name}, channel ${i + 1}` });
+  const one = (i) =>
+    picture([...values.subarray(i * rows * columns, (i + 1) * rows * columns)], columns, {
+      zoom: Math.max(2, 64 / columns),
+      colours: signed(3),
+      label: `${name}, channel ${i + 1}`,
+    });
   return node("div", { className: "row" }, ...Array.from({ length: count }, (_, i) => one(i)));
 }
 

@@ -15,11 +15,25 @@ export function plot({ title, x = {}, y = {}, series, square = false }) {
   const size = { width: square ? SIDE : WIDTH, height: square ? SIDE : HEIGHT };
   const box = { left: MARGIN.left, right: size.width - MARGIN.right, top: MARGIN.top, bottom: size.height - MARGIN.bottom };
   const drawn = series.filter(({ kind }) => kind !== "bars");
-  const across = scale(x, drawn.flatMap(({ data }) => data.map(([value]) => value)), [box.left, box.right]);
-  const up = scale(y, drawn.flatMap(({ data }) => data.map(([, value]) => value)), [box.bottom, box.top]);
+  const across = scale(
+    x,
+    drawn.flatMap(({ data }) => data.map(([value]) => value)),
+    [box.left, box.right],
+  );
+  const up = scale(
+    y,
+    drawn.flatMap(({ data }) => data.map(([, value]) => value)),
+    [box.bottom, box.top],
+  );
   const svg = element("svg", { viewBox: `0 0 ${size.width} ${size.height}`, role: "img", "aria-label": described(title, x, y, series) });
   svg.append(axis(across, box, x.label, true), axis(up, box, y.label, false));
-  const clip = element("svg", { x: box.left, y: box.top, width: box.right - box.left, height: box.bottom - box.top, viewBox: `${box.left} ${box.top} ${box.right - box.left} ${box.bottom - box.top}` });
+  const clip = element("svg", {
+    x: box.left,
+    y: box.top,
+    width: box.right - box.left,
+    height: box.bottom - box.top,
+    viewBox: `${box.left} ${box.top} ${box.right - box.left} ${box.bottom - box.top}`,
+  });
   for (const one of drawn) clip.append(mark(one, across, up));
   svg.append(clip);
   return figure(title, svg, series, square);
@@ -34,7 +48,11 @@ export function barPlot({ title, x = {}, bars }) {
   const left = 190;
   const height = bars.length * row + MARGIN.top + MARGIN.bottom;
   const box = { left, right: WIDTH - 76, top: MARGIN.top, bottom: height - MARGIN.bottom };
-  const across = scale(x, bars.map(({ value }) => value), [box.left, box.right]);
+  const across = scale(
+    x,
+    bars.map(({ value }) => value),
+    [box.left, box.right],
+  );
   const words = `${title}: ${bars.map(({ name, text }) => `${name} ${text}`).join(", ")}`;
   const svg = element("svg", { viewBox: `0 0 ${WIDTH} ${height}`, role: "img", "aria-label": words });
   svg.append(axis(across, box, x.label, true));
@@ -119,12 +137,18 @@ function axis({ ticks, at }, box, name, across) {
   return group;
 }
 
+/** @param {{kind: string, data: any[][], name?: string, colour?: number, size?: number}} series */
 function mark({ kind, data, colour = 1, size = 2 }, across, up) {
   const whole = data.filter((place) => place.every(Number.isFinite));
   const [px, py] = [(value) => across.at(value).toFixed(1), (value) => up.at(value).toFixed(1)];
-  if (kind === "line") return element("path", { d: whole.map(([x, y], i) => `${i ? "L" : "M"}${px(x)} ${py(y)}`).join(""), class: `line-${colour}` });
+  if (kind === "line")
+    return element("path", { d: whole.map(([x, y], i) => `${i ? "L" : "M"}${px(x)} ${py(y)}`).join(""), class: `line-${colour}` });
   if (kind === "points")
-    return element("path", { d: whole.map(([x, y]) => `M${px(x)} ${py(y)}h0`).join(""), class: `points-${colour}`, "stroke-width": 2 * size });
+    return element("path", {
+      d: whole.map(([x, y]) => `M${px(x)} ${py(y)}h0`).join(""),
+      class: `points-${colour}`,
+      "stroke-width": 2 * size,
+    });
   const arrow = ([x, y, dx, dy]) => {
     const [x0, y0, x1, y1] = [across.at(x), up.at(y), across.at(x + dx), up.at(y + dy)];
     const part = Math.min(0.3, 11 / Math.max(1, Math.hypot(x1 - x0, y1 - y0)));
@@ -153,7 +177,10 @@ function figure(title, svg, series, square) {
 }
 
 function described(title, x, y, series) {
-  const names = series.map(({ name }) => name).filter(Boolean).join(", ");
+  const names = series
+    .map(({ name }) => name)
+    .filter(Boolean)
+    .join(", ");
   return `${title}. Across: ${x.label}. Up: ${y.label}.${names ? ` Shown: ${names}.` : ""}`;
 }
 

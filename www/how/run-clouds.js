@@ -29,7 +29,14 @@ export function addNoise({ angle }) {
 export async function trainDiffusion({ steps, rate, angle }, { tell }) {
   const [points, network] = [theCloud(), theModel()];
   const losses = [];
-  const state = () => ({ losses, steps, ...fieldOf(network, angle, 0, 1), parameters: network.parameters(), cloud: points.points(), labels: points.labels() });
+  const state = () => ({
+    losses,
+    steps,
+    ...fieldOf(network, angle, 0, 1),
+    parameters: network.parameters(),
+    cloud: points.points(),
+    labels: points.labels(),
+  });
   while (losses.length < steps) {
     losses.push(...network.train(points, Math.min(NEWS_EVERY, steps - losses.length), BATCH, rate));
     if (!(await tell(state()))) return { ...state(), stopped: true };
@@ -48,7 +55,9 @@ export function samplePoints({ steps, label, scale, n = 400, by = "teacher" }) {
 
 /** At some points of noise on their way: v without the label, with it, and guided. */
 export function pullPoints({ angle, label, scale }) {
-  const points = theCloud().noised(angle, SEED).slice(0, 2 * 40);
+  const points = theCloud()
+    .noised(angle, SEED)
+    .slice(0, 2 * 40);
   const v = (label, scale) => theModel().field(points, angle, label, scale);
   return { points, without: v(0, 1), with: v(label, 1), guided: v(label, scale) };
 }
@@ -76,7 +85,14 @@ export async function distill({ steps, rate, scale, label }, { tell }) {
   student?.free();
   [student, studentSteps] = [from, rounds.at(-1).to];
   const compare = (network, scale) => last(network.sample(400, SEED, studentSteps, label, scale), 400);
-  return { rounds, steps, teacher, four: { teacher: compare(theModel(), scale), student: compare(student, 1) }, cloud: points.points(), labels: points.labels() };
+  return {
+    rounds,
+    steps,
+    teacher,
+    four: { teacher: compare(theModel(), scale), student: compare(student, 1) },
+    cloud: points.points(),
+    labels: points.labels(),
+  };
 }
 
 /** The network's v on a grid over the plane. */

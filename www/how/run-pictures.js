@@ -48,7 +48,8 @@ export function generate({ n }) {
 
 /** Pictures first, then labels: labels are the smaller file. */
 async function ordered(files) {
-  if (files.length !== 2) throw new Error(`Two files are needed, one of pictures and one of labels; here is ${files.length === 1 ? "one" : files.length}.`);
+  if (files.length !== 2)
+    throw new Error(`Two files are needed, one of pictures and one of labels; here is ${files.length === 1 ? "one" : files.length}.`);
   const [labels, images] = [...files].sort((a, b) => a.size - b.size);
   return Promise.all([images, labels].map(async (file) => ({ name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) })));
 }
