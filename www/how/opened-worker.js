@@ -59,8 +59,8 @@ async function taken(pipeline, opened, index) {
   return { ...step, shape, decoded: await decoded(pipeline, step.estimate, shape), sample: await decoded(pipeline, step.input, shape) };
 }
 
-/** @param {number[]} shape channels, height, width */
-function decoded(pipeline, latents, [channels, height, width]) {
+function decoded(pipeline, latents, shape) {
+  const [channels, height, width] = shape;
   return pipeline.decode_latents(latents, channels, height, width);
 }
 

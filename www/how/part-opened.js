@@ -223,6 +223,7 @@ function guidance(run) {
   const free = rest[0] ? minus(rest[0].v, guided.v) : guided.v.map((_, i) => (i === 0 ? 1 : 0));
   const up = unit(free.map((value, i) => value - dot(free, across) * across[i]));
   const at = (v) => [dot(minus(v, plain.v), across), dot(minus(v, plain.v), up)];
+  /** @type {any[]} */
   const series = [{ kind: "arrows", data: [[0, 0, ...at(guided.v)]], colour: 2, name: "guidance" }];
   if (rest[0]) {
     const [from, to] = [at(rest[0].v), at(guided.v)];
