@@ -86,7 +86,7 @@ fn on_face<'a>(
             let to = Affine::scaled(across, down).then(Affine::moved(x, eyes.y));
             // The thing's own change of colours holds for its lids.
             let lid = Part { paint: Paint { solid, shift: thing.paint.shift, colour: None }, ..Part::new(lid, to) };
-            let wide = (1.5 * eyes.width).clamp(0.14, 0.6 * eyes.gap);
+            let wide = (1.5 * eyes.width).max(0.14).min(0.6 * eyes.gap);
             parts.extend([lid, Part::new(eye, at(eye, wide, x, eyes.y))]);
         }
         Ok(())
@@ -116,7 +116,7 @@ fn on_face<'a>(
         }
         Mood::Sleepy => closed("closed eye", &mut parts)?,
         Mood::Surprised => {
-            let wide = (1.7 * eyes.width.max(big)).clamp(0.15, 0.85 * eyes.gap);
+            let wide = (1.7 * eyes.width.max(big)).max(0.15).min(0.85 * eyes.gap);
             let eye = studio.prop("wide eye")?;
             parts.extend([left, right].map(|x| Part::new(eye, at(eye, wide, x, eyes.y))));
         }
