@@ -135,7 +135,7 @@ def encode(args):
     vae = AutoencoderTiny.from_pretrained(Path(args.autoencoder) / "vae")
     pictures = data.Pictures(args.pictures)
     parts = (pictures[slice(at, at + 1024)] for at in range(0, len(pictures), 1024))
-    latents = torch.cat([autoencoder.encode(vae, part).bfloat16() for part in parts])
+    latents = torch.cat([autoencoder.encode(vae, part).bfloat16() for part in parts]).contiguous()
     print(f"latents {list(latents.shape)}: mean {latents.float().mean():.3f}, deviation {latents.float().std():.3f}")
     save_file({"latents": latents}, Path(args.pictures) / "latents.safetensors")
 

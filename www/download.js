@@ -3,6 +3,7 @@
 
 const ATTEMPTS = 3; // tries in a row, as long as each brings something
 const PAUSE_MS = 500;
+const ANSWER_MS = 5000; // how long a server may take to say whether it redirects
 
 /** A model file or list that is missing, damaged or unreadable; the message names it. */
 export class ModelFileError extends Error {
@@ -96,8 +97,10 @@ async function request(url, name, options) {
 
 /** Whether a request failed because the server redirects it. */
 async function redirected(url, signal) {
+  const soon = AbortSignal.timeout(ANSWER_MS);
+  const stop = signal ? AbortSignal.any([signal, soon]) : soon;
   try {
-    return (await fetch(url, { method: "HEAD", redirect: "manual", cache: "no-store", signal })).type === "opaqueredirect";
+    return (await fetch(url, { method: "HEAD", redirect: "manual", cache: "no-store", signal: stop })).type === "opaqueredirect";
   } catch {
     return false;
   }

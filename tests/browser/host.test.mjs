@@ -159,6 +159,7 @@ function keptPieces(page) {
 
 /** Sends more than a piece, and then nothing more until `breakOff.now()` ends the connection. */
 function breakOff(response, from) {
+  if (response.req.method === "HEAD") return response.end(); // the page asks whether the server redirects
   if (from > 0) return response.socket.destroy();
   response.writeHead(200, { "Content-Length": good.length });
   response.write(good.subarray(0, 2e6));

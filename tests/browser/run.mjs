@@ -19,7 +19,7 @@ if (files.length === 0) {
   process.exit(1);
 }
 
-const counts = await report(run({ files, concurrency: 1, timeout: FILE_LIMIT_MS }));
+const counts = await report(run({ files, concurrency: 2, timeout: FILE_LIMIT_MS }));
 const skipped = counts.skipped > 0 ? `, ${counts.skipped} skipped` : "";
 console.log(`${counts.passed} passed, ${counts.failed} failed${skipped}`);
 process.exit(counts.failed > 0 || counts.passed === 0 ? 1 : 0);

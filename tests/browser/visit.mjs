@@ -64,7 +64,12 @@ export async function alterKept(page, { sha256 }) {
 }
 
 /** Waits until a piece of a model's file is kept, while it is still on its way. */
-export function untilKept(page, { sha256 }, model = "stickers") {
+export async function untilKept(page, { sha256 }, model = "stickers") {
   const found = async ([name, sha256]) => (await (await caches.open(name)).keys()).some(({ url }) => url.includes(`/${sha256}/`));
-  return page.waitForFunction(found, [`fourstep-model-${model}`, sha256], { timeout: PATIENCE });
+  const until = Date.now() + PATIENCE;
+  // Not waitForFunction: it takes a promise for a yes.
+  while (!(await page.evaluate(found, [`fourstep-model-${model}`, sha256]))) {
+    assert.ok(Date.now() < until, "a piece of the file is kept in time");
+    await page.waitForTimeout(20);
+  }
 }

@@ -52,7 +52,7 @@ def as_bytes(pictures):
 def shrink(pictures, side, part=4096):
     """u8 pictures, area-averaged to `side` x `side`: u8 [N, 4, side, side]."""
     parts = (pictures[slice(at, at + part)] for at in range(0, len(pictures), part))
-    return torch.cat([F.adaptive_avg_pool2d(p.float(), side).round().to(torch.uint8) for p in parts])
+    return torch.cat([F.adaptive_avg_pool2d(p.float(), side).round().to(torch.uint8) for p in parts]).contiguous()
 
 
 def tokenize(tokenizer, captions):
