@@ -49,7 +49,7 @@ browserTest(
     await open(page, origin);
     const small = async (state) => assert.deepEqual(await page.evaluate(smallTargets, TOUCH), [], state);
     await small("first visit");
-    await page.fill("#prompt", "a grean cat");
+    await page.fill("#prompt", "a cat at the bakery");
     await page.locator("#help button").first().waitFor();
     await small("suggestions");
     await page.click("#generate");

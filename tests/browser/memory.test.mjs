@@ -9,7 +9,7 @@ import { open } from "./page.mjs";
 import { inEveryWorker } from "./visit.mjs";
 
 const PICTURES = Number(process.env.FOURSTEP_PICTURES ?? 200);
-const ON_WGPU = Number(process.env.FOURSTEP_PICTURES_WGPU ?? 20);
+const ON_WGPU = Number(process.env.FOURSTEP_PICTURES_WGPU ?? 4);
 const SETTLE = 10; // pictures until allocators, caches and compilers are settled
 const LIMIT = 200; // of the gallery (www/history.js), which grows until then
 const MB = 1e6;

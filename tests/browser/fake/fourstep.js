@@ -140,14 +140,8 @@ function stored(bytes) {
   const out = [0x78, 0x01];
   for (let at = 0; at < bytes.length; at += 65535) {
     const part = bytes.subarray(at, at + 65535);
-    out.push(
-      at + 65535 >= bytes.length ? 1 : 0,
-      part.length & 255,
-      part.length >> 8,
-      ~part.length & 255,
-      (~part.length >> 8) & 255,
-      ...part,
-    );
+    out.push(at + 65535 >= bytes.length ? 1 : 0, part.length & 255, part.length >> 8, ~part.length & 255, (~part.length >> 8) & 255);
+    for (const byte of part) out.push(byte); // too many for the arguments of one call
   }
   let [a, b] = [1, 0];
   for (const byte of bytes) [a, b] = [(a + byte) % 65521, (b + a + byte) % 65521];
