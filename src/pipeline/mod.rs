@@ -12,6 +12,7 @@ mod opened;
 mod plan;
 mod preview;
 mod request;
+mod settings;
 mod start;
 mod walk;
 
@@ -32,6 +33,7 @@ pub use opened::{AttentionMap, PromptToken};
 pub use plan::{Buffer, ComponentPlan, Phase, Plan, PlanOptions, WEBGPU_BUFFER};
 pub use preview::LatentToRgb;
 pub use request::{MAX_SIZE, MicroConditioning, Request};
+pub use settings::{Settings, parse_seed, parse_steps, seed_of};
 pub use walk::slerp;
 
 use encode::TextEncoder;
