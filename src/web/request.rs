@@ -39,7 +39,9 @@ impl Asked {
         let object = Object::assign(&Object::new(), &Object::from(request.clone()));
         let [image, mask] = ["image", "mask"].map(|key| picture(&object, key));
         let text = js_sys::JSON::stringify(&object).map_err(|error| thrown(&error))?;
-        let mut asked: Self = serde_json::from_str(&String::from(text))
+        // By way of a `Value`, so that messages have no lines and columns of a text that nobody sees.
+        let mut asked: Self = serde_json::from_str::<serde_json::Value>(&String::from(text))
+            .and_then(serde_json::from_value::<Self>)
             .map_err(|error| Error::Request(format!("the request: {error}")))?;
         (asked.settings.image, asked.settings.mask) = (image?, mask?);
         Ok(asked)
