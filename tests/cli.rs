@@ -142,7 +142,7 @@ fn the_picture_carries_its_settings_unless_told_not_to() {
         let bytes = std::fs::read(model.picture()).unwrap();
         fourstep::pngfile::parameters(&bytes).unwrap()
     };
-    let more = ["--negative", "a dog", "--seed", "7", "--guidance", "2.5", "--scheduler", "euler_karras"];
+    let more = ["--negative", "a dog", "--seed", "7", "--guidance", "2.5", "--sampler", "euler_karras"];
     assert_eq!(model.generate("a fox, red:\n🦊", &more).status.code(), Some(0));
     let text = settings().expect("settings");
     let info = fourstep::infotext::Infotext::parse(&text);
@@ -191,7 +191,7 @@ fn settings_out_of_range_are_named_and_the_next_run_works() {
     let folder = model.path("unet").display().to_string();
     model.refuses(&["--steps", "0"], &["steps = 0"]);
     model.refuses(&["--steps", "1001"], &["1001"]);
-    model.refuses(&["--scheduler", "eulr"], &["eulr", "euler_a"]);
+    model.refuses(&["--sampler", "eulr"], &["eulr", "euler_a"]);
     model.refuses(&["--width", "60"], &["width = 60", "multiple of 8"]);
     model.refuses(&["--height", "0"], &["height = 0"]);
     model.refuses(&["--width", "1000000"], &["width = 1000000"]);

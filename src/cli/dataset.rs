@@ -1,11 +1,11 @@
 //! `fourstep dataset pack|render|sheet`: from drawings of emoji to captioned pictures.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 use clap::{Args, Subcommand, ValueEnum};
 
+use super::progress::Progress;
 use crate::dataset::packer::{self, Words};
 use crate::dataset::{Layer, Output, Pack, Recipe, Split, Stickers, World, icons, sources, write_split};
 use crate::picture::Picture;
@@ -148,12 +148,10 @@ pub fn run(dataset: Dataset) -> anyhow::Result<()> {
 
 fn run_render(what: &What, out: &Path) -> anyhow::Result<()> {
     let (stickers, split, count, size) = what.open()?;
-    let started = std::time::Instant::now();
+    let mut progress = Progress::new();
     write_split(&stickers, (what.seed, split), Output { count, size, alpha: what.alpha }, out, |done| {
-        eprint!("\r{done} of {count} pictures, {:.0} s", started.elapsed().as_secs_f32());
-        let _ = std::io::stderr().flush();
+        progress.say("pictures", done, count);
     })?;
-    eprintln!();
     Ok(())
 }
 

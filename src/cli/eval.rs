@@ -10,7 +10,7 @@ use super::progress::Progress;
 use crate::dataset::Stickers;
 use crate::eval::{Asked, Evaluation, Settings, evaluate};
 use crate::picture::Picture;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, parse_steps};
 use crate::train::sheet::sheet;
 use crate::weights::DirFiles;
 
@@ -27,14 +27,14 @@ pub struct Eval {
     #[arg(long, default_value_t = 100)]
     colour_prompts: usize,
     /// Denoising steps [default: the model's]
-    #[arg(long)]
+    #[arg(long, value_parser = parse_steps)]
     steps: Option<usize>,
     /// How strongly the picture follows the prompt; 1 and below: no guidance [default: the model's]
     #[arg(long)]
     guidance: Option<f32>,
     /// ddim, euler, euler_a, lms, ... [default: the model's]
-    #[arg(long)]
-    scheduler: Option<String>,
+    #[arg(long, value_name = "NAME", alias = "scheduler")]
+    sampler: Option<String>,
     #[command(flatten)]
     drawing: Drawing,
     /// Folder for eval.json, table.md, failures.txt and sheet.png, made if it is not there
@@ -81,7 +81,7 @@ impl Eval {
             colour_prompts: self.colour_prompts,
             steps: self.steps.unwrap_or(defaults.steps),
             guidance_scale: self.guidance.unwrap_or(defaults.guidance_scale),
-            scheduler: self.scheduler.clone(),
+            sampler: self.sampler.clone(),
             size: defaults.width,
             seed: self.drawing.seed,
             batch: self.drawing.batch,

@@ -63,7 +63,7 @@ pub fn run(args: &EvalGuidance) -> Result<()> {
     let (teacher, student) = (load("teacher", &args.teacher)?, load("student", &args.student)?);
     student.scheduler(args.student_sampler.as_deref())?;
     let settings = args.settings(&student);
-    let pair = Pair { teacher: &teacher, student: &student, student_scheduler: args.student_sampler.clone() };
+    let pair = Pair { teacher: &teacher, student: &student, student_sampler: args.student_sampler.clone() };
     let store = Store::open(&args.out, &args.drawing.device.to_string(), args.drawing.batch)?;
     let mut progress = Progress::new();
     let mut said = |what: &str, done: usize, total: usize| progress.say(what, done, total);

@@ -95,7 +95,7 @@ impl EvalSteps {
     fn contestants(&self, device: &Device) -> Result<(Vec<Model>, Vec<Entry>)> {
         let mut folders = vec![(self.teacher.clone(), "teacher".to_owned())];
         let teacher =
-            |line: String, scheduler: Option<String>| Entry { line, model: 0, scheduler, steps: self.steps.clone() };
+            |line: String, sampler: Option<String>| Entry { line, model: 0, sampler, steps: self.steps.clone() };
         let mut entries = vec![teacher("teacher".into(), None)];
         for sampler in &self.teacher_samplers {
             entries.push(teacher(format!("teacher, {sampler}"), Some(sampler.clone())));
@@ -106,7 +106,7 @@ impl EvalSteps {
                 folders.len() - 1
             });
             let steps = steps.clone().unwrap_or_else(|| self.steps.clone());
-            entries.push(Entry { line: name.clone(), model, scheduler: sampler.clone(), steps });
+            entries.push(Entry { line: name.clone(), model, sampler: sampler.clone(), steps });
         }
         let load = |(folder, name): &(PathBuf, String)| {
             Model::load(name, folder, device).with_context(|| folder.display().to_string())
@@ -114,7 +114,7 @@ impl EvalSteps {
         let models: Vec<Model> = folders.iter().map(load).collect::<Result<_>>()?;
         // What is misspelt is said before anything is drawn.
         for entry in &entries {
-            models[entry.model].scheduler(entry.scheduler.as_deref())?;
+            models[entry.model].scheduler(entry.sampler.as_deref())?;
         }
         Ok((models, entries))
     }

@@ -11,8 +11,9 @@ use super::memory::Memory;
 use super::progress::Progress;
 use crate::kernels::BlockFormat;
 use crate::picture::Picture;
-use crate::pipeline::{LoadOptions, MicroConditioning, Pipeline, PlanOptions, Request, StepEvent};
-use crate::schedulers;
+use crate::pipeline::{
+    LoadOptions, MicroConditioning, Pipeline, PlanOptions, Settings, StepEvent, parse_seed, parse_steps,
+};
 use crate::text::PromptSyntax;
 use crate::weights::{DirFiles, Lora};
 
@@ -28,17 +29,17 @@ pub struct Generate {
     #[arg(long, value_name = "TEXT", default_value = "")]
     negative: String,
     /// Of the random numbers: the same seed gives the same picture
-    #[arg(long, default_value_t = 0)]
+    #[arg(long, default_value_t = 0, value_parser = parse_seed)]
     seed: u64,
     /// Denoising steps [default: the model's]
-    #[arg(long)]
+    #[arg(long, value_parser = parse_steps)]
     steps: Option<usize>,
     /// How strongly the picture follows the prompt; 1 and below: no guidance [default: the model's]
     #[arg(long)]
     guidance: Option<f32>,
     /// ddim, euler, euler_a, lms, ... [default: the model's]
-    #[arg(long)]
-    scheduler: Option<String>,
+    #[arg(long, value_name = "NAME", alias = "scheduler")]
+    sampler: Option<String>,
     /// Pixels [default: the model's]
     #[arg(long)]
     width: Option<usize>,
@@ -153,7 +154,7 @@ pub fn run(args: &Generate) -> Result<()> {
     if args.vae_tile.is_some() {
         pipeline.enable_vae_tiling(args.vae_tile);
     }
-    let request = args.request(&pipeline, image, mask)?;
+    let request = pipeline.request_of(args.settings(image, mask))?;
     check_writable(&args.out).with_context(|| args.out.display().to_string())?;
     let mut progress = Progress::new();
     let mut on_step = async |event: StepEvent<'_>| {
@@ -191,29 +192,26 @@ impl Generate {
         name.unwrap_or_else(|| self.model.display().to_string())
     }
 
-    fn request(&self, pipeline: &Pipeline, image: Option<Picture>, mask: Option<Picture>) -> Result<Request> {
-        let own = pipeline.request(&self.prompt);
-        let named = |name: &String| schedulers::named(name, pipeline.scheduler());
-        let (width, height) = image.as_ref().map_or((own.width, own.height), |image| (image.width, image.height));
-        let strength = if mask.is_some() { 1.0 } else { own.strength };
-        Ok(Request {
+    fn settings(&self, image: Option<Picture>, mask: Option<Picture>) -> Settings {
+        Settings {
+            prompt: self.prompt.clone(),
             negative_prompt: self.negative.clone(),
             seed: self.seed,
-            num_inference_steps: self.steps.unwrap_or(own.num_inference_steps),
-            guidance_scale: self.guidance.unwrap_or(own.guidance_scale),
-            guidance_rescale: self.guidance_rescale,
-            clip_skip: self.clip_skip,
-            width: self.width.unwrap_or(width),
-            height: self.height.unwrap_or(height),
+            steps: self.steps,
+            guidance_scale: self.guidance,
+            guidance_rescale: Some(self.guidance_rescale),
+            sampler: self.sampler.clone(),
+            width: self.width,
+            height: self.height,
             large: self.large,
-            image,
-            strength: self.strength.unwrap_or(strength),
-            mask,
-            prompt_syntax: if self.weighting { PromptSyntax::Weighted } else { PromptSyntax::Plain },
-            scheduler: self.scheduler.as_ref().map(named).transpose()?,
+            strength: self.strength,
+            clip_skip: self.clip_skip,
+            prompt_syntax: self.weighting.then_some(PromptSyntax::Weighted),
             micro_conditioning: self.sizes.micro_conditioning(),
-            ..own
-        })
+            image,
+            mask,
+            ..Settings::default()
+        }
     }
 }
 

@@ -29,7 +29,11 @@ impl Progress {
         let since = self.doing.as_ref().map_or(0.0, |(_, since)| since.elapsed().as_secs_f64());
         let left = since / done.max(1) as f64 * (total - done.min(total)) as f64;
         let left = if done == 0 { String::new() } else { format!(", {left:.0} s left") };
-        let line = format!("{what}: {done} of {total}, {since:.0} s{left}");
+        self.line(&format!("{what}: {done} of {total}, {since:.0} s{left}"));
+    }
+
+    /// Says how far the command is: at once on a terminal, else only when the last line was some time ago.
+    pub fn line(&mut self, line: &str) {
         if self.terminal {
             eprint!("\r{line:<70}");
             let _ = std::io::stderr().flush();

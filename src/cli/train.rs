@@ -1,15 +1,15 @@
 //! `fourstep train autoencoder|diffusion|classifier`, `fourstep train --resume DIR`: from the pack to a model.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 use clap::{Args, Subcommand};
 
 use super::device::DeviceName;
+use super::progress::Progress;
 use crate::train::config::RunConfig;
 use crate::train::run::{Outcome, Report, Settings};
 use crate::train::{autoencoder, checkpoint, classifier, diffusion};
@@ -143,8 +143,7 @@ impl How {
 
 /// How a run ended, and what goes on with it.
 pub fn report_outcome(outcome: Outcome, folder: &Path, goes_on: &str) {
-    // After the progress line.
-    eprintln!();
+    progress().end();
     match outcome {
         Outcome::Finished => println!("finished: {}", folder.display()),
         Outcome::Stopped(step) => println!("stopped and saved after step {step}: {goes_on} goes on"),
@@ -164,17 +163,21 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
+/// The line of the run; a process has one run.
+fn progress() -> MutexGuard<'static, Progress> {
+    static PROGRESS: LazyLock<Mutex<Progress>> = LazyLock::new(|| Mutex::new(Progress::new()));
+    PROGRESS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 fn print(report: &Report) {
     let seconds = report.left.as_secs();
     let (hours, minutes) = (seconds / 3600, seconds % 3600 / 60);
-    eprint!(
-        "\rstep {} of {}, loss {:.5}, {:.1} samples/s, {hours}:{minutes:02}:{:02} left   ",
+    progress().line(&format!(
+        "step {} of {}, loss {:.5}, {:.1} samples/s, {hours}:{minutes:02}:{:02} left",
         report.step,
         report.steps,
         report.loss,
         report.samples_per_second,
         seconds % 60
-    );
-    // A progress line that cannot be written is no reason to stop.
-    let _ = std::io::stderr().flush();
+    ));
 }

@@ -5,8 +5,7 @@ use std::ops::ControlFlow;
 use super::{Prompt, Settings};
 use crate::Result;
 use crate::picture::{Picture, WHITE};
-use crate::pipeline::{Pipeline, Request, StepEvent};
-use crate::schedulers;
+use crate::pipeline::{self, Pipeline, Request, StepEvent};
 
 /// What all prompts share, and how many are drawn at once.
 pub struct Batch {
@@ -18,17 +17,16 @@ impl Batch {
     /// From an evaluation's settings.
     ///
     /// # Errors
-    /// [`crate::Error::Request`] for a scheduler that is not known.
+    /// [`crate::Error::Request`] for a sampler that is not known.
     pub fn new(pipeline: &Pipeline, settings: &Settings) -> Result<Self> {
-        let named = |name: &String| schedulers::named(name, pipeline.scheduler());
-        let request = Request {
-            num_inference_steps: settings.steps,
-            guidance_scale: settings.guidance_scale,
-            width: settings.size,
-            height: settings.size,
-            scheduler: settings.scheduler.as_ref().map(named).transpose()?,
-            ..pipeline.request("")
-        };
+        let request = pipeline.request_of(pipeline::Settings {
+            steps: Some(settings.steps),
+            guidance_scale: Some(settings.guidance_scale),
+            sampler: settings.sampler.clone(),
+            width: Some(settings.size),
+            height: Some(settings.size),
+            ..pipeline::Settings::default()
+        })?;
         Ok(Self { request, size: settings.batch })
     }
 }

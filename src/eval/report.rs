@@ -149,12 +149,12 @@ impl Report {
         }
         let what = format!("{} glyphs", self.autoencoder.pictures);
         let _ = writeln!(text, "\n{}", self.autoencoder.sentence(&what));
-        let Settings { steps, guidance_scale, scheduler, size, seed, device, .. } = &self.settings;
-        let scheduler = scheduler.as_deref().unwrap_or("the model's scheduler");
+        let Settings { steps, guidance_scale, sampler, size, seed, device, .. } = &self.settings;
+        let sampler = sampler.as_deref().unwrap_or("the model's sampler");
         let picture_s = self.times.picture_s;
         let _ = writeln!(
             text,
-            "Drawn with {scheduler}, {steps} steps, guidance {guidance_scale}, {size} px, seed {seed}, on {device}: {picture_s:.2} s a picture."
+            "Drawn with {sampler}, {steps} steps, guidance {guidance_scale}, {size} px, seed {seed}, on {device}: {picture_s:.2} s a picture."
         );
         text
     }

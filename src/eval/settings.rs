@@ -22,7 +22,8 @@ pub struct Settings {
     /// 1 and below: no guidance.
     pub guidance_scale: f32,
     /// The sampler's short name; none is the model's own.
-    pub scheduler: Option<String>,
+    #[serde(alias = "scheduler")]
+    pub sampler: Option<String>,
     /// Side of the pictures in pixels.
     pub size: usize,
     /// Of the prompts and their noise.

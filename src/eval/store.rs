@@ -15,7 +15,7 @@ use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
 use crate::picture::{Picture, WHITE};
-use crate::pipeline::{Pipeline, Request, StepEvent};
+use crate::pipeline::{Pipeline, Request, Settings, StepEvent};
 use crate::schedulers::{self, SchedulerConfig};
 use crate::weights::DirFiles;
 use crate::{Error, Result};
@@ -34,7 +34,7 @@ pub struct Model {
 #[derive(Clone, Debug, PartialEq)]
 pub struct Way {
     /// The sampler's short name; none is the model's own.
-    pub scheduler: Option<String>,
+    pub sampler: Option<String>,
     /// Denoising steps.
     pub steps: usize,
     /// 1 and below: no guidance.
@@ -81,7 +81,7 @@ impl Model {
         Ok(Self { name: name.to_owned(), pipeline, fingerprint: hex(&hash.finalize()) })
     }
 
-    /// The sampler that a name stands for.
+    /// The configuration of the sampler that a name stands for.
     ///
     /// # Errors
     /// [`Error::Request`] for a name that is not known.
@@ -95,15 +95,16 @@ impl Model {
     /// # Errors
     /// As [`Self::scheduler`].
     pub fn request(&self, way: &Way, ask: &Ask) -> Result<Request> {
-        Ok(Request {
+        self.pipeline.request_of(Settings {
+            prompt: ask.prompt.clone(),
             negative_prompt: ask.negative_prompt.clone(),
             seed: ask.seed,
-            num_inference_steps: way.steps,
-            guidance_scale: way.guidance_scale,
-            width: way.size,
-            height: way.size,
-            scheduler: way.scheduler.as_deref().map(|name| self.scheduler(Some(name))).transpose()?,
-            ..self.pipeline.request(&ask.prompt)
+            steps: Some(way.steps),
+            guidance_scale: Some(way.guidance_scale),
+            sampler: way.sampler.clone(),
+            width: Some(way.size),
+            height: Some(way.size),
+            ..Settings::default()
         })
     }
 }
@@ -165,7 +166,7 @@ impl Store {
 
     /// The file's name without its ending.
     fn name(&self, model: &Model, way: &Way, asks: &[Ask]) -> Result<String> {
-        let scheduler = model.scheduler(way.scheduler.as_deref())?;
+        let scheduler = model.scheduler(way.sampler.as_deref())?;
         let key = json!({
             "format": 1,
             "model": model.fingerprint,
@@ -179,7 +180,7 @@ impl Store {
         let key = hex(&Sha256::digest(key.to_string().as_bytes()));
         let sound = |c: char| if c.is_ascii_alphanumeric() || "-_.".contains(c) { c } else { '_' };
         let name: String = model.name.chars().map(sound).collect();
-        let sampler = way.scheduler.as_deref().unwrap_or("own");
+        let sampler = way.sampler.as_deref().unwrap_or("own");
         Ok(format!("{name}-{sampler}-{}-w{}-{}", way.steps, way.guidance_scale, &key[..16]))
     }
 }
@@ -208,7 +209,7 @@ fn write_record(path: &Path, model: &Model, way: &Way, pictures: usize, evaluati
     let record = json!({
         "model": model.name,
         "model_sha256": model.fingerprint,
-        "scheduler": way.scheduler,
+        "sampler": way.sampler,
         "steps": way.steps,
         "guidance_scale": way.guidance_scale,
         "size": way.size,
@@ -285,7 +286,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let model = model(&folder.path().join("model"));
         let store = Store::open(folder.path(), "cpu", 2).unwrap();
-        let way = Way { scheduler: Some("ddim".into()), steps: 2, guidance_scale: 4.0, size: 64 };
+        let way = Way { sampler: Some("ddim".into()), steps: 2, guidance_scale: 4.0, size: 64 };
         let asks: Vec<Ask> = (0..5).map(|seed| Ask::plain("a fox", seed)).collect();
         let drawn = |way: &Way| {
             let mut done = Vec::new();

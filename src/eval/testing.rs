@@ -25,10 +25,10 @@ fn a_model_is_compared_with_itself_over_steps_and_guidance() {
 }
 
 fn over_steps(models: &[Model], (stickers, classifier): (&Stickers, &Classifier), store: &Store) {
-    let entry = |line: &str, model, scheduler: Option<&str>, steps: &[usize]| Entry {
+    let entry = |line: &str, model, sampler: Option<&str>, steps: &[usize]| Entry {
         line: line.into(),
         model,
-        scheduler: scheduler.map(str::to_owned),
+        sampler: sampler.map(str::to_owned),
         steps: steps.to_vec(),
     };
     let entries = [
@@ -80,7 +80,7 @@ fn over_steps(models: &[Model], (stickers, classifier): (&Stickers, &Classifier)
 }
 
 fn over_guidance(models: &[Model], stickers: &Stickers, store: &Store) {
-    let pair = Pair { teacher: &models[0], student: &models[1], student_scheduler: None };
+    let pair = Pair { teacher: &models[0], student: &models[1], student_sampler: None };
     let settings = guidance::Settings {
         pictures: 12,
         scales: vec![1.0, 3.0],

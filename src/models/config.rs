@@ -80,10 +80,10 @@ pub(crate) fn invalid(file: &str, reason: impl Into<String>) -> Error {
 /// Refuses settings that would change the arithmetic in a way that is not built: every key that the reader has no
 /// field for must hold its neutral value (from `neutral`), start with `_`, or be in `ignored`. How the weights are stored
 /// is no matter of the arithmetic: [`crate::weights::Quantization`] reads it.
-pub(crate) fn check_rest(
+pub(crate) fn check_rest<V: AsRef<[Value]>>(
     file: &str,
     rest: &Map<String, Value>,
-    neutral: &[(&str, &[Value])],
+    neutral: &[(&str, V)],
     ignored: &[&str],
 ) -> Result<()> {
     for (key, value) in rest {
@@ -91,9 +91,9 @@ pub(crate) fn check_rest(
             continue;
         }
         match neutral.iter().find(|(name, _)| name == key) {
-            Some((_, values)) if values.contains(value) => {}
+            Some((_, values)) if values.as_ref().contains(value) => {}
             Some((_, values)) => {
-                let known: Vec<String> = values.iter().map(Value::to_string).collect();
+                let known: Vec<String> = values.as_ref().iter().map(Value::to_string).collect();
                 return Err(invalid(file, format!("{key} = {value} is not supported, only {}", known.join(" or "))));
             }
             None => return Err(invalid(file, format!("the key {key} (= {value}) is not known"))),

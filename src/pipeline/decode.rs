@@ -9,12 +9,12 @@ use crate::{Error, Result};
 impl Pipeline {
     /// Pictures `[n, c, height, width]` in [-1, 1], c as [`Self::channels`] says, to the latents that [`Self::decode`] takes.
     pub fn encode(&self, pictures: Tensor<4>) -> Tensor<4> {
-        self.vae.encode(pictures)
+        self.components.vae.encode(pictures)
     }
 
     /// Latents to a picture: whole, or in tiles where [`Self::enable_vae_tiling`] asks for them or the device for less at once.
     pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
-        self.decode_by(&self.vae, latents)
+        self.decode_by(&self.components.vae, latents)
     }
 
     /// As [`Self::decode`], by the large decoder: [`Self::large`] times as large.
@@ -22,7 +22,7 @@ impl Pipeline {
     /// # Errors
     /// [`Error::Request`] when the model has none.
     pub fn decode_large(&self, latents: Tensor<4>) -> Result<Tensor<4>> {
-        let vae = self.vae_large.as_ref().ok_or_else(no_large_decoder)?;
+        let vae = self.components.vae_large.as_ref().ok_or_else(no_large_decoder)?;
         Ok(self.decode_by(vae, latents))
     }
 
@@ -41,23 +41,24 @@ impl Pipeline {
     /// # Errors
     /// [`Error::Request`] when the model has none.
     pub fn large(&self) -> Result<usize> {
-        let large = self.vae_large.as_ref().ok_or_else(no_large_decoder)?;
-        Ok(large.scale() / self.vae.scale())
+        let large = self.components.vae_large.as_ref().ok_or_else(no_large_decoder)?;
+        Ok(large.scale() / self.components.vae.scale())
     }
 
     /// Channels of the pictures: 3, or 4 with alpha, by which the colours are then multiplied.
     pub fn channels(&self) -> usize {
-        self.vae.channels()[0]
+        self.components.vae.channels()[0]
     }
 
     /// Decodes pictures larger than `tile_sample_min_size` pixels in tiles of that size (`None`: the size that the autoencoder
     /// was trained for), which takes less memory: diffusers' method of that name.
     pub fn enable_vae_tiling(&mut self, tile_sample_min_size: Option<usize>) {
-        let own = self.vae.tiling();
+        let own = self.components.vae.tiling();
         self.vae_tiling = Some(match tile_sample_min_size {
-            Some(size) => {
-                Tiling { tile_overlap_factor: own.tile_overlap_factor, ..Tiling::new(size, self.vae.scale()) }
-            }
+            Some(size) => Tiling {
+                tile_overlap_factor: own.tile_overlap_factor,
+                ..Tiling::new(size, self.components.vae.scale())
+            },
             None => own,
         });
     }

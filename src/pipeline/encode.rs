@@ -8,8 +8,10 @@ use crate::text::{Chunk, Chunks, Tokenizer};
 use crate::{Error, Result};
 
 /// A tokenizer and its text encoder: Stable Diffusion XL has two pairs.
-pub(super) struct TextEncoder {
+pub struct TextEncoder {
+    /// Prompts to ids.
     pub tokenizer: Tokenizer,
+    /// Ids to features.
     pub model: ClipTextModel,
     /// Where the model is.
     pub device: Device,
@@ -75,13 +77,14 @@ impl Pipeline {
     /// # Errors
     /// [`Error::Request`] for texts of a second encoder that the model lacks.
     fn tokenize(&self, request: &Request) -> Result<Tokens> {
-        if self.text.len() < 2 && (request.prompt_2.is_some() || request.negative_prompt_2.is_some()) {
+        if self.components.text.len() < 2 && (request.prompt_2.is_some() || request.negative_prompt_2.is_some()) {
             return Err(Error::Request("a second prompt: this model has one text encoder".into()));
         }
         let texts = |first: &str, second: &Option<String>| -> Result<Vec<Chunks>> {
             let second = second.as_deref().filter(|text| !text.is_empty()).unwrap_or(first);
             let words = [first, second].into_iter();
-            self.text
+            self.components
+                .text
                 .iter()
                 .zip(words)
                 .map(|(text, words)| text.tokenizer.chunks(words, request.prompt_syntax))
@@ -90,7 +93,7 @@ impl Pipeline {
         Ok(Tokens {
             prompt: texts(&request.prompt, &request.prompt_2)?,
             negative: texts(&request.negative_prompt, &request.negative_prompt_2)?,
-            reads_negative: self.classifier_free(request) || self.negative_prompt_in_context,
+            reads_negative: self.classifier_free(request) || self.components.negative_prompt_in_context,
         })
     }
 
@@ -100,7 +103,7 @@ impl Pipeline {
         let apart = self.classifier_free(request);
         let (prompt, negative) = (&tokens.prompt, &tokens.negative);
         let mut halves = Vec::new();
-        if self.negative_prompt_in_context {
+        if self.components.negative_prompt_in_context {
             halves.push(self.encode_text(&self.stretches(prompt, negative, chunks), request.clip_skip)?);
         } else {
             let positive = self.encode_text(&self.filled(prompt, chunks), request.clip_skip)?;
@@ -131,14 +134,14 @@ impl Pipeline {
         let negative = tokens.reads_negative.then_some(("negative prompt", &tokens.negative[0]));
         let texts = negative.into_iter().chain([("prompt", &tokens.prompt[0])]);
         let cut = texts.filter_map(|(name, text)| Some((name, text.truncated.as_ref()?)));
-        cut.map(|(name, cut)| truncation(name, cut, &self.text[0].tokenizer)).collect()
+        cut.map(|(name, cut)| truncation(name, cut, &self.components.text[0].tokenizer)).collect()
     }
 
     /// Stable Diffusion XL, where its model says so, takes zeros for an empty negative prompt. An empty one is what Python
     /// writes as `None`.
     fn forces_zeros(&self, request: &Request) -> bool {
         let empty = |text: &Option<String>| text.as_deref().is_none_or(str::is_empty);
-        let forced = self.family == Family::StableDiffusionXl { force_zeros_for_empty_prompt: true };
+        let forced = self.components.family == Family::StableDiffusionXl { force_zeros_for_empty_prompt: true };
         forced && request.negative_prompt.is_empty() && empty(&request.negative_prompt_2)
     }
 
@@ -148,7 +151,7 @@ impl Pipeline {
             filled.resize_with(chunks, || encoder.tokenizer.empty_chunk());
             filled
         };
-        texts.iter().zip(&self.text).map(fill).collect()
+        texts.iter().zip(&self.components.text).map(fill).collect()
     }
 
     /// Each chunk of the prompt followed by the negative prompt's.
@@ -165,7 +168,7 @@ impl Pipeline {
     /// of its first chunk `[1, projection_dim]`.
     fn encode_text(&self, texts: &[Vec<Chunk>], clip_skip: Option<usize>) -> Result<(Tensor<3>, Option<Tensor<2>>)> {
         let (mut states, mut summary) = (Vec::new(), None);
-        for (text, chunks) in self.text.iter().zip(texts) {
+        for (text, chunks) in self.components.text.iter().zip(texts) {
             let ids: Vec<Vec<i64>> = chunks.iter().map(|chunk| chunk.ids.clone()).collect();
             let output = text.model.forward(&ids, &text.device);
             summary = Some(moved(output.pooled.narrow(0, 0, 1), &self.device));

@@ -31,50 +31,34 @@ pub struct LoadOptions<'l> {
     pub text_encoders_on_cpu: bool,
 }
 
-/// What a Stable Diffusion pipeline is made of.
+/// What a loaded model consists of.
 pub struct Components {
-    /// Prompts to ids.
-    pub tokenizer: Tokenizer,
-    /// Ids to features.
-    pub text_encoder: ClipTextModel,
+    /// How text is encoded and what the UNet is told.
+    pub family: Family,
+    /// One, or Stable Diffusion XL's two.
+    pub text: Vec<TextEncoder>,
     /// The denoising network.
     pub unet: UNet2DConditionModel,
     /// Its configuration.
     pub unet_config: UNet2DConditionConfig,
-    /// Latents to pictures.
+    /// Pictures to latents and back.
     pub vae: Vae,
-    /// The model's own sampler.
+    /// Its decoder draws the same latents larger.
+    pub vae_large: Option<Vae>,
+    /// The configuration of the model's own sampler.
     pub scheduler: SchedulerConfig,
     /// Settings that suit the model.
     pub defaults: Defaults,
     /// The text encoder takes prompt and negative prompt together; see [`Pipeline::encode_prompt`].
     pub negative_prompt_in_context: bool,
-    /// Guidance scales that a model learned which takes the scale as an input.
+    /// The least and the largest guidance scale that a model learned which takes the scale as an input.
     pub guidance_scale_range: Option<[f32; 2]>,
 }
 
 impl Pipeline {
-    /// From a model in memory, all of it on `device`: what the trainer draws its samples with.
+    /// From a model in memory, which is on `device` but for text encoders that say otherwise.
     pub fn from_components(components: Components, device: &Device) -> Self {
-        let Components { tokenizer, text_encoder, unet, unet_config, vae, scheduler, defaults, .. } = components;
-        let Components { negative_prompt_in_context, guidance_scale_range, .. } = components;
-        let family = Family::StableDiffusion;
-        let device = device.clone();
-        let text = vec![TextEncoder { tokenizer, model: text_encoder, device: device.clone() }];
-        Self {
-            family,
-            text,
-            unet,
-            unet_config,
-            vae,
-            vae_large: None,
-            scheduler,
-            defaults,
-            negative_prompt_in_context,
-            guidance_scale_range,
-            vae_tiling: None,
-            device,
-        }
+        Self { components, vae_tiling: None, device: device.clone() }
     }
 
     /// Reads `model_index.json`, the configurations and the weights.
@@ -124,8 +108,7 @@ impl Pipeline {
         vae_large.iter().try_for_each(|large| check_large(&vae, large))?;
         let defaults = defaults_for(files, family, &unet_config, vae.scale())?;
         let scheduler = SchedulerConfig::parse(SCHEDULER, &files.read_text(SCHEDULER)?)?;
-        let device = device.clone();
-        Ok(Self {
+        let components = Components {
             family,
             text,
             unet,
@@ -136,9 +119,8 @@ impl Pipeline {
             defaults,
             negative_prompt_in_context,
             guidance_scale_range,
-            vae_tiling: None,
-            device,
-        })
+        };
+        Ok(Self::from_components(components, device))
     }
 
     /// The settings that suit a model, without loading it.
@@ -155,10 +137,10 @@ impl Pipeline {
     /// As [`Self::load`].
     pub fn with_vae(mut self, files: &impl Files) -> Result<Self> {
         let config = files.read("config.json")?;
-        self.vae = Vae::load("config.json", &config, Checkpoint::open(files, WEIGHTS)?, &self.device)?;
-        check_vae("config.json", &self.vae)?;
-        check_channels(&self.unet_config, &self.vae)?;
-        self.vae_large.iter().try_for_each(|large| check_large(&self.vae, large))?;
+        self.components.vae = Vae::load("config.json", &config, Checkpoint::open(files, WEIGHTS)?, &self.device)?;
+        check_vae("config.json", &self.components.vae)?;
+        check_channels(&self.components.unet_config, &self.components.vae)?;
+        self.components.vae_large.iter().try_for_each(|large| check_large(&self.components.vae, large))?;
         Ok(self)
     }
 }

@@ -12,6 +12,7 @@ mod opened;
 mod plan;
 mod preview;
 mod request;
+mod settings;
 mod start;
 mod walk;
 
@@ -20,7 +21,7 @@ use std::ops::ControlFlow;
 use burn::tensor::{Device, Tensor};
 
 pub use denoise::{Denoiser, Kept, Start, StepEvent, denoise};
-pub use encode::EncodedPrompt;
+pub use encode::{EncodedPrompt, TextEncoder};
 pub use guidance::{Guidance, rescale_noise_cfg};
 pub use index::{Family, GUIDANCE_SCALE_RANGE, NEGATIVE_IN_CONTEXT, VAE_LARGE};
 pub use infotext::Restored;
@@ -32,15 +33,13 @@ pub use opened::{AttentionMap, PromptToken};
 pub use plan::{Buffer, ComponentPlan, Phase, Plan, PlanOptions, WEBGPU_BUFFER};
 pub use preview::LatentToRgb;
 pub use request::{MAX_SIZE, MicroConditioning, Request};
+pub use settings::{Settings, parse_seed, parse_steps, seed_of};
 pub use walk::slerp;
 
-use encode::TextEncoder;
 use start::Beginning;
 
 use crate::Result;
-use crate::models::{
-    AddedConditions, Tiling, UNet2DConditionConfig, UNet2DConditionModel, Vae, guidance_scale_embedding,
-};
+use crate::models::{AddedConditions, Tiling, guidance_scale_embedding};
 use crate::picture::Picture;
 use crate::random::{Generator, Mt19937};
 use crate::schedulers::{self, Noise, SchedulerConfig, StepOptions};
@@ -49,18 +48,7 @@ use crate::text::PromptSyntax;
 /// A text-to-image model, ready on a device: diffusers' `StableDiffusionPipeline`, `StableDiffusionXLPipeline` and
 /// `LatentConsistencyModelPipeline`, with their image-to-image and inpainting companions.
 pub struct Pipeline {
-    family: Family,
-    /// One, or Stable Diffusion XL's two.
-    text: Vec<TextEncoder>,
-    unet: UNet2DConditionModel,
-    unet_config: UNet2DConditionConfig,
-    vae: Vae,
-    /// Its decoder draws the same latents larger.
-    vae_large: Option<Vae>,
-    scheduler: SchedulerConfig,
-    defaults: Defaults,
-    negative_prompt_in_context: bool,
-    guidance_scale_range: Option<[f32; 2]>,
+    components: Components,
     vae_tiling: Option<Tiling>,
     device: Device,
 }
@@ -82,11 +70,11 @@ impl Pipeline {
             prompt: prompt.into(),
             negative_prompt: String::new(),
             seed: 0,
-            num_inference_steps: self.defaults.steps,
-            guidance_scale: self.defaults.guidance_scale,
+            num_inference_steps: self.components.defaults.steps,
+            guidance_scale: self.components.defaults.guidance_scale,
             guidance_rescale: 0.0,
-            width: self.defaults.width,
-            height: self.defaults.height,
+            width: self.components.defaults.width,
+            height: self.components.defaults.height,
             large: false,
             num_images_per_prompt: 1,
             clip_skip: None,
@@ -175,10 +163,10 @@ impl Pipeline {
         on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Output> {
         let request = Request::common(requests)?;
-        request.check(self.vae.scale())?;
+        request.check(self.components.vae.scale())?;
         self.check_guidance(request)?;
         self.check_large(request)?;
-        let config = request.scheduler.as_ref().unwrap_or(&self.scheduler);
+        let config = request.scheduler.as_ref().unwrap_or(&self.components.scheduler);
         let mut scheduler = schedulers::from_config(config)?;
         let first = self.plan(request, scheduler.as_mut())?;
         let guided = self.classifier_free(request);
@@ -190,7 +178,7 @@ impl Pipeline {
         let Beginning { start, inpainting } = self.begin(requests, request, scheduler.as_ref(), first, noise)?;
         let n = start.latents.dims()[0];
         let model = Guidance {
-            unet: &self.unet,
+            unet: &self.components.unet,
             context: join(contexts, parts),
             guidance_scale: guided.then_some(request.guidance_scale),
             guidance_rescale: request.guidance_rescale,
@@ -205,7 +193,7 @@ impl Pipeline {
 
     /// A network that takes the guidance scale as an input answers for those alone that it was trained with.
     fn check_guidance(&self, request: &Request) -> Result<()> {
-        let Some([least, largest]) = self.guidance_scale_range else { return Ok(()) };
+        let Some([least, largest]) = self.components.guidance_scale_range else { return Ok(()) };
         let scale = request.guidance_scale;
         if (least..=largest).contains(&scale) {
             return Ok(());
@@ -216,17 +204,18 @@ impl Pipeline {
 
     /// Guidance scales that the model learned, if it takes the scale as an input and says so.
     pub fn guidance_scale_range(&self) -> Option<[f32; 2]> {
-        self.guidance_scale_range
+        self.components.guidance_scale_range
     }
 
     /// Steps, guidance, size and the like that suit the model.
     pub fn defaults(&self) -> &Defaults {
-        &self.defaults
+        &self.components.defaults
     }
 
     /// The same model with other settings that suit it.
-    pub fn with_defaults(self, defaults: Defaults) -> Self {
-        Self { defaults, ..self }
+    pub fn with_defaults(mut self, defaults: Defaults) -> Self {
+        self.components.defaults = defaults;
+        self
     }
 
     /// Where it computes; [`Self::encode`] and [`Self::decode`] take tensors there.
@@ -236,22 +225,22 @@ impl Pipeline {
 
     /// The model's own sampler.
     pub fn scheduler(&self) -> &SchedulerConfig {
-        &self.scheduler
+        &self.components.scheduler
     }
 
     /// What the autoencoder's own latents are multiplied with to become the UNet's.
     pub fn scaling_factor(&self) -> f64 {
-        self.vae.scaling_factor()
+        self.components.vae.scaling_factor()
     }
 
     /// Pixels a latent stands for, along one side: sizes must be multiples of it.
     pub fn scale(&self) -> usize {
-        self.vae.scale()
+        self.components.vae.scale()
     }
 
     /// Guided by a second, negative pass (Ho & Salimans, 2022); a model that takes the scale as an input needs none.
     fn classifier_free(&self, request: &Request) -> bool {
-        request.guidance_scale > 1.0 && self.unet_config.time_cond_proj_dim.is_none()
+        request.guidance_scale > 1.0 && self.components.unet_config.time_cond_proj_dim.is_none()
     }
 
     /// What the network is told for `n` pictures beside the text's features. `pooled` is Stable Diffusion XL's summary of
@@ -262,7 +251,7 @@ impl Pipeline {
         let negative = self.classifier_free(request).then(|| sizes.negative_time_ids(size, request.image.is_some()));
         let halves = negative.into_iter().chain([sizes.time_ids(size)]);
         AddedConditions {
-            timestep_cond: self.unet_config.time_cond_proj_dim.map(embed),
+            timestep_cond: self.components.unet_config.time_cond_proj_dim.map(embed),
             text_time: pooled.map(|pooled| (pooled, halves.flat_map(|ids| vec![ids; n]).collect())),
         }
     }
@@ -282,7 +271,7 @@ impl Pipeline {
     }
 
     fn is_xl(&self) -> bool {
-        matches!(self.family, Family::StableDiffusionXl { .. })
+        matches!(self.components.family, Family::StableDiffusionXl { .. })
     }
 }
 
@@ -354,7 +343,7 @@ mod tests {
         let mut pipeline = golden("sd15");
         let asked = request(&pipeline, "a fox", 1, "ddim");
         assert!(drawn(&pipeline, std::slice::from_ref(&asked)).is_ok());
-        pipeline.guidance_scale_range = Some([1.0, 3.5]);
+        pipeline.components.guidance_scale_range = Some([1.0, 3.5]);
         let refused = drawn(&pipeline, &[asked]).unwrap_err().to_string();
         assert!(refused.contains("guidance = 4: this model was distilled for 1 to 3.5"), "{refused}");
     }

@@ -33,7 +33,7 @@ impl Pipeline {
     /// # Errors
     /// As [`crate::text::Tokenizer::encode`].
     pub fn prompt_tokens(&self, text: &str) -> Result<Vec<PromptToken>> {
-        let tokenizer = &self.text[0].tokenizer;
+        let tokenizer = &self.components.text[0].tokenizer;
         let encoding = tokenizer.encode(text)?;
         let special = |id| PromptToken { id, text: String::new() };
         let of_text = |(&id, &(from, to)): (&u32, &(usize, usize))| PromptToken {
@@ -68,7 +68,7 @@ impl Pipeline {
         let pooled = prompt.text_embeds.map(|pooled| join(vec![pooled], parts));
         let conditions = self.conditions(request, 1, pooled);
         let context = join(vec![prompt.encoder_hidden_states], parts);
-        let run = || self.unet.forward(model_input, &[timestep], context, &conditions);
+        let run = || self.components.unet.forward(model_input, &[timestep], context, &conditions);
         let (_, kept) = trace::cross_attention(run);
         let mut maps = Vec::with_capacity(kept.len());
         for (layer, one) in kept.into_iter().enumerate() {

@@ -3,6 +3,7 @@
 use std::borrow::Cow;
 
 use burn::tensor::Tensor;
+use serde::Deserialize;
 
 use crate::picture::{Picture, WHITE};
 use crate::schedulers::SchedulerConfig;
@@ -66,7 +67,8 @@ pub struct Request {
 /// What Stable Diffusion XL is told about the picture's history (Podell et al., 2023, section 2.2); heights first.
 ///
 /// The negative sizes are told to the negative half of guidance, so that a picture can be drawn away from them.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(default)]
 pub struct MicroConditioning {
     /// Height and width before scaling [default: the picture's].
     pub original_size: Option<[usize; 2]>,

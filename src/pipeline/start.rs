@@ -28,7 +28,7 @@ impl Pipeline {
             scheduler.set_timesteps(steps)?;
             return Ok(0);
         }
-        let consistency = self.family == Family::LatentConsistency && request.mask.is_none();
+        let consistency = self.components.family == Family::LatentConsistency && request.mask.is_none();
         let within = consistency && scheduler.set_strength(strength);
         scheduler.set_timesteps(steps)?;
         if within {
@@ -55,10 +55,10 @@ impl Pipeline {
         index: usize,
         noise: &mut Noise<'_>,
     ) -> Result<Beginning> {
-        let f = self.vae.scale();
+        let f = self.components.vae.scale();
         let n = requests.len() * request.num_images_per_prompt;
-        let shape = [n, self.vae.latent_channels(), request.height / f, request.width / f];
-        let reads_masks = self.unet_config.in_channels != self.vae.latent_channels();
+        let shape = [n, self.components.vae.latent_channels(), request.height / f, request.width / f];
+        let reads_masks = self.components.unet_config.in_channels != self.components.vae.latent_channels();
         let (image, mask) = match (&request.image, &request.mask) {
             (None, _) if reads_masks => {
                 return Err(Error::Request("this model is for inpainting: it needs an image and a mask".into()));
@@ -70,7 +70,7 @@ impl Pipeline {
                 let latents = noise(shape) * scheduler.init_noise_sigma();
                 return Ok(Beginning { start: Start { latents, index, kept: None }, inpainting: None });
             }
-            (Some(image), mask) => (image.to_tensor(self.vae.channels()[0], &self.device), mask),
+            (Some(image), mask) => (image.to_tensor(self.components.vae.channels()[0], &self.device), mask),
         };
         // All noise: nothing of the picture shows through where it is drawn anew.
         let whole = mask.is_some() && request.strength >= 1.0;
@@ -93,7 +93,7 @@ impl Pipeline {
             let inpainting = Some(Tensor::cat(vec![small.repeat_dim(0, n), masked], 1));
             return Ok(Beginning { start: Start { latents, index, kept: None }, inpainting });
         }
-        if self.vae.is_variational() {
+        if self.components.vae.is_variational() {
             // diffusers encodes the masked picture for every network: the draw counts, its result does not.
             let _ = noise([requests.len(), shape[1], shape[2], shape[3]]);
         }
@@ -103,7 +103,7 @@ impl Pipeline {
 
     /// Latents of a picture, drawn from the autoencoder's distribution once for each request.
     fn draw_latents(&self, image: Tensor<4>, requests: &[Request], noise: &mut Noise<'_>) -> Tensor<4> {
-        let (mean, deviation) = self.vae.posterior(image);
+        let (mean, deviation) = self.components.vae.posterior(image);
         let mean = mean.repeat_dim(0, requests.len());
         let latents = match deviation {
             Some(deviation) => {

@@ -30,13 +30,13 @@ pub fn named(name: &str, base: &SchedulerConfig) -> Result<SchedulerConfig> {
         }
         None => serde_json::from_value(name.into()).map_err(|_| {
             let known: Vec<&str> = NAMES.iter().map(|(name, _)| *name).collect();
-            Error::Request(format!("scheduler {name} is unknown, known are {}", known.join(", ")))
+            Error::Request(format!("sampler {name} is unknown, known are {}", known.join(", ")))
         })?,
     };
     let flow = |class| class == SchedulerClass::FlowMatchEuler;
     let own = base.class()?;
     if flow(own) != flow(class) {
-        return Err(Error::Request(format!("scheduler {name} does not fit a model made for {own:?}")));
+        return Err(Error::Request(format!("sampler {name} does not fit a model made for {own:?}")));
     }
     config.class_name = Some(class);
     Ok(config)

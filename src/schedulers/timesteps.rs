@@ -80,7 +80,7 @@ pub fn linspace(start: f64, end: f64, count: usize) -> Vec<f64> {
 /// Refuses a number of steps outside 1 to `allowed`.
 pub fn check_steps(steps: usize, allowed: usize) -> Result<()> {
     if steps == 0 || steps > allowed {
-        return Err(Error::Request(format!("{steps} steps: this scheduler takes 1 to {allowed}")));
+        return Err(Error::Request(format!("{steps} steps: this sampler takes 1 to {allowed}")));
     }
     Ok(())
 }

@@ -1,11 +1,14 @@
 //! Prompts as chunks of tokens with weights: plain as diffusers reads them, or in the syntax of AUTOMATIC1111's web UI.
 
+use serde::Deserialize;
+
 use super::Tokenizer;
 use super::weighting::{Piece, pieces};
 use crate::Result;
 
 /// How a prompt is read.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum PromptSyntax {
     /// As diffusers reads it: brackets are text like any other, and what is longer than the text encoder's sequence is
     /// cut off, with a warning.

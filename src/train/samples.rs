@@ -14,7 +14,7 @@ use crate::Result;
 use crate::dataset::{Split, Stickers};
 use crate::models::{AutoencoderTiny, AutoencoderTinyConfig, UNet2DConditionConfig, Vae};
 use crate::picture::Picture;
-use crate::pipeline::{Components, Defaults, Pipeline, Request, StepEvent};
+use crate::pipeline::{Components, Defaults, Family, Pipeline, Request, StepEvent, TextEncoder};
 use crate::schedulers::SchedulerConfig;
 
 /// What a pipeline needs beside the weights that are trained.
@@ -81,12 +81,15 @@ impl Samples {
             width: self.size,
             height: self.size,
         };
+        let (tokenizer, encoder) = (vocabulary::read(tokenizer)?, model.text_encoder.clone());
+        let text = TextEncoder { tokenizer, model: encoder, device: device.clone() };
         let components = Components {
-            tokenizer: vocabulary::read(tokenizer)?,
-            text_encoder: model.text_encoder.clone(),
+            family: Family::StableDiffusion,
+            text: vec![text],
             unet: model.unet.clone(),
             unet_config: unet_config.clone(),
             vae: Vae::Tiny(vae.clone(), vae_config.clone()),
+            vae_large: None,
             scheduler: scheduler.clone(),
             defaults,
             negative_prompt_in_context: self.frozen.negative_prompt_in_context,

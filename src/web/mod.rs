@@ -23,7 +23,7 @@ use crate::schedulers;
 use crate::weights::{Files, Lora};
 use crate::{Error, Result};
 use files::JsFiles;
-use request::{Settings, Toward};
+use request::{Asked, Toward};
 use thrown::thrown;
 
 /// Runs once when the module is instantiated: panics are shown in the console with their message.
@@ -107,8 +107,8 @@ impl JsPipeline {
     /// is light. With `toward: { prompt, negative_prompt, seed, at }` it draws the
     /// picture at `at` (0 to 1) of the way from the request to that one.
     pub async fn generate(&self, request: JsValue, on_step: Function) -> std::result::Result<Object, JsError> {
-        let settings = Settings::parse(&request)?;
-        let request = settings.request(&self.pipeline)?;
+        let asked = Asked::parse(&request)?;
+        let request = asked.request(&self.pipeline)?;
         self.estimates.borrow_mut().clear();
         self.latents.replace(None);
         let mut latents = None;
@@ -117,7 +117,7 @@ impl JsPipeline {
             let milliseconds = now() - started;
             self.estimates.borrow_mut().push(event.pred_original_sample.clone());
             latents = Some(event.latents.clone());
-            let answer = self.report(&event, milliseconds, settings.latents, &on_step).await;
+            let answer = self.report(&event, milliseconds, asked.latents, &on_step).await;
             started = now();
             match answer {
                 Ok(true) => return ControlFlow::Continue(()),
@@ -126,7 +126,7 @@ impl JsPipeline {
             }
             ControlFlow::Break(())
         };
-        let result = match &settings.toward {
+        let result = match &asked.toward {
             None => self.pipeline.generate(&request, &mut watch).await,
             Some(end) => self.between(&request, end, &mut watch).await,
         };
@@ -138,7 +138,7 @@ impl JsPipeline {
         let warnings = warnings.iter().map(|warning| JsValue::from_str(warning)).collect::<Array>();
         let result = picture(&images[0])?;
         set(&result, "warnings", &warnings)?;
-        let infotext = request.infotext(self.pipeline.scheduler(), settings.model.as_deref().unwrap_or("unknown"));
+        let infotext = request.infotext(self.pipeline.scheduler(), asked.model.as_deref().unwrap_or("unknown"));
         set(&result, "infotext", &infotext.to_string().into())?;
         if let Some(noise) = self.noise(&request) {
             set(&result, "noise", &picture(&noise)?.into())?;
@@ -202,7 +202,7 @@ impl JsPipeline {
         let to = Request {
             prompt: end.prompt.clone(),
             negative_prompt: end.negative_prompt.clone(),
-            seed: end.seed.value()?,
+            seed: end.seed,
             ..request.clone()
         };
         let output = self.pipeline.run_between(request, &to, end.at, on_step).await?;

@@ -7,7 +7,7 @@ use js_sys::{Array, Float32Array, Function, Object, Promise};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
-use super::request::Settings;
+use super::request::Asked;
 use super::{JsPipeline, floats, object, picture, thrown};
 use crate::pipeline::{PromptToken, Request, StepEvent};
 use crate::random::{Generator, Mt19937};
@@ -32,7 +32,7 @@ struct Step {
 impl JsPipeline {
     /// Draws, and keeps what each step had. `on_step` gets `{ index, steps, timestep }` and answers whether to go on.
     pub async fn open(&self, request: JsValue, on_step: Function) -> std::result::Result<JsOpened, JsError> {
-        let request = Settings::parse(&request)?.request(&self.pipeline)?;
+        let request = Asked::parse(&request)?.request(&self.pipeline)?;
         let (mut steps, mut trouble) = (Vec::new(), None);
         let mut watch = async |event: StepEvent<'_>| {
             steps.push(Step {

@@ -21,7 +21,7 @@ pub struct Pair<'a> {
     /// Distilled from it.
     pub student: &'a Model,
     /// The student's sampler; none is its own.
-    pub student_scheduler: Option<String>,
+    pub student_sampler: Option<String>,
 }
 
 /// What is drawn.
@@ -126,12 +126,12 @@ pub fn agreement(
 
 impl Pair<'_> {
     fn teacher_way(&self, settings: &Settings, guidance_scale: f32) -> Way {
-        Way { scheduler: None, steps: settings.teacher_steps, guidance_scale, size: settings.size }
+        Way { sampler: None, steps: settings.teacher_steps, guidance_scale, size: settings.size }
     }
 
     fn student_way(&self, settings: &Settings, guidance_scale: f32) -> Way {
-        let scheduler = self.student_scheduler.clone();
-        Way { scheduler, steps: settings.student_steps, guidance_scale, size: settings.size }
+        let sampler = self.student_sampler.clone();
+        Way { sampler, steps: settings.student_steps, guidance_scale, size: settings.size }
     }
 }
 

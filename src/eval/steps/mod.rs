@@ -52,7 +52,7 @@ pub struct Entry {
     /// Index of the model.
     pub model: usize,
     /// The sampler's short name; none is the model's own.
-    pub scheduler: Option<String>,
+    pub sampler: Option<String>,
     /// Numbers of steps.
     pub steps: Vec<usize>,
 }
@@ -63,7 +63,7 @@ pub struct Point {
     /// Of the line.
     pub line: String,
     /// The sampler's short name; none is the model's own.
-    pub scheduler: Option<String>,
+    pub sampler: Option<String>,
     /// Denoising steps.
     pub steps: usize,
     /// Of the network, for one picture.
@@ -154,7 +154,7 @@ pub fn compare(
         let near = if is_reference { None } else { nearness(&drawn.pictures, &reference_pictures) };
         points.push(Point {
             line: cell.line.clone(),
-            scheduler: cell.way.scheduler.clone(),
+            sampler: cell.way.sampler.clone(),
             steps: cell.way.steps,
             evaluations: drawn.evaluations,
             near: near.map(Near::from),
@@ -188,8 +188,8 @@ fn cells(entries: &[Entry], settings: &Settings) -> Result<Vec<Cell>> {
             if cells.iter().any(|cell| cell.line == entry.line && cell.way.steps == steps) {
                 return Err(Error::Request(format!("{} draws {steps} steps twice: give one another name", entry.line)));
             }
-            let (scheduler, size) = (entry.scheduler.clone(), settings.size);
-            let way = Way { scheduler, steps, guidance_scale: settings.guidance_scale, size };
+            let (sampler, size) = (entry.sampler.clone(), settings.size);
+            let way = Way { sampler, steps, guidance_scale: settings.guidance_scale, size };
             cells.push(Cell { line: entry.line.clone(), model: entry.model, way });
         }
     }

@@ -15,7 +15,7 @@ impl Report {
              |---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|\n",
         );
         for point in &self.points {
-            let sampler = point.scheduler.as_deref().unwrap_or("own");
+            let sampler = point.sampler.as_deref().unwrap_or("own");
             let start =
                 [point.line.clone(), sampler.to_owned(), point.steps.to_string(), format!("{:.0}", point.evaluations)];
             let time = number(point.time, 3);
@@ -39,7 +39,7 @@ impl Report {
         );
         let field = |value: Option<f64>| value.map(|v| v.to_string()).unwrap_or_default();
         for point in &self.points {
-            let Point { line, scheduler, steps, evaluations, near, measured: m, time } = point;
+            let Point { line, sampler, steps, evaluations, near, measured: m, time } = point;
             let numbers = [
                 *time,
                 near.map(|near| near.mean_psnr_db),
@@ -56,7 +56,7 @@ impl Report {
                 m.nearest_training,
                 m.nearer_training,
             ];
-            let sampler = scheduler.as_deref().unwrap_or("own");
+            let sampler = sampler.as_deref().unwrap_or("own");
             let line = format!("\"{}\"", line.replace('"', "\"\""));
             let _ = writeln!(text, "{line},{sampler},{steps},{evaluations},{}", numbers.map(field).join(","));
         }
@@ -197,7 +197,7 @@ mod tests {
         };
         let point = |line: &str, steps: usize, evaluations: f64, psnr: Option<f64>| Point {
             line: line.into(),
-            scheduler: None,
+            sampler: None,
             steps,
             evaluations,
             near: psnr.map(|db| Near { mean_psnr_db: db, psnr_of_mean_db: db - 1.0 }),

@@ -158,39 +158,38 @@ impl UNet2DConditionConfig {
     }
 }
 
-fn neutral_values() -> Vec<(&'static str, &'static [Value])> {
-    const NULL: &[Value] = &[Value::Null];
-    const FALSE: &[Value] = &[Value::Bool(false)];
-    const NULL_OR_FALSE: &[Value] = &[Value::Null, Value::Bool(false)];
-    let numbers = |values: Vec<Value>| -> &'static [Value] { Box::leak(values.into_boxed_slice()) };
+/// The values that leave the arithmetic alone, by key.
+fn neutral_values() -> Vec<(&'static str, Vec<Value>)> {
+    let null = || vec![Value::Null];
+    let no = || vec![json!(false)];
     vec![
-        ("act_fn", numbers(vec![json!("silu"), json!("swish")])),
-        ("attention_type", numbers(vec![json!("default")])),
-        ("center_input_sample", FALSE),
-        ("class_embed_type", NULL),
-        ("class_embeddings_concat", FALSE),
-        ("conv_in_kernel", numbers(vec![json!(3)])),
-        ("conv_out_kernel", numbers(vec![json!(3)])),
-        ("cross_attention_norm", NULL),
-        ("downsample_padding", numbers(vec![json!(1)])),
-        ("dropout", numbers(vec![json!(0.0), json!(0)])),
-        ("dual_cross_attention", FALSE),
-        ("encoder_hid_dim", NULL),
-        ("encoder_hid_dim_type", NULL),
-        ("mid_block_only_cross_attention", NULL_OR_FALSE),
-        ("mid_block_scale_factor", numbers(vec![json!(1), json!(1.0)])),
-        ("mid_block_type", numbers(vec![json!("UNetMidBlock2DCrossAttn")])),
-        ("num_class_embeds", NULL),
-        ("only_cross_attention", FALSE),
-        ("resnet_out_scale_factor", numbers(vec![json!(1.0), json!(1)])),
-        ("resnet_skip_time_act", FALSE),
-        ("resnet_time_scale_shift", numbers(vec![json!("default")])),
-        ("reverse_transformer_layers_per_block", NULL),
-        ("time_embedding_act_fn", NULL),
-        ("time_embedding_dim", NULL),
-        ("time_embedding_type", numbers(vec![json!("positional")])),
-        ("timestep_post_act", NULL),
-        ("upcast_attention", numbers(vec![json!(false), json!(true), Value::Null])),
+        ("act_fn", vec![json!("silu"), json!("swish")]),
+        ("attention_type", vec![json!("default")]),
+        ("center_input_sample", no()),
+        ("class_embed_type", null()),
+        ("class_embeddings_concat", no()),
+        ("conv_in_kernel", vec![json!(3)]),
+        ("conv_out_kernel", vec![json!(3)]),
+        ("cross_attention_norm", null()),
+        ("downsample_padding", vec![json!(1)]),
+        ("dropout", vec![json!(0.0), json!(0)]),
+        ("dual_cross_attention", no()),
+        ("encoder_hid_dim", null()),
+        ("encoder_hid_dim_type", null()),
+        ("mid_block_only_cross_attention", vec![Value::Null, json!(false)]),
+        ("mid_block_scale_factor", vec![json!(1), json!(1.0)]),
+        ("mid_block_type", vec![json!("UNetMidBlock2DCrossAttn")]),
+        ("num_class_embeds", null()),
+        ("only_cross_attention", no()),
+        ("resnet_out_scale_factor", vec![json!(1.0), json!(1)]),
+        ("resnet_skip_time_act", no()),
+        ("resnet_time_scale_shift", vec![json!("default")]),
+        ("reverse_transformer_layers_per_block", null()),
+        ("time_embedding_act_fn", null()),
+        ("time_embedding_dim", null()),
+        ("time_embedding_type", vec![json!("positional")]),
+        ("timestep_post_act", null()),
+        ("upcast_attention", vec![json!(false), json!(true), Value::Null]),
     ]
 }
 

@@ -1,0 +1,194 @@
+//! The one place where settings become a [`Request`]: the command line, the page and the evaluation fill in a
+//! [`Settings`], and the model's own values stand for what they leave out.
+
+use serde::{Deserialize, Deserializer};
+use serde_json::Value;
+
+use super::{MicroConditioning, Pipeline, Request};
+use crate::picture::Picture;
+use crate::schedulers::{self, SchedulerConfig};
+use crate::text::PromptSyntax;
+use crate::{Error, Result};
+
+/// What somebody sets of a [`Request`]. `None` stands for the model's own value. As JSON it is the page's request.
+#[derive(Clone, Debug, Default, PartialEq, Deserialize)]
+pub struct Settings {
+    /// What to draw.
+    #[serde(default)]
+    pub prompt: String,
+    /// What to keep away from.
+    #[serde(default)]
+    pub negative_prompt: String,
+    /// In JSON a number, or decimal digits for numbers beyond 2^53.
+    #[serde(deserialize_with = "seed_of")]
+    pub seed: u64,
+    /// Denoising steps.
+    #[serde(default, deserialize_with = "steps_of")]
+    pub steps: Option<usize>,
+    /// 1 and below: no guidance.
+    pub guidance_scale: Option<f32>,
+    /// 0 to 1.
+    pub guidance_rescale: Option<f32>,
+    /// A sampler's name, as [`schedulers::named`] takes it. The page's requests say `scheduler`.
+    #[serde(alias = "scheduler")]
+    pub sampler: Option<String>,
+    /// The text of a whole `scheduler_config.json`, which counts instead of `sampler`.
+    pub scheduler_config: Option<String>,
+    /// Pixels. Without it the start picture's width, or the model's.
+    pub width: Option<usize>,
+    /// Pixels. Without it the start picture's height, or the model's.
+    pub height: Option<usize>,
+    /// Whether the model's large decoder draws.
+    #[serde(default)]
+    pub large: bool,
+    /// How much of `image` is drawn anew, 0 to 1. Without it 0.8, with a mask 1.
+    pub strength: Option<f64>,
+    /// Noise that DDIM adds in each step, 0 to 1.
+    pub eta: Option<f64>,
+    /// Layers of the text encoder to leave out at its end.
+    pub clip_skip: Option<usize>,
+    /// How the prompts are read.
+    pub prompt_syntax: Option<PromptSyntax>,
+    /// For Stable Diffusion XL's second text encoder.
+    pub prompt_2: Option<String>,
+    /// For Stable Diffusion XL's second text encoder.
+    pub negative_prompt_2: Option<String>,
+    /// Sizes that Stable Diffusion XL is told.
+    #[serde(flatten)]
+    pub micro_conditioning: MicroConditioning,
+    /// A picture to begin from.
+    #[serde(skip)]
+    pub image: Option<Picture>,
+    /// Light where `image` is drawn anew.
+    #[serde(skip)]
+    pub mask: Option<Picture>,
+}
+
+impl Pipeline {
+    /// The request that the settings ask for. Ranges are checked when it is drawn ([`Request::check`]).
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a sampler that is not known or does not fit the model; [`Error::Config`] for a bad
+    /// `scheduler_config`.
+    pub fn request_of(&self, settings: Settings) -> Result<Request> {
+        let own = self.request(settings.prompt);
+        let scheduler = match (&settings.scheduler_config, &settings.sampler) {
+            (Some(text), _) => Some(SchedulerConfig::parse("scheduler_config", text)?),
+            (None, Some(name)) => Some(schedulers::named(name, self.scheduler())?),
+            (None, None) => None,
+        };
+        let (width, height) =
+            settings.image.as_ref().map_or((own.width, own.height), |image| (image.width, image.height));
+        let strength = if settings.mask.is_some() { 1.0 } else { own.strength };
+        Ok(Request {
+            negative_prompt: settings.negative_prompt,
+            seed: settings.seed,
+            num_inference_steps: settings.steps.unwrap_or(own.num_inference_steps),
+            guidance_scale: settings.guidance_scale.unwrap_or(own.guidance_scale),
+            guidance_rescale: settings.guidance_rescale.unwrap_or(own.guidance_rescale),
+            width: settings.width.unwrap_or(width),
+            height: settings.height.unwrap_or(height),
+            large: settings.large,
+            clip_skip: settings.clip_skip,
+            eta: settings.eta.unwrap_or(own.eta),
+            scheduler,
+            image: settings.image,
+            strength: settings.strength.unwrap_or(strength),
+            mask: settings.mask,
+            prompt_syntax: settings.prompt_syntax.unwrap_or(own.prompt_syntax),
+            prompt_2: settings.prompt_2,
+            negative_prompt_2: settings.negative_prompt_2,
+            micro_conditioning: settings.micro_conditioning,
+            ..own
+        })
+    }
+}
+
+/// A number of steps as text; zero is refused when something is drawn.
+///
+/// # Errors
+/// [`Error::Request`] for anything but a whole number.
+pub fn parse_steps(text: &str) -> Result<usize> {
+    text.parse().map_err(|_| Error::Request(format!("steps = {text}: use a whole number from 1")))
+}
+
+/// A seed as text.
+///
+/// # Errors
+/// [`Error::Request`] for anything but a whole number of 64 bits.
+pub fn parse_seed(text: &str) -> Result<u64> {
+    text.parse().map_err(|_| Error::Request(format!("seed = {text}: use a whole number from 0 to 2^64 - 1")))
+}
+
+/// A seed in JSON: a number or decimal digits.
+///
+/// # Errors
+/// In the words of [`parse_seed`].
+pub fn seed_of<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<u64, D::Error> {
+    let text = match Value::deserialize(from)? {
+        Value::String(text) => text,
+        other => other.to_string(),
+    };
+    parse_seed(&text).map_err(serde::de::Error::custom)
+}
+
+fn steps_of<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<usize>, D::Error> {
+    match Value::deserialize(from)? {
+        Value::Null => Ok(None),
+        other => parse_steps(&other.to_string()).map(Some).map_err(serde::de::Error::custom),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::tests::golden;
+    use super::*;
+
+    fn parsed(json: &str) -> std::result::Result<Settings, String> {
+        serde_json::from_str(json).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn what_is_left_out_is_the_models_own() {
+        let pipeline = golden("sd15");
+        let own = pipeline.request("a fox");
+        let asked = pipeline.request_of(parsed(r#"{"prompt": "a fox", "seed": 0}"#).unwrap()).unwrap();
+        assert_eq!(asked, own);
+
+        let image = Some(Picture::filled(48, 96, [1, 2, 3]));
+        let from = Settings { image: image.clone(), ..Settings::default() };
+        let asked = pipeline.request_of(from.clone()).unwrap();
+        assert_eq!((asked.width, asked.height, asked.strength), (48, 96, 0.8));
+        let asked = pipeline.request_of(Settings { mask: image, width: Some(64), ..from }).unwrap();
+        assert_eq!((asked.width, asked.height, asked.strength), (64, 96, 1.0));
+    }
+
+    #[test]
+    fn the_pages_json_is_read_whole() {
+        let settings = parsed(
+            r#"{"prompt": "x", "seed": "18446744073709551615", "steps": 4, "scheduler": "euler", "width": 64,
+            "guidance_scale": 2.5, "prompt_syntax": "weighted", "target_size": [64, 96], "negative_target_size": null}"#,
+        )
+        .unwrap();
+        assert_eq!((settings.seed, settings.steps, settings.width), (u64::MAX, Some(4), Some(64)));
+        assert_eq!((settings.sampler.as_deref(), settings.guidance_scale), (Some("euler"), Some(2.5)));
+        assert_eq!(settings.prompt_syntax, Some(PromptSyntax::Weighted));
+        assert_eq!(settings.micro_conditioning.target_size, Some([64, 96]));
+        let named = parsed(r#"{"seed": 1, "sampler": "ddim"}"#).unwrap();
+        assert_eq!((named.seed, named.sampler.as_deref(), named.steps), (1, Some("ddim"), None));
+    }
+
+    #[test]
+    fn wrong_values_are_named() {
+        assert!(parsed(r#"{"seed": -1}"#).unwrap_err().contains("seed = -1: use a whole number"));
+        assert!(parsed(r#"{"seed": "1x"}"#).unwrap_err().contains("seed = 1x: use a whole number"));
+        assert!(parsed("{}").unwrap_err().contains("seed"));
+        for steps in ["2.5", "-3"] {
+            let message = parsed(&format!(r#"{{"seed": 1, "steps": {steps}}}"#)).unwrap_err();
+            assert!(message.contains(&format!("steps = {steps}: use a whole number from 1")), "{message}");
+        }
+        let wrong = Settings { sampler: Some("eulr".into()), ..Settings::default() };
+        let message = golden("sd15").request_of(wrong).unwrap_err().to_string();
+        assert!(message.contains("sampler eulr is unknown") && message.contains("euler_a"), "{message}");
+    }
+}
