@@ -6,8 +6,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 out=${1:?usage: recipes/stickers.sh FOLDER}
 device=${DEVICE:-cpu}
-plain=${PLAIN:-60000}       # pictures of plain things, for the first stage
-scenes=${SCENES:-120000}    # pictures of everything, for the second
+plain=${PLAIN:-48000}       # pictures of plain things, for the first stage
+scenes=${SCENES:-96000}     # pictures of everything, for the second
 fourstep=${FOURSTEP:-target/release/fourstep}
 train() { python3 tools/train_stickers.py "$@"; }
 

@@ -17,7 +17,7 @@ from .run import Average, Run, learning_rate, step_generator
 
 CONFIG = {
     "seed": 2, "batch": 64, "lanes": 2,
-    "channels": [96, 192, 256], "layers_per_block": 1, "head_width": 32,
+    "channels": [64, 160, 224], "layers_per_block": 1, "head_width": 32,
     "steps": 30000, "decay": 6000, "warm_up": 100, "rate": 1e-3, "muon_rate": 2e-3, "weight_decay": 0.01,
     "text_from_step": 2000, "caption_dropout": 0.1, "average": 0.998, "start_from": None,
 }
