@@ -5,7 +5,7 @@ import test from "node:test";
 import { golden, pageFiles, pageRequest, sets } from "./goldens.mjs";
 import { launch } from "./harness.mjs";
 
-const LIMIT = 20 * 60_000;
+const LIMIT = 28 * 60_000;
 /** As in `Request::finished`: where a mask is at least this light, the picture is drawn anew. */
 const ANEW = 128;
 
