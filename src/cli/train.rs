@@ -163,7 +163,7 @@ fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     Ok(stop)
 }
 
-/// The line of the run; a process has one run.
+/// The progress line of the one run in this process.
 fn progress() -> MutexGuard<'static, Progress> {
     static PROGRESS: LazyLock<Mutex<Progress>> = LazyLock::new(|| Mutex::new(Progress::new()));
     PROGRESS.lock().unwrap_or_else(PoisonError::into_inner)

@@ -41,7 +41,7 @@ pub struct Settings {
     /// Whether the model's large decoder draws.
     #[serde(default)]
     pub large: bool,
-    /// How much of `image` is drawn anew, 0 to 1. Without it 0.8, with a mask 1.
+    /// How much of `image` is redrawn, 0 to 1. Without it 0.8, with a mask 1.
     pub strength: Option<f64>,
     /// Noise that DDIM adds in each step, 0 to 1.
     pub eta: Option<f64>,
@@ -59,7 +59,7 @@ pub struct Settings {
     /// A picture to begin from.
     #[serde(skip)]
     pub image: Option<Picture>,
-    /// Light where `image` is drawn anew.
+    /// Light where `image` is redrawn, dark where it is kept.
     #[serde(skip)]
     pub mask: Option<Picture>,
 }
