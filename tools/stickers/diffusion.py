@@ -37,7 +37,7 @@ def build_unet(config, latent_channels, latent_size, text_width):
         block_out_channels=channels, layers_per_block=config["layers_per_block"],
         down_block_types=("DownBlock2D", "CrossAttnDownBlock2D", "CrossAttnDownBlock2D"),
         up_block_types=("CrossAttnUpBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"),
-        cross_attention_dim=text_width, use_linear_projection=True, norm_num_groups=32,
+        cross_attention_dim=text_width, use_linear_projection=True, norm_num_groups=8,
         # diffusers calls the number of heads so
         attention_head_dim=[width // config["head_width"] for width in channels],
     )
