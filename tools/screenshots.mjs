@@ -79,7 +79,7 @@ async function drawOnce(page, prompt) {
   await finished(page);
 }
 
-/** Marks a part of the picture to be drawn anew. */
+/** Marks a part of the picture to be redrawn. */
 async function mark(page) {
   await page.uncheck("#live"); // nothing else is drawn meanwhile
   await page.click("#change");

@@ -8,7 +8,7 @@ import { HEADERS } from "./headers.mjs";
 const OPTIONS = { dev: true, etag: true, brotli: true, gzip: true };
 
 /**
- * Serves `folder` at `/`, and each of `mounts` (`{"/name/": folder}`) in front of it. Files are read anew for every
+ * Serves `folder` at `/`, and each of `mounts` (`{"/name/": folder}`) in front of it. Files are read again for every
  * request, compressed where PATH.br or PATH.gz is there, and the browser asks each time whether its copy is still good.
  * (The page's service worker shows a rebuilt page at the second reload.) Port 0 takes a free one.
  * `before(request, response)` sees each request first, and answers true when it has taken it over (faults, in tests).

@@ -64,9 +64,9 @@ export class Form {
 
   /** Fills what the user has not set from `defaults` of the manifest or of Pipeline.defaults(), with its samplers where it has
    *  them, and offers `sizes`, or some multiples of the model's own. */
-  fillDefaults({ steps, guidance_scale, guidance_scale_range, width, height, scheduler, schedulers, size_multiple }, sizes) {
-    const sampler = scheduler ?? this.#own.sampler ?? "";
-    this.#own = { steps: String(steps), guidance: String(guidance_scale), sampler, size: sizeText(width, height) };
+  fillDefaults({ steps, guidance_scale, guidance_scale_range, width, height, sampler, samplers, size_multiple }, sizes) {
+    const size = sizeText(width, height);
+    this.#own = { steps: String(steps), guidance: String(guidance_scale), sampler: sampler ?? this.#own.sampler ?? "", size };
     const { guidance } = this.#fields;
     for (const name of ["steps", "guidance"]) {
       if (!this.#touched.has(name)) this.#fields[name].value = this.#own[name];
@@ -75,7 +75,7 @@ export class Form {
     Object.assign(guidance, { min: least, max: largest });
     if (guidance.value < least || guidance.value > largest) guidance.value = Math.min(Math.max(guidance.value, least), largest);
     this.#listSizes(sizes ?? multiples(width, height, size_multiple ?? 8));
-    if (schedulers) this.#listSamplers(schedulers, scheduler);
+    if (samplers) this.#listSamplers(samplers, sampler);
   }
 
   /** Another model was chosen: all of its own settings are used, as soon as they are known. */
@@ -130,7 +130,7 @@ export class Form {
   }
 
   /**
-   * The request for Pipeline.generate, `scheduler` '' meaning the model's own. A seed that has drawn a picture already is
+   * The request for Pipeline.generate, `sampler` '' meaning the model's own. A seed that has drawn a picture already is
    * replaced first, unless it is to be kept, or `roll` is false.
    */
   read({ roll = true } = {}) {
@@ -143,7 +143,7 @@ export class Form {
       seed,
       steps: Number(steps),
       guidance_scale: Number(guidance),
-      scheduler: sampler,
+      sampler,
       width,
       height,
     };
@@ -216,11 +216,11 @@ export class Form {
     this.#fields[name].setAttribute("aria-invalid", String(text !== ""));
   }
 
-  #listSamplers(schedulers, preferred) {
+  #listSamplers(samplers, preferred) {
     const select = this.#fields.sampler;
     const wanted = this.#touched.has("sampler") && select.value ? select.value : preferred;
-    select.replaceChildren(...schedulers.map(([name, label]) => new Option(label, name)));
-    const known = schedulers.some(([name]) => name === wanted);
+    select.replaceChildren(...samplers.map(([name, label]) => new Option(label, name)));
+    const known = samplers.some(([name]) => name === wanted);
     select.value = known ? wanted : preferred;
   }
 

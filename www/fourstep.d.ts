@@ -35,9 +35,9 @@ export interface Defaults {
   guidance_scale_range?: [number, number];
   width: number;
   height: number;
-  scheduler: string;
+  sampler: string;
   /** Name and label of each sampler. */
-  schedulers: [string, string][];
+  samplers: [string, string][];
   /** Width and height must be multiples of this. */
   size_multiple: number;
 }
@@ -49,15 +49,15 @@ export interface GenerateOptions {
   seed?: number | string;
   steps?: number;
   guidanceScale?: number;
-  /** One of `defaults.schedulers`. */
-  scheduler?: string;
+  /** One of `defaults.samplers`. */
+  sampler?: string;
   width?: number;
   height?: number;
   /** A picture of `width` x `height` to begin from: image to image. */
   image?: Pixels;
-  /** White where `image` is drawn anew, black where it is kept, of the same size: inpainting. */
+  /** White where `image` is redrawn, black where it is kept, of the same size: inpainting. */
   mask?: Pixels;
-  /** How much of `image` is drawn anew, 0 to 1; 0.8 when left out, with `mask` 1. */
+  /** How much of `image` is redrawn, 0 to 1; 0.8 when left out, with `mask` 1. */
   strength?: number;
   onStep?: (step: Step) => void;
   signal?: AbortSignal;

@@ -5,11 +5,11 @@ import { sizeOf, sizeText } from "./link.js";
 
 /** @param {object} request @param {string} model its id, or '' for the first one @returns {import("./link.js").Settings} */
 export function settingsOf(request, model) {
-  const { prompt, negative_prompt, seed, steps, guidance_scale, scheduler, width, height } = request;
+  const { prompt, negative_prompt, seed, steps, guidance_scale, sampler, width, height } = request;
   const size = sizeText(width, height);
   const numbers = { seed, steps: String(steps), guidance: String(guidance_scale) };
   const strength = request.image ? String(request.strength) : "";
-  return { prompt, negative: negative_prompt, ...numbers, sampler: scheduler, size, strength, model };
+  return { prompt, negative: negative_prompt, ...numbers, sampler, size, strength, model };
 }
 
 /** @param {import("./link.js").Settings} settings @returns {object} without the model, and without the picture that it starts
@@ -22,7 +22,7 @@ export function requestOf(settings) {
     seed: settings.seed,
     steps: Number(settings.steps),
     guidance_scale: Number(settings.guidance),
-    scheduler: settings.sampler,
+    sampler: settings.sampler,
     width,
     height,
   };
@@ -42,8 +42,8 @@ export function startOf({ image, mask, strength }) {
 
 /** The request with everything that the model settles, and a word about what it does not know or was not told. */
 export function completed(request, defaults, model) {
-  const known = defaults.schedulers.some(([name]) => name === request.scheduler);
-  const notes = request.scheduler && !known ? [`The sampler “${request.scheduler}” is not known, so the model’s own was used.`] : [];
+  const known = defaults.samplers.some(([name]) => name === request.sampler);
+  const notes = request.sampler && !known ? [`The sampler “${request.sampler}” is not known, so the model’s own was used.`] : [];
   if (!request.prompt.trim()) notes.push("Without a prompt the model draws anything.");
-  return { full: { ...request, scheduler: known ? request.scheduler : defaults.scheduler, model }, notes };
+  return { full: { ...request, sampler: known ? request.sampler : defaults.sampler, model }, notes };
 }

@@ -55,10 +55,10 @@ pub struct Generate {
     /// A picture to begin from; its size is then the default size
     #[arg(long, value_name = "FILE.png")]
     image: Option<PathBuf>,
-    /// How much of --image is drawn anew, 0 to 1 [default: 0.8; with --mask 1]
+    /// How much of --image is redrawn, 0 to 1 [default: 0.8; with --mask 1]
     #[arg(long, requires = "image")]
     strength: Option<f64>,
-    /// Light where --image is drawn anew, dark where it is kept
+    /// Light where --image is redrawn, dark where it is kept
     #[arg(long, value_name = "FILE.png", requires = "image")]
     mask: Option<PathBuf>,
     /// A LoRA adapter, in the names of diffusers or kohya, with its weight [default: 1]; may be given several times

@@ -39,7 +39,7 @@ pub struct Kept {
     pub original: Tensor<4>,
     /// Unit noise of the same shape: the run's first.
     pub noise: Tensor<4>,
-    /// 1 where the picture is drawn anew, 0 where it is kept, `[1, 1, h, w]`.
+    /// 1 where the picture is redrawn, 0 where it is kept, `[1, 1, h, w]`.
     pub mask: Tensor<4>,
 }
 

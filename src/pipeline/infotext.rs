@@ -62,7 +62,7 @@ pub struct Restored {
     pub width: Option<usize>,
     /// Pixels down.
     pub height: Option<usize>,
-    /// How much was drawn anew of a picture that it began with; none where it began with noise.
+    /// How much of its start picture was redrawn; none where it began with noise.
     pub strength: Option<f64>,
     /// As the text names it.
     pub model: Option<String>,
@@ -200,8 +200,8 @@ mod tests {
     #[test]
     fn a_start_picture_leaves_its_strength_and_a_word_of_its_mask() {
         let image = Some(Picture::filled(64, 96, [1, 2, 3]));
-        let anew = Request { strength: 0.35, mask: image.clone(), image, ..request(None) };
-        let text = anew.infotext(&own(), "Stickers").to_string();
+        let redrawn = Request { strength: 0.35, mask: image.clone(), image, ..request(None) };
+        let text = redrawn.infotext(&own(), "Stickers").to_string();
         assert!(text.contains("Model: Stickers, Denoising strength: 0.35, RNG: CPU, Mask blur: 0, Version"), "{text}");
         let restored = Restored::from_infotext(&Infotext::parse(&text));
         assert_eq!(restored.strength, Some(0.35));

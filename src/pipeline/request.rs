@@ -13,8 +13,8 @@ use crate::{Error, Result};
 /// Largest width and height that a request may ask for, in pixels.
 pub const MAX_SIZE: usize = 2048;
 
-/// Whether a mask of this lightness has the picture drawn anew: it is cut at one half, as in diffusers.
-pub(super) fn is_anew(lightness: u8) -> bool {
+/// Whether the picture is redrawn where its mask has this lightness: masks are cut at one half, as in diffusers.
+pub(super) fn is_redrawn(lightness: u8) -> bool {
     lightness >= 128
 }
 
@@ -50,9 +50,9 @@ pub struct Request {
     pub scheduler: Option<SchedulerConfig>,
     /// A picture of `width` x `height` to begin from: image to image. A model without alpha sees what is transparent on white.
     pub image: Option<Picture>,
-    /// How much of `image` is drawn anew: 0 (nothing) to 1 (everything). The share of the steps that are taken.
+    /// How much of `image` is redrawn: 0 (nothing) to 1 (everything). The share of the steps that are taken.
     pub strength: f64,
-    /// Light where `image` is drawn anew, dark where it is kept, of the same size: inpainting.
+    /// Light where `image` is redrawn, dark where it is kept, of the same size: inpainting.
     pub mask: Option<Picture>,
     /// How the prompts are read.
     pub prompt_syntax: PromptSyntax,
@@ -161,7 +161,7 @@ impl Request {
         let original = if channels == 3 { image.over(WHITE) } else { Cow::Borrowed(image) };
         for picture in &mut pictures {
             let pixels = picture.pixels().zip(original.pixels()).zip(mask.luminance());
-            let chosen = pixels.flat_map(|((drawn, kept), light)| if is_anew(light) { drawn } else { kept });
+            let chosen = pixels.flat_map(|((drawn, kept), light)| if is_redrawn(light) { drawn } else { kept });
             *picture = Picture::from_rgba(picture.width, picture.height, &chosen.collect::<Vec<u8>>())?;
         }
         Ok(pictures)
@@ -195,7 +195,7 @@ impl Request {
         }
         if self.mask.is_some() && self.image.is_none() {
             return refuse(
-                "a mask without an image: give the image whose light part of the mask is to be drawn anew".into(),
+                "a mask without an image: give the image that is to be redrawn where the mask is light".into(),
             );
         }
         for (name, picture) in [("image", &self.image), ("mask", &self.mask)] {

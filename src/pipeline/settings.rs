@@ -29,7 +29,7 @@ pub struct Settings {
     pub guidance_scale: Option<f32>,
     /// 0 to 1.
     pub guidance_rescale: Option<f32>,
-    /// A sampler's name, as [`schedulers::named`] takes it. The page's requests say `scheduler`.
+    /// A sampler's name, as [`schedulers::named`] takes it. Older requests in JSON say `scheduler`.
     #[serde(alias = "scheduler")]
     pub sampler: Option<String>,
     /// The text of a whole `scheduler_config.json`, which counts instead of `sampler`.

@@ -4,7 +4,7 @@
 use burn::tensor::{Device, Tensor, TensorData};
 
 use super::denoise::{Kept, Start};
-use super::request::is_anew;
+use super::request::is_redrawn;
 use super::{Family, Pipeline, Request};
 use crate::picture::Picture;
 use crate::schedulers::{Noise, Scheduler};
@@ -72,7 +72,7 @@ impl Pipeline {
             }
             (Some(image), mask) => (image.to_tensor(self.components.vae.channels()[0], &self.device), mask),
         };
-        // All noise: nothing of the picture shows through where it is drawn anew.
+        // All noise: nothing of the picture shows through where it is redrawn.
         let whole = mask.is_some() && request.strength >= 1.0;
         let original = match whole && reads_masks {
             true => None,
@@ -118,7 +118,7 @@ impl Pipeline {
     }
 }
 
-/// 1 where a picture is drawn anew, 0 where it is kept.
+/// 1 where a picture is redrawn, 0 where it is kept.
 struct Mask {
     width: usize,
     height: usize,
@@ -129,7 +129,7 @@ struct Mask {
 impl Mask {
     /// Of a picture's lightness, cut at one half.
     fn new(picture: &Picture, scale: usize) -> Self {
-        let values = picture.luminance().map(|light| if is_anew(light) { 1.0 } else { 0.0 }).collect();
+        let values = picture.luminance().map(|light| if is_redrawn(light) { 1.0 } else { 0.0 }).collect();
         Self { width: picture.width, height: picture.height, scale, values }
     }
 

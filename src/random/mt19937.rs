@@ -125,7 +125,7 @@ impl Mt19937 {
     }
 
     /// n uniforms, turned into normal values block by block; a rest that fills no block makes torch draw the last 16
-    /// values anew, over those that were there.
+    /// values a second time and overwrite them.
     fn randn_in_blocks(&mut self, n: usize, uniform: fn(&mut Self) -> f64) -> Vec<f64> {
         let mut x: Vec<f64> = (0..n).map(|_| uniform(self)).collect();
         x.chunks_exact_mut(BLOCK).for_each(box_muller);

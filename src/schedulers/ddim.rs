@@ -62,7 +62,7 @@ impl Scheduler for Ddim {
         let next = Rates::of_alpha_cumprod(self.previous_alpha(timestep));
 
         let x0 = clip(now.x0(kind, &sample, &model_output)?, self.config.clip_range());
-        // The noise is not derived anew from a clipped x0 (`use_clipped_model_output` is false).
+        // The noise is not derived from a clipped x0 (`use_clipped_model_output` is false).
         let eps = now.epsilon(kind, &sample, &model_output);
         let (signal_ratio, noise_ratio) = (now.alpha / next.alpha, next.sigma / now.sigma);
         let deviation = options.eta * noise_ratio * (1.0 - signal_ratio * signal_ratio).max(0.0).sqrt();

@@ -74,8 +74,8 @@ impl JsPipeline {
         Ok(Self { pipeline, preview, estimates: RefCell::default(), latents: RefCell::default() })
     }
 
-    /// `{ steps, guidance_scale, guidance_scale_range?: [least, largest], width, height, scheduler,
-    /// schedulers: [[name, label], …], size_multiple, large?, alpha }`; the range is that of a model that takes the scale as an
+    /// `{ steps, guidance_scale, guidance_scale_range?: [least, largest], width, height, sampler,
+    /// samplers: [[name, label], …], size_multiple, large?, alpha }`; the range is that of a model that takes the scale as an
     /// input; `large` is how many times as large the pictures of [`Self::large`] are, where there is a large decoder; `alpha` is
     /// whether the model draws transparent pictures.
     pub fn defaults(&self) -> std::result::Result<Object, JsError> {
@@ -89,8 +89,8 @@ impl JsPipeline {
             ("guidance_scale_range", range.map_or(JsValue::UNDEFINED, JsValue::from)),
             ("width", (defaults.width as u32).into()),
             ("height", (defaults.height as u32).into()),
-            ("scheduler", schedulers::name_of(self.pipeline.scheduler())?.into()),
-            ("schedulers", names.collect::<Array>().into()),
+            ("sampler", schedulers::name_of(self.pipeline.scheduler())?.into()),
+            ("samplers", names.collect::<Array>().into()),
             ("size_multiple", (self.pipeline.scale() as u32).into()),
             ("large", self.pipeline.large().map_or(JsValue::UNDEFINED, |times| (times as u32).into())),
             ("alpha", (self.pipeline.channels() == 4).into()),
@@ -103,7 +103,7 @@ impl JsPipeline {
     /// preview of the noise that it began with, where the model has cheap previews. Those are small, one pixel a
     /// latent; `estimate` gives a step's whole picture. Colours are not multiplied by alpha, as in an `ImageData`. With `latents: true` in the request, each event carries the
     /// latents after the step as a `Float32Array`. With `image: { width, height, rgba }` of the picture's size it
-    /// begins from that picture and draws `strength` (0 to 1) of it anew; with a `mask` in the same form only where that
+    /// begins from that picture and redraws `strength` (0 to 1) of it; with a `mask` in the same form only where that
     /// is light. With `toward: { prompt, negative_prompt, seed, at }` it draws the
     /// picture at `at` (0 to 1) of the way from the request to that one.
     pub async fn generate(&self, request: JsValue, on_step: Function) -> std::result::Result<Object, JsError> {

@@ -32,7 +32,7 @@ browserTest(
       await open(page, `${origin}/${links[at][0]}`);
       await finished(page);
       const [own, others] = [await fromShipped(page, at), await fromShipped(page, at + 1)];
-      assert.ok(own <= ALLOWED, `${links[at][1]}: mean difference ${own} of 255 (node tools/examples.mjs draws them anew)`);
+      assert.ok(own <= ALLOWED, `${links[at][1]}: mean difference ${own} of 255 (node tools/examples.mjs redraws them)`);
       assert.ok(others > 3 * ALLOWED, "and it is not any other one");
     }
   },

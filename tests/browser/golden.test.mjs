@@ -6,8 +6,8 @@ import { golden, pageFiles, pageRequest, sets } from "./goldens.mjs";
 import { launch } from "./harness.mjs";
 
 const LIMIT = 28 * 60_000;
-/** As in `Request::finished`: where a mask is at least this light, the picture is drawn anew. */
-const ANEW = 128;
+/** As in `Request::finished`: where a mask is at least this light, the picture is redrawn. */
+const REDRAWN = 128;
 
 for (const set of sets()) {
   const [ran, excused] = [set.runs.filter((run) => !run.reason), set.runs.filter((run) => run.reason)];
@@ -96,7 +96,7 @@ function comparePicture(rgba, tensors, manifest) {
   for (const [i, level] of wanted.entries()) {
     const pixel = Math.floor(i / channels);
     const mine = rgba[pixel * 4 + (i % channels)];
-    if (mask && mask[pixel] < ANEW) assert.equal(mine, start[i], "the kept part of the picture");
+    if (mask && mask[pixel] < REDRAWN) assert.equal(mine, start[i], "the kept part of the picture");
     else assert.ok(Math.abs(level - mine) <= manifest.tolerance.image_u8_max_abs, `the picture: ${mine}, expected ${level}`);
   }
 }

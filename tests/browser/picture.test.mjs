@@ -36,7 +36,7 @@ function drawn() {
   const { prompt, negative, seed, steps, guidance, sampler } = SETTINGS;
   const numbers = ["--seed", seed, "--steps", steps, "--guidance", guidance];
   const model = ["--model", join(root, "models", "stickers"), "--out", out];
-  const text = ["generate", prompt, "--negative", negative, "--scheduler", sampler];
+  const text = ["generate", prompt, "--negative", negative, "--sampler", sampler];
   execFileSync(program, [...text, ...numbers, ...model], { stdio: "pipe" });
   return readFileSync(out);
 }

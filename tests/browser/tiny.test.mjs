@@ -140,7 +140,7 @@ browserTest("what the browser keeps is shown with its limit, and asked to stay",
   assert.equal(await page.isVisible("#storage-keep"), false, "asking again would not help");
   await page.reload();
   await unfold(page, "setup");
-  await page.click("#storage-keep"); // the script's answers begin anew: no, then yes
+  await page.click("#storage-keep"); // the script's answers start over: no, then yes
   await words.filter({ hasText: "does not promise" }).waitFor();
   await page.evaluate(() => globalThis.answers.shift());
   await page.click("#model-forget");

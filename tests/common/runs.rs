@@ -224,7 +224,7 @@ fn compare_encoded(
     golden: &Golden,
     worst: &mut Worst,
 ) -> Result<(), Failure> {
-    // A network for inpainting is given no picture where all of it is drawn anew; its first one is the masked one.
+    // A network for inpainting is given no picture where all of it is redrawn; its first one is the masked one.
     let masked_first = golden.has("vae_encode_in.0") && !golden.has("vae_encode_in.1") && run.kind == Kind::Inpaint;
     let Some(image) = request.image.as_ref().filter(|_| golden.has("vae_encode_in.0") && !masked_first) else {
         return Ok(());

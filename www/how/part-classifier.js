@@ -13,7 +13,7 @@ export function classifierCells(own) {
       code: ["linear-init"],
       worker,
       action: "beginClassifier",
-      button: "Start anew from random weights",
+      button: "Start again from random weights",
       inputs: [{ name: "seed", label: "Seed", type: "seed", value: "457428938475" }],
       show: (output, { weights }) => {
         output.replaceChildren(weightPictures(weights));

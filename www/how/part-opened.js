@@ -37,15 +37,7 @@ export function openedCells() {
 
 function explorer(run) {
   const state = { step: run.steps.length - 1, token: Math.min(run.prompt.length - 2, 2), maps: new Map() };
-  const parts = [
-    tokens(run, state),
-    features(run),
-    noise(run),
-    steps(run, state),
-    attention(run, state),
-    guidance(run),
-    latents(run),
-  ];
+  const parts = [tokens(run, state), features(run), noise(run), steps(run, state), attention(run, state), guidance(run), latents(run)];
   return parts.map(([title, words, ...inside]) => {
     const part = node("section", { className: "opened" }, node("h3", { textContent: title }), node("p", { textContent: words }), ...inside);
     part.setAttribute("aria-label", title);

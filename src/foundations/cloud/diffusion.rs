@@ -123,7 +123,7 @@ impl Model {
         Ok(loss)
     }
 
-    /// The same network, to be taught anew: Adam starts without a memory.
+    /// The same network for another training: Adam starts without a memory.
     pub(super) fn fresh_copy(&self, seed: u64) -> Self {
         Self { adam: Adam::new(&self.network), network: self.network.clone(), steps: 0, seed }
     }

@@ -36,7 +36,7 @@ export class Pipeline {
   free() {}
 
   defaults() {
-    return { ...this.own, scheduler: "ddim", schedulers: NAMES, size_multiple: 8 };
+    return { ...this.own, sampler: "ddim", samplers: NAMES, size_multiple: 8 };
   }
 
   async generate(request, onStep) {
@@ -56,7 +56,7 @@ export class Pipeline {
       seed: String(seed),
       steps: request.steps,
       guidance_scale: request.guidance_scale,
-      sampler: request.scheduler,
+      sampler: request.sampler,
       width,
       height,
       model: request.model,
