@@ -1,6 +1,9 @@
 //! The one place where settings become a [`Request`]: the command line, the page and the evaluation fill in a
 //! [`Settings`], and the model's own values stand for what they leave out.
 
+use std::collections::BTreeMap;
+
+use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
@@ -10,7 +13,8 @@ use crate::schedulers::{self, SchedulerConfig};
 use crate::text::PromptSyntax;
 use crate::{Error, Result};
 
-/// What somebody sets of a [`Request`]. `None` stands for the model's own value. As JSON it is the page's request.
+/// What somebody sets of a [`Request`]. `None` stands for the model's own value. As JSON it is the page's request, in which an
+/// unknown key is an error.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Settings {
     /// What to draw.
@@ -54,7 +58,7 @@ pub struct Settings {
     /// For Stable Diffusion XL's second text encoder.
     pub negative_prompt_2: Option<String>,
     /// Sizes that Stable Diffusion XL is told.
-    #[serde(flatten)]
+    #[serde(flatten, deserialize_with = "sizes_and_no_more")]
     pub micro_conditioning: MicroConditioning,
     /// A picture to begin from.
     #[serde(skip)]
@@ -129,13 +133,30 @@ pub fn seed_of<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<u64, D
         Value::String(text) => text,
         other => other.to_string(),
     };
-    parse_seed(&text).map_err(serde::de::Error::custom)
+    parse_seed(&text).map_err(D::Error::custom)
+}
+
+/// What the other fields of [`Settings`] leave over. (serde ignores `deny_unknown_fields` beside `flatten`.)
+#[derive(Deserialize)]
+struct Rest {
+    #[serde(flatten)]
+    sizes: MicroConditioning,
+    #[serde(flatten)]
+    unknown: BTreeMap<String, IgnoredAny>,
+}
+
+fn sizes_and_no_more<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<MicroConditioning, D::Error> {
+    let Rest { sizes, unknown } = Rest::deserialize(from)?;
+    match unknown.into_keys().next() {
+        None => Ok(sizes),
+        Some(key) => Err(D::Error::custom(format!("unknown key {key}: check its spelling, or leave it out"))),
+    }
 }
 
 fn steps_of<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<Option<usize>, D::Error> {
     match Value::deserialize(from)? {
         Value::Null => Ok(None),
-        other => parse_steps(&other.to_string()).map(Some).map_err(serde::de::Error::custom),
+        other => parse_steps(&other.to_string()).map(Some).map_err(D::Error::custom),
     }
 }
 
@@ -176,6 +197,25 @@ mod tests {
         assert_eq!(settings.micro_conditioning.target_size, Some([64, 96]));
         let named = parsed(r#"{"seed": 1, "sampler": "ddim"}"#).unwrap();
         assert_eq!((named.seed, named.sampler.as_deref(), named.steps), (1, Some("ddim"), None));
+    }
+
+    /// The page's request keeps its own keys beside the settings.
+    #[derive(Debug, Deserialize)]
+    struct Beside {
+        latents: bool,
+        #[serde(flatten)]
+        settings: Settings,
+    }
+
+    #[test]
+    fn unknown_keys_are_named() {
+        let message = parsed(r#"{"seed": 1, "target_size": [64, 96], "num_inference_steps": 4}"#).unwrap_err();
+        assert!(message.starts_with("unknown key num_inference_steps: check its spelling"), "{message}");
+        let beside = |json: &str| serde_json::from_str::<Beside>(json).map_err(|error| error.to_string());
+        let read = beside(r#"{"seed": 1, "latents": true, "crops_coords_top_left": [1, 2]}"#).unwrap();
+        assert_eq!((read.latents, read.settings.micro_conditioning.crops_coords_top_left), (true, [1, 2]));
+        let message = beside(r#"{"seed": 1, "latents": true, "latent": true}"#).unwrap_err();
+        assert!(message.starts_with("unknown key latent: "), "{message}");
     }
 
     #[test]

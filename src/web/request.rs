@@ -9,7 +9,7 @@ use crate::picture::Picture;
 use crate::pipeline::{Pipeline, Request, Settings, seed_of};
 use crate::{Error, Result};
 
-/// The settings of a picture, and what the page asks for beside it.
+/// The settings of a picture, and what the page asks for beside it. [`Settings`] refuses a key that neither knows.
 #[derive(Deserialize)]
 pub(crate) struct Asked {
     #[serde(flatten)]
@@ -23,6 +23,7 @@ pub(crate) struct Asked {
 
 /// The other end of a walk, and how far to go.
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(crate) struct Toward {
     #[serde(default)]
     pub prompt: String,

@@ -33,15 +33,27 @@ browserTest("the module stops at the next step, and draws the same picture for t
     const stopped = await model.generate({ prompt: "a cat", steps: 50, onStep, signal: stop.signal }).catch(({ name }) => name);
     const request = { prompt: "a cat", seed: 3, steps: 2 };
     const [a, b] = await Promise.all([model.generate(request), model.generate(request)]);
+    const key = await model.generate({ ...request, step: 2 }).catch(({ message }) => message);
     const unknown = await load({ model: "nonsense" }).catch(({ message }) => message);
     const early = await load({ signal: AbortSignal.abort() }).catch(({ name }) => name);
     model.close();
-    return { phases: [...phases], stopped, steps, same: a.rgba.every((value, at) => value === b.rgba[at]), seed: a.seed, unknown, early };
+    return {
+      phases: [...phases],
+      stopped,
+      steps,
+      same: a.rgba.every((value, at) => value === b.rgba[at]),
+      seed: a.seed,
+      key,
+      unknown,
+      early,
+    };
   });
   assert.ok(seen.steps <= 4, `it went on to step ${seen.steps}`);
   delete seen.steps;
   assert.match(seen.unknown, /no model called “nonsense”/);
   delete seen.unknown;
+  assert.match(seen.key, /unknown key step\b/);
+  delete seen.key;
   assert.deepEqual(seen, { phases: ["files", "model"], stopped: "AbortError", same: true, seed: 3, early: "AbortError" });
 });
 
