@@ -4,7 +4,8 @@ use burn::tensor::Tensor;
 
 use super::betas::NoiseSchedule;
 use super::config::SchedulerConfig;
-use super::linear::{combine, entry};
+use super::linear::combine;
+use super::plan::Plan;
 use super::prediction::{Rates, clip};
 use super::timesteps::spaced_integers;
 use super::{Noise, Scheduler, StepOptions, StepOutput};
@@ -14,19 +15,18 @@ use crate::error::Result;
 pub struct Ddim {
     config: SchedulerConfig,
     schedule: NoiseSchedule,
-    steps: Vec<usize>,
-    timesteps: Vec<f32>,
+    plan: Plan,
 }
 
 impl Ddim {
     pub fn new(config: SchedulerConfig) -> Result<Self> {
         let schedule = NoiseSchedule::new(&config)?;
-        Ok(Self { config, schedule, steps: Vec::new(), timesteps: Vec::new() })
+        Ok(Self { config, schedule, plan: Plan::default() })
     }
 
     /// `alphas_cumprod` where the step ends: one stride of the whole run below `timestep`.
     fn previous_alpha(&self, timestep: usize) -> f32 {
-        let stride = self.config.num_train_timesteps() / self.steps.len();
+        let stride = self.config.num_train_timesteps() / self.plan.timesteps.len();
         let table = self.schedule.alphas_cumprod();
         match timestep.checked_sub(stride) {
             Some(previous) => table[previous],
@@ -38,13 +38,12 @@ impl Ddim {
 
 impl Scheduler for Ddim {
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.steps = spaced_integers(&self.config, num_inference_steps)?;
-        self.timesteps = self.steps.iter().map(|t| *t as f32).collect();
+        self.plan = Plan::of_rows(&self.schedule, spaced_integers(&self.config, num_inference_steps)?);
         Ok(())
     }
 
-    fn timesteps(&self) -> &[f32] {
-        &self.timesteps
+    fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     fn step(
@@ -55,11 +54,9 @@ impl Scheduler for Ddim {
         options: &StepOptions,
         noise: &mut Noise,
     ) -> Result<StepOutput> {
-        let timestep = *entry(&self.steps, index, "step")?;
+        let now = self.plan.at(index)?;
+        let next = Rates::of_alpha_cumprod(self.previous_alpha(self.plan.rows[index]));
         let kind = self.config.prediction_type();
-        let a = self.schedule.alphas_cumprod()[timestep];
-        let now = Rates::of_alpha_cumprod(a);
-        let next = Rates::of_alpha_cumprod(self.previous_alpha(timestep));
 
         let x0 = clip(now.x0(kind, &sample, &model_output)?, self.config.clip_range());
         // The noise is not derived from a clipped x0 (`use_clipped_model_output` is false).
@@ -74,11 +71,5 @@ impl Scheduler for Ddim {
             combine(&[(next.alpha, &x0), (direction, &eps)])
         };
         Ok(StepOutput { prev_sample, pred_original_sample: x0 })
-    }
-
-    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, indices: &[usize]) -> Result<Tensor<4>> {
-        let timesteps: Vec<usize> =
-            indices.iter().map(|i| entry(&self.steps, *i, "step").copied()).collect::<Result<_>>()?;
-        self.schedule.add_noise(original, noise, &timesteps)
     }
 }

@@ -9,10 +9,10 @@ use burn::tensor::Tensor;
 
 use super::betas::NoiseSchedule;
 use super::config::{AlgorithmType, FinalSigmasType, SchedulerConfig, SolverType};
-use super::linear::{combine, entry, mix};
+use super::linear::combine;
+use super::plan::Plan;
 use super::prediction::Rates;
-use super::sigmas::SigmaTable;
-use super::{Noise, Scheduler, StepOptions, StepOutput};
+use super::{Noise, Scheduler, StepOptions, StepOutput, sigmas};
 use crate::error::Result;
 
 /// `algorithm_type` dpmsolver++ (default), sde-dpmsolver++, dpmsolver or sde-dpmsolver.
@@ -21,7 +21,7 @@ pub struct DpmSolverMultistep {
     algorithm: AlgorithmType,
     heun: bool,
     schedule: NoiseSchedule,
-    table: SigmaTable,
+    plan: Plan,
     /// x0 (++) or eps (plain) of the last steps, newest first.
     outputs: VecDeque<Tensor<4>>,
 }
@@ -40,12 +40,12 @@ impl DpmSolverMultistep {
         }
         let heun = config.solver_type == Some(SolverType::Heun);
         let schedule = NoiseSchedule::new(&config)?.with_finite_sigmas();
-        Ok(Self { config, algorithm, heun, schedule, table: SigmaTable::default(), outputs: VecDeque::new() })
+        Ok(Self { config, algorithm, heun, schedule, plan: Plan::default(), outputs: VecDeque::new() })
     }
 
     /// The order of this step: low while the history fills, and at the end of short runs for stability.
     fn order(&self, index: usize) -> usize {
-        let steps = self.table.timesteps.len();
+        let steps = self.plan.timesteps.len();
         let careful = self.config.lower_order_final.unwrap_or(true) && steps < 15;
         let first = self.config.euler_at_final.unwrap_or(false)
             || careful
@@ -62,17 +62,13 @@ impl DpmSolverMultistep {
 impl Scheduler for DpmSolverMultistep {
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
         let last = last_timestep(&self.config, &self.schedule);
-        self.table = SigmaTable::whole(&self.config, &self.schedule, num_inference_steps, last)?;
+        self.plan = sigmas::whole(&self.config, &self.schedule, num_inference_steps, last)?;
         self.outputs.clear();
         Ok(())
     }
 
-    fn timesteps(&self) -> &[f32] {
-        &self.table.timesteps
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        Some(&self.table.sigmas)
+    fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     fn step(
@@ -84,9 +80,8 @@ impl Scheduler for DpmSolverMultistep {
         noise: &mut Noise,
     ) -> Result<StepOutput> {
         use AlgorithmType::{DpmSolver, DpmSolverPlusPlus, SdeDpmSolver, SdeDpmSolverPlusPlus};
-        entry(&self.table.timesteps, index, "step")?;
         let kind = self.config.prediction_type();
-        let now = Rates::of_sigma(self.table.sigmas[index]);
+        let now = self.plan.at(index)?;
         let x0 = now.x0(kind, &sample, &model_output)?;
         self.outputs.push_front(match self.algorithm {
             DpmSolverPlusPlus | SdeDpmSolverPlusPlus => x0.clone(),
@@ -95,8 +90,8 @@ impl Scheduler for DpmSolverMultistep {
         self.outputs.truncate(self.config.solver_order());
 
         let order = self.order(index);
-        let next = Rates::of_sigma(self.table.sigmas[index + 1]);
-        let history: Vec<f64> = (1..order).map(|k| Rates::of_sigma(self.table.sigmas[index - k]).lambda()).collect();
+        let next = self.plan.rates[index + 1];
+        let history: Vec<f64> = (1..order).map(|k| self.plan.rates[index - k].lambda()).collect();
         let step = StepCoefficients::new(self.algorithm, self.heun, now, next);
         let weights = step.output_weights(now, &history);
 
@@ -110,23 +105,6 @@ impl Scheduler for DpmSolverMultistep {
         let prev_sample = combine(&terms);
         Ok(StepOutput { prev_sample, pred_original_sample: x0 })
     }
-
-    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, indices: &[usize]) -> Result<Tensor<4>> {
-        add_noise(&self.table, original, noise, indices)
-    }
-}
-
-/// `alpha original + sigma noise` for each index, with the rates of the table's sigmas.
-pub fn add_noise(table: &SigmaTable, original: Tensor<4>, noise: Tensor<4>, indices: &[usize]) -> Result<Tensor<4>> {
-    let pairs: Vec<(f64, f64)> = indices
-        .iter()
-        .map(|i| {
-            entry(&table.timesteps, *i, "step")?;
-            let rates = Rates::of_sigma(table.sigmas[*i]);
-            Ok((rates.alpha, rates.sigma))
-        })
-        .collect::<Result<_>>()?;
-    mix(original, noise, &pairs)
 }
 
 /// How many timesteps have a lambda of at least `lambda_min_clipped`; all, by default.

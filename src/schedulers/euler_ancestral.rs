@@ -5,18 +5,16 @@ use burn::tensor::Tensor;
 
 use super::betas::NoiseSchedule;
 use super::config::{PredictionType, SchedulerConfig};
-use super::euler::{add_noise, scale_input};
-use super::linear::{combine, entry};
-use super::prediction::Rates;
-use super::sigmas::SigmaTable;
-use super::{Noise, Scheduler, StepOptions, StepOutput};
+use super::linear::combine;
+use super::plan::Plan;
+use super::{Noise, Scheduler, StepOptions, StepOutput, sigmas};
 use crate::error::Result;
 
 /// First order, draws noise in every step, also in the last, where it counts for nothing.
 pub struct EulerAncestralDiscrete {
     config: SchedulerConfig,
     schedule: NoiseSchedule,
-    table: SigmaTable,
+    plan: Plan,
 }
 
 impl EulerAncestralDiscrete {
@@ -25,30 +23,18 @@ impl EulerAncestralDiscrete {
             return Err(config.error("prediction_type is sample: Euler ancestral knows epsilon and v_prediction"));
         }
         let schedule = NoiseSchedule::new(&config)?.with_finite_sigmas();
-        Ok(Self { config, schedule, table: SigmaTable::default() })
+        Ok(Self { config, schedule, plan: Plan::default() })
     }
 }
 
 impl Scheduler for EulerAncestralDiscrete {
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.table = SigmaTable::fractional(&self.config, &self.schedule, num_inference_steps)?;
+        self.plan = sigmas::fractional(&self.config, &self.schedule, num_inference_steps)?;
         Ok(())
     }
 
-    fn timesteps(&self) -> &[f32] {
-        &self.table.timesteps
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        Some(&self.table.sigmas)
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        self.table.init_noise_sigma
-    }
-
-    fn scale_model_input(&self, sample: Tensor<4>, index: usize) -> Tensor<4> {
-        scale_input(&sample, self.table.sigmas[index])
+    fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     fn step(
@@ -59,17 +45,12 @@ impl Scheduler for EulerAncestralDiscrete {
         _options: &StepOptions,
         noise: &mut Noise,
     ) -> Result<StepOutput> {
-        entry(&self.table.timesteps, index, "step")?;
-        let (from, to) = (f64::from(self.table.sigmas[index]), f64::from(self.table.sigmas[index + 1]));
-        let x0 = Rates::exploding(from as f32).x0(self.config.prediction_type(), &sample, &model_output)?;
+        let x0 = self.plan.at(index)?.x0(self.config.prediction_type(), &sample, &model_output)?;
+        let (from, to) = (f64::from(self.plan.sigmas[index]), f64::from(self.plan.sigmas[index + 1]));
         let up = (to * to * (from * from - to * to).max(0.0)).sqrt() / from;
         let down = (to * to - up * up).max(0.0).sqrt();
         let fresh = noise(sample.dims());
         let prev_sample = combine(&[(down / from, &sample), (1.0 - down / from, &x0), (up, &fresh)]);
         Ok(StepOutput { prev_sample, pred_original_sample: x0 })
-    }
-
-    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, indices: &[usize]) -> Result<Tensor<4>> {
-        add_noise(&self.table, original, noise, indices)
     }
 }

@@ -5,7 +5,9 @@
 use burn::tensor::Tensor;
 
 use super::config::{SchedulerConfig, TimeShiftType};
-use super::linear::{combine, entry, mix};
+use super::linear::combine;
+use super::plan::Plan;
+use super::prediction::Rates;
 use super::sigmas::SigmaRule;
 use super::timesteps::{check_steps, linspace};
 use super::{Noise, Scheduler, StepOptions, StepOutput};
@@ -16,15 +18,14 @@ pub struct FlowMatchEulerDiscrete {
     config: SchedulerConfig,
     rule: Option<SigmaRule>,
     mu: Option<f64>,
-    timesteps: Vec<f32>,
-    sigmas: Vec<f32>,
+    plan: Plan,
 }
 
 impl FlowMatchEulerDiscrete {
     pub fn new(config: SchedulerConfig) -> Result<Self> {
         config.refuse("invert_sigmas", config.invert_sigmas)?;
         let rule = SigmaRule::of(&config)?;
-        Ok(Self { config, rule, mu: None, timesteps: Vec::new(), sigmas: Vec::new() })
+        Ok(Self { config, rule, mu: None, plan: Plan::default() })
     }
 
     fn dynamic(&self) -> bool {
@@ -67,18 +68,15 @@ impl Scheduler for FlowMatchEulerDiscrete {
         if let Some(rule) = self.rule {
             sigmas = rule.between(sigmas[0], sigmas[num_inference_steps - 1], num_inference_steps);
         }
-        self.sigmas = sigmas.into_iter().map(|sigma| sigma as f32).collect();
-        self.timesteps = self.sigmas.iter().map(|sigma| sigma * trained as f32).collect();
-        self.sigmas.push(0.0);
+        let mut sigmas: Vec<f32> = sigmas.into_iter().map(|sigma| sigma as f32).collect();
+        let timesteps = sigmas.iter().map(|sigma| sigma * trained as f32).collect();
+        sigmas.push(0.0);
+        self.plan = Plan::of_sigmas(timesteps, sigmas, Rates::straight, 1.0);
         Ok(())
     }
 
-    fn timesteps(&self) -> &[f32] {
-        &self.timesteps
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        Some(&self.sigmas)
+    fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     fn set_mu(&mut self, mu: f64) {
@@ -93,8 +91,7 @@ impl Scheduler for FlowMatchEulerDiscrete {
         _options: &StepOptions,
         noise: &mut Noise,
     ) -> Result<StepOutput> {
-        entry(&self.timesteps, index, "step")?;
-        let (sigma, next) = (f64::from(self.sigmas[index]), f64::from(self.sigmas[index + 1]));
+        let (sigma, next) = (self.plan.at(index)?.sigma, self.plan.rates[index + 1].sigma);
         let x0 = combine(&[(1.0, &sample), (-sigma, &model_output)]);
         let prev_sample = if self.config.stochastic_sampling == Some(true) {
             combine(&[(1.0 - next, &x0), (next, &noise(sample.dims()))])
@@ -102,17 +99,5 @@ impl Scheduler for FlowMatchEulerDiscrete {
             combine(&[(1.0, &sample), (next - sigma, &model_output)])
         };
         Ok(StepOutput { prev_sample, pred_original_sample: x0 })
-    }
-
-    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, indices: &[usize]) -> Result<Tensor<4>> {
-        let pairs: Vec<(f64, f64)> = indices
-            .iter()
-            .map(|i| {
-                entry(&self.timesteps, *i, "step")?;
-                let sigma = f64::from(self.sigmas[*i]);
-                Ok((1.0 - sigma, sigma))
-            })
-            .collect::<Result<_>>()?;
-        mix(original, noise, &pairs)
     }
 }

@@ -4,8 +4,9 @@ use burn::tensor::Tensor;
 
 use super::betas::NoiseSchedule;
 use super::config::SchedulerConfig;
-use super::linear::{combine, entry};
-use super::prediction::{Rates, clip};
+use super::linear::combine;
+use super::plan::Plan;
+use super::prediction::clip;
 use super::timesteps::distilled;
 use super::{Noise, Scheduler, StepOptions, StepOutput};
 use crate::error::Result;
@@ -18,21 +19,19 @@ pub struct Lcm {
     config: SchedulerConfig,
     schedule: NoiseSchedule,
     strength: f64,
-    steps: Vec<usize>,
-    timesteps: Vec<f32>,
+    plan: Plan,
 }
 
 impl Lcm {
     pub fn new(config: SchedulerConfig) -> Result<Self> {
         let schedule = NoiseSchedule::new(&config)?;
-        Ok(Self { config, schedule, strength: 1.0, steps: Vec::new(), timesteps: Vec::new() })
+        Ok(Self { config, schedule, strength: 1.0, plan: Plan::default() })
     }
 }
 
 impl Scheduler for Lcm {
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.steps = distilled(&self.config, num_inference_steps, self.strength)?;
-        self.timesteps = self.steps.iter().map(|t| *t as f32).collect();
+        self.plan = Plan::of_rows(&self.schedule, distilled(&self.config, num_inference_steps, self.strength)?);
         Ok(())
     }
 
@@ -41,8 +40,8 @@ impl Scheduler for Lcm {
         true
     }
 
-    fn timesteps(&self) -> &[f32] {
-        &self.timesteps
+    fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     fn step(
@@ -53,28 +52,17 @@ impl Scheduler for Lcm {
         _options: &StepOptions,
         noise: &mut Noise,
     ) -> Result<StepOutput> {
-        let timestep = *entry(&self.steps, index, "step")?;
-        let table = self.schedule.alphas_cumprod();
-        let now = Rates::of_alpha_cumprod(table[timestep]);
-        let x0 = clip(now.x0(self.config.prediction_type(), &sample, &model_output)?, self.config.clip_range());
+        let x0 = self.plan.at(index)?.x0(self.config.prediction_type(), &sample, &model_output)?;
+        let x0 = clip(x0, self.config.clip_range());
         // The boundary condition f(x, 0) = x (Luo 2023, equation 9).
-        let scaled = timestep as f64 * self.config.timestep_scaling.unwrap_or(10.0);
+        let scaled = self.plan.rows[index] as f64 * self.config.timestep_scaling.unwrap_or(10.0);
         let spread = scaled * scaled + SIGMA_DATA * SIGMA_DATA;
         let (c_skip, c_out) = (SIGMA_DATA * SIGMA_DATA / spread, scaled / spread.sqrt());
         let denoised = combine(&[(c_out, &x0), (c_skip, &sample)]);
-        let prev_sample = match self.steps.get(index + 1) {
-            Some(previous) => {
-                let next = Rates::of_alpha_cumprod(table[*previous]);
-                combine(&[(next.alpha, &denoised), (next.sigma, &noise(sample.dims()))])
-            }
+        let prev_sample = match self.plan.rates.get(index + 1) {
+            Some(next) => combine(&[(next.alpha, &denoised), (next.sigma, &noise(sample.dims()))]),
             None => denoised.clone(),
         };
         Ok(StepOutput { prev_sample, pred_original_sample: denoised })
-    }
-
-    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, indices: &[usize]) -> Result<Tensor<4>> {
-        let timesteps: Vec<usize> =
-            indices.iter().map(|i| entry(&self.steps, *i, "step").copied()).collect::<Result<_>>()?;
-        self.schedule.add_noise(original, noise, &timesteps)
     }
 }

@@ -7,11 +7,9 @@ use burn::tensor::Tensor;
 
 use super::betas::NoiseSchedule;
 use super::config::SchedulerConfig;
-use super::euler::{add_noise, scale_input};
-use super::linear::{combine, entry};
-use super::prediction::Rates;
-use super::sigmas::SigmaTable;
-use super::{Noise, Scheduler, StepOptions, StepOutput};
+use super::linear::combine;
+use super::plan::Plan;
+use super::{Noise, Scheduler, StepOptions, StepOutput, sigmas};
 use crate::error::Result;
 
 const ORDER: usize = 4;
@@ -20,7 +18,7 @@ const ORDER: usize = 4;
 pub struct LmsDiscrete {
     config: SchedulerConfig,
     schedule: NoiseSchedule,
-    table: SigmaTable,
+    plan: Plan,
     /// Newest first.
     derivatives: VecDeque<Tensor<4>>,
 }
@@ -28,31 +26,19 @@ pub struct LmsDiscrete {
 impl LmsDiscrete {
     pub fn new(config: SchedulerConfig) -> Result<Self> {
         let schedule = NoiseSchedule::new(&config)?.with_finite_sigmas();
-        Ok(Self { config, schedule, table: SigmaTable::default(), derivatives: VecDeque::new() })
+        Ok(Self { config, schedule, plan: Plan::default(), derivatives: VecDeque::new() })
     }
 }
 
 impl Scheduler for LmsDiscrete {
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.table = SigmaTable::fractional(&self.config, &self.schedule, num_inference_steps)?;
+        self.plan = sigmas::fractional(&self.config, &self.schedule, num_inference_steps)?;
         self.derivatives.clear();
         Ok(())
     }
 
-    fn timesteps(&self) -> &[f32] {
-        &self.table.timesteps
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        Some(&self.table.sigmas)
-    }
-
-    fn init_noise_sigma(&self) -> f64 {
-        self.table.init_noise_sigma
-    }
-
-    fn scale_model_input(&self, sample: Tensor<4>, index: usize) -> Tensor<4> {
-        scale_input(&sample, self.table.sigmas[index])
+    fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     fn step(
@@ -63,24 +49,18 @@ impl Scheduler for LmsDiscrete {
         _options: &StepOptions,
         _noise: &mut Noise,
     ) -> Result<StepOutput> {
-        entry(&self.table.timesteps, index, "step")?;
-        let sigma = self.table.sigmas[index];
-        let x0 = Rates::exploding(sigma).x0(self.config.prediction_type(), &sample, &model_output)?;
-        let inverse = 1.0 / f64::from(sigma);
+        let x0 = self.plan.at(index)?.x0(self.config.prediction_type(), &sample, &model_output)?;
+        let inverse = 1.0 / f64::from(self.plan.sigmas[index]);
         self.derivatives.push_front(combine(&[(inverse, &sample), (-inverse, &x0)]));
         self.derivatives.truncate(ORDER.min(index + 1));
 
         // Sigmas of the derivatives at hand, newest first. A run that begins in the middle has fewer.
-        let nodes: Vec<f64> = (0..self.derivatives.len()).map(|k| f64::from(self.table.sigmas[index - k])).collect();
-        let end = f64::from(self.table.sigmas[index + 1]);
+        let nodes: Vec<f64> = (0..self.derivatives.len()).map(|k| f64::from(self.plan.sigmas[index - k])).collect();
+        let end = f64::from(self.plan.sigmas[index + 1]);
         let mut terms = vec![(1.0, &sample)];
         terms.extend(self.derivatives.iter().enumerate().map(|(k, d)| (lagrange_integral(&nodes, k, end), d)));
         let prev_sample = combine(&terms);
         Ok(StepOutput { prev_sample, pred_original_sample: x0 })
-    }
-
-    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, indices: &[usize]) -> Result<Tensor<4>> {
-        add_noise(&self.table, original, noise, indices)
     }
 }
 

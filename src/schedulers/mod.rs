@@ -17,6 +17,7 @@ mod lcm;
 mod linear;
 mod lms;
 mod names;
+mod plan;
 mod pndm;
 mod prediction;
 mod sigmas;
@@ -31,6 +32,7 @@ pub use config::{PredictionType, SchedulerClass, SchedulerConfig, TimestepSpacin
 #[cfg(feature = "native")]
 pub(crate) use linear::mix;
 pub use names::{NAMES, name_of, named};
+pub use plan::Plan;
 pub use timesteps::spaced_integers;
 
 use crate::error::Result;
@@ -64,18 +66,23 @@ pub trait Scheduler {
     /// [`crate::Error::Request`] for 0 steps or more than the scheduler allows.
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()>;
 
+    /// What [`Self::set_timesteps`] planned.
+    fn plan(&self) -> &Plan;
+
     /// What the network is told at each of its calls, descending; empty before [`Self::set_timesteps`]. Heun and PNDM
     /// call the network more often than once a step.
-    fn timesteps(&self) -> &[f32];
+    fn timesteps(&self) -> &[f32] {
+        &self.plan().timesteps
+    }
 
     /// Noise over signal for each timestep, and where the run ends; none for schedulers that only know timesteps.
     fn sigmas(&self) -> Option<&[f32]> {
-        None
+        Some(self.plan().sigmas.as_slice()).filter(|sigmas| !sigmas.is_empty())
     }
 
     /// What unit noise is multiplied with to become the first sample.
     fn init_noise_sigma(&self) -> f64 {
-        1.0
+        self.plan().init_noise_sigma
     }
 
     /// Calls of the network for each step in the middle of a run (2 for Heun): a run that skips k steps begins at
@@ -97,8 +104,7 @@ pub trait Scheduler {
     /// # Panics
     /// When `index` is not one of the timesteps.
     fn scale_model_input(&self, sample: Tensor<4>, index: usize) -> Tensor<4> {
-        let _ = index;
-        sample
+        self.plan().scale_model_input(&sample, index)
     }
 
     /// One step: from the network's answer at `timesteps()[index]` and the sample that it was asked about, unscaled.
@@ -121,7 +127,9 @@ pub trait Scheduler {
     ///
     /// # Errors
     /// [`crate::Error::Request`] for an index that is not one of the timesteps, or a wrong number of them.
-    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, indices: &[usize]) -> Result<Tensor<4>>;
+    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, indices: &[usize]) -> Result<Tensor<4>> {
+        self.plan().add_noise(original, noise, indices)
+    }
 
     /// The shift of a flow-matching schedule that depends on the picture's size (`use_dynamic_shifting`); to be
     /// called before [`Self::set_timesteps`]. Others ignore it.

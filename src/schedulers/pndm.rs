@@ -7,7 +7,8 @@ use burn::tensor::Tensor;
 
 use super::betas::NoiseSchedule;
 use super::config::{PredictionType, SchedulerConfig};
-use super::linear::{combine, entry};
+use super::linear::combine;
+use super::plan::Plan;
 use super::prediction::Rates;
 use super::timesteps::spaced_integers;
 use super::{Noise, Scheduler, StepOptions, StepOutput};
@@ -20,8 +21,7 @@ pub struct Pndm {
     /// Timesteps of a run, without repetitions.
     stride: usize,
     prk: Vec<usize>,
-    steps: Vec<usize>,
-    timesteps: Vec<f32>,
+    plan: Plan,
     counter: usize,
     /// The network's answers, newest first.
     outputs: VecDeque<Tensor<4>>,
@@ -43,8 +43,7 @@ impl Pndm {
             schedule,
             stride: 0,
             prk: Vec::new(),
-            steps: Vec::new(),
-            timesteps: Vec::new(),
+            plan: Plan::default(),
             counter: 0,
             outputs: VecDeque::new(),
             sum: None,
@@ -137,16 +136,15 @@ impl Scheduler for Pndm {
             self.prk = runge_kutta_timesteps(&descending[..4], self.stride / 2);
             descending[3..].to_vec()
         };
-        self.steps = self.prk.iter().copied().chain(multistep).collect();
-        self.timesteps = self.steps.iter().map(|t| *t as f32).collect();
+        self.plan = Plan::of_rows(&self.schedule, self.prk.iter().copied().chain(multistep).collect());
         self.counter = 0;
         self.outputs.clear();
         (self.sum, self.start) = (None, None);
         Ok(())
     }
 
-    fn timesteps(&self) -> &[f32] {
-        &self.timesteps
+    fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     fn step(
@@ -157,9 +155,8 @@ impl Scheduler for Pndm {
         _options: &StepOptions,
         _noise: &mut Noise,
     ) -> Result<StepOutput> {
-        let timestep = *entry(&self.steps, index, "step")?;
-        let rates = Rates::of_alpha_cumprod(self.schedule.alphas_cumprod()[timestep]);
-        let x0 = rates.x0(self.config.prediction_type(), &sample, &model_output)?;
+        let x0 = self.plan.at(index)?.x0(self.config.prediction_type(), &sample, &model_output)?;
+        let timestep = self.plan.rows[index];
         let prev_sample = if self.counter < self.prk.len() {
             self.step_prk(&model_output, timestep, &sample)
         } else {
@@ -167,12 +164,6 @@ impl Scheduler for Pndm {
         };
         self.counter += 1;
         Ok(StepOutput { prev_sample, pred_original_sample: x0 })
-    }
-
-    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, indices: &[usize]) -> Result<Tensor<4>> {
-        let timesteps: Vec<usize> =
-            indices.iter().map(|i| entry(&self.steps, *i, "step").copied()).collect::<Result<_>>()?;
-        self.schedule.add_noise(original, noise, &timesteps)
     }
 }
 

@@ -40,6 +40,12 @@ impl Rates {
         Self { input_scale: rates.alpha, ..rates }
     }
 
+    /// On a rectified flow (Esser 2024, section 2), where the sample is (1 - sigma) x0 + sigma eps.
+    pub fn straight(sigma: f32) -> Self {
+        let sigma = f64::from(sigma);
+        Self { alpha: 1.0 - sigma, sigma, input_scale: 1.0 }
+    }
+
     /// ln(alpha / sigma), half the logarithm of the signal-to-noise ratio (Lu 2022); infinite without noise.
     pub fn lambda(&self) -> f64 {
         self.alpha.ln() - self.sigma.ln()

@@ -1,89 +1,79 @@
-//! Tables of Karras's sigma for one run: interpolated at the timesteps, or spaced by a rule of their own.
+//! Plans in Karras's sigma: interpolated at the timesteps, or spaced by a rule of their own.
 
 use super::betas::NoiseSchedule;
 use super::config::{
     BetaSchedule, FinalSigmasType, InterpolationType, PredictionType, SchedulerClass, SchedulerConfig, TimestepSpacing,
     TimestepType,
 };
+use super::plan::Plan;
+use super::prediction::Rates;
 use super::timesteps::{linspace, solver_spaced, spaced};
 use crate::error::Result;
 
-/// A run's timesteps and sigmas; one sigma more than timesteps, the last is where the run ends.
-#[derive(Debug, Clone, Default)]
-pub struct SigmaTable {
-    /// What the network is told, descending.
-    pub timesteps: Vec<f32>,
-    /// Noise over signal, descending.
-    pub sigmas: Vec<f32>,
-    /// What unit noise is multiplied with at the start, where samples grow with the noise.
-    pub init_noise_sigma: f64,
+/// For Euler, Euler ancestral, LMS and Heun: timesteps keep their fractions, and a rule of its own spaces between
+/// the ends of the interpolated table.
+///
+/// # Errors
+/// As [`spaced`]; a configuration error for more than one spacing rule.
+pub fn fractional(config: &SchedulerConfig, noise: &NoiseSchedule, steps: usize) -> Result<Plan> {
+    let table = noise.sigmas();
+    let mut timesteps = spaced(config, steps)?;
+    let mut sigmas: Vec<f64> = match config.interpolation_type.unwrap_or(InterpolationType::Linear) {
+        // float32 timesteps, as the reference has them
+        InterpolationType::Linear => timesteps.iter().map(|t| interpolate(&table, f64::from(*t as f32))).collect(),
+        InterpolationType::LogLinear => {
+            let (last, first) = (log_f32(table[table.len() - 1]), log_f32(table[0]));
+            linspace(last, first, steps + 1).into_iter().map(f64::exp).collect()
+        }
+    };
+    if let Some(rule) = SigmaRule::of(config)? {
+        let max = config.sigma_max.unwrap_or(sigmas[0]);
+        let min = config.sigma_min.unwrap_or(sigmas[sigmas.len() - 1]);
+        sigmas = rule.between(max, min, steps);
+        timesteps = timesteps_of(&sigmas, &table);
+    }
+    let mut sigmas: Vec<f32> = sigmas.into_iter().take(steps + 1).map(|s| s as f32).collect();
+    if sigmas.len() == steps {
+        sigmas.push(final_sigma(config, &table));
+    }
+    let timesteps = if continuous(config) {
+        sigmas[..steps].iter().map(|s| 0.25 * s.ln()).collect()
+    } else {
+        timesteps.into_iter().map(|t| t as f32).collect()
+    };
+    let init_noise_sigma = initial(config, &sigmas);
+    Ok(Plan::of_sigmas(timesteps, sigmas, Rates::exploding, init_noise_sigma))
 }
 
-impl SigmaTable {
-    /// For Euler, Euler ancestral, LMS and Heun: timesteps keep their fractions, and a rule of its own spaces between
-    /// the ends of the interpolated table.
-    ///
-    /// # Errors
-    /// As [`spaced`]; a configuration error for more than one spacing rule.
-    pub fn fractional(config: &SchedulerConfig, noise: &NoiseSchedule, steps: usize) -> Result<Self> {
-        let table = noise.sigmas();
-        let mut timesteps = spaced(config, steps)?;
-        let mut sigmas: Vec<f64> = match config.interpolation_type.unwrap_or(InterpolationType::Linear) {
-            // float32 timesteps, as the reference has them
-            InterpolationType::Linear => timesteps.iter().map(|t| interpolate(&table, f64::from(*t as f32))).collect(),
-            InterpolationType::LogLinear => {
-                let (last, first) = (log_f32(table[table.len() - 1]), log_f32(table[0]));
-                linspace(last, first, steps + 1).into_iter().map(f64::exp).collect()
-            }
-        };
-        if let Some(rule) = SigmaRule::of(config)? {
-            let max = config.sigma_max.unwrap_or(sigmas[0]);
-            let min = config.sigma_min.unwrap_or(sigmas[sigmas.len() - 1]);
-            sigmas = rule.between(max, min, steps);
+/// For the multistep solvers (DPM-Solver, UniPC): whole timesteps, and a rule of its own spaces between the ends
+/// of the full table of training. `last` as in [`solver_spaced`].
+///
+/// # Errors
+/// As [`solver_spaced`]; a configuration error for more than one spacing rule.
+pub fn whole(config: &SchedulerConfig, noise: &NoiseSchedule, steps: usize, last: usize) -> Result<Plan> {
+    let table = noise.sigmas();
+    let mut timesteps = solver_spaced(config, steps, last)?;
+    let sigmas = match SigmaRule::of(config)? {
+        None => timesteps.iter().map(|t| interpolate(&table, *t)).collect(),
+        Some(rule) => {
+            let max = config.sigma_max.unwrap_or(f64::from(table[table.len() - 1]));
+            let min = config.sigma_min.unwrap_or(f64::from(table[0]));
+            let sigmas = rule.between(max, min, steps);
             timesteps = timesteps_of(&sigmas, &table);
-        }
-        let mut sigmas: Vec<f32> = sigmas.into_iter().take(steps + 1).map(|s| s as f32).collect();
-        if sigmas.len() == steps {
-            sigmas.push(final_sigma(config, &table));
-        }
-        let timesteps = if continuous(config) {
-            sigmas[..steps].iter().map(|s| 0.25 * s.ln()).collect()
-        } else {
-            timesteps.into_iter().map(|t| t as f32).collect()
-        };
-        let init_noise_sigma = initial(config, &sigmas);
-        Ok(Self { timesteps, sigmas, init_noise_sigma })
-    }
-
-    /// For the multistep solvers (DPM-Solver, UniPC): whole timesteps, and a rule of its own spaces between the ends
-    /// of the full table of training. `last` as in [`solver_spaced`].
-    ///
-    /// # Errors
-    /// As [`solver_spaced`]; a configuration error for more than one spacing rule.
-    pub fn whole(config: &SchedulerConfig, noise: &NoiseSchedule, steps: usize, last: usize) -> Result<Self> {
-        let table = noise.sigmas();
-        let mut timesteps = solver_spaced(config, steps, last)?;
-        let sigmas = match SigmaRule::of(config)? {
-            None => timesteps.iter().map(|t| interpolate(&table, *t)).collect(),
-            Some(rule) => {
-                let max = config.sigma_max.unwrap_or(f64::from(table[table.len() - 1]));
-                let min = config.sigma_min.unwrap_or(f64::from(table[0]));
-                let sigmas = rule.between(max, min, steps);
-                timesteps = timesteps_of(&sigmas, &table);
-                // DPM-Solver cuts the fractions off where betas are a cosine, UniPC rounds always.
-                let rounds = matches!(rule, SigmaRule::Karras | SigmaRule::Lu)
-                    && (config.beta_schedule() != BetaSchedule::SquaredcosCapV2
-                        || config.class_name == Some(SchedulerClass::UniPc));
-                if rounds {
-                    timesteps.iter_mut().for_each(|t| *t = t.round_ties_even());
-                }
-                sigmas
+            // DPM-Solver cuts the fractions off where betas are a cosine, UniPC rounds always.
+            let rounds = matches!(rule, SigmaRule::Karras | SigmaRule::Lu)
+                && (config.beta_schedule() != BetaSchedule::SquaredcosCapV2
+                    || config.class_name == Some(SchedulerClass::UniPc));
+            if rounds {
+                timesteps.iter_mut().for_each(|t| *t = t.round_ties_even());
             }
-        };
-        let mut sigmas: Vec<f32> = sigmas.into_iter().map(|s| s as f32).collect();
-        sigmas.push(final_sigma(config, &table));
-        Ok(Self { timesteps: timesteps.into_iter().map(|t| t.trunc() as f32).collect(), sigmas, init_noise_sigma: 1.0 })
-    }
+            sigmas
+        }
+    };
+    let mut sigmas: Vec<f32> = sigmas.into_iter().map(|s| s as f32).collect();
+    sigmas.push(final_sigma(config, &table));
+    let timesteps = timesteps.into_iter().map(|t| t.trunc() as f32).collect();
+    Ok(Plan::of_sigmas(timesteps, sigmas, Rates::of_sigma, 1.0))
 }
 
 /// How sigmas are spaced between the largest and the smallest.

@@ -4,7 +4,8 @@ use burn::tensor::Tensor;
 
 use super::betas::NoiseSchedule;
 use super::config::SchedulerConfig;
-use super::linear::{combine, entry};
+use super::linear::combine;
+use super::plan::Plan;
 use super::prediction::Rates;
 use super::timesteps::distilled;
 use super::{Noise, Scheduler, StepOptions, StepOutput};
@@ -15,21 +16,19 @@ pub struct Tcd {
     config: SchedulerConfig,
     schedule: NoiseSchedule,
     strength: f64,
-    steps: Vec<usize>,
-    timesteps: Vec<f32>,
+    plan: Plan,
 }
 
 impl Tcd {
     pub fn new(config: SchedulerConfig) -> Result<Self> {
         let schedule = NoiseSchedule::new(&config)?;
-        Ok(Self { config, schedule, strength: 1.0, steps: Vec::new(), timesteps: Vec::new() })
+        Ok(Self { config, schedule, strength: 1.0, plan: Plan::default() })
     }
 }
 
 impl Scheduler for Tcd {
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.steps = distilled(&self.config, num_inference_steps, self.strength)?;
-        self.timesteps = self.steps.iter().map(|t| *t as f32).collect();
+        self.plan = Plan::of_rows(&self.schedule, distilled(&self.config, num_inference_steps, self.strength)?);
         Ok(())
     }
 
@@ -38,8 +37,8 @@ impl Scheduler for Tcd {
         true
     }
 
-    fn timesteps(&self) -> &[f32] {
-        &self.timesteps
+    fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     fn step(
@@ -50,16 +49,16 @@ impl Scheduler for Tcd {
         options: &StepOptions,
         noise: &mut Noise,
     ) -> Result<StepOutput> {
-        let timestep = *entry(&self.steps, index, "step")?;
+        let now = self.plan.at(index)?;
         let eta = options.eta;
         if !(0.0..=1.0).contains(&eta) {
             return Err(Error::Request(format!("eta is {eta}, TCD takes 0 to 1")));
         }
-        let previous = self.steps.get(index + 1).copied();
+        let previous = self.plan.rows.get(index + 1).copied();
         let table = self.schedule.alphas_cumprod();
         // float32, as the reference rounds
         let s = ((1.0 - eta) as f32 * previous.unwrap_or(0) as f32).floor() as usize;
-        let (now, middle) = (Rates::of_alpha_cumprod(table[timestep]), Rates::of_alpha_cumprod(table[s]));
+        let middle = Rates::of_alpha_cumprod(table[s]);
         let kind = self.config.prediction_type();
         let x0 = now.x0(kind, &sample, &model_output)?;
         let eps = now.epsilon(kind, &sample, &model_output);
@@ -72,11 +71,5 @@ impl Scheduler for Tcd {
             None => combine(&[(middle.alpha, &x0), (middle.sigma, &eps)]),
         };
         Ok(StepOutput { prev_sample, pred_original_sample: x0 })
-    }
-
-    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, indices: &[usize]) -> Result<Tensor<4>> {
-        let timesteps: Vec<usize> =
-            indices.iter().map(|i| entry(&self.steps, *i, "step").copied()).collect::<Result<_>>()?;
-        self.schedule.add_noise(original, noise, &timesteps)
     }
 }

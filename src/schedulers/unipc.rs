@@ -7,18 +7,16 @@ use burn::tensor::Tensor;
 
 use super::betas::NoiseSchedule;
 use super::config::{FinalSigmasType, SchedulerConfig, SolverType};
-use super::dpmpp::add_noise;
-use super::linear::{combine, entry};
-use super::prediction::Rates;
-use super::sigmas::SigmaTable;
-use super::{Noise, Scheduler, StepOptions, StepOutput};
+use super::linear::combine;
+use super::plan::Plan;
+use super::{Noise, Scheduler, StepOptions, StepOutput, sigmas};
 use crate::error::Result;
 
 /// Each answer of the network first corrects the step that led to it (UniC), then predicts the next (UniP).
 pub struct UniPcMultistep {
     config: SchedulerConfig,
     schedule: NoiseSchedule,
-    table: SigmaTable,
+    plan: Plan,
     /// x0 (or eps, without `predict_x0`) of the last steps, newest first.
     outputs: VecDeque<Tensor<4>>,
     /// Where the last step began, and its order.
@@ -36,17 +34,14 @@ impl UniPcMultistep {
             return Err(config.error("lower_order_final is false, which needs final_sigmas_type sigma_min"));
         }
         let schedule = NoiseSchedule::new(&config)?.with_finite_sigmas();
-        Ok(Self { config, schedule, table: SigmaTable::default(), outputs: VecDeque::new(), last: None })
-    }
-
-    fn rates(&self, index: usize) -> Rates {
-        Rates::of_sigma(self.table.sigmas[index])
+        Ok(Self { config, schedule, plan: Plan::default(), outputs: VecDeque::new(), last: None })
     }
 
     /// A step from `start` at `index` to the next index (Zhao 2023, equations 3 and 8): UniP without an `answer` of
     /// the network at its end, UniC with it.
     fn update(&self, start: &Tensor<4>, index: usize, order: usize, answer: Option<&Tensor<4>>) -> Tensor<4> {
-        let (from, to) = (self.rates(index), self.rates(index + 1));
+        let rates = &self.plan.rates;
+        let (from, to) = (rates[index], rates[index + 1]);
         let h = to.lambda() - from.lambda();
         let predict_x0 = self.config.predict_x0.unwrap_or(true);
         let (hh, ratio, scale) =
@@ -54,7 +49,7 @@ impl UniPcMultistep {
         let bh1 = self.config.solver_type == Some(SolverType::Bh1);
         let b_h = if bh1 { hh } else { hh.exp_m1() };
 
-        let mut nodes: Vec<f64> = (1..order).map(|k| (self.rates(index - k).lambda() - from.lambda()) / h).collect();
+        let mut nodes: Vec<f64> = (1..order).map(|k| (rates[index - k].lambda() - from.lambda()) / h).collect();
         let weights = match (answer, order) {
             (None, 2) | (Some(_), 1) => vec![0.5],
             (None, _) => weights(&nodes, hh, b_h),
@@ -80,18 +75,14 @@ impl UniPcMultistep {
 impl Scheduler for UniPcMultistep {
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
         let last = self.config.num_train_timesteps();
-        self.table = SigmaTable::whole(&self.config, &self.schedule, num_inference_steps, last)?;
+        self.plan = sigmas::whole(&self.config, &self.schedule, num_inference_steps, last)?;
         self.outputs.clear();
         self.last = None;
         Ok(())
     }
 
-    fn timesteps(&self) -> &[f32] {
-        &self.table.timesteps
-    }
-
-    fn sigmas(&self) -> Option<&[f32]> {
-        Some(&self.table.sigmas)
+    fn plan(&self) -> &Plan {
+        &self.plan
     }
 
     fn step(
@@ -102,9 +93,8 @@ impl Scheduler for UniPcMultistep {
         _options: &StepOptions,
         _noise: &mut Noise,
     ) -> Result<StepOutput> {
-        entry(&self.table.timesteps, index, "step")?;
         let kind = self.config.prediction_type();
-        let now = self.rates(index);
+        let now = self.plan.at(index)?;
         let x0 = now.x0(kind, &sample, &model_output)?;
         let output =
             if self.config.predict_x0.unwrap_or(true) { x0.clone() } else { now.epsilon(kind, &sample, &model_output) };
@@ -118,16 +108,12 @@ impl Scheduler for UniPcMultistep {
         self.outputs.push_front(output);
         self.outputs.truncate(self.config.solver_order());
 
-        let remaining = self.table.timesteps.len() - index;
+        let remaining = self.plan.timesteps.len() - index;
         let lower = self.config.lower_order_final.unwrap_or(true);
         let order = self.outputs.len().min(if lower { remaining } else { usize::MAX });
         let prev_sample = self.update(&sample, index, order, None);
         self.last = Some((sample, order));
         Ok(StepOutput { prev_sample, pred_original_sample: x0 })
-    }
-
-    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, indices: &[usize]) -> Result<Tensor<4>> {
-        add_noise(&self.table, original, noise, indices)
     }
 }
 
