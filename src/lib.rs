@@ -15,7 +15,9 @@ pub mod random;
 pub mod foundations;
 pub mod kernels;
 pub mod picture;
-// 3: layers, text, picture files
+// 3: layers, text, picture files, charts
+#[cfg(feature = "native")]
+pub mod chart;
 pub mod nn;
 pub mod pngfile;
 pub mod text;

@@ -7,7 +7,7 @@ use anyhow::{Context, Result};
 
 use super::drawing::Drawing;
 use super::progress::Progress;
-use crate::eval::chart::figure;
+use crate::chart::figure;
 use crate::eval::guidance::{Pair, Report, Settings, agreement, negatives};
 use crate::eval::store::{Model, Store};
 use crate::picture::Picture;

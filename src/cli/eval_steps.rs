@@ -9,7 +9,7 @@ use burn::tensor::Device;
 
 use super::drawing::Drawing;
 use super::progress::Progress;
-use crate::eval::chart::figure;
+use crate::chart::figure;
 use crate::eval::steps::{Comparison, Entry, Report, Settings, compare};
 use crate::eval::store::{Model, Store};
 use crate::picture::Picture;

@@ -11,7 +11,6 @@
 //!
 //! Beside each share stands what chance would reach, and what the dataset's own picture of the same scene reaches.
 
-pub mod chart;
 pub mod compare;
 mod draw;
 mod frechet;

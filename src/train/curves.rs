@@ -1,9 +1,9 @@
 //! The losses of a run: `loss.csv`, and `loss.svg` drawn from it.
 
-use std::fmt::Write as _;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
+use crate::chart::{Chart, Line, Scale, figure};
 use crate::{Error, Result};
 
 /// One row of `loss.csv`.
@@ -69,7 +69,8 @@ impl Curves {
     }
 
     /// The rows, oldest first.
-    pub fn rows(&self) -> &[Row] {
+    #[cfg(test)]
+    fn rows(&self) -> &[Row] {
         &self.rows
     }
 
@@ -95,55 +96,11 @@ fn parse(line: &str) -> Option<Row> {
     fields.next().is_none().then_some(row)
 }
 
-const WIDTH: f64 = 720.0;
-const HEIGHT: f64 = 360.0;
-const LEFT: f64 = 64.0;
-const RIGHT: f64 = 12.0;
-const TOP: f64 = 28.0;
-const BOTTOM: f64 = 28.0;
-
 fn svg(rows: &[Row], title: &str) -> String {
-    let logs = || rows.iter().filter(|row| row.loss > 0.0).map(|row| row.loss.log10());
-    let (mut low, mut high) = (logs().fold(f64::MAX, f64::min), logs().fold(f64::MIN, f64::max));
-    if low > high {
-        (low, high) = (0.0, 0.0);
-    }
-    if high - low < 0.1 {
-        (low, high) = (low - 0.05, high + 0.05);
-    }
-    let last = rows.last().map_or(1, |row| row.step.max(1)) as f64;
-    let x = |step: f64| LEFT + step / last * (WIDTH - LEFT - RIGHT);
-    let y = |log: f64| HEIGHT - BOTTOM - (log - low) / (high - low) * (HEIGHT - TOP - BOTTOM);
-    let mut out = format!(
-        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {HEIGHT}\" font-family=\"sans-serif\" \
-         font-size=\"11\">\n<rect width=\"100%\" height=\"100%\" fill=\"#fff\"/>\n\
-         <text x=\"{LEFT}\" y=\"16\" font-size=\"13\">{title}: loss over steps</text>\n"
-    );
-    for i in 0..=4 {
-        let log = low + (high - low) * f64::from(i) / 4.0;
-        let (place, value, text) = (y(log), 10f64.powf(log), LEFT - 6.0);
-        let _ = writeln!(
-            out,
-            "<path d=\"M{LEFT} {place:.1}H{}\" stroke=\"#ddd\"/><text x=\"{text}\" y=\"{:.1}\" text-anchor=\"end\">\
-             {value:.4}</text>",
-            WIDTH - RIGHT,
-            place + 4.0
-        );
-        let step = last * f64::from(i) / 4.0;
-        let _ = writeln!(
-            out,
-            "<text x=\"{:.1}\" y=\"{}\" text-anchor=\"middle\">{step:.0}</text>",
-            x(step).min(WIDTH - RIGHT - 14.0),
-            HEIGHT - 10.0
-        );
-    }
-    let points: Vec<String> = rows
-        .iter()
-        .filter(|row| row.loss > 0.0)
-        .map(|row| format!("{:.1},{:.1}", x(row.step as f64), y(row.loss.log10())))
-        .collect();
-    let _ = writeln!(out, "<polyline points=\"{}\" fill=\"none\" stroke=\"#1668b8\"/>\n</svg>", points.join(" "));
-    out
+    let points = rows.iter().filter(|row| row.loss > 0.0).map(|row| (row.step as f64, row.loss)).collect();
+    let line = Line { name: "loss".into(), dashed: false, points };
+    let (title, x_label) = (format!("{title}: loss"), "steps".into());
+    figure(&[Chart { title, x_label, y: Scale::Log, lines: vec![line], ..Chart::default() }], 1, "")
 }
 
 #[cfg(test)]
@@ -171,11 +128,10 @@ mod tests {
     }
 
     #[test]
-    fn the_curve_goes_down_from_left_to_right() {
-        let drawn = svg(&[row(0, 1.0), row(50, 0.1), row(100, 0.01)], "a run");
-        let points = format!("points=\"{LEFT:.1},{TOP:.1} 386.0,180.0 {:.1},{:.1}\"", WIDTH - RIGHT, HEIGHT - BOTTOM);
-        assert!(drawn.contains(&points), "{drawn}");
-        assert!(drawn.contains(">0.0100</text>") && drawn.contains("a run"));
+    fn losses_without_a_logarithm_are_left_out() {
+        let drawn = svg(&[row(0, 1.0), row(50, 0.0), row(100, 0.01)], "a run");
+        assert!(drawn.contains("a run: loss") && drawn.contains(">0.01</text>"), "{drawn}");
+        assert_eq!(drawn, svg(&[row(0, 1.0), row(100, 0.01)], "a run"));
         svg(&[], "nothing yet");
     }
 }

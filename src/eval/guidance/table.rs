@@ -2,8 +2,8 @@
 
 use std::fmt::Write;
 
-use super::super::chart::{Chart, Line};
 use super::{Agreement, Look, Negative, Report, Wording};
+use crate::chart::{Chart, Line};
 
 impl Report {
     /// Markdown: agreement over scales, negative prompts by wording, and by colour where it was open.

@@ -2,9 +2,9 @@
 
 use std::fmt::Write;
 
-use super::super::chart::{Chart, Level, Line};
 use super::super::{Combinations, compare::EQUAL_DB};
 use super::{Group, Measured, Point, Report, Split};
+use crate::chart::{Chart, Level, Line, Scale};
 
 impl Report {
     /// A Markdown table with one row a line and number of steps, and what the columns mean.
@@ -67,15 +67,15 @@ impl Report {
     pub fn charts(&self) -> Vec<(&'static str, Chart)> {
         let db = format!("PSNR to the teacher's {} steps, in dB (more is nearer)", self.settings.reference_steps);
         let mut charts = vec![
-            ("psnr", self.chart(&db, false, |p| p.near.map(|near| near.mean_psnr_db.min(EQUAL_DB)))),
-            ("retrieval", self.chart("Nearest of all glyphs is the asked one", true, |p| p.measured.top_1)),
+            ("psnr", self.chart(&db, Scale::Linear, |p| p.near.map(|near| near.mean_psnr_db.min(EQUAL_DB)))),
+            ("retrieval", self.chart("Nearest of all glyphs is the asked one", Scale::Share, |p| p.measured.top_1)),
             ("colour", self.split("Asked colour is there", |m| m.colour)),
             ("background", self.split("Asked background is there", |m| m.background)),
             ("count", self.split("Asked count is there", |m| m.count)),
         ];
         if let (Some(floor), Some(through)) = (self.truth.frechet, self.autoencoder.frechet) {
             let mut chart =
-                self.chart("Fréchet distance to the dataset (less is nearer)", false, |p| p.measured.frechet);
+                self.chart("Fréchet distance to the dataset (less is nearer)", Scale::Linear, |p| p.measured.frechet);
             chart.levels = vec![
                 Level { name: "the dataset to itself".into(), value: floor },
                 Level { name: "through the autoencoder".into(), value: through },
@@ -89,13 +89,13 @@ impl Report {
     /// For the legend.
     pub const DASHED: &'static str = "dashed: combinations never seen in training";
 
-    fn chart(&self, title: &str, share: bool, value: impl Fn(&Point) -> Option<f64>) -> Chart {
+    fn chart(&self, title: &str, y: Scale, value: impl Fn(&Point) -> Option<f64>) -> Chart {
         let (title, x_label) = (title.to_owned(), "evaluations of the network for one picture".to_owned());
-        Chart { title, x_label, doubling: true, share, lines: self.lines(false, value), levels: Vec::new() }
+        Chart { title, x_label, doubling: true, y, lines: self.lines(false, value), levels: Vec::new() }
     }
 
     fn split(&self, title: &str, split: impl Fn(&Measured) -> Split) -> Chart {
-        let mut chart = self.chart(title, true, |point| split(&point.measured).trained);
+        let mut chart = self.chart(title, Scale::Share, |point| split(&point.measured).trained);
         chart.lines.extend(self.lines(true, |point| split(&point.measured).held_out));
         if let Some(ceiling) = split(&self.truth).trained {
             chart.levels.push(Level { name: "the dataset's own pictures".into(), value: ceiling });

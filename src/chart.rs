@@ -1,4 +1,4 @@
-//! Line charts as SVG: a metric over evaluations or guidance, one line a model.
+//! Line charts as SVG: the loss over the steps of a run, and what an evaluation counts over evaluations or guidance.
 
 use std::fmt::Write as _;
 
@@ -11,12 +11,24 @@ pub struct Chart {
     pub x_label: String,
     /// Whether x doubles from tick to tick; else it is linear.
     pub doubling: bool,
-    /// Whether y is a share in 0..1, shown in per cent from 0 to 100.
-    pub share: bool,
+    /// How y is laid out.
+    pub y: Scale,
     /// In drawing order.
     pub lines: Vec<Line>,
     /// Horizontal lines to compare with.
     pub levels: Vec<Level>,
+}
+
+/// The upright axis.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Scale {
+    /// From 0, unless every value is far from it.
+    #[default]
+    Linear,
+    /// Shares in 0..1, in per cent from 0 to 100.
+    Share,
+    /// Evenly in the logarithm; values must be above 0.
+    Log,
 }
 
 /// One line; lines of one name have one colour, over all charts of a figure.
@@ -74,6 +86,10 @@ const TOP: f64 = 28.0;
 const BOTTOM: f64 = 44.0;
 /// Of a letter at 11 pixels, about.
 const LETTER: f64 = 6.2;
+/// A line of more points is drawn thin and without markers.
+const MARKED: usize = 40;
+/// More places on the x axis than this get round ticks instead of their own.
+const OWN_TICKS: usize = 12;
 
 /// Told apart with every common colour blindness (Okabe & Ito, 2008), yellow left out; past them they come again.
 const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444"];
@@ -88,7 +104,7 @@ fn legend(names: &[&str], dashed: Option<&str>, width: f64) -> (String, f64) {
         if x + wide > width - RIGHT && x > LEFT {
             (x, y) = (LEFT, y + 18.0);
         }
-        let _ = write!(out, "<path d=\"M{x} {}h24\" {}/>", y - 4.0, stroke(colour, dashes));
+        let _ = write!(out, "<path d=\"M{x} {}h24\" {}/>", y - 4.0, stroke(colour, dashes, 2));
         if let Some(i) = marked {
             out += &marker(i, x + 12.0, y - 4.0);
         }
@@ -102,9 +118,8 @@ fn legend(names: &[&str], dashed: Option<&str>, width: f64) -> (String, f64) {
 struct Panel<'a> {
     chart: &'a Chart,
     x: (f64, f64),
-    y: (f64, f64),
-    /// Between two ticks of y.
-    step: f64,
+    /// Ticks of y, ascending; the axis goes from the first to the last.
+    ticks: Vec<f64>,
 }
 
 impl<'a> Panel<'a> {
@@ -119,21 +134,28 @@ impl<'a> Panel<'a> {
         if x.1 - x.0 < 1e-9 {
             x = (x.0 - 1.0, x.1 + 1.0);
         }
-        if chart.share {
-            return Self { chart, x, y: (0.0, 1.0), step: 0.2 };
-        }
         let levels = chart.levels.iter().map(|level| level.value);
         let (low, high) = range(&mut points().map(|point| point.1).chain(levels));
-        // From 0 unless all is far from it.
-        let low = if low > 0.0 && low < 0.6 * high { 0.0 } else { low };
-        let step = round_step((high - low).max(1e-9 * high.abs()).max(1e-12) / 4.0);
-        Self { chart, x, y: ((low / step).floor() * step, (high / step).ceil() * step), step }
+        let ticks = match chart.y {
+            Scale::Share => (0..=5).map(|i| 0.2 * f64::from(i)).collect(),
+            Scale::Log if low > 0.0 => decades(low, high),
+            Scale::Log => decades(0.1, 1.0),
+            Scale::Linear => {
+                let low = if low > 0.0 && low < 0.6 * high { 0.0 } else { low };
+                let step = round_step((high - low).max(1e-9 * high.abs()).max(1e-12) / 4.0);
+                let (first, last) = ((low / step).floor(), (high / step).ceil().max((low / step).floor() + 1.0));
+                (0..=(last - first) as usize).map(|i| first * step + i as f64 * step).collect()
+            }
+        };
+        Self { chart, x, ticks }
     }
 
     fn place(&self, (x, y): (f64, f64)) -> (f64, f64) {
         let x = if self.chart.doubling { x.max(f64::MIN_POSITIVE).log2() } else { x };
         let across = (x - self.x.0) / (self.x.1 - self.x.0);
-        let up = (y - self.y.0) / (self.y.1 - self.y.0).max(1e-12);
+        let scaled = |y: f64| if self.chart.y == Scale::Log { y.max(f64::MIN_POSITIVE).log10() } else { y };
+        let (low, high) = (scaled(self.ticks[0]), scaled(self.ticks[self.ticks.len() - 1]));
+        let up = (scaled(y) - low) / (high - low);
         // A little room at both sides for the markers.
         let inner = WIDTH - LEFT - RIGHT - 20.0;
         (LEFT + 10.0 + across * inner, HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM))
@@ -163,19 +185,23 @@ impl<'a> Panel<'a> {
             let index = names.iter().position(|name| *name == line.name).unwrap_or(0);
             let places: Vec<(f64, f64)> = line.points.iter().map(|point| self.place(*point)).collect();
             let points: Vec<String> = places.iter().map(|(x, y)| format!("{x:.1},{y:.1}")).collect();
-            let stroke = stroke(COLOURS[index % COLOURS.len()], line.dashed);
+            let marked = places.len() <= MARKED;
+            let stroke = stroke(COLOURS[index % COLOURS.len()], line.dashed, if marked { 2 } else { 1 });
             let _ = writeln!(out, "<polyline points=\"{}\" {stroke}/>", points.join(" "));
-            places.iter().for_each(|(x, y)| out += &marker(index, *x, *y));
+            places.iter().filter(|_| marked).for_each(|(x, y)| out += &marker(index, *x, *y));
         }
         out
     }
 
     fn axes(&self, out: &mut String) {
-        let ticks = ((self.y.1 - self.y.0) / self.step).round() as usize;
-        let decimals = (-self.step.log10().floor()).clamp(0.0, 6.0) as usize;
-        for value in (0..=ticks).map(|i| self.y.0 + i as f64 * self.step) {
-            let (_, y) = self.place((1.0, value));
-            let text = if self.chart.share { format!("{:.0} %", 100.0 * value) } else { format!("{value:.decimals$}") };
+        let decimals = (-(self.ticks[1] - self.ticks[0]).log10().floor()).clamp(0.0, 6.0) as usize;
+        for value in &self.ticks {
+            let (_, y) = self.place((1.0, *value));
+            let text = match self.chart.y {
+                Scale::Share => format!("{:.0} %", 100.0 * value),
+                Scale::Linear => format!("{value:.decimals$}"),
+                Scale::Log => format!("{value}"),
+            };
             let _ = writeln!(
                 out,
                 "<path d=\"M{LEFT} {y:.1}H{}\" stroke=\"#e2e2e2\"/><text x=\"{}\" y=\"{:.1}\" text-anchor=\"end\">{text}</text>",
@@ -202,6 +228,11 @@ impl<'a> Panel<'a> {
         let mut values: Vec<f64> = self.chart.lines.iter().flat_map(|line| &line.points).map(|p| p.0).collect();
         values.sort_unstable_by(f64::total_cmp);
         values.dedup();
+        if values.len() > OWN_TICKS {
+            let step = round_step((self.x.1 - self.x.0) / 6.0);
+            let (first, last) = ((self.x.0 / step).ceil() as i64, (self.x.1 / step).floor() as i64);
+            return (first..=last).map(|i| i as f64 * step).collect();
+        }
         values
     }
 }
@@ -212,9 +243,21 @@ fn round_step(least: f64) -> f64 {
     [1.0, 2.0, 5.0].into_iter().map(|times| times * power).find(|step| *step >= least).unwrap_or(10.0 * power)
 }
 
-fn stroke(colour: &str, dashed: bool) -> String {
+/// 1, 2 and 5 times powers of ten around `low` to `high`, both above 0: two of them at least.
+fn decades(low: f64, high: f64) -> Vec<f64> {
+    let powers = (low.log10().floor() as i32)..=(high.log10().floor() as i32 + 1);
+    // Written as a decimal and read again, so that a tick is the nearest number to its name.
+    let all: Vec<f64> = powers
+        .flat_map(|power| [1, 2, 5].map(|digit| format!("{digit}e{power}").parse().unwrap_or(f64::NAN)))
+        .collect();
+    let first = all.iter().rposition(|tick| *tick <= low).unwrap_or(0);
+    let last = all.iter().position(|tick| *tick >= high).unwrap_or(all.len() - 1);
+    all[first..=last.max(first + 1)].to_vec()
+}
+
+fn stroke(colour: &str, dashed: bool, width: u8) -> String {
     let dashes = if dashed { " stroke-dasharray=\"6 4\"" } else { "" };
-    format!("fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"{dashes}")
+    format!("fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\"{dashes}")
 }
 
 /// A disc, a square or a diamond, so that colour is not all that tells lines apart.
@@ -242,7 +285,7 @@ mod tests {
         let chart = Chart {
             title: "a & b".into(),
             doubling: true,
-            share: true,
+            y: Scale::Share,
             lines: vec![line("x", &[(1.0, 0.0), (4.0, 0.5), (16.0, 1.0)]), line("y", &[(4.0, 0.25)])],
             ..Chart::default()
         };
@@ -265,5 +308,22 @@ mod tests {
         let drawn = figure(&[Chart { levels, ..Chart::default() }], 3, "");
         assert!(drawn.contains("floor") && !drawn.contains("NaN") && !drawn.contains("inf"), "{drawn}");
         figure(&[], 3, "");
+    }
+
+    #[test]
+    fn a_falling_loss_is_a_straight_line_in_its_logarithm() {
+        assert_eq!(decades(0.01, 1.0), [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0]);
+        assert_eq!(decades(0.3, 0.3), [0.2, 0.5]);
+        assert_eq!(decades(0.5, 0.5), [0.5, 1.0]);
+        let points: Vec<(f64, f64)> =
+            (0..=100).map(|i| (f64::from(i), 10f64.powf(-2.0 * f64::from(i) / 100.0))).collect();
+        let line = Line { name: "loss".into(), dashed: false, points };
+        let drawn = figure(&[Chart { y: Scale::Log, lines: vec![line], ..Chart::default() }], 1, "");
+        let (left, right, bottom) = (LEFT + 10.0, WIDTH - RIGHT - 10.0, HEIGHT - BOTTOM);
+        assert!(drawn.contains(&format!("points=\"{left:.1},{TOP:.1} ")), "{drawn}");
+        assert!(drawn.contains(&format!(" {right:.1},{bottom:.1}\"")), "{drawn}");
+        assert!(drawn.contains(&format!(" {:.1},{:.1} ", (left + right) / 2.0, (TOP + bottom) / 2.0)), "{drawn}");
+        assert!(drawn.contains(">0.05</text>") && drawn.contains(">20</text>"), "{drawn}");
+        assert_eq!(drawn.matches("<circle").count(), 1, "in the legend: {drawn}");
     }
 }
