@@ -4,6 +4,10 @@
 //! multiplied by alpha, so that edges have no halo; [`Picture::planes`] and [`Picture::from_planes`] are the one place where
 //! the two forms meet. Networks with three channels see what is transparent on white, as in A1111.
 
+#[cfg(feature = "native")]
+mod cover;
+#[cfg(feature = "native")]
+mod jpeg;
 mod outline;
 
 use std::borrow::Cow;
@@ -199,11 +203,13 @@ impl Picture {
     /// [`Error::Io`] when the file cannot be read; [`Error::BadFile`] for something that is no PNG file.
     #[cfg(feature = "native")]
     pub fn read_png(path: &std::path::Path) -> Result<Self> {
-        let bytes = std::fs::read(path).map_err(Error::io(path))?;
-        let bad = |error: String| Error::BadFile {
-            file: path.display().to_string(),
-            reason: format!("no PNG file: {error}"),
-        };
+        Self::from_png(std::fs::read(path).map_err(Error::io(path))?, &path.display().to_string())
+    }
+
+    /// As [`Self::read_png`], from memory; `file` is for messages.
+    #[cfg(feature = "native")]
+    fn from_png(bytes: Vec<u8>, file: &str) -> Result<Self> {
+        let bad = |error: String| Error::BadFile { file: file.to_owned(), reason: format!("no PNG file: {error}") };
         let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
         decoder.set_transformations(png::Transformations::normalize_to_color8());
         let mut reader = decoder.read_info().map_err(|error| bad(error.to_string()))?;

@@ -1,4 +1,4 @@
-//! `fourstep train autoencoder|diffusion|classifier`, `fourstep train --resume DIR`: from the pack to a model.
+//! `fourstep train autoencoder|diffusion|classifier`, `fourstep train --resume DIR`: from pictures to a model.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -60,6 +60,10 @@ struct NewRun {
     /// Folder to make for checkpoints, curves, sheets and the model
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
+    /// Your own pictures instead of the recipe's: PNG or JPEG files with fox.txt beside fox.png, or a metadata.jsonl of lines
+    /// {"file_name": "fox.png", "text": "a fox"}
+    #[arg(long, value_name = "FOLDER")]
+    pictures: Option<PathBuf>,
 }
 
 /// Where and for how long a run computes.
@@ -97,13 +101,20 @@ pub fn run(args: &Train) -> Result<()> {
 }
 
 fn start(run: &NewRun, how: &How, started: Instant, kind: &str) -> Result<()> {
-    let config = RunConfig::read(&run.config)?;
+    let mut config = RunConfig::read(&run.config)?;
     ensure!(config.kind() == kind, "{}: not of kind {kind:?}", run.config.display());
+    if let Some(folder) = &run.pictures {
+        config = config.with_folder(folder)?;
+    }
     let resume = || format!("{} holds a run: `fourstep train --resume {0}` goes on with it", run.out.display());
     ensure!(checkpoint::position(&run.out)?.is_none(), resume());
     std::fs::create_dir_all(&run.out).with_context(|| run.out.display().to_string())?;
     let path = run.out.join("config.json");
-    std::fs::copy(&run.config, &path).with_context(|| path.display().to_string())?;
+    let text = match &run.pictures {
+        None => std::fs::read(&run.config).with_context(|| run.config.display().to_string())?,
+        Some(_) => serde_json::to_vec_pretty(&config)?,
+    };
+    std::fs::write(&path, text).with_context(|| path.display().to_string())?;
     train(&config, &run.out, how, started)
 }
 

@@ -3,6 +3,8 @@
 //! [`packer`] gathers drawings and names into one file, the [`pack`]; a [`Recipe`] says what to make of them; [`Stickers`] puts both
 //! together: `sample(seed, split, i)` draws a [`Scene`], `render(&scene, size)` draws its picture, and [`caption`] says
 //! it. All three are pure, so the trainer composes samples on the fly with what `fourstep dataset render` writes.
+//!
+//! Training asks for [`Captioned`] pictures; the other source of them is a [`Folder`] of somebody's own.
 
 mod affine;
 mod anchors;
@@ -10,11 +12,13 @@ mod around;
 mod arrange;
 mod artist;
 mod caption;
+mod captioned;
 mod compose;
 mod count;
 mod cutout;
 pub mod digits;
 mod draw;
+mod folder;
 pub mod icons;
 mod judge;
 pub mod lexicon;
@@ -50,7 +54,9 @@ mod write;
 
 pub use artist::Artist;
 pub use caption::caption;
+pub use captioned::Captioned;
 pub use count::count_of;
+pub use folder::Folder;
 pub use judge::{ColourJudge, foreground};
 pub use lexicon::{Lexicon, Noun, PhraseKind, Said};
 pub use likeness::{Descriptor, Query, spread, without_ground};

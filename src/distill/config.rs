@@ -5,7 +5,8 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use crate::checked;
-use crate::train::config::{Latents, Pictures, SheetConfig, Training};
+use crate::train::config::{Latents, SheetConfig, Training};
+use crate::train::pictures::Pictures;
 use crate::{Error, Result};
 
 /// See `recipes/distill.json`. A key that is not known is an error, none has a default.

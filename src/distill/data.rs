@@ -1,9 +1,11 @@
 //! Batches of distillation: pictures with captions, and the inputs of a student beside them. Batch number n depends on
 //! the configuration and on n alone.
 
+use std::sync::Arc;
+
 use super::config::Inputs;
 use crate::Result;
-use crate::dataset::{Says, Split, caption};
+use crate::dataset::{Says, Split, Stickers, caption};
 use crate::random::{self, Generator, Mt19937};
 use crate::train::data::{CaptionedBatch, CaptionedSource};
 
@@ -25,6 +27,8 @@ pub struct DistillBatch {
 pub struct DistillSource {
     /// Pictures and prompts.
     pub captioned: CaptionedSource,
+    /// The same, of which negative prompts are made.
+    pub stickers: Arc<Stickers>,
     /// The rest.
     pub inputs: Inputs,
 }
@@ -49,7 +53,7 @@ impl DistillSource {
 
     /// The ids of a negative prompt.
     fn negative(&self, random: &mut Mt19937) -> Result<Vec<i64>> {
-        let CaptionedSource { stickers, tokenizer, seed, .. } = &self.captioned;
+        let (CaptionedSource { tokenizer, seed, .. }, stickers) = (&self.captioned, &self.stickers);
         // Always the same number of draws, so that the shares do not move what follows.
         let (kind, index) = (random.uniform(), u64::from(random.next_u32()));
         let colours = self.inputs.negative_colours;
@@ -79,20 +83,18 @@ const TRIES: u64 = 100;
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
-
     use super::*;
     use crate::dataset::testing;
     use crate::text::{Tokenizer, TrainedBpe};
 
     fn source(inputs: Inputs) -> DistillSource {
-        let stickers = testing::stickers();
+        let stickers = Arc::new(testing::stickers());
         let captions = ["green", "blue", "red", "a fox on a blue background", "something white"];
         let folder = tempfile::tempdir().unwrap();
         TrainedBpe::learn(captions.iter(), 600).unwrap().write(folder.path(), 16).unwrap();
         let tokenizer: Tokenizer = crate::train::vocabulary::read(folder.path()).unwrap();
         let captioned = CaptionedSource {
-            stickers: Arc::new(stickers),
+            pictures: Arc::clone(&stickers) as _,
             tokenizer,
             store: None,
             seed: 5,
@@ -103,7 +105,7 @@ mod tests {
             caption_dropout: inputs.caption_dropout,
             num_train_timesteps: 1000,
         };
-        DistillSource { captioned, inputs }
+        DistillSource { captioned, stickers, inputs }
     }
 
     fn inputs(negative_colours: f32, negative_captions: f32) -> Inputs {

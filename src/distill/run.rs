@@ -9,7 +9,7 @@ use super::config::{DistillConfig, Weighting};
 use super::data::{DistillBatch, DistillSource};
 use super::folder::ModelFolder;
 use super::rotation::Point;
-use crate::dataset::Stickers;
+use crate::dataset::{Captioned, Stickers};
 use crate::models::{AddedConditions, guidance_scale_embedding};
 use crate::schedulers::NoiseSchedule;
 use crate::train::checkpoint::{self, Position, TrainState};
@@ -59,10 +59,11 @@ impl Bench {
         settings: &Settings,
         step: u64,
     ) -> Result<Prefetch<DistillBatch>> {
+        let pictures: Arc<dyn Captioned> = Arc::clone(&self.stickers) as _;
         let captioned = CaptionedSource {
-            stickers: Arc::clone(&self.stickers),
+            pictures: Arc::clone(&pictures),
             tokenizer: vocabulary::read(&teacher.folder.join("tokenizer"))?,
-            store: self.encoder.store(config.latents, training, &self.stickers, settings.workers)?,
+            store: self.encoder.store(config.latents, training, &pictures, settings.workers)?,
             seed: training.seed,
             batch: training.batch,
             size: config.pictures.size,
@@ -71,7 +72,7 @@ impl Bench {
             caption_dropout: config.inputs.caption_dropout,
             num_train_timesteps: self.schedule.alphas_cumprod().len(),
         };
-        let source = DistillSource { captioned, inputs: config.inputs };
+        let source = DistillSource { captioned, stickers: Arc::clone(&self.stickers), inputs: config.inputs };
         Prefetch::start(training.first_batch(step), settings.workers, move |n| source.batch(n))
     }
 
@@ -93,9 +94,9 @@ impl Bench {
             device: settings.device.clone(),
             negative_prompt_in_context: student.negative_prompt_in_context,
         };
-        let stickers = Arc::clone(&self.stickers);
+        let pictures: Arc<dyn Captioned> = Arc::clone(&self.stickers) as _;
         let sheet = SheetConfig { steps, ..config.sheet.clone() };
-        Samples { stickers, sheet, size: config.pictures.size, seed: training.seed, frozen }
+        Samples { pictures, sheet, size: config.pictures.size, seed: training.seed, frozen }
     }
 
     pub fn inputs<'a>(&self, batch: &'a DistillBatch) -> Inputs<'a> {

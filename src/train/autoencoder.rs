@@ -5,6 +5,8 @@
 //! encoder is frozen, and the decoder is trained on with noise on the latents, since a diffusion model's latents will
 //! not be exact either.
 
+use std::sync::Arc;
+
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::Value;
@@ -17,7 +19,7 @@ use super::init;
 use super::run::{Outcome, Settings, Stage, run_stage};
 use super::sheet::sheet;
 use super::task::Task;
-use crate::dataset::{Split, Stickers};
+use crate::dataset::{Captioned, Split, Stickers};
 use crate::models::{AutoencoderTiny, AutoencoderTinyConfig, AutoencoderTinyLayer};
 use crate::picture::Picture;
 use crate::{Error, Result};
@@ -25,7 +27,8 @@ use crate::{Error, Result};
 /// Trains, or goes on training, in `settings.folder`; leaves `vae/` there.
 ///
 /// # Errors
-/// [`Error::Config`] for a model that cannot be built; those of reading the pack, of saving, and [`Error::Diverged`].
+/// [`Error::Config`] for a model that cannot be built; those of reading the pictures, of saving, and
+/// [`Error::Diverged`].
 pub fn train(config: &AutoencoderConfig, settings: &Settings) -> Result<Outcome> {
     let (vae_config, device) = (vae_config(config)?, settings.device.clone().autodiff());
     let structure = AutoencoderTiny::new(&vae_config, "vae", &device)?;
@@ -40,24 +43,37 @@ pub fn train(config: &AutoencoderConfig, settings: &Settings) -> Result<Outcome>
             TrainState::start(model, &training.optimizer, Position { step: 0, stage: 0, stage_step: 0 })
         }
     };
-    let (state, outcome) = stages(config, &vae_config, &device, settings, state)?;
+    let data = Data {
+        pictures: data::captioned(&config.pictures)?,
+        glyphs: data::all_glyphs(&config.pictures)?.map(Arc::new),
+    };
+    let (state, outcome) = stages(config, &vae_config, &data, settings, state)?;
     export::component(&settings.folder.join("vae"), &config.vae, export::MODEL, &state.average)?;
     Ok(outcome)
 }
 
 type State = TrainState<AutoencoderTiny>;
 
+/// What a run learns from.
+struct Data {
+    pictures: Arc<dyn Captioned>,
+    /// None where the pictures are a folder's.
+    glyphs: Option<Arc<Stickers>>,
+}
+
 fn stages(
     config: &AutoencoderConfig,
     vae: &AutoencoderTinyConfig,
-    device: &Device,
+    data: &Data,
     settings: &Settings,
     mut state: State,
 ) -> Result<(State, Outcome)> {
     let training = &config.training;
     let run = |state: State, steps, noise, title| {
-        let task = AutoencoderTask::new(config, vae, device, noise)?;
-        let mut batches = batches(config, vae, config.training.first_batch(state.position.step), settings.workers)?;
+        let task = AutoencoderTask::new(config, vae, data, noise, &settings.device)?;
+        let source = source(config, vae, data);
+        let first = config.training.first_batch(state.position.step);
+        let mut batches = Prefetch::start(first, settings.workers, move |n| source.batch(n))?;
         let stage = Stage { training, steps, all_steps: training.steps + config.decoder_steps, title };
         run_stage(state, &task, &mut batches, &stage, settings)
     };
@@ -67,8 +83,7 @@ fn stages(
         if outcome != Outcome::Finished {
             return Ok((state, outcome));
         }
-        let stickers = data::stickers(&config.pictures)?;
-        let standard = standardize(state.average, &stickers, config, &settings.device)?;
+        let standard = standardize(state.average, data.pictures.as_ref(), config, &settings.device)?;
         let position = Position { step: state.position.step, stage: 1, stage_step: 0 };
         state = TrainState::start(freeze_encoder(standard.train()), &training.optimizer, position);
     }
@@ -111,7 +126,7 @@ fn statistics_penalty(latents: Tensor<4>) -> Tensor<1> {
 /// Those of rendering.
 pub fn latent_statistics(
     model: &AutoencoderTiny,
-    stickers: &Stickers,
+    pictures: &dyn Captioned,
     config: &AutoencoderConfig,
     device: &Device,
 ) -> Result<Vec<(f64, f64)>> {
@@ -122,8 +137,7 @@ pub fn latent_statistics(
         let n = batch.min(config.statistics_pictures - first);
         let mut planes = Vec::with_capacity(n * channels * size * size);
         for i in first..first + n {
-            let scene = stickers.sample(config.training.seed, Split::Train, i as u64)?;
-            planes.extend(stickers.render(&scene, size)?.planes(channels));
+            planes.extend(pictures.picture_at(config.training.seed, Split::Train, i as u64, size)?.planes(channels));
         }
         let latents = model.encode(Tensor::from_data(TensorData::new(planes, [n, channels, size, size]), device));
         let [_, latent_channels, height, width] = latents.dims();
@@ -144,11 +158,11 @@ pub fn latent_statistics(
 /// comes after it.
 fn standardize(
     mut model: AutoencoderTiny,
-    stickers: &Stickers,
+    pictures: &dyn Captioned,
     config: &AutoencoderConfig,
     device: &Device,
 ) -> Result<AutoencoderTiny> {
-    let statistics = latent_statistics(&model, stickers, config, device)?;
+    let statistics = latent_statistics(&model, pictures, config, device)?;
     if let Some(channel) = statistics.iter().position(|(_, deviation)| *deviation < 1e-6) {
         return Err(Error::Request(format!("channel {channel} of the latents is constant: nothing was learned there")));
     }
@@ -193,23 +207,17 @@ fn latent_shape(config: &AutoencoderConfig, vae: &AutoencoderTinyConfig) -> [usi
     [vae.latent_channels, side, side]
 }
 
-fn batches(
-    config: &AutoencoderConfig,
-    vae: &AutoencoderTinyConfig,
-    first: u64,
-    workers: usize,
-) -> Result<Prefetch<PictureBatch>> {
-    let source = PictureSource {
-        stickers: data::stickers(&config.pictures)?,
-        glyphs: data::all_glyphs(&config.pictures)?,
+fn source(config: &AutoencoderConfig, vae: &AutoencoderTinyConfig, data: &Data) -> PictureSource {
+    PictureSource {
+        pictures: Arc::clone(&data.pictures),
+        glyphs: data.glyphs.clone(),
         seed: config.training.seed,
         batch: config.training.batch,
         plain: (config.training.batch as f32 * config.glyph_share).round() as usize,
         size: config.pictures.size,
         channels: vae.in_channels,
         latent: latent_shape(config, vae).iter().product(),
-    };
-    Prefetch::start(first, workers, move |n| source.batch(n))
+    }
 }
 
 struct AutoencoderTask {
@@ -224,13 +232,30 @@ struct AutoencoderTask {
 }
 
 impl AutoencoderTask {
-    fn new(config: &AutoencoderConfig, vae: &AutoencoderTinyConfig, device: &Device, noise: f64) -> Result<Self> {
-        let glyphs = data::all_glyphs(&config.pictures)?;
-        let size = config.pictures.size;
-        let step = (glyphs.names.len() / config.sheet_pictures.max(1)).max(1);
-        let chosen = glyphs.names.iter().step_by(step).take(config.sheet_pictures);
-        let sheet = chosen.map(|name| Ok((name.clone(), glyphs.glyph(name, size)?))).collect::<Result<_>>()?;
-        let (device, latent, weights) = (device.clone(), latent_shape(config, vae), config.loss);
+    fn new(
+        config: &AutoencoderConfig,
+        vae: &AutoencoderTinyConfig,
+        data: &Data,
+        noise: f64,
+        device: &Device,
+    ) -> Result<Self> {
+        let (size, count) = (config.pictures.size, config.sheet_pictures);
+        let sheet = match &data.glyphs {
+            Some(glyphs) => {
+                let step = (glyphs.names.len() / count.max(1)).max(1);
+                let chosen = glyphs.names.iter().step_by(step).take(count);
+                chosen.map(|name| Ok((name.clone(), glyphs.glyph(name, size)?))).collect::<Result<_>>()?
+            }
+            None => {
+                let (pictures, seed) = (&data.pictures, config.training.seed);
+                let at = |i| {
+                    let caption = pictures.caption_at(seed, Split::Train, i)?;
+                    Ok((caption, pictures.picture_at(seed, Split::Train, i, size)?))
+                };
+                (0..count as u64).map(at).collect::<Result<_>>()?
+            }
+        };
+        let (device, latent, weights) = (device.clone().autodiff(), latent_shape(config, vae), config.loss);
         Ok(Self { device, size, channels: vae.in_channels, latent, noise, weights, sheet })
     }
 }

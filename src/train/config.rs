@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::optim::OptimizerConfig;
+use super::pictures::{Pictures, Source};
 use crate::checked;
 use crate::{Error, Result};
 
@@ -44,18 +45,6 @@ pub struct Training {
     pub checkpoint_every: u64,
     /// Steps between two sheets of samples.
     pub sheet_every: u64,
-}
-
-/// Which pictures.
-#[derive(Clone, Debug, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Pictures {
-    /// File of `fourstep dataset pack`, from the working directory.
-    pub pack: PathBuf,
-    /// Recipe of `fourstep dataset`, from the working directory.
-    pub recipe: PathBuf,
-    /// Side in pixels.
-    pub size: usize,
 }
 
 /// Training of an `AutoencoderTiny`.
@@ -221,6 +210,26 @@ impl Training {
 }
 
 impl RunConfig {
+    /// The same run with the pictures of a folder instead of a pack's; an autoencoder's batches then have no plain glyphs.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a classifier, which learns what a program put into each picture.
+    pub fn with_folder(mut self, folder: &Path) -> Result<Self> {
+        let pictures = match &mut self {
+            Self::Autoencoder(config) => {
+                config.glyph_share = 0.0;
+                &mut config.pictures
+            }
+            Self::Diffusion(config) => &mut config.pictures,
+            Self::Classifier(_) => {
+                let reason = "a classifier learns what a program put into each picture, which captions do not say";
+                return Err(Error::Request(format!("--pictures: {reason}")));
+            }
+        };
+        *pictures = Pictures { pack: None, recipe: None, folder: Some(folder.to_owned()), size: pictures.size };
+        Ok(self)
+    }
+
     /// Reads and checks a file.
     ///
     /// # Errors
@@ -244,6 +253,15 @@ impl RunConfig {
         }
     }
 
+    /// Which pictures the run learns from.
+    pub fn pictures(&self) -> &Pictures {
+        match self {
+            Self::Autoencoder(config) => &config.pictures,
+            Self::Diffusion(config) => &config.pictures,
+            Self::Classifier(config) => &config.pictures,
+        }
+    }
+
     /// What all kinds share.
     pub fn training(&self) -> &Training {
         match self {
@@ -255,6 +273,7 @@ impl RunConfig {
 
     fn check(&self) -> std::result::Result<(), String> {
         self.training().check()?;
+        let source = self.pictures().source().map_err(|error| error.to_string())?;
         let share = |key: &str, value: f32| match (0.0..=1.0).contains(&value) {
             true => Ok(()),
             false => Err(format!("{key} = {value}: must be 0 to 1")),
@@ -262,6 +281,9 @@ impl RunConfig {
         match self {
             Self::Autoencoder(config) if config.statistics_pictures < 2 => {
                 Err("statistics_pictures: must be at least 2".into())
+            }
+            Self::Autoencoder(config) if matches!(source, Source::Folder(_)) && config.glyph_share != 0.0 => {
+                Err(format!("glyph_share = {}: a folder of pictures has no plain glyphs, use 0", config.glyph_share))
             }
             Self::Autoencoder(config) => share("glyph_share", config.glyph_share),
             Self::Diffusion(config) if config.latents == Latents::Precomputed(0) => {
@@ -311,5 +333,25 @@ mod tests {
         assert!(message("\"ema_decay\": 0.", "\"ema_decay\": 1.").contains("training.ema_decay"));
         assert!(message("\"kind\": \"diffusion\"", "\"kind\": \"gan\"").contains("gan"));
         assert!(message("\"caption_dropout\": 0.", "\"caption_dropout\": 2.").contains("caption_dropout = 2"));
+        let message = message("\"recipe\"", "\"folder\"");
+        assert!(message.contains("pictures: name either pack and recipe, or folder"), "{message}");
+    }
+
+    #[test]
+    fn a_folder_takes_the_place_of_the_pack() {
+        let read = |name: &str| RunConfig::from_json(&recipe(name), name).unwrap().with_folder(Path::new("mine"));
+        for name in ["train-autoencoder-tiny.json", "train-diffusion-tiny.json"] {
+            let config = read(name).unwrap();
+            assert!(matches!(config.pictures().source().unwrap(), Source::Folder(_)), "{name}");
+            let text = serde_json::to_string(&config).unwrap();
+            assert_eq!(RunConfig::from_json(&text, name).unwrap().pictures().size, 32, "{text}");
+        }
+        let message = read("train-classifier.json").unwrap_err().to_string();
+        assert!(message.starts_with("--pictures: a classifier learns"), "{message}");
+        let glyphs = recipe("train-autoencoder-tiny.json")
+            .replace("\"pack\": \"stickers.pack\",", "\"folder\": \"mine\",")
+            .replace("\"recipe\": \"recipes/stickers-v0.json\",", "");
+        let message = RunConfig::from_json(&glyphs, "run.json").unwrap_err().to_string();
+        assert!(message.contains("glyph_share = 0.5: a folder of pictures has no plain glyphs"), "{message}");
     }
 }

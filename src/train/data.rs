@@ -1,11 +1,11 @@
-//! Batches for the trainers, composed on worker threads from the pack. Batch number n depends on the configuration
+//! Batches for the trainers, made on worker threads. Batch number n depends on the configuration
 //! and on n alone, so that a resumed run meets the batches that it would have met.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
 
-use super::config::Pictures;
-use crate::dataset::{Pack, Recipe, Split, Stickers};
+use super::pictures::{Pictures, Source};
+use crate::dataset::{Captioned, Folder, Pack, Recipe, Split, Stickers};
 use crate::picture::Picture;
 use crate::random::{self, Generator, Mt19937};
 use crate::text::Tokenizer;
@@ -47,32 +47,54 @@ pub struct LatentStore {
     pub each: usize,
 }
 
-/// The stickers of a run.
+/// The captioned pictures of a run, from a pack or a folder.
+///
+/// # Errors
+/// As [`stickers`], or those of reading the folder.
+pub fn captioned(pictures: &Pictures) -> Result<Arc<dyn Captioned>> {
+    Ok(match pictures.source()? {
+        Source::Folder(folder) => Arc::new(Folder::open(folder, pictures.size)?),
+        Source::Stickers { .. } => Arc::new(stickers(pictures)?),
+    })
+}
+
+/// The stickers of a run that needs to know what is in each picture.
+///
+/// # Errors
+/// Those of reading the pack and the recipe; [`Error::Config`] for a folder of pictures.
+pub fn stickers(pictures: &Pictures) -> Result<Stickers> {
+    let (pack, recipe) = pack(pictures)?;
+    Stickers::new(pack, recipe)
+}
+
+/// Every glyph of the pack, under the recipe's other settings; none of a folder.
 ///
 /// # Errors
 /// Those of reading the pack and the recipe.
-pub fn stickers(pictures: &Pictures) -> Result<Stickers> {
-    let recipe = Recipe::read(&pictures.recipe)?;
-    Stickers::new(Pack::read(&pictures.pack, recipe.raster_side(pictures.size))?, recipe)
+pub fn all_glyphs(pictures: &Pictures) -> Result<Option<Stickers>> {
+    if let Source::Folder(_) = pictures.source()? {
+        return Ok(None);
+    }
+    let (pack, mut recipe) = pack(pictures)?;
+    recipe.concepts = pack.everything();
+    Stickers::new(pack, recipe).map(Some)
 }
 
-/// Every glyph of the pack, under the recipe's other settings.
-///
-/// # Errors
-/// As [`stickers`].
-pub fn all_glyphs(pictures: &Pictures) -> Result<Stickers> {
-    let mut recipe = Recipe::read(&pictures.recipe)?;
-    let pack = Pack::read(&pictures.pack, recipe.raster_side(pictures.size))?;
-    recipe.concepts = pack.everything();
-    Stickers::new(pack, recipe)
+fn pack(pictures: &Pictures) -> Result<(Pack, Recipe)> {
+    let Source::Stickers { pack, recipe } = pictures.source()? else {
+        let reason = "folder: this command needs pack and recipe, which say what is in each picture";
+        return Err(Error::Config { file: "pictures".into(), reason: reason.into() });
+    };
+    let recipe = Recipe::read(recipe)?;
+    Ok((Pack::read(pack, recipe.raster_side(pictures.size))?, recipe))
 }
 
 /// Draws the batches of an autoencoder.
 pub struct PictureSource {
-    /// Composed pictures.
-    pub stickers: Stickers,
-    /// Plain glyphs.
-    pub glyphs: Stickers,
+    /// Without their captions.
+    pub pictures: Arc<dyn Captioned>,
+    /// Plain glyphs, where there are any.
+    pub glyphs: Option<Arc<Stickers>>,
     /// Of every draw.
     pub seed: u64,
     /// Pictures in a batch.
@@ -96,12 +118,14 @@ impl PictureSource {
         let mut random = random::stream(self.seed, "train.glyphs", n);
         let mut pictures = Vec::with_capacity(self.batch * self.channels * self.size * self.size);
         for i in 0..self.batch {
-            let picture = if i < self.plain {
-                let glyph = below(&mut random, self.glyphs.names.len());
-                self.glyphs.glyph(&self.glyphs.names[glyph], self.size)?
-            } else {
-                let index = n * self.batch as u64 + i as u64;
-                self.stickers.render(&self.stickers.sample(self.seed, Split::Train, index)?, self.size)?
+            let picture = match &self.glyphs {
+                Some(glyphs) if i < self.plain => {
+                    glyphs.glyph(&glyphs.names[below(&mut random, glyphs.names.len())], self.size)?
+                }
+                _ => {
+                    let index = n * self.batch as u64 + i as u64;
+                    self.pictures.picture_at(self.seed, Split::Train, index, self.size)?
+                }
             };
             pictures.extend(picture.planes(self.channels));
         }
@@ -112,8 +136,8 @@ impl PictureSource {
 
 /// Draws the batches of a diffusion model.
 pub struct CaptionedSource {
-    /// Composed pictures.
-    pub stickers: Arc<Stickers>,
+    /// What is drawn and said.
+    pub pictures: Arc<dyn Captioned>,
     /// Of the captions.
     pub tokenizer: Tokenizer,
     /// Encoded pictures to draw from; none to compose new ones.
@@ -146,14 +170,19 @@ impl CaptionedSource {
         let mut ids = Vec::with_capacity(self.batch);
         let mut content = Vec::new();
         for (index, dropped) in indices.iter().zip(dropped) {
-            let record = self.stickers.record(self.seed, Split::Train, *index)?;
             match &self.store {
                 Some(store) => content.extend(&store.values[*index as usize * store.each..][..store.each]),
-                None => content.extend(self.stickers.render(&record.scene, self.size)?.planes(self.channels)),
+                None => {
+                    let picture = self.pictures.picture_at(self.seed, Split::Train, *index, self.size)?;
+                    content.extend(picture.planes(self.channels));
+                }
             }
             ids.push(match dropped < self.caption_dropout {
                 true => empty.clone(),
-                false => self.tokenizer.encode_padded(&record.caption)?.ids,
+                false => {
+                    let caption = self.pictures.caption_at(self.seed, Split::Train, *index)?;
+                    self.tokenizer.encode_padded(&caption)?.ids
+                }
             });
         }
         let mut random = random::stream(self.seed, "train.timesteps", n);
@@ -256,8 +285,8 @@ mod tests {
     #[test]
     fn a_batch_is_the_same_whenever_it_is_made() {
         let source = || PictureSource {
-            stickers: testing::stickers(),
-            glyphs: testing::stickers(),
+            pictures: Arc::new(testing::stickers()),
+            glyphs: Some(Arc::new(testing::stickers())),
             seed: 3,
             batch: 4,
             plain: 2,

@@ -18,7 +18,7 @@ use super::run::{Outcome, Settings, Stage, run_stage};
 use super::samples::{Frozen, Samples};
 use super::task::Task;
 use super::{export, init, vocabulary};
-use crate::dataset::Stickers;
+use crate::dataset::Captioned;
 use crate::models::{AddedConditions, ClipTextConfig, ClipTextModel, UNet2DConditionConfig, UNet2DConditionModel};
 use crate::picture::Picture;
 use crate::schedulers::{NoiseSchedule, PredictionType, SchedulerConfig};
@@ -38,11 +38,11 @@ pub struct Objective {
 /// Trains, or goes on training, in `settings.folder`; leaves `model/` there.
 ///
 /// # Errors
-/// [`Error::Config`] for models that cannot be built or do not fit each other; those of reading the pack and the
+/// [`Error::Config`] for models that cannot be built or do not fit each other; those of reading the pictures and the
 /// autoencoder, of saving, and [`Error::Diverged`].
 pub fn train(config: &DiffusionConfig, settings: &Settings) -> Result<Outcome> {
-    let stickers = Arc::new(data::stickers(&config.pictures)?);
-    let parts = Parts::new(config, &stickers, settings)?;
+    let pictures = data::captioned(&config.pictures)?;
+    let parts = Parts::new(config, pictures.as_ref(), settings)?;
     let device = settings.device.clone().autodiff();
     let structure = DiffusionModel {
         text_encoder: ClipTextModel::new(&parts.text_config, "text_encoder", &device)?,
@@ -57,11 +57,11 @@ pub fn train(config: &DiffusionConfig, settings: &Settings) -> Result<Outcome> {
         }
     };
     let objective = Objective::new(&parts.scheduler, config.min_snr_gamma)?;
-    let source = parts.source(config, &stickers, settings, objective.schedule.alphas_cumprod().len())?;
+    let source = parts.source(config, &pictures, settings, objective.schedule.alphas_cumprod().len())?;
     let first = config.training.first_batch(state.position.step);
     let mut batches = Prefetch::start(first, settings.workers, move |n| source.batch(n))?;
     let stage = Stage { training, steps: training.steps, all_steps: training.steps, title: "diffusion" };
-    let task = DiffusionTask { samples: parts.samples(config, stickers, settings), objective, parts, device };
+    let task = DiffusionTask { samples: parts.samples(config, pictures, settings), objective, parts, device };
     let (state, outcome) = run_stage(state, &task, &mut batches, &stage, settings)?;
     task.parts.export(config, settings, &state.average)?;
     Ok(outcome)
@@ -146,9 +146,9 @@ struct Parts {
 }
 
 impl Parts {
-    fn new(config: &DiffusionConfig, stickers: &Stickers, settings: &Settings) -> Result<Self> {
+    fn new(config: &DiffusionConfig, pictures: &dyn Captioned, settings: &Settings) -> Result<Self> {
         let encoder = LatentEncoder::read(&config.vae, config.pictures.size, &settings.device)?;
-        let tokenizer = vocabulary::open(config, stickers, &settings.folder.join("tokenizer"))?;
+        let tokenizer = vocabulary::open(config, pictures, &settings.folder.join("tokenizer"))?;
         let text_json = vocabulary::complete(&config.text_encoder, &tokenizer)?;
         let text_config: ClipTextConfig = typed("text_encoder", &text_json)?;
         let unet_config: UNet2DConditionConfig = typed("unet", &config.unet)?;
@@ -172,13 +172,13 @@ impl Parts {
     fn source(
         &self,
         config: &DiffusionConfig,
-        stickers: &Arc<Stickers>,
+        pictures: &Arc<dyn Captioned>,
         settings: &Settings,
         num_train_timesteps: usize,
     ) -> Result<CaptionedSource> {
-        let store = self.encoder.store(config.latents, &config.training, stickers, settings.workers)?;
+        let store = self.encoder.store(config.latents, &config.training, pictures, settings.workers)?;
         Ok(CaptionedSource {
-            stickers: Arc::clone(stickers),
+            pictures: Arc::clone(pictures),
             tokenizer: vocabulary::read(&settings.folder.join("tokenizer"))?,
             store,
             seed: config.training.seed,
@@ -191,7 +191,7 @@ impl Parts {
         })
     }
 
-    fn samples(&self, config: &DiffusionConfig, stickers: Arc<Stickers>, settings: &Settings) -> Samples {
+    fn samples(&self, config: &DiffusionConfig, pictures: Arc<dyn Captioned>, settings: &Settings) -> Samples {
         let frozen = Frozen {
             tokenizer: settings.folder.join("tokenizer"),
             vae: self.encoder.vae.clone(),
@@ -202,7 +202,7 @@ impl Parts {
             negative_prompt_in_context: false,
         };
         let (size, seed) = (config.pictures.size, config.training.seed);
-        Samples { stickers, sheet: config.sheet.clone(), size, seed, frozen }
+        Samples { pictures, sheet: config.sheet.clone(), size, seed, frozen }
     }
 
     /// The whole model, so that a run that was stopped leaves something to draw with too.

@@ -10,7 +10,7 @@ use super::config::{Latents, Training};
 use super::data::{Content, LatentStore, Prefetch};
 use super::export;
 use crate::Result;
-use crate::dataset::{Split, Stickers};
+use crate::dataset::{Captioned, Split};
 use crate::models::{AutoencoderTiny, AutoencoderTinyConfig, parse};
 use crate::weights::{self, Checkpoint, DirFiles, Files};
 
@@ -76,17 +76,16 @@ impl LatentEncoder {
         &self,
         latents: Latents,
         training: &Training,
-        stickers: &Arc<Stickers>,
+        pictures: &Arc<dyn Captioned>,
         workers: usize,
     ) -> Result<Option<LatentStore>> {
         let Latents::Precomputed(count) = latents else { return Ok(None) };
         let (size, batch, seed) = (self.size, training.batch, training.seed);
-        let (stickers, channels) = (Arc::clone(stickers), self.config.in_channels);
+        let (source, channels) = (Arc::clone(pictures), self.config.in_channels);
         let mut pictures = Prefetch::start(0, workers, move |n| {
             let mut planes = Vec::new();
             for i in (n as usize * batch)..count.min((n as usize + 1) * batch) {
-                let scene = stickers.sample(seed, Split::Train, i as u64)?;
-                planes.extend(stickers.render(&scene, size)?.planes(channels));
+                planes.extend(source.picture_at(seed, Split::Train, i as u64, size)?.planes(channels));
             }
             Ok(planes)
         })?;

@@ -19,6 +19,7 @@ pub mod latents;
 pub mod model;
 pub mod muon;
 pub mod optim;
+pub mod pictures;
 pub mod run;
 pub mod samples;
 pub mod sheet;

@@ -11,7 +11,7 @@ use super::model::DiffusionModel;
 use super::sheet::sheet;
 use super::vocabulary;
 use crate::Result;
-use crate::dataset::{Split, Stickers};
+use crate::dataset::{Captioned, Split};
 use crate::models::{AutoencoderTiny, AutoencoderTinyConfig, UNet2DConditionConfig, Vae};
 use crate::picture::Picture;
 use crate::pipeline::{Components, Defaults, Family, Pipeline, Request, StepEvent, TextEncoder};
@@ -38,7 +38,7 @@ pub struct Frozen {
 /// Which samples are drawn, and how.
 pub struct Samples {
     /// Where captions and the truth come from.
-    pub stickers: Arc<Stickers>,
+    pub pictures: Arc<dyn Captioned>,
     /// How many, steps, guidance.
     pub sheet: SheetConfig,
     /// Side in pixels.
@@ -58,15 +58,16 @@ impl Samples {
         let pipeline = self.pipeline(model)?;
         let mut cells = Vec::new();
         for i in 0..self.sheet.samples {
-            let held_out = i % 2 == 1 && self.stickers.recipe.held_out > 0.0;
+            let held_out = i % 2 == 1 && self.pictures.holds_out();
             let split = if held_out { Split::HeldOut } else { Split::Train };
-            let record = self.stickers.record(self.seed.wrapping_add(1), split, i)?;
-            let truth = self.stickers.render(&record.scene, self.size)?;
+            let seed = self.seed.wrapping_add(1);
+            let caption = self.pictures.caption_at(seed, split, i)?;
+            let truth = self.pictures.picture_at(seed, split, i, self.size)?;
             let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
-            let request = Request { seed: i, ..pipeline.request(&record.caption) };
+            let request = Request { seed: i, ..pipeline.request(&caption) };
             let (mut images, _) = pollster::block_on(pipeline.generate(&request, &mut on_step))?;
             let drawn = images.remove(0);
-            let said = if held_out { format!("{} (held out)", record.caption) } else { record.caption };
+            let said = if held_out { format!("{caption} (held out)") } else { caption };
             cells.extend([(truth, said), (drawn, String::new())]);
         }
         Ok(sheet(&cells, 8))

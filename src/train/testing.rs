@@ -11,6 +11,7 @@ use super::config::RunConfig;
 use super::run::{Outcome, Settings};
 use super::{autoencoder, classifier, diffusion};
 use crate::dataset::testing;
+use crate::picture::Picture;
 use crate::pipeline::Pipeline;
 use crate::weights::DirFiles;
 
@@ -173,6 +174,49 @@ fn a_resumed_classifier_is_the_uninterrupted_one_and_describes_pictures() {
     let RunConfig::Classifier(config) = config else { panic!("a classifier") };
     let fox = super::data::stickers(&config.pictures).unwrap().glyph("fox", 16).unwrap();
     assert_eq!(read.features(&[fox]).unwrap()[0].len(), 48);
+}
+
+/// Six squares of three colours, PNG files of a shape that has to be cut, and a photograph.
+fn own_pictures(folder: &Path) {
+    std::fs::create_dir_all(folder).unwrap();
+    let colours = [("red", [220, 30, 30]), ("green", [30, 180, 40]), ("blue", [30, 40, 220])];
+    for (name, colour) in colours {
+        for (shape, width) in [("wide", 40), ("high", 10)] {
+            Picture::filled(width, 20, colour).write_png(&folder.join(format!("{name} {shape}.png"))).unwrap();
+            std::fs::write(folder.join(format!("{name} {shape}.txt")), format!("a {name} square")).unwrap();
+        }
+    }
+    std::fs::write(folder.join("photo.jpg"), include_bytes!("../picture/testing/turned.jpg")).unwrap();
+    std::fs::write(folder.join("photo.txt"), "a flag").unwrap();
+}
+
+#[test]
+fn a_model_learns_from_a_folder_of_captioned_pictures() {
+    let folder = tempfile::tempdir().unwrap();
+    let own = folder.path().join("own");
+    own_pictures(&own);
+    let vae = small_autoencoder(folder.path()).with_folder(&own).unwrap();
+    let (straight, stopped) = (folder.path().join("vae"), folder.path().join("vae-stopped"));
+    assert_eq!(run(&vae, straight.clone(), None, 1), Outcome::Finished);
+    assert_eq!(run(&vae, stopped.clone(), Some(5), 2), Outcome::Stopped(5));
+    assert_eq!(run(&vae, stopped.clone(), None, 1), Outcome::Finished);
+    assert!(checkpoint(&straight, 7) == checkpoint(&stopped, 7), "the same bytes");
+    for latents in [json!("on_the_fly"), json!({ "precomputed": 9 })] {
+        let config = config(folder.path(), "train-diffusion-tiny.json", |config| {
+            config["training"]["steps"] = 3.into();
+            config["training"]["sheet_every"] = 3.into();
+            config["vae"] = json!(straight.join("vae"));
+            config["latents"] = latents.clone();
+            config["unet"]["sample_size"] = 4.into();
+            config["sheet"]["samples"] = 3.into();
+            config["sheet"]["steps"] = 2.into();
+        });
+        let config = config.with_folder(&own).unwrap();
+        let out = folder.path().join(format!("diffusion {}", latents.is_string()));
+        assert_eq!(run(&config, out.clone(), None, 1), Outcome::Finished);
+        assert!(out.join("sheets/step-00000003.png").exists());
+        Pipeline::load(&DirFiles::new(out.join("model")), &Device::flex()).unwrap();
+    }
 }
 
 #[test]

@@ -5,7 +5,7 @@ use std::path::Path;
 use serde_json::{Map, Value};
 
 use super::config::{DiffusionConfig, TokenizerSource};
-use crate::dataset::{Split, Stickers};
+use crate::dataset::{Captioned, Split};
 use crate::text::{Tokenizer, TrainedBpe};
 use crate::weights::{DirFiles, Files};
 use crate::{Error, Result};
@@ -14,9 +14,9 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::NotAModel`] for a file that is missing; the tokenizer's own.
-pub fn open(config: &DiffusionConfig, stickers: &Stickers, folder: &Path) -> Result<Tokenizer> {
+pub fn open(config: &DiffusionConfig, pictures: &dyn Captioned, folder: &Path) -> Result<Tokenizer> {
     if !folder.join("vocab.json").exists() {
-        make(config, stickers, folder)?;
+        make(config, pictures, folder)?;
     }
     read(folder)
 }
@@ -73,12 +73,12 @@ pub fn complete(text_encoder: &Map<String, Value>, tokenizer: &Tokenizer) -> Res
     Ok(complete)
 }
 
-fn make(config: &DiffusionConfig, stickers: &Stickers, folder: &Path) -> Result<()> {
+fn make(config: &DiffusionConfig, pictures: &dyn Captioned, folder: &Path) -> Result<()> {
     match &config.tokenizer {
         TokenizerSource::Folder(from) => copy(from, folder),
         TokenizerSource::Learned { size, captions, max_length } => {
             let seed = config.training.seed;
-            let caption = |i| Ok(stickers.record(seed, Split::Train, i)?.caption);
+            let caption = |i| pictures.caption_at(seed, Split::Train, i);
             let captions = (0..*captions).map(caption).collect::<Result<Vec<String>>>()?;
             TrainedBpe::learn(captions.iter(), *size)?.write(folder, *max_length)
         }

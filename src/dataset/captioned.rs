@@ -1,0 +1,37 @@
+//! What training asks of a dataset, whoever made its pictures.
+
+use super::sample::{Split, Stickers};
+use crate::Result;
+use crate::picture::Picture;
+
+/// Captioned pictures by number. Number `i` depends on the dataset, `seed`, `split` and `i`, and on nothing else.
+pub trait Captioned: Send + Sync {
+    /// What picture `i` is said to show.
+    ///
+    /// # Errors
+    /// [`crate::Error::Request`] for a split that the dataset does not have, or a number past its end.
+    fn caption_at(&self, seed: u64, split: Split, i: u64) -> Result<String>;
+
+    /// Picture `i`, a square of `size` pixels a side.
+    ///
+    /// # Errors
+    /// As [`Self::caption_at`].
+    fn picture_at(&self, seed: u64, split: Split, i: u64, size: usize) -> Result<Picture>;
+
+    /// Whether [`Split::HeldOut`] has pictures.
+    fn holds_out(&self) -> bool;
+}
+
+impl Captioned for Stickers {
+    fn caption_at(&self, seed: u64, split: Split, i: u64) -> Result<String> {
+        self.caption(&self.sample(seed, split, i)?)
+    }
+
+    fn picture_at(&self, seed: u64, split: Split, i: u64, size: usize) -> Result<Picture> {
+        self.render(&self.sample(seed, split, i)?, size)
+    }
+
+    fn holds_out(&self) -> bool {
+        self.recipe.held_out > 0.0
+    }
+}
