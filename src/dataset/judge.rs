@@ -76,14 +76,6 @@ impl ColourJudge {
         Ok(fits >= least && self.nearest(&counted) == Some(name))
     }
 
-    /// The palette's glyph colour that the parts drawn on a clear ground have on the whole, those that are neither white nor
-    /// black where there are enough of them; none when nothing is drawn.
-    pub fn main_colour(&self, lone: &Layer) -> Option<&str> {
-        let (drawn, counted) = opaque(lone);
-        let enough = 10 * counted.len() >= 3 * drawn.len();
-        self.nearest(if enough { &counted } else { &drawn })
-    }
-
     /// The palette's glyph colour nearest to the mean of some.
     fn nearest(&self, colours: &[Lab]) -> Option<&str> {
         if colours.is_empty() {

@@ -41,12 +41,6 @@ impl Glyph {
         self.rgba[y * self.width + x]
     }
 
-    /// Red, green and blue times alpha, then alpha, in 8 bits, rows from the top.
-    pub fn premultiplied(&self) -> Vec<[u8; 4]> {
-        let times = |c: u8, a: u8| ((u32::from(c) * u32::from(a) + 127) / 255) as u8;
-        self.rgba.iter().map(|&[r, g, b, a]| [times(r, a), times(g, a), times(b, a), a]).collect()
-    }
-
     /// Premultiplied, in 0..1, each colour sent through `change` first, cut or padded to a square as high as the
     /// glyph (Noto's bitmaps are 136 x 128 with 4 transparent columns at each side).
     pub fn layer(&self, change: impl Fn([f32; 3]) -> [f32; 3]) -> Layer {
@@ -169,6 +163,7 @@ impl Layer {
     ///
     /// # Errors
     /// A description when the bytes are not `width` x `height` pixels.
+    #[cfg(test)]
     pub fn from_bytes(width: usize, height: usize, bytes: &[u8]) -> std::result::Result<Self, String> {
         if bytes.is_empty() || bytes.len() != 4 * width * height {
             return Err(format!("{} bytes are no layer of {width} x {height}", bytes.len()));

@@ -74,7 +74,8 @@ impl Memory {
     }
 
     /// How many there are.
-    pub fn len(&self) -> usize {
+    #[cfg(test)]
+    fn len(&self) -> usize {
         self.pictures.len()
     }
 

@@ -205,11 +205,6 @@ impl Blocks {
         &self.shape
     }
 
-    /// Blocks a row.
-    pub fn blocks_per_row(&self) -> usize {
-        self.scales.len() / self.shape[0]
-    }
-
     /// All blocks' codes, row after row.
     pub fn codes(&self) -> &[u8] {
         &self.codes

@@ -70,19 +70,12 @@ impl Pipeline {
         Self::load_with(files, &LoadOptions::default(), device)
     }
 
-    /// As [`Self::load`], with adapters added to the weights.
-    ///
-    /// # Errors
-    /// As [`Self::load`]; those of [`Lora::updates`] for adapters that do not fit.
-    pub fn load_with_loras(files: &impl Files, loras: &[Lora], device: &Device) -> Result<Self> {
-        Self::load_with(files, &LoadOptions { loras, ..LoadOptions::default() }, device)
-    }
-
     /// As [`Self::load`], with options. Weights are read tensor by tensor: beside what the device holds, about the largest of
     /// them is in memory.
     ///
     /// # Errors
-    /// As [`Self::load_with_loras`]; [`Error::BadFile`] for weights that are in other blocks already.
+    /// As [`Self::load`]; those of [`Lora::updates`] for adapters that do not fit; [`Error::BadFile`] for weights that are in
+    /// other blocks already.
     pub fn load_with(files: &impl Files, options: &LoadOptions, device: &Device) -> Result<Self> {
         let loras = options.loras;
         let Index { family, negative_prompt_in_context, guidance_scale_range, vae_large } = Index::read(files)?;
@@ -129,19 +122,6 @@ impl Pipeline {
     /// As [`Self::load`] about the configurations.
     pub fn defaults_of(files: &impl Files) -> Result<Defaults> {
         Ok(super::Plan::read(files, &super::PlanOptions::default())?.defaults)
-    }
-
-    /// The same model with another autoencoder, from a folder of its own.
-    ///
-    /// # Errors
-    /// As [`Self::load`].
-    pub fn with_vae(mut self, files: &impl Files) -> Result<Self> {
-        let config = files.read("config.json")?;
-        self.components.vae = Vae::load("config.json", &config, Checkpoint::open(files, WEIGHTS)?, &self.device)?;
-        check_vae("config.json", &self.components.vae)?;
-        check_channels(&self.components.unet_config, &self.components.vae)?;
-        self.components.vae_large.iter().try_for_each(|large| check_large(&self.components.vae, large))?;
-        Ok(self)
     }
 }
 

@@ -207,7 +207,7 @@ impl<'a> Checkpoint<'a> {
         Ok(TensorData::new(values, stored.shape.clone()))
     }
 
-    /// An I64 tensor.
+    /// An I64 tensor, as goldens hold them.
     ///
     /// # Errors
     /// [`Error::MissingTensor`]; [`Error::BadFile`] for another dtype.
@@ -216,7 +216,7 @@ impl<'a> Checkpoint<'a> {
         Ok(words.chunks_exact(8).map(|b| i64::from_le_bytes(b.try_into().expect("eight bytes"))).collect())
     }
 
-    /// A U8 tensor's bytes.
+    /// A U8 tensor's bytes, as goldens hold pictures.
     ///
     /// # Errors
     /// [`Error::MissingTensor`]; [`Error::BadFile`] for another dtype.

@@ -15,7 +15,7 @@ use super::{Checkpoint, Wanted, wanted};
 use crate::Result;
 use crate::kernels::{BLOCK, BlockFormat, Blocks};
 
-/// A safetensors file with quantized weights.
+/// A safetensors file with quantized weights, in memory: for tests.
 pub struct QuantizedFile {
     /// The file.
     pub bytes: Vec<u8>,
@@ -44,7 +44,7 @@ impl QuantizedTensor {
 }
 
 /// The file of `module`'s weights with those of its linear and convolutional layers in blocks. The first and the last
-/// convolution, norms, biases and embeddings stay as they are in the file.
+/// convolution, norms, biases and embeddings stay as they are in the file. For tests: commands write a [`Rewrite`] to disk.
 ///
 /// # Errors
 /// [`crate::Error::MissingTensor`], [`crate::Error::MisshapenTensor`]; [`crate::Error::BadFile`] for weights that are quantized already, or

@@ -32,7 +32,7 @@ pub fn run(suite: &Suite, entry: &Entry) -> Result<Measured, Failure> {
     let golden = Golden::parse(&case.file, &bytes, &case.tensors)?;
     let mut worst = Worst::new(&case.tolerance);
     only_its_own(&case)?;
-    let files = suite.pipeline(&case.pipeline);
+    let files = suite.pipeline(&case.pipeline, None);
     match case.kind {
         ComponentKind::TextEncoder => text_encoder(suite, &case, &files, &golden, &mut worst),
         ComponentKind::Unet => unet(suite, &case, &files, &golden, &mut worst),

@@ -237,11 +237,13 @@ impl Suite {
         self.bytes(&format!("loras/{name}/pytorch_lora_weights.safetensors"))
     }
 
-    /// The model files of a pipeline of the set.
-    fn pipeline(&self, name: &str) -> ReferenceFiles {
+    /// The model files of a pipeline of the set, with another autoencoder of the set where one is named.
+    fn pipeline(&self, name: &str, vae: Option<&str>) -> ReferenceFiles {
+        let folder = |name: &str| DirFiles::new(self.reference.join(&self.expected.pipelines).join(name));
         ReferenceFiles {
-            pipeline: DirFiles::new(self.reference.join(&self.expected.pipelines).join(name)),
+            pipeline: folder(name),
             tokenizer: DirFiles::new(self.reference.join("tokenizer")),
+            vae: vae.map(folder),
         }
     }
 }
@@ -265,10 +267,25 @@ fn entries(place: &Path) -> Result<Vec<PathBuf>, String> {
     Ok(paths)
 }
 
-/// A pipeline's folder, with the vocabulary that all pipelines of the set share.
+/// A pipeline's folder, with the vocabulary that all pipelines of the set share, or another autoencoder.
 struct ReferenceFiles {
     pipeline: DirFiles,
     tokenizer: DirFiles,
+    vae: Option<DirFiles>,
+}
+
+impl ReferenceFiles {
+    /// The folder that has a file, and the file's path there.
+    fn home<'a>(&self, path: &'a str) -> fourstep::Result<(&DirFiles, &'a str)> {
+        if let (Some(vae), Some(path)) = (&self.vae, path.strip_prefix("vae/")) {
+            return Ok((vae, path));
+        }
+        let shared = ["vocab.json", "merges.txt"].into_iter().find(|name| path.ends_with(name));
+        Ok(match (self.pipeline.size(path)?, shared) {
+            (None, Some(name)) => (&self.tokenizer, name),
+            _ => (&self.pipeline, path),
+        })
+    }
 }
 
 impl Files for ReferenceFiles {
@@ -277,22 +294,17 @@ impl Files for ReferenceFiles {
     }
 
     fn get(&self, path: &str) -> fourstep::Result<Option<Cow<'_, [u8]>>> {
-        let shared = ["vocab.json", "merges.txt"].into_iter().find(|name| path.ends_with(name));
-        match (self.pipeline.get(path)?, shared) {
-            (None, Some(name)) => self.tokenizer.get(name),
-            (found, _) => Ok(found),
-        }
+        let (folder, path) = self.home(path)?;
+        folder.get(path)
     }
 
     fn size(&self, path: &str) -> fourstep::Result<Option<u64>> {
-        let shared = ["vocab.json", "merges.txt"].into_iter().find(|name| path.ends_with(name));
-        match (self.pipeline.size(path)?, shared) {
-            (None, Some(name)) => self.tokenizer.size(name),
-            (found, _) => Ok(found),
-        }
+        let (folder, path) = self.home(path)?;
+        folder.size(path)
     }
 
     fn range(&self, path: &str, offset: u64, length: usize) -> fourstep::Result<Cow<'_, [u8]>> {
-        self.pipeline.range(path, offset, length)
+        let (folder, path) = self.home(path)?;
+        folder.range(path, offset, length)
     }
 }

@@ -6,10 +6,10 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 use fourstep::picture::Picture;
-use fourstep::pipeline::{MicroConditioning, Pipeline, Request, StepEvent};
+use fourstep::pipeline::{LoadOptions, MicroConditioning, Pipeline, Request, StepEvent};
 use fourstep::random::{Generator, Mt19937};
 use fourstep::text::PromptSyntax;
-use fourstep::weights::{DirFiles, Files, Lora};
+use fourstep::weights::{Files, Lora};
 use serde_json::Value;
 
 use super::golden::{Golden, Worst};
@@ -50,7 +50,7 @@ fn agree(suite: &Suite, entry: &Entry, run: &Run, golden: &Golden) -> Result<(),
     if (&entry.name, &entry.pipeline, &entry.kind) != (&run.name, &run.pipeline, &kind) || !scheduler {
         return Err("index.json and the manifest differ".into());
     }
-    let index: Value = serde_json::from_slice(&suite.pipeline(&run.pipeline).read("model_index.json")?)
+    let index: Value = serde_json::from_slice(&suite.pipeline(&run.pipeline, None).read("model_index.json")?)
         .map_err(|error| format!("model_index.json: {error}"))?;
     let whole = index["_class_name"].as_str().unwrap_or_default();
     let family = whole.trim_end_matches("Pipeline").trim_end_matches("Inpaint");
@@ -130,18 +130,13 @@ fn compare(suite: &Suite, run: &Run, golden: &Golden, worst: &mut Worst) -> Resu
 }
 
 fn load(suite: &Suite, run: &Run) -> Result<Pipeline, Failure> {
-    let files = suite.pipeline(&run.pipeline);
-    let pipeline = match &run.lora {
-        Some(name) => {
-            let (bytes, weight) = (suite.lora(name)?, run.lora_scale.unwrap_or(1.0));
-            Pipeline::load_with_loras(&files, &[Lora::parse(name, &bytes, weight)?], &suite.device)?
-        }
-        None => Pipeline::load(&files, &suite.device)?,
+    let files = suite.pipeline(&run.pipeline, run.vae.as_deref());
+    let bytes = run.lora.as_ref().map(|name| suite.lora(name)).transpose()?;
+    let loras = match (&run.lora, &bytes) {
+        (Some(name), Some(bytes)) => vec![Lora::parse(name, bytes, run.lora_scale.unwrap_or(1.0))?],
+        _ => Vec::new(),
     };
-    Ok(match &run.vae {
-        Some(vae) => pipeline.with_vae(&DirFiles::new(suite.reference.join(&suite.expected.pipelines).join(vae)))?,
-        None => pipeline,
-    })
+    Ok(Pipeline::load_with(&files, &LoadOptions { loras: &loras, ..LoadOptions::default() }, &suite.device)?)
 }
 
 fn request(run: &Run, golden: &Golden, pipeline: &Pipeline) -> Result<Request, Failure> {

@@ -68,13 +68,6 @@ pub struct Said {
     pub noun: Option<Noun>,
 }
 
-impl Said {
-    /// Whether it is text that a sticker can be "for" or "say": an occasion.
-    pub fn is_message(&self) -> bool {
-        self.kind == PhraseKind::Occasion
-    }
-}
-
 /// Every thing's phrases. Things are numbered as the concepts that the lexicon was made from.
 pub struct Lexicon {
     things: Vec<Thing>,

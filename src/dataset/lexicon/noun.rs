@@ -50,6 +50,7 @@ impl Noun {
     }
 
     /// How it takes articles and numbers.
+    #[cfg(test)]
     pub fn number(&self) -> Number {
         self.number
     }

@@ -112,7 +112,8 @@ pub fn attend(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize, causal: bo
     attend_with(q, k, v, AttentionSizes { tiles, ..sizes })
 }
 
-/// As [`attend`], with no more than a tile of the scores at once however few they are.
+/// As [`attend`], with no more than a tile of the scores at once however few they are: for tests of the tiled kernel on small
+/// tensors.
 pub fn attend_in_tiles(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize, causal: bool) -> Tensor<3> {
     let sizes = attention_sizes(&q, &k, heads, causal);
     attend_with(q, k, v, sizes)
