@@ -7,6 +7,7 @@ mod device;
 mod digits;
 mod distill;
 mod drawing;
+mod edit;
 mod eval;
 mod eval_autoencoder;
 mod eval_guidance;
@@ -38,6 +39,7 @@ enum Command {
     Dataset(dataset::Dataset),
     Digits(digits::DigitsArgs),
     Distill(distill::Distill),
+    Edit(edit::EditArgs),
     Eval(eval::Eval),
     EvalAutoencoder(eval_autoencoder::EvalAutoencoder),
     EvalGuidance(eval_guidance::EvalGuidance),
@@ -61,6 +63,7 @@ pub fn run() -> u8 {
         Command::Dataset(args) => dataset::run(args),
         Command::Digits(args) => digits::run(&args),
         Command::Distill(args) => distill::run(&args),
+        Command::Edit(args) => edit::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::EvalAutoencoder(args) => eval_autoencoder::run(&args),
         Command::EvalGuidance(args) => eval_guidance::run(&args),
