@@ -10,6 +10,7 @@ mod drawing;
 mod edit;
 mod eval;
 mod eval_autoencoder;
+mod eval_edit;
 mod eval_guidance;
 mod eval_steps;
 mod export;
@@ -42,6 +43,7 @@ enum Command {
     Edit(edit::EditArgs),
     Eval(eval::Eval),
     EvalAutoencoder(eval_autoencoder::EvalAutoencoder),
+    EvalEdit(eval_edit::EvalEdit),
     EvalGuidance(eval_guidance::EvalGuidance),
     EvalSteps(eval_steps::EvalSteps),
     Export(export::ExportArgs),
@@ -66,6 +68,7 @@ pub fn run() -> u8 {
         Command::Edit(args) => edit::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::EvalAutoencoder(args) => eval_autoencoder::run(&args),
+        Command::EvalEdit(args) => eval_edit::run(&args),
         Command::EvalGuidance(args) => eval_guidance::run(&args),
         Command::EvalSteps(args) => eval_steps::run(&args),
         Command::Export(args) => export::run(&args),
