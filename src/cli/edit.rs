@@ -46,13 +46,13 @@ pub struct EditArgs {
     /// Steps at strength 1 [default: the model's]
     #[arg(long, value_parser = parse_steps)]
     steps: Option<usize>,
-    /// How strongly the edit follows the prompt [default: by model and method]
+    /// How strongly the edit follows the prompt [default: the model's]
     #[arg(long)]
     guidance: Option<f32>,
-    /// How strongly --from is taken away [default: by model and method]
+    /// How strongly --from is taken away [default: the model's guidance]
     #[arg(long)]
     source_guidance: Option<f32>,
-    /// Draws of noise over which each step takes the mean [default: by method]
+    /// Draws of noise over which each step takes the mean [default: 1]
     #[arg(long, value_name = "DRAWS")]
     n_avg: Option<usize>,
     /// Steps at the end that draw by the prompt alone, with --method flowedit

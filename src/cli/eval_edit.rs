@@ -31,13 +31,13 @@ pub struct EvalEdit {
     /// Steps at strength 1 [default: the model's]
     #[arg(long, value_parser = parse_steps)]
     steps: Option<usize>,
-    /// Guidance by the target prompt [default: by model and method]
+    /// Guidance by the target prompt [default: the model's]
     #[arg(long)]
     guidance: Option<f32>,
-    /// Guidance by the source prompt [default: by model and method]
+    /// Guidance by the source prompt [default: the model's]
     #[arg(long)]
     source_guidance: Option<f32>,
-    /// Draws of noise over which each step takes the mean [default: by method]
+    /// Draws of noise over which each step takes the mean [default: 1]
     #[arg(long, value_name = "DRAWS")]
     n_avg: Option<usize>,
     #[command(flatten)]
@@ -90,8 +90,9 @@ fn write_folder(report: &Report, pictures: &[(Case, Vec<Picture>)], out: &Path) 
         (Way::Autoencoder, None) => "autoencoder".to_owned(),
         (way, None) => way.label().to_owned(),
     }));
-    let every = (pictures.len() / SHEET_ROWS).max(1);
-    let shown = pictures.iter().step_by(every).take(SHEET_ROWS);
+    // Evenly, upright and mirrored in turn.
+    let rows = SHEET_ROWS.min(pictures.len());
+    let shown = (0..rows).map(|k| &pictures[(k * pictures.len() / rows / 2 * 2 + k % 2).min(pictures.len() - 1)]);
     let cells = shown.flat_map(|(_, row)| row.iter().cloned().zip(labels.iter().cloned())).collect::<Vec<_>>();
     Ok(sheet(&cells, labels.len()).write_png(&out.join("sheet.png"))?)
 }
