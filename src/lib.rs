@@ -28,9 +28,10 @@ pub mod models;
 pub mod schedulers;
 // 6: the denoising loop
 pub mod pipeline;
-// 7: captioned pictures (native)
+// 7: edits by words; captioned pictures (native)
 #[cfg(feature = "native")]
 pub mod dataset;
+pub mod edit;
 // 8: training (native)
 #[cfg(feature = "native")]
 pub mod train;

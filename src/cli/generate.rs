@@ -228,7 +228,7 @@ fn read_lora(text: &str) -> Result<(String, Vec<u8>, f32)> {
 }
 
 /// Finds out before a long drawing whether its file can be written; leaves no trace.
-fn check_writable(path: &Path) -> std::io::Result<()> {
+pub(super) fn check_writable(path: &Path) -> std::io::Result<()> {
     let existed = path.exists();
     std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
     match existed {

@@ -7,8 +7,10 @@ mod device;
 mod digits;
 mod distill;
 mod drawing;
+mod edit;
 mod eval;
 mod eval_autoencoder;
+mod eval_edit;
 mod eval_guidance;
 mod eval_steps;
 mod export;
@@ -38,8 +40,10 @@ enum Command {
     Dataset(dataset::Dataset),
     Digits(digits::DigitsArgs),
     Distill(distill::Distill),
+    Edit(edit::EditArgs),
     Eval(eval::Eval),
     EvalAutoencoder(eval_autoencoder::EvalAutoencoder),
+    EvalEdit(eval_edit::EvalEdit),
     EvalGuidance(eval_guidance::EvalGuidance),
     EvalSteps(eval_steps::EvalSteps),
     Export(export::ExportArgs),
@@ -61,8 +65,10 @@ pub fn run() -> u8 {
         Command::Dataset(args) => dataset::run(args),
         Command::Digits(args) => digits::run(&args),
         Command::Distill(args) => distill::run(&args),
+        Command::Edit(args) => edit::run(&args),
         Command::Eval(args) => eval::run(&args),
         Command::EvalAutoencoder(args) => eval_autoencoder::run(&args),
+        Command::EvalEdit(args) => eval_edit::run(&args),
         Command::EvalGuidance(args) => eval_guidance::run(&args),
         Command::EvalSteps(args) => eval_steps::run(&args),
         Command::Export(args) => export::run(&args),

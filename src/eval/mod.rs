@@ -7,12 +7,14 @@
 //!   that training saw and for held-out ones;
 //! - [`psnr`]: what encoding and decoding every glyph loses.
 //!
-//! [`steps`] compares models over numbers of steps, [`guidance`] over guidance scales and negative prompts.
+//! [`steps`] compares models over numbers of steps, [`guidance`] over guidance scales and negative prompts, [`edits`] ways to edit a
+//! picture over their strengths.
 //!
 //! Beside each share stands what chance would reach, and what the dataset's own picture of the same scene reaches.
 
 pub mod compare;
 mod draw;
+pub mod edits;
 mod frechet;
 mod gallery;
 pub mod guidance;

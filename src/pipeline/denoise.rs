@@ -29,6 +29,8 @@ pub struct Start {
     pub latents: Tensor<4>,
     /// Index of the first step into the sampler's timesteps.
     pub index: usize,
+    /// Index past the last step; none for all that follow.
+    pub end: Option<usize>,
     /// For inpainting with a network that knows nothing of masks.
     pub kept: Option<Kept>,
 }
@@ -87,8 +89,9 @@ pub async fn denoise(
 ) -> Result<Tensor<4>> {
     let timesteps = scheduler.timesteps().to_vec();
     let sigmas = scheduler.sigmas().map(<[f32]>::to_vec);
+    let end = start.end.unwrap_or(timesteps.len());
     let mut x = start.latents;
-    for (index, &t) in timesteps.iter().enumerate().skip(start.index) {
+    for (index, &t) in timesteps.iter().enumerate().take(end).skip(start.index) {
         let prediction = model.predict(scheduler.scale_model_input(x.clone(), index), t);
         let step = scheduler.step(prediction.guided.clone(), index, x, options, noise)?;
         x = step.prev_sample;
@@ -99,7 +102,7 @@ pub async fn denoise(
         check_finite(&x, done).await?;
         let event = StepEvent {
             index: done,
-            steps: timesteps.len() - start.index,
+            steps: end - start.index,
             timestep: t,
             sigma: sigmas.as_ref().map(|sigmas| sigmas[index]),
             prediction: &prediction,

@@ -3,7 +3,9 @@
 use burn::tensor::Tensor;
 
 use super::denoise::{Denoiser, Prediction};
+use super::{EncodedPrompt, Pipeline, Request, join};
 use crate::models::{AddedConditions, UNet2DConditionModel};
+use crate::{Error, Result};
 
 /// A UNet with the text it draws.
 pub struct Guidance<'a> {
@@ -40,6 +42,48 @@ impl Denoiser for Guidance<'_> {
             rescale => rescale_noise_cfg(guided, text, rescale),
         };
         Prediction { guided, model_input, model_output: output }
+    }
+}
+
+impl Pipeline {
+    /// The network with the text and guidance of `request`, to be asked about `num_images_per_prompt` samples at once, and
+    /// what the user should know, in plain words. It is what [`super::denoise`] asks, for those who begin elsewhere than
+    /// [`Self::run`].
+    ///
+    /// # Errors
+    /// Those of [`Self::run`] about settings and prompts; [`Error::Request`] for an inpainting network.
+    pub fn denoiser(&self, request: &Request) -> Result<(Guidance<'_>, Vec<String>)> {
+        request.check(self.scale())?;
+        self.check_guidance(request)?;
+        if self.reads_masks() {
+            return Err(Error::Request("this model is for inpainting: it draws only with an image and a mask".into()));
+        }
+        let unread = self.unread_sizes(request)?;
+        let prompt = self.encode_prompt(request)?;
+        let warnings = prompt.warnings.iter().cloned().chain(unread).collect();
+        Ok((self.guided(request, vec![prompt], request.num_images_per_prompt, None), warnings))
+    }
+
+    /// The network for `n` samples with the texts `prompts`, all with the settings of `request`.
+    pub(super) fn guided(
+        &self,
+        request: &Request,
+        prompts: Vec<EncodedPrompt>,
+        n: usize,
+        inpainting: Option<Tensor<4>>,
+    ) -> Guidance<'_> {
+        let guided = self.classifier_free(request);
+        let parts = if guided { 2 } else { 1 };
+        let pooled: Option<Vec<Tensor<2>>> = prompts.iter().map(|prompt| prompt.text_embeds.clone()).collect();
+        let contexts = prompts.into_iter().map(|prompt| prompt.encoder_hidden_states).collect();
+        Guidance {
+            unet: &self.components.unet,
+            context: join(contexts, parts),
+            guidance_scale: guided.then_some(request.guidance_scale),
+            guidance_rescale: request.guidance_rescale,
+            conditions: self.conditions(request, n, pooled.map(|pooled| join(pooled, parts))),
+            inpainting,
+        }
     }
 }
 

@@ -20,7 +20,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor};
 
-pub use denoise::{Denoiser, Kept, Start, StepEvent, denoise};
+pub use denoise::{Denoiser, Kept, Prediction, Start, StepEvent, denoise};
 pub use encode::{EncodedPrompt, TextEncoder};
 pub use guidance::{Guidance, rescale_noise_cfg};
 pub use index::{Family, GUIDANCE_SCALE_RANGE, NEGATIVE_IN_CONTEXT, VAE_LARGE};
@@ -169,22 +169,10 @@ impl Pipeline {
         let config = request.scheduler.as_ref().unwrap_or(&self.components.scheduler);
         let mut scheduler = schedulers::from_config(config)?;
         let first = self.plan(request, scheduler.as_mut())?;
-        let guided = self.classifier_free(request);
         let mut warnings: Vec<String> = prompts.iter().flat_map(|prompt| prompt.warnings.clone()).collect();
         warnings.extend(self.unread_sizes(request)?);
-        let parts = if guided { 2 } else { 1 };
-        let pooled: Option<Vec<Tensor<2>>> = prompts.iter().map(|prompt| prompt.text_embeds.clone()).collect();
-        let contexts = prompts.into_iter().map(|prompt| prompt.encoder_hidden_states).collect();
         let Beginning { start, inpainting } = self.begin(requests, request, scheduler.as_ref(), first, noise)?;
-        let n = start.latents.dims()[0];
-        let model = Guidance {
-            unet: &self.components.unet,
-            context: join(contexts, parts),
-            guidance_scale: guided.then_some(request.guidance_scale),
-            guidance_rescale: request.guidance_rescale,
-            conditions: self.conditions(request, n, pooled.map(|pooled| join(pooled, parts))),
-            inpainting,
-        };
+        let model = self.guided(request, prompts, start.latents.dims()[0], inpainting);
         let options = StepOptions { eta: request.eta };
         let latents = denoise(&model, scheduler.as_mut(), start, &options, noise, on_step).await?;
         let decoded = if request.large { self.decode_large(latents.clone())? } else { self.decode(latents.clone()) };

@@ -22,7 +22,10 @@ impl Pipeline {
     ///
     /// Of n steps at strength s the last floor(n s) are taken. diffusers' `LatentConsistencyModelImg2ImgPipeline` instead
     /// plans all n steps below the noise level s.
-    pub(super) fn plan(&self, request: &Request, scheduler: &mut dyn Scheduler) -> Result<usize> {
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a strength that leaves no step; the sampler's own.
+    pub fn plan(&self, request: &Request, scheduler: &mut dyn Scheduler) -> Result<usize> {
         let (steps, strength) = (request.num_inference_steps, request.strength);
         if request.image.is_none() {
             scheduler.set_timesteps(steps)?;
@@ -58,7 +61,7 @@ impl Pipeline {
         let f = self.components.vae.scale();
         let n = requests.len() * request.num_images_per_prompt;
         let shape = [n, self.components.vae.latent_channels(), request.height / f, request.width / f];
-        let reads_masks = self.components.unet_config.in_channels != self.components.vae.latent_channels();
+        let reads_masks = self.reads_masks();
         let (image, mask) = match (&request.image, &request.mask) {
             (None, _) if reads_masks => {
                 return Err(Error::Request("this model is for inpainting: it needs an image and a mask".into()));
@@ -68,7 +71,7 @@ impl Pipeline {
             }
             (None, _) => {
                 let latents = noise(shape) * scheduler.init_noise_sigma();
-                return Ok(Beginning { start: Start { latents, index, kept: None }, inpainting: None });
+                return Ok(Beginning { start: Start { latents, index, end: None, kept: None }, inpainting: None });
             }
             (Some(image), mask) => (image.to_tensor(self.components.vae.channels()[0], &self.device), mask),
         };
@@ -84,21 +87,26 @@ impl Pipeline {
             _ => unit.clone() * scheduler.init_noise_sigma(),
         };
         let Some(mask) = mask.as_ref().map(|mask| Mask::new(mask, f)) else {
-            return Ok(Beginning { start: Start { latents, index, kept: None }, inpainting: None });
+            return Ok(Beginning { start: Start { latents, index, end: None, kept: None }, inpainting: None });
         };
         let small = mask.latents(&self.device);
         if reads_masks {
             let kept = image * (mask.pixels(&self.device).neg() + 1.0);
             let masked = self.draw_latents(kept, requests, noise);
             let inpainting = Some(Tensor::cat(vec![small.repeat_dim(0, n), masked], 1));
-            return Ok(Beginning { start: Start { latents, index, kept: None }, inpainting });
+            return Ok(Beginning { start: Start { latents, index, end: None, kept: None }, inpainting });
         }
         if self.components.vae.is_variational() {
             // diffusers encodes the masked picture for every network: the draw counts, its result does not.
             let _ = noise([requests.len(), shape[1], shape[2], shape[3]]);
         }
         let kept = original.map(|original| Kept { original, noise: unit, mask: small });
-        Ok(Beginning { start: Start { latents, index, kept }, inpainting: None })
+        Ok(Beginning { start: Start { latents, index, end: None, kept }, inpainting: None })
+    }
+
+    /// Whether the network reads a mask and a masked picture beside the latents.
+    pub(super) fn reads_masks(&self) -> bool {
+        self.components.unet_config.in_channels != self.components.vae.latent_channels()
     }
 
     /// Latents of a picture, drawn from the autoencoder's distribution once for each request.

@@ -29,10 +29,12 @@ use burn::tensor::Tensor;
 
 pub use betas::NoiseSchedule;
 pub use config::{PredictionType, SchedulerClass, SchedulerConfig, TimestepSpacing};
+pub(crate) use linear::combine;
 #[cfg(feature = "native")]
 pub(crate) use linear::mix;
 pub use names::{NAMES, name_of, named};
 pub use plan::Plan;
+pub(crate) use prediction::Rates;
 pub use timesteps::spaced_integers;
 
 use crate::error::Result;

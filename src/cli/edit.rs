@@ -1,0 +1,143 @@
+//! `fourstep edit`: a picture and what it should show become a strip of edits, from little change to much.
+
+use std::io::Write;
+use std::ops::ControlFlow;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result, ensure};
+
+use super::device::DeviceName;
+use super::generate::check_writable;
+use super::progress::Progress;
+use crate::edit::{self, EditRequest, Method};
+use crate::infotext::Infotext;
+use crate::picture::Picture;
+use crate::pipeline::{Pipeline, StepEvent, parse_seed, parse_steps};
+use crate::pngfile;
+use crate::train::sheet::sheet;
+use crate::weights::DirFiles;
+
+/// Changes a picture by words and shows it over strength: a strip that begins with the picture itself
+#[derive(clap::Args)]
+pub struct EditArgs {
+    /// What the picture should show
+    prompt: String,
+    /// The picture; its sides must be multiples of the model's (four or eight pixels)
+    #[arg(long, value_name = "FILE.png")]
+    image: PathBuf,
+    /// What the picture shows [default: the prompt that it carries, if it carries one, else nothing]
+    #[arg(long, value_name = "TEXT")]
+    from: Option<String>,
+    /// How
+    #[arg(long, value_enum, default_value_t = MethodName::Flowedit)]
+    method: MethodName,
+    /// How far the edit may go, 0 to 1, for each picture of the strip: the share of the steps that are taken
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', default_value = "0.25,0.5,0.75,1")]
+    strength: Vec<f64>,
+    /// A model in the diffusers folder layout
+    #[arg(long, value_name = "DIR", default_value = "models/stickers")]
+    model: PathBuf,
+    /// What to keep away from
+    #[arg(long, value_name = "TEXT", default_value = "")]
+    negative: String,
+    /// Of the random numbers: the same seed makes the same edit
+    #[arg(long, default_value_t = 0, value_parser = parse_seed)]
+    seed: u64,
+    /// Steps at strength 1 [default: the model's]
+    #[arg(long, value_parser = parse_steps)]
+    steps: Option<usize>,
+    /// How strongly the edit follows the prompt [default: the model's]
+    #[arg(long)]
+    guidance: Option<f32>,
+    /// How strongly --from is taken away [default: the model's guidance]
+    #[arg(long)]
+    source_guidance: Option<f32>,
+    /// Draws of noise over which each step takes the mean [default: 1]
+    #[arg(long, value_name = "DRAWS")]
+    n_avg: Option<usize>,
+    /// Steps at the end that draw by the prompt alone, with --method flowedit
+    #[arg(long, value_name = "STEPS", default_value_t = 0)]
+    n_min: usize,
+    /// Where to compute: the processor, or a graphics card through wgpu
+    #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
+    device: DeviceName,
+    /// The strip
+    #[arg(long, value_name = "FILE.png")]
+    out: PathBuf,
+}
+
+/// [`Method`] by name.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+enum MethodName {
+    /// Kulikov et al., 2024
+    Flowedit,
+    /// Xu et al., 2023, without attention control
+    Infedit,
+}
+
+/// Runs the command.
+pub fn run(args: &EditArgs) -> Result<()> {
+    ensure!(args.method == MethodName::Flowedit || args.n_min == 0, "--n-min: only --method flowedit has such steps");
+    let image = Picture::read_png(&args.image).context("--image")?;
+    let from = match &args.from {
+        Some(from) => from.clone(),
+        None => carried_prompt(&args.image)?,
+    };
+    let device = args.device.open()?;
+    let pipeline = Pipeline::load(&DirFiles::new(&args.model), &device)?;
+    let request = args.request(&pipeline, image.clone(), &from);
+    check_writable(&args.out).with_context(|| args.out.display().to_string())?;
+    let mut progress = Progress::new();
+    let (mut cells, mut notes) = (vec![(image, "input".to_owned())], Vec::new());
+    for (i, &strength) in args.strength.iter().enumerate() {
+        let mut on_step = async |event: StepEvent<'_>| {
+            let what = format!("picture {} of {}, steps", i + 1, args.strength.len());
+            progress.say(&what, event.index + 1, event.steps);
+            ControlFlow::Continue(())
+        };
+        let one = EditRequest { strength, ..request.clone() };
+        let (picture, warnings) = pollster::block_on(edit::edit(&pipeline, &one, &mut on_step))?;
+        cells.push((picture, strength.to_string()));
+        notes.extend(warnings.into_iter().filter(|warning| !notes.contains(warning)).collect::<Vec<_>>());
+    }
+    progress.end();
+    for note in notes {
+        eprintln!("note: {note}");
+    }
+    let columns = cells.len();
+    std::fs::write(&args.out, sheet(&cells, columns).to_png(None)?).with_context(|| args.out.display().to_string())?;
+    writeln!(std::io::stdout(), "{}", args.out.display())?;
+    Ok(())
+}
+
+impl EditArgs {
+    fn request(&self, pipeline: &Pipeline, image: Picture, from: &str) -> EditRequest {
+        let method = match self.method {
+            MethodName::Flowedit => Method::FlowEdit,
+            MethodName::Infedit => Method::InfEdit,
+        };
+        let own = EditRequest::new(pipeline, method, image, from, &self.prompt);
+        EditRequest {
+            negative_prompt: self.negative.clone(),
+            num_inference_steps: self.steps.unwrap_or(own.num_inference_steps),
+            source_guidance_scale: self.source_guidance.unwrap_or(own.source_guidance_scale),
+            target_guidance_scale: self.guidance.unwrap_or(own.target_guidance_scale),
+            n_avg: self.n_avg.unwrap_or(own.n_avg),
+            n_min: self.n_min,
+            seed: self.seed,
+            ..own
+        }
+    }
+}
+
+/// The prompt in a picture's settings, and a word about it.
+fn carried_prompt(image: &Path) -> Result<String> {
+    let bytes = std::fs::read(image).with_context(|| image.display().to_string())?;
+    let text = pngfile::parameters(&bytes).with_context(|| image.display().to_string())?;
+    let prompt = text.map(|text| Infotext::parse(&text).prompt).filter(|prompt| !prompt.is_empty());
+    match &prompt {
+        Some(prompt) => eprintln!("note: --from is “{prompt}”, which the picture says of itself"),
+        None => eprintln!("note: the picture does not say what it shows; with --from it is kept better"),
+    }
+    Ok(prompt.unwrap_or_default())
+}

@@ -1,0 +1,100 @@
+//! `fourstep eval-edit`: edits whose true result is known, by every method over its strength.
+
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use anyhow::{Context, Result};
+
+use super::drawing::Drawing;
+use super::progress::Progress;
+use crate::eval::edits::{Case, Report, Settings, Way, evaluate};
+use crate::picture::Picture;
+use crate::pipeline::{Pipeline, parse_steps};
+use crate::train::sheet::sheet;
+use crate::weights::DirFiles;
+
+/// Counts how often an edit shows what was asked, and how far it is from the true result
+#[derive(clap::Args)]
+pub struct EvalEdit {
+    /// A model in the diffusers folder layout
+    #[arg(long, value_name = "DIR", default_value = "models/stickers")]
+    model: PathBuf,
+    /// Edits to make: as many recolourings as new backgrounds
+    #[arg(long, default_value_t = 100)]
+    edits: usize,
+    /// The half that is set aside, to be looked at once, when all settings are chosen
+    #[arg(long)]
+    set_aside: bool,
+    /// Strengths to try
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', default_value = "0.25,0.5,0.75,1")]
+    strength: Vec<f64>,
+    /// Steps at strength 1 [default: the model's]
+    #[arg(long, value_parser = parse_steps)]
+    steps: Option<usize>,
+    /// Guidance by the target prompt [default: the model's]
+    #[arg(long)]
+    guidance: Option<f32>,
+    /// Guidance by the source prompt [default: the model's]
+    #[arg(long)]
+    source_guidance: Option<f32>,
+    /// Draws of noise over which each step takes the mean [default: 1]
+    #[arg(long, value_name = "DRAWS")]
+    n_avg: Option<usize>,
+    #[command(flatten)]
+    drawing: Drawing,
+    /// Folder for eval-edit.json, table.md and sheet.png, made if it is not there
+    #[arg(long, value_name = "DIR")]
+    out: Option<PathBuf>,
+}
+
+/// Runs the command: the table on standard output, everything else in the folder.
+pub fn run(args: &EvalEdit) -> Result<()> {
+    if let Some(out) = &args.out {
+        std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
+    }
+    let stickers = args.drawing.stickers()?;
+    let pipeline = Pipeline::load(&DirFiles::new(&args.model), &args.drawing.device.open()?)?;
+    let settings = Settings {
+        model: args.model.display().to_string(),
+        edits: args.edits,
+        set_aside: args.set_aside,
+        seed: args.drawing.seed,
+        strengths: args.strength.clone(),
+        steps: args.steps,
+        guidance: args.guidance,
+        source_guidance: args.source_guidance,
+        n_avg: args.n_avg,
+    };
+    let mut progress = Progress::new();
+    let (report, pictures) =
+        evaluate(&pipeline, &stickers, settings, &mut |what, done, total| progress.say(what, done, total))?;
+    progress.end();
+    write!(std::io::stdout(), "{}", report.markdown())?;
+    let Some(out) = &args.out else { return Ok(()) };
+    write_folder(&report, &pictures, out)
+}
+
+fn write_folder(report: &Report, pictures: &[(Case, Vec<Picture>)], out: &Path) -> Result<()> {
+    let cases: Vec<&Case> = pictures.iter().map(|(case, _)| case).collect();
+    let json = serde_json::json!({ "report": report, "cases": cases });
+    for (name, text) in
+        [("eval-edit.json", serde_json::to_string_pretty(&json)? + "\n"), ("table.md", report.markdown())]
+    {
+        let path = out.join(name);
+        std::fs::write(&path, text).with_context(|| path.display().to_string())?;
+    }
+    // The input and the true result, then the methods with the strength of each.
+    let mut labels = vec!["input".to_owned(), "true result".to_owned()];
+    labels.extend(report.rows.iter().filter(|row| !row.mirrored).map(|row| match (row.way, row.strength) {
+        (way, Some(strength)) => format!("{} {strength}", way.label()),
+        (Way::Autoencoder, None) => "autoencoder".to_owned(),
+        (way, None) => way.label().to_owned(),
+    }));
+    // Evenly, upright and mirrored in turn.
+    let rows = SHEET_ROWS.min(pictures.len());
+    let shown = (0..rows).map(|k| &pictures[(k * pictures.len() / rows / 2 * 2 + k % 2).min(pictures.len() - 1)]);
+    let cells = shown.flat_map(|(_, row)| row.iter().cloned().zip(labels.iter().cloned())).collect::<Vec<_>>();
+    Ok(sheet(&cells, labels.len()).write_png(&out.join("sheet.png"))?)
+}
+
+const SHEET_ROWS: usize = 16;

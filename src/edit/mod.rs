@@ -1,0 +1,146 @@
+//! Edits by words, without training: a picture and two sentences go in, what it shows and what it should show, and the picture
+//! comes out as the second sentence says, with the rest kept.
+//!
+//! Both methods ask the network about two samples with the same noise, one of the picture and one of the edit, and let the
+//! difference of its two answers move the edit. That difference walks through the pipeline's denoising loop like any other sample
+//! (`difference.rs`), by DDIM in [FlowEdit](flowedit) and by DDCM in [InfEdit](infedit). They work with every checkpoint that the
+//! pipeline loads, but for inpainting networks.
+
+mod difference;
+pub mod flowedit;
+pub mod infedit;
+
+use std::ops::ControlFlow;
+
+use burn::tensor::{Tensor, TensorData};
+
+use crate::picture::Picture;
+use crate::pipeline::{Output, Pipeline, Request, Settings, StepEvent};
+use crate::random::{Generator, Mt19937};
+use crate::schedulers::Noise;
+use crate::{Error, Result};
+
+/// Most draws of noise in a step.
+const MAX_AVERAGED: usize = 64;
+
+/// How a picture is edited.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Method {
+    /// Kulikov et al., 2024: [`flowedit`].
+    FlowEdit,
+    /// Xu et al., 2023: [`infedit`], without attention control.
+    InfEdit,
+}
+
+/// An edit to make. The fields have the names of the papers' programs where those agree.
+#[derive(Clone, Debug, PartialEq)]
+pub struct EditRequest {
+    /// How.
+    pub method: Method,
+    /// What is edited; its sides are multiples of the autoencoder's scale.
+    pub image: Picture,
+    /// What it shows; may be empty.
+    pub source_prompt: String,
+    /// What it should show.
+    pub target_prompt: String,
+    /// What to keep away from, for both.
+    pub negative_prompt: String,
+    /// Steps of a whole run, of which the share `strength` is taken (FlowEdit: `T_steps`).
+    pub num_inference_steps: usize,
+    /// 0 to 1: of n steps the last floor(n s) are taken (FlowEdit: `n_max`, the number of them). The more, the further from
+    /// the picture an edit may go.
+    pub strength: f64,
+    /// Guidance by the source prompt (FlowEdit: `src_guidance_scale`).
+    pub source_guidance_scale: f32,
+    /// Guidance by the target prompt (FlowEdit: `tar_guidance_scale`; InfEdit: `guidance_scale`).
+    pub target_guidance_scale: f32,
+    /// Draws of noise over which each step takes the mean, from 1. InfEdit's paper has one.
+    pub n_avg: usize,
+    /// FlowEdit: steps at the end that are ordinary sampling by the target prompt. InfEdit has none of them.
+    pub n_min: usize,
+    /// Of all random numbers.
+    pub seed: u64,
+}
+
+impl EditRequest {
+    /// An edit of `image` with seed 0 and the settings that suited *Stickers*: both prompts at the model's own guidance, so that
+    /// what the network would say of any picture cancels out. (The papers, with models a thousand times its size, give the
+    /// target more: FlowEdit 13.5 to 3.5, InfEdit 2 to 1.)
+    pub fn new(pipeline: &Pipeline, method: Method, image: Picture, source: &str, target: &str) -> Self {
+        let own = pipeline.defaults();
+        Self {
+            method,
+            image,
+            source_prompt: source.into(),
+            target_prompt: target.into(),
+            negative_prompt: String::new(),
+            num_inference_steps: own.steps,
+            strength: 0.75,
+            source_guidance_scale: own.guidance_scale,
+            target_guidance_scale: own.guidance_scale,
+            n_avg: 1,
+            n_min: 0,
+            seed: 0,
+        }
+    }
+
+    /// What the pipeline is asked for with one of the two prompts.
+    fn half(&self, pipeline: &Pipeline, prompt: &str, guidance_scale: f32) -> Result<Request> {
+        let request = pipeline.request_of(Settings {
+            prompt: prompt.into(),
+            negative_prompt: self.negative_prompt.clone(),
+            seed: self.seed,
+            steps: Some(self.num_inference_steps),
+            guidance_scale: Some(guidance_scale),
+            strength: Some(self.strength),
+            image: Some(self.image.clone()),
+            ..Settings::default()
+        })?;
+        Ok(Request { num_images_per_prompt: self.n_avg, ..request })
+    }
+}
+
+/// Makes an edit, with its random numbers from torch's CPU generator seeded with `request.seed`: the picture, and what the user
+/// should know.
+///
+/// # Errors
+/// Those of [`run`].
+pub async fn edit(
+    pipeline: &Pipeline,
+    request: &EditRequest,
+    on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
+) -> Result<(Picture, Vec<String>)> {
+    let mut generator = Mt19937::new(request.seed);
+    let device = pipeline.device().clone();
+    let mut noise = move |shape: [usize; 4]| {
+        let values = generator.randn(shape.iter().product());
+        Tensor::from_data(TensorData::new(values, shape), &device)
+    };
+    let output = run(pipeline, request, &mut noise, on_step).await?;
+    let picture = Picture::from_tensor(output.decoded).await?.swap_remove(0);
+    Ok((picture, output.warnings))
+}
+
+/// Makes an edit with random numbers from `noise`, which is asked once in each step, for `n_avg` samples.
+///
+/// A step's event has, as `latents`, the picture's latents with the difference so far added; `pred_original_sample` is the
+/// present estimate of the edit.
+///
+/// # Errors
+/// [`crate::Error::Request`] for settings out of range, a picture of a size that the model does not take, or an inpainting
+/// network; otherwise as [`Pipeline::run`].
+pub async fn run(
+    pipeline: &Pipeline,
+    request: &EditRequest,
+    noise: &mut Noise<'_>,
+    on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
+) -> Result<Output> {
+    if !(1..=MAX_AVERAGED).contains(&request.n_avg) {
+        return Err(Error::Request(format!("n_avg = {}: use 1 to {MAX_AVERAGED}", request.n_avg)));
+    }
+    let (latents, warnings) = match request.method {
+        Method::FlowEdit => flowedit::run(pipeline, request, noise, on_step).await?,
+        Method::InfEdit => infedit::run(pipeline, request, noise, on_step).await?,
+    };
+    Ok(Output { decoded: pipeline.decode(latents.clone()), latents, warnings })
+}
