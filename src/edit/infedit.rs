@@ -29,8 +29,7 @@ use super::difference::{Difference, ddim};
 use crate::Result;
 use crate::pipeline::{Pipeline, StepEvent};
 use crate::schedulers::{
-    self, Noise, NoiseSchedule, PredictionType, Rates, Scheduler, SchedulerClass, SchedulerConfig, StepOptions,
-    StepOutput, combine,
+    self, Noise, Plan, PredictionType, Scheduler, SchedulerClass, SchedulerConfig, StepOptions, StepOutput, combine,
 };
 
 /// The latents of the edit, and what the user should know.
@@ -57,33 +56,27 @@ pub(super) async fn run(
 /// DDCM for the difference of two samples that share their noise.
 struct Ddcm {
     /// Whose timesteps these are.
-    plan: Box<dyn Scheduler + Send>,
-    schedule: NoiseSchedule,
+    planner: Box<dyn Scheduler + Send>,
     kind: PredictionType,
 }
 
 impl Ddcm {
     fn new(config: &SchedulerConfig) -> Result<Self> {
-        let (plan, schedule) = (schedulers::from_config(config)?, NoiseSchedule::new(config)?);
-        Ok(Self { plan, schedule, kind: config.prediction_type() })
-    }
-
-    fn rates(&self, timestep: f32) -> Rates {
-        Rates::of_alpha_cumprod(self.schedule.alphas_cumprod()[timestep as usize])
+        Ok(Self { planner: schedulers::from_config(config)?, kind: config.prediction_type() })
     }
 }
 
 impl Scheduler for Ddcm {
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.plan.set_timesteps(num_inference_steps)
+        self.planner.set_timesteps(num_inference_steps)
     }
 
-    fn timesteps(&self) -> &[f32] {
-        self.plan.timesteps()
+    fn plan(&self) -> &Plan {
+        self.planner.plan()
     }
 
     fn set_strength(&mut self, strength: f64) -> bool {
-        self.plan.set_strength(strength)
+        self.planner.set_strength(strength)
     }
 
     fn step(
@@ -94,16 +87,11 @@ impl Scheduler for Ddcm {
         _options: &StepOptions,
         _noise: &mut Noise,
     ) -> Result<StepOutput> {
-        let timesteps = self.timesteps();
-        let dx = self.rates(timesteps[index]).x0(self.kind, &sample, &model_output)?;
-        let prev_sample = match timesteps.get(index + 1) {
-            Some(next) => combine(&[(self.rates(*next).alpha, &dx)]),
-            None => dx.clone(),
+        let dx = self.plan().at(index)?.x0(self.kind, &sample, &model_output)?;
+        let prev_sample = match index + 1 < self.timesteps().len() {
+            true => combine(&[(self.plan().at(index + 1)?.alpha, &dx)]),
+            false => dx.clone(),
         };
         Ok(StepOutput { prev_sample, pred_original_sample: dx })
-    }
-
-    fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, indices: &[usize]) -> Result<Tensor<4>> {
-        self.plan.add_noise(original, noise, indices)
     }
 }

@@ -34,7 +34,6 @@ pub(crate) use linear::combine;
 pub(crate) use linear::mix;
 pub use names::{NAMES, name_of, named};
 pub use plan::Plan;
-pub(crate) use prediction::Rates;
 pub use timesteps::spaced_integers;
 
 use crate::error::Result;

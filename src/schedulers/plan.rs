@@ -50,7 +50,7 @@ impl Plan {
     ///
     /// # Errors
     /// [`crate::Error::Request`] for an index that is not one of the timesteps.
-    pub(super) fn at(&self, index: usize) -> Result<Rates> {
+    pub(crate) fn at(&self, index: usize) -> Result<Rates> {
         entry(&self.timesteps, index, "step").map(|_| self.rates[index])
     }
 
