@@ -5,7 +5,7 @@
 
 use crate::picture::Picture;
 
-/// Decoded glyph: straight (not premultiplied) 8-bit RGBA. [`Glyph::layer`] and [`Glyph::premultiplied`] multiply by alpha.
+/// Decoded glyph: straight (not premultiplied) 8-bit RGBA. [`Glyph::layer`] multiplies by alpha.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glyph {
     /// Pixels across.

@@ -1,7 +1,7 @@
 //! FlowEdit (Kulikov et al., 2024), on the circle.
 //!
 //! The paper has straight flows, z_tau = (1 - tau) x + tau eps with the velocity u = eps - x. Its algorithm 1 moves an estimate Z of
-//! the edit, at first the picture x, from tau to tau' < tau, with noise N drawn anew in each step:
+//! the edit, at first the picture x, from tau to tau' < tau, with new noise N in each step:
 //!
 //! ```text
 //! z_source = (1 - tau) x + tau N        z_target = Z + z_source - x
