@@ -13,7 +13,7 @@ use super::scene::Scene;
 use crate::picture::Picture;
 
 /// How many equal things the picture shows: 2, 3 or 4 where that many equal copies in the dataset's places explain all
-/// but [`LEFT_OVER`] of what is drawn, the best of them; else 1; 0 when nothing is drawn.
+/// but `LEFT_OVER` of what is drawn, the best of them; else 1; 0 when nothing is drawn.
 pub fn count_of(picture: &Picture) -> usize {
     let ink = Ink::new(picture);
     if ink.energy() < LEAST_INK {

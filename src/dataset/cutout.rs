@@ -245,7 +245,8 @@ mod tests {
     fn what_is_added_is_seen_and_what_is_unknown_is_named() {
         let stickers = testing_open::stickers();
         let plain = stickers.render_layer(&fox(|_| ()), 64).unwrap();
-        let mut added: Vec<Box<dyn Fn(&mut Scene)>> = Vec::new();
+        type Change = Box<dyn Fn(&mut Scene)>;
+        let mut added: Vec<Change> = Vec::new();
         for word in ["sunglasses", "hat", "crown", "party hat", "Santa hat"] {
             added.push(Box::new(move |s| s.more.wearing = Some(word.into())));
         }

@@ -38,7 +38,7 @@ impl Icons {
         Ok(Self { artist, file, set, chars })
     }
 
-    /// The drawing of a concept, cut to its ink ([`vector::fitted`]); none when the artist has not drawn it.
+    /// The drawing of a concept, cut to its ink (`vector::fitted`); none when the artist has not drawn it.
     ///
     /// # Errors
     /// [`Error::BadFile`] naming the icon when its body is no SVG or it is placed in a way that is not built.

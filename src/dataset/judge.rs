@@ -24,7 +24,7 @@ impl ColourJudge {
     }
 
     /// Whether what is drawn has the named colour: its mean colour is nearer to it than to any other of the palette,
-    /// and at least [`SHARE_NEEDED`] of it are shades of the colour.
+    /// and at least `SHARE_NEEDED` of it are shades of the colour.
     ///
     /// # Errors
     /// [`Error::Request`] when the palette has no such glyph colour.

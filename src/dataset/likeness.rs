@@ -1,5 +1,5 @@
 //! How alike two pictures are, whatever their place, size, side and slight turn: each is cut to what is drawn on it and
-//! brought to [`SIDE`] pixels; the distance is the least over mirroring, small turns and shifts of one of them.
+//! brought to `SIDE` pixels; the distance is the least over mirroring, small turns and shifts of one of them.
 
 use super::raster::Layer;
 
@@ -133,7 +133,7 @@ impl Gallery {
 }
 
 /// How far pictures of one caption are from each other: the mean over all pairs of the root mean square of their
-/// differences (premultiplied, 0..1) at [`SIDE`] pixels, wherever they lie.
+/// differences (premultiplied, 0..1) at `SIDE` pixels, wherever they lie.
 pub fn spread(pictures: &[Layer]) -> f32 {
     let small = pictures.iter().map(|picture| picture.resized(SIDE, SIDE)).collect::<Vec<_>>();
     let (mut sum, mut pairs) = (0.0, 0);
@@ -203,7 +203,7 @@ pub fn part(layer: &Layer, [left, top, right, bottom]: [usize; 4]) -> Layer {
     done
 }
 
-/// What is drawn, in the middle of a square of [`SIDE`] pixels that its longer side fills.
+/// What is drawn, in the middle of a square of `SIDE` pixels that its longer side fills.
 fn cut(layer: &Layer) -> Option<Layer> {
     let at = drawn_box(layer)?;
     let own = part(layer, at);

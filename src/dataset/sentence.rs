@@ -62,15 +62,15 @@ impl Speaker<'_> {
     }
 
     fn say(&mut self, scene: &Scene) -> Result<String> {
-        if scene.kind == Kind::Plain {
-            if let Some(random) = &mut self.random {
-                let thing = self.stickers.concept(&scene.concepts[0])?;
-                let said = self.studio.lexicon.say(thing, random);
-                return Ok(match said.noun {
-                    Some(noun) if self.chance(0.35) => self.framed(&noun, Vec::new(), String::new()),
-                    _ => said.phrase,
-                });
-            }
+        if scene.kind == Kind::Plain
+            && let Some(random) = &mut self.random
+        {
+            let thing = self.stickers.concept(&scene.concepts[0])?;
+            let said = self.studio.lexicon.say(thing, random);
+            return Ok(match said.noun {
+                Some(noun) if self.chance(0.35) => self.framed(&noun, Vec::new(), String::new()),
+                _ => said.phrase,
+            });
         }
         if scene.concepts.len() > 1 {
             return self.pair(scene);

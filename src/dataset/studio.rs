@@ -145,8 +145,8 @@ fn haloed(glyph: &mut Glyph) {
         let own = f32::from(pixel[3]) / 255.0;
         let white = 0.85 * (5.0 * around).min(1.0) * (1.0 - own);
         let all = (own + white).max(1e-6);
-        for c in 0..3 {
-            pixel[c] = ((own * f32::from(pixel[c]) + white * 255.0) / all).round() as u8;
+        for value in &mut pixel[..3] {
+            *value = ((own * f32::from(*value) + white * 255.0) / all).round() as u8;
         }
         pixel[3] = (255.0 * (own + white)).round() as u8;
     }

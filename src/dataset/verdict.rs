@@ -78,7 +78,7 @@ impl<'a> Judge<'a> {
     /// A judge of the recipe's scenes.
     ///
     /// # Errors
-    /// [`Error::Request`] for a recipe without alpha.
+    /// [`crate::Error::Request`] for a recipe without alpha.
     pub fn new(stickers: &'a Stickers) -> Result<Self> {
         let (studio, colours) = (stickers.studio()?, ColourJudge::new(&stickers.recipe));
         Ok(Self { stickers, studio, colours, galleries: Mutex::default() })

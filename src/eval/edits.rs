@@ -177,8 +177,11 @@ fn pairs(stickers: &Stickers, seed: u64, asked: Asked) -> Vec<(Scene, Scene)> {
     shuffled(stickers.names.len(), seed).into_iter().flat_map(of_thing).collect()
 }
 
-/// Makes every edit in every way and counts. `progress` is told what is being done, and how many of how many are. The pictures of
-/// the cases follow: the input, the true result, and those of each way at the strengths in turn.
+/// The pictures of a case: the input, the true result, and those of each way at the strengths in turn.
+pub type Pictures = Vec<(Case, Vec<Picture>)>;
+
+/// Makes every edit in every way and counts. `progress` is told what is being done, and how many of how many are.
+/// The pictures of the cases follow.
 ///
 /// # Errors
 /// [`Error::Request`] when the recipe has too few such edits, or for settings that the model does not take; those of
@@ -188,7 +191,7 @@ pub fn evaluate(
     stickers: &Stickers,
     settings: Settings,
     progress: &mut dyn FnMut(&str, usize, usize),
-) -> Result<(Report, Vec<(Case, Vec<Picture>)>)> {
+) -> Result<(Report, Pictures)> {
     let cases = cases(stickers, settings.seed, settings.edits, settings.set_aside)?;
     let judge = ColourJudge::new(&stickers.recipe);
     let size = pipeline.defaults().width;

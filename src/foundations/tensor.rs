@@ -13,7 +13,7 @@ pub const MAX_RANK: usize = 4;
 const MAX_NUMBERS: usize = 1 << 26;
 
 // cell: tensor
-/// A list of numbers, and how to walk through it: index [i, j, k] lies at offset + i * strides[0] + j * strides[1] + ...
+/// A list of numbers, and how to walk through it: index [i, j, k] lies at `offset + i * strides[0] + j * strides[1] + ...`
 #[derive(Clone, Debug)]
 pub struct Tensor {
     values: Arc<Vec<f32>>,

@@ -279,7 +279,7 @@ mod tests {
         let magnitude = 10f32.powi(below(7) as i32 - 5);
         let some_zero = below(3) == 1;
         let mut values = random.randn(shape.iter().product());
-        let zeroed = |i: usize| some_zero && i / 40 % 2 == 0;
+        let zeroed = |i: usize| some_zero && (i / 40).is_multiple_of(2);
         values.iter_mut().enumerate().for_each(|(i, x)| *x *= if zeroed(i) { 0.0 } else { magnitude });
         (shape, values)
     }

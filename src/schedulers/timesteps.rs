@@ -22,7 +22,7 @@ pub fn spaced(config: &SchedulerConfig, steps: usize) -> Result<Vec<f64>> {
     check_end(timesteps, trained)
 }
 
-/// [`spaced`] rounded to integers, half to even.
+/// `spaced` rounded to integers, half to even.
 pub fn spaced_integers(config: &SchedulerConfig, steps: usize) -> Result<Vec<usize>> {
     Ok(spaced(config, steps)?.into_iter().map(|t| t.round_ties_even() as usize).collect())
 }

@@ -92,7 +92,7 @@ impl Objective {
         Ok(Self { schedule, prediction_type: scheduler.prediction_type(), min_snr_gamma })
     }
 
-    /// Mean squared error of the prediction, each sample weighted by [`Self::weight`], `[1]`.
+    /// Mean squared error of the prediction, each sample weighted by `weight`, `[1]`.
     /// `latents` and `noise` `[n, c, h, w]`, a timestep for each, `ids` as the text encoder takes them.
     ///
     /// # Errors

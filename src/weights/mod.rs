@@ -3,7 +3,7 @@
 //! A component's weights are a [`Checkpoint`]: a safetensors file or shards, of which one tensor is read at a time, by
 //! ranges from [`Files`], put into blocks where that is asked for, and handed to the device before the next is read.
 //! A module's own structure says which tensors it wants ([`load`]): its fields are named as in the checkpoint, so the
-//! path of a parameter is its key, but for the few old names in [`rename`]. Adapters ([`Lora`]) are added on the way.
+//! path of a parameter is its key, but for the few old names in `rename`. Adapters ([`Lora`]) are added on the way.
 
 mod checkpoint;
 mod files;

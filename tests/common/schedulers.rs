@@ -73,10 +73,9 @@ pub fn cases(suite: &Suite) -> Result<Vec<Case<'_>>, String> {
     let goldens = Rc::new(Goldens::read(suite, &manifest)?);
     let tolerance = manifest.tolerance;
     let mut cases = Vec::new();
-    for name in goldens.tensors.keys().filter(|name| name.starts_with(ALPHAS)).cloned() {
-        let goldens = goldens.clone();
-        let run = move |name: &str| within(goldens.alphas(name)?, &tolerance);
-        cases.push(Case::new(format!("scheduler/{name}"), move || run(&name)));
+    for name in goldens.tensors.keys().filter(|name| name.starts_with(ALPHAS)) {
+        let (goldens, name) = (goldens.clone(), name.clone());
+        cases.push(Case::new(format!("scheduler/{name}"), move || within(goldens.alphas(&name)?, &tolerance)));
     }
     for case in manifest.cases {
         let goldens = goldens.clone();

@@ -39,7 +39,7 @@ impl Noun {
         Self { text: text.replace('*', ""), plural, number }
     }
 
-    /// A noun whose number is found by its words alone, as [`words::number`] knows them.
+    /// A noun whose number is found by its words alone, as `words::number` knows them.
     pub fn guessed(text: &str) -> Self {
         Self::new(text, words::number(text))
     }
@@ -77,7 +77,7 @@ impl Noun {
     }
 
     /// In a number, with adjectives: "three green rabbits"; none where the noun cannot be counted or the number has no
-    /// word ([`words::number_word`]).
+    /// word (`words::number_word`).
     pub fn many(&self, count: usize, adjectives: &[&str]) -> Option<String> {
         let number = words::number_word(count)?;
         match count {

@@ -41,6 +41,9 @@ pub struct Case {
     pub gone_with_other: bool,
 }
 
+/// Pictures before and after.
+pub type Pairs = Vec<(Picture, Picture)>;
+
 /// All cases of a model and a wording.
 #[derive(Clone, Debug, Serialize)]
 pub struct Negative {
@@ -54,9 +57,9 @@ pub struct Negative {
     pub candidates: usize,
     /// In the order in which they were found.
     pub cases: Vec<Case>,
-    /// Before and after, for the first cases.
+    /// Of the first cases.
     #[serde(skip)]
-    pub pictures: Vec<(Picture, Picture)>,
+    pub pictures: Pairs,
 }
 
 impl Wording {
@@ -141,7 +144,7 @@ impl Hunt<'_> {
         &self,
         found: Vec<(Ask, String, Picture)>,
         progress: &mut dyn FnMut(&str, usize, usize),
-    ) -> Result<(Vec<Case>, Vec<(Picture, Picture)>)> {
+    ) -> Result<(Vec<Case>, Pairs)> {
         if found.is_empty() {
             return Ok((Vec::new(), Vec::new()));
         }

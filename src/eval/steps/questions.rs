@@ -49,7 +49,8 @@ pub fn questions(stickers: &Stickers, seed: u64, count: usize) -> Result<Vec<Que
     let order = shuffled(stickers.names.len(), seed);
     let plain = count - 6 * each - other;
     chosen.extend((0..plain).map(|i| (Group::Plain, Scene::plain(&stickers.names[order[i % order.len()]]))));
-    let groups: [(Kind, fn(Combinations) -> Group); 3] =
+    type GroupOf = fn(Combinations) -> Group;
+    let groups: [(Kind, GroupOf); 3] =
         [(Kind::Recolour, Group::Colour), (Kind::Background, Group::Background), (Kind::Count, Group::Count)];
     for (kind, group) in groups {
         for combinations in [Trained, HeldOut] {

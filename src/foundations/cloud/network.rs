@@ -14,7 +14,7 @@ const SIZES: [usize; 4] = [INPUTS, WIDTH, WIDTH, 2];
 /// The product that training uses: the rows are short, so whole rows at a time.
 const PRODUCT: Rung = Rung::Slices;
 
-/// Weights and bias of each layer; between the layers, every number passes [`silu`].
+/// Weights and bias of each layer; between the layers, every number passes `silu`.
 #[derive(Clone, Debug)]
 pub struct Network {
     layers: Vec<Layer>,

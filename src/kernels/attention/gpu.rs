@@ -5,6 +5,8 @@
 //! The four numbers of a quad of scores belong to keys that are eight apart: then neighbouring invocations read
 //! neighbouring keys, which lie in different banks.
 
+#![allow(clippy::assign_op_pattern, clippy::collapsible_if, reason = "the kernel compiler reads these forms")]
+
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;

@@ -1,6 +1,8 @@
 //! Group normalisation on a GPU in two passes: mean and scatter of slices of each group, so that few large groups keep a GPU busy
 //! too; then, with the slices' values put together (Chan et al., 1983), the numbers themselves with their activation.
 
+#![allow(clippy::assign_op_pattern, reason = "the kernel compiler reads this form")]
+
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;

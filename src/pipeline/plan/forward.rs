@@ -30,9 +30,9 @@ pub fn unet(meter: &Meter, config: &UNet2DConditionConfig, [batch, height, width
     let levels = channels.len();
     let mut x = sample.with_channels("features of the UNet", channels[0]);
     let mut skips = vec![x.clone()];
-    for i in 0..levels {
+    for (i, &width) in channels.iter().enumerate() {
         for _ in 0..config.layers_per_block {
-            x = resnet(x, channels[i]);
+            x = resnet(x, width);
             if config.down_block_types[i] == "CrossAttnDownBlock2D" {
                 x = transformer(x, config.transformer_layers_per_block.get(i), &context);
             }
