@@ -21,7 +21,7 @@ usage() {
                             FOURSTEP_REFERENCE=FOLDER takes another set (and FOURSTEP_REFERENCE_EXPECT=FILE its set.json)
 ./build.sh test browser     the browser tests alone (arguments: parts of their files' names)
 ./build.sh lint             rustfmt, clippy, rustdoc, TypeScript's checks and the formatter of the JavaScript
-                            (arguments: some of rust, web, fuzz, docs, js)
+                            (arguments: some of format, rust, web, fuzz, docs, js)
 ./build.sh fuzz             every fuzz target 10^7 times, one after the other (RUNS=... for another number; arguments: some targets)
 TEXT
 }
@@ -189,19 +189,22 @@ test_browser() {
 # All parts run even if an earlier one fails.
 lint() {
   local part failed=0
-  [ $# -gt 0 ] || set -- rust web fuzz docs js
+  [ $# -gt 0 ] || set -- format rust web fuzz docs js
   for part in "$@"; do
     case $part in
-      rust | web | fuzz | docs | js) say "Linting: $part"; "lint_$part" || { failed=1; say "Lint failed: $part"; } ;;
-      *) fail "unknown part of the lint: $part (rust, web, fuzz, docs or js)" ;;
+      format | rust | web | fuzz | docs | js) say "Linting: $part"; "lint_$part" || { failed=1; say "Lint failed: $part"; } ;;
+      *) fail "unknown part of the lint: $part (format, rust, web, fuzz, docs or js)" ;;
     esac
   done
   return $failed
 }
 
+lint_format() {
+  cargo fmt --check && cargo fmt --manifest-path fuzz/Cargo.toml --check
+}
+
 lint_rust() {
-  cargo fmt --check && cargo fmt --manifest-path fuzz/Cargo.toml --check &&
-    cargo clippy --release --all-targets -- -D warnings
+  cargo clippy --release --all-targets -- -D warnings
 }
 
 # The wasm's own code, with the profile that it is built with.
