@@ -38,7 +38,7 @@ impl Ddim {
 
 impl Scheduler for Ddim {
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.plan = Plan::of_rows(&self.schedule, spaced_integers(&self.config, num_inference_steps)?);
+        self.plan = Plan::of_rows(&self.schedule, spaced_integers(&self.config, num_inference_steps)?)?;
         Ok(())
     }
 

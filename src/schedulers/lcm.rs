@@ -31,7 +31,7 @@ impl Lcm {
 
 impl Scheduler for Lcm {
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.plan = Plan::of_rows(&self.schedule, distilled(&self.config, num_inference_steps, self.strength)?);
+        self.plan = Plan::of_rows(&self.schedule, distilled(&self.config, num_inference_steps, self.strength)?)?;
         Ok(())
     }
 

@@ -24,15 +24,19 @@ pub struct Plan {
 
 impl Plan {
     /// In rows of the noise schedule; samples preserve variance.
-    pub(super) fn of_rows(schedule: &NoiseSchedule, rows: Vec<usize>) -> Self {
+    ///
+    /// # Errors
+    /// [`crate::Error::Request`] for a row that the schedule does not have.
+    pub(super) fn of_rows(schedule: &NoiseSchedule, rows: Vec<usize>) -> Result<Self> {
         let table = schedule.alphas_cumprod();
-        Self {
+        let rates = |row: &usize| entry(table, *row, "timestep").map(|alpha| Rates::of_alpha_cumprod(*alpha));
+        Ok(Self {
             timesteps: rows.iter().map(|t| *t as f32).collect(),
-            rates: rows.iter().map(|t| Rates::of_alpha_cumprod(table[*t])).collect(),
+            rates: rows.iter().map(rates).collect::<Result<_>>()?,
             rows,
             sigmas: Vec::new(),
             init_noise_sigma: 1.0,
-        }
+        })
     }
 
     /// In sigmas, one more than timesteps; `rates` says what a sigma means.

@@ -136,7 +136,7 @@ impl Scheduler for Pndm {
             self.prk = runge_kutta_timesteps(&descending[..4], self.stride / 2);
             descending[3..].to_vec()
         };
-        self.plan = Plan::of_rows(&self.schedule, self.prk.iter().copied().chain(multistep).collect());
+        self.plan = Plan::of_rows(&self.schedule, self.prk.iter().copied().chain(multistep).collect())?;
         self.counter = 0;
         self.outputs.clear();
         (self.sum, self.start) = (None, None);

@@ -28,7 +28,7 @@ impl Tcd {
 
 impl Scheduler for Tcd {
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
-        self.plan = Plan::of_rows(&self.schedule, distilled(&self.config, num_inference_steps, self.strength)?);
+        self.plan = Plan::of_rows(&self.schedule, distilled(&self.config, num_inference_steps, self.strength)?)?;
         Ok(())
     }
 

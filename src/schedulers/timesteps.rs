@@ -86,7 +86,7 @@ pub fn check_steps(steps: usize, allowed: usize) -> Result<()> {
 }
 
 fn leading(steps: usize, ratio: usize, offset: usize) -> Vec<f64> {
-    (0..steps).rev().map(|i| (i * ratio + offset) as f64).collect()
+    (0..steps).rev().map(|i| (i * ratio) as f64 + offset as f64).collect()
 }
 
 fn trailing(steps: usize, last: usize, trained: usize) -> Vec<f64> {
