@@ -9,6 +9,7 @@ device=${DEVICE:-cpu}
 plain=${PLAIN:-48000}       # pictures of plain things, for the first stage
 scenes=${SCENES:-96000}     # pictures of everything, for the second
 fourstep=${FOURSTEP:-target/release/fourstep}
+vae=${AUTOENCODER:-}        # a finished autoencoder (recipes/stickers-vae) instead of a new one
 train() { python3 tools/train_stickers.py "$@"; }
 
 # render NAME RECIPE SPLIT COUNT SEED: a folder of captioned pictures
@@ -31,7 +32,12 @@ render scenes stickers train "$scenes" 2
 [ -e "$out/data/tokenizer" ] ||
   "$fourstep" tokenizer --captions "$out/data/scenes/captions.jsonl" --size 4000 --max-length 32 --out "$out/data/tokenizer"
 
-train autoencoder --glyphs "$out/data/glyphs" --out "$out/runs/autoencoder"
+if [ -z "$vae" ]; then
+  train autoencoder --glyphs "$out/data/glyphs" --out "$out/runs/autoencoder"
+elif [ ! -e "$out/runs/autoencoder/vae" ]; then
+  mkdir -p "$out/runs/autoencoder"
+  cp -r "$vae" "$out/runs/autoencoder/vae"
+fi
 train language --pictures "$out/data/plain" --pictures "$out/data/scenes" --glyphs "$out/data/glyphs" \
   --tokenizer "$out/data/tokenizer" --out "$out/runs/language"
 encode plain

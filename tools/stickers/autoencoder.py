@@ -17,7 +17,7 @@ from .run import Average, Run, learning_rate, step_generator
 CONFIG = {
     "seed": 1, "batch": 32, "lanes": 2, "crop": 64, "whole_batch": 12,
     "width": 64, "latent_channels": 16, "encoder_blocks": [0, 1, 3, 3], "decoder_blocks": [3, 3, 1, 0],
-    "steps": 2000, "decoder_steps": 2500, "warm_up": 50, "rate": 1e-3, "muon_rate": 4e-3, "weight_decay": 0.01,
+    "steps": 1200, "decoder_steps": 800, "warm_up": 50, "rate": 1e-3, "muon_rate": 4e-3, "weight_decay": 0.01,
     "scale": [0.3, 1.05], "noise": 0.2, "average": 0.995,
     "loss": {"absolute": 1.0, "square": 10.0, "edge": 0.5, "statistics": 0.1},
     "decoder_loss": {"absolute": 1.0, "square": 20.0, "edge": 0.5, "statistics": 0.0},

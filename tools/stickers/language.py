@@ -19,7 +19,7 @@ CONFIG = {
     "seed": 3, "batch": 256, "lanes": 2,
     "width": 256, "layers": 4, "head_width": 32,
     "components": 256, "cells": 8, "things": 2,
-    "steps": 1600, "decay": 600, "warm_up": 100, "rate": 1e-3, "muon_rate": 2e-3, "weight_decay": 0.01,
+    "steps": 620, "decay": 250, "warm_up": 100, "rate": 1e-3, "muon_rate": 2e-3, "weight_decay": 0.01,
     "average": 0.998,
     "loss": {"thing": 0.2, "glyph": 1.0, "picture": 1.0},
 }
