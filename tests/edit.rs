@@ -1,6 +1,8 @@
 //! Edits without training: the numbers of the papers' own equations in Python (tests/reference/edits_golden.py), and the
 //! command.
 
+mod tiny;
+
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -11,10 +13,11 @@ use fourstep::edit::{self, EditRequest, Method};
 use fourstep::picture::Picture;
 use fourstep::pipeline::{Pipeline, StepEvent};
 use fourstep::random::{Generator, Mt19937};
-use fourstep::weights::{DirFiles, MemoryFiles};
+use fourstep::weights::DirFiles;
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use serde_json::Value;
+use tiny::{files, floats, golden, relative_l2};
 
 const CASES: [&str; 9] = [
     "flowedit_v",
@@ -54,34 +57,6 @@ struct Case {
     float32_rel_l2: f64,
 }
 
-fn golden(path: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(path)
-}
-
-/// A tiny pipeline `SET/NAME` with its set's vocabulary, and other values in its scheduler's configuration.
-fn files(name: &str, scheduler: &serde_json::Map<String, Value>) -> MemoryFiles {
-    let (set, name) = name.split_once('/').expect("SET/NAME");
-    let root = golden(set).join("pipelines").join(name);
-    let mut files = MemoryFiles::default();
-    let mut add = |part: &str, folder: &Path| {
-        let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
-        for path in entries.map(|entry| entry.path()).filter(|path| path.is_file()) {
-            let name = path.file_name().unwrap().to_str().unwrap();
-            files.insert(format!("{part}{name}"), std::fs::read(&path).unwrap());
-        }
-    };
-    add("", &root);
-    for part in ["unet", "vae", "vae_large", "text_encoder", "scheduler", "tokenizer"] {
-        add(&format!("{part}/"), &root.join(part));
-    }
-    add("tokenizer/", &golden(set).join("tokenizer"));
-    let path = "scheduler/scheduler_config.json";
-    let mut config: Value = serde_json::from_slice(&std::fs::read(root.join(path)).unwrap()).unwrap();
-    config.as_object_mut().unwrap().extend(scheduler.clone());
-    files.insert(path, serde_json::to_vec(&config).unwrap());
-    files
-}
-
 fn request(case: &Case, image: Picture) -> EditRequest {
     EditRequest {
         method: if case.method == "flowedit" { Method::FlowEdit } else { Method::InfEdit },
@@ -101,18 +76,6 @@ fn request(case: &Case, image: Picture) -> EditRequest {
 
 async fn on_step(_: StepEvent<'_>) -> ControlFlow<()> {
     ControlFlow::Continue(())
-}
-
-fn floats(file: &SafeTensors, name: &str) -> Vec<f32> {
-    let bytes = file.tensor(name).unwrap_or_else(|error| panic!("{name}: {error}")).data();
-    bytes.chunks_exact(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).collect()
-}
-
-fn relative_l2(ours: &[f32], theirs: &[f32]) -> f64 {
-    assert_eq!(ours.len(), theirs.len());
-    let norm = |values: &mut dyn Iterator<Item = f64>| values.map(|x| x * x).sum::<f64>().sqrt();
-    let apart = norm(&mut ours.iter().zip(theirs).map(|(a, b)| f64::from(a - b)));
-    apart / norm(&mut theirs.iter().map(|x| f64::from(*x)))
 }
 
 #[test]

@@ -1,13 +1,15 @@
-//! Edits by words, without training: a picture and two sentences go in, what it shows and what it should show, and the picture
-//! comes out as the second sentence says, with the rest kept.
+//! Edits by words: a picture and two sentences go in, what it shows and what it should show, and the picture comes out as the
+//! second sentence says, with the rest kept.
 //!
-//! Both methods ask the network about two samples with the same noise, one of the picture and one of the edit, and let the
-//! difference of its two answers move the edit. That difference walks through the pipeline's denoising loop like any other sample
-//! (`difference.rs`), by DDIM in [FlowEdit](flowedit) and by DDCM in [InfEdit](infedit). They work with every checkpoint that the
-//! pipeline loads, but for inpainting networks.
+//! The two methods without training ask the network about two samples with the same noise, one of the picture and one of the
+//! edit, and let the difference of its two answers move the edit. That difference walks through the pipeline's denoising loop like
+//! any other sample (`difference.rs`), by DDIM in [FlowEdit](flowedit) and by DDCM in [InfEdit](infedit). They work with every
+//! checkpoint that the pipeline loads, but for inpainting networks. Imagic (`imagic/`, native) fits the model to the picture first.
 
 mod difference;
 pub mod flowedit;
+#[cfg(feature = "native")]
+pub mod imagic;
 pub mod infedit;
 
 use std::ops::ControlFlow;
