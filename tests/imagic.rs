@@ -6,12 +6,11 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor};
-use fourstep::edit::imagic::embedding::{
-    Draw, EmbeddingOptions, EmbeddingStep, Ended, OptimizedEmbedding, optimize, optimize_with,
-};
+use fourstep::edit::imagic::embedding::{default_options, optimize, optimize_with};
+use fourstep::edit::imagic::{Draw, Ended, Imagic, ImagicRequest, OptimizedEmbedding, Stage, StageOptions, StageStep};
 use fourstep::kernels::BlockFormat;
 use fourstep::picture::Picture;
-use fourstep::pipeline::{LoadOptions, Pipeline, Request, StepEvent};
+use fourstep::pipeline::{LoadOptions, Pipeline, Request, Settings, StepEvent};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use serde_json::Map;
@@ -53,7 +52,7 @@ impl Case {
     }
 }
 
-fn numbers(tensor: &Tensor<3>) -> Vec<f32> {
+fn numbers(tensor: &Tensor<2>) -> Vec<f32> {
     tensor.to_data().iter::<f32>().collect()
 }
 
@@ -78,11 +77,11 @@ fn the_embedding_goes_the_way_that_pytorch_goes() {
             noise: noise[step * numbers..][..numbers].to_vec(),
         };
         let (steps, learning_rate, batch) = (case.steps, case.learning_rate, case.batch);
-        let options = EmbeddingOptions { steps, learning_rate, batch, seed: 0 };
+        let options = StageOptions { steps, learning_rate, batch, seed: 0 };
         let mut way = Vec::new();
-        let mut on_step = async |step: EmbeddingStep<'_>| {
+        let mut on_step = async |step: StageStep<'_>| {
             assert_eq!((step.index, step.steps), (way.len(), steps));
-            way.push(numbers(step.embedding));
+            way.push(numbers(&step.values[0]));
             ControlFlow::Continue(())
         };
         let image = case.picture(&file);
@@ -112,10 +111,10 @@ fn picture() -> Picture {
 /// Stopped after step `stop`, counted from 1.
 fn optimized(
     pipeline: &Pipeline,
-    options: &EmbeddingOptions,
+    options: &StageOptions,
     stop: Option<usize>,
 ) -> fourstep::Result<OptimizedEmbedding> {
-    let mut on_step = async |step: EmbeddingStep<'_>| match Some(step.index + 1) == stop {
+    let mut on_step = async |step: StageStep<'_>| match Some(step.index + 1) == stop {
         true => ControlFlow::Break(()),
         false => ControlFlow::Continue(()),
     };
@@ -132,21 +131,21 @@ fn drawn(pipeline: &Pipeline) -> Picture {
 fn it_can_be_stopped_and_leaves_the_model_as_it_was() {
     let pipeline = tiny_model(&LoadOptions::default());
     let before = drawn(&pipeline);
-    let options = EmbeddingOptions { steps: 6, batch: 2, seed: 3, ..EmbeddingOptions::default() };
+    let options = StageOptions { steps: 6, batch: 2, seed: 3, ..default_options() };
     let stopped = optimized(&pipeline, &options, Some(4)).unwrap();
     assert_eq!((stopped.ended, stopped.losses.len()), (Ended::Stopped, 4));
     assert_eq!(drawn(&pipeline), before);
     // The same seed goes the same way, another goes another.
-    let short = optimized(&pipeline, &EmbeddingOptions { steps: 4, ..options.clone() }, None).unwrap();
+    let short = optimized(&pipeline, &StageOptions { steps: 4, ..options.clone() }, None).unwrap();
     assert_eq!((short.ended, &short.losses), (Ended::Finished, &stopped.losses));
     assert_eq!(numbers(&short.embedding), numbers(&stopped.embedding));
-    let other = optimized(&pipeline, &EmbeddingOptions { seed: 4, ..options }, None).unwrap();
+    let other = optimized(&pipeline, &StageOptions { seed: 4, ..options }, None).unwrap();
     assert_ne!(other.losses[..4], stopped.losses[..]);
 }
 
 #[test]
 fn more_steps_reconstruct_better() {
-    let options = EmbeddingOptions { steps: 120, learning_rate: 5e-2, batch: 4, seed: 1 };
+    let options = StageOptions { steps: 120, learning_rate: 5e-2, batch: 4, seed: 1 };
     let found = optimized(&tiny_model(&LoadOptions::default()), &options, None).unwrap();
     let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
     let (first, last) = (mean(&found.losses[..30]), mean(&found.losses[90..]));
@@ -156,7 +155,7 @@ fn more_steps_reconstruct_better() {
 
 #[test]
 fn a_loss_that_is_no_number_ends_with_the_last_sound_embedding() {
-    let options = EmbeddingOptions { steps: 5, learning_rate: 1e38, ..EmbeddingOptions::default() };
+    let options = StageOptions { steps: 5, learning_rate: 1e38, ..default_options() };
     let found = optimized(&tiny_model(&LoadOptions::default()), &options, None).unwrap();
     assert_eq!((found.ended, found.losses.len() < 5), (Ended::Diverged, true), "{:?}", found.losses);
     let (last, start) = (numbers(&found.embedding), numbers(&found.target));
@@ -167,18 +166,75 @@ fn a_loss_that_is_no_number_ends_with_the_last_sound_embedding() {
 #[test]
 fn what_cannot_be_optimised_is_refused_in_words() {
     let pipeline = tiny_model(&LoadOptions::default());
-    let refused = |pipeline: &Pipeline, options: EmbeddingOptions, words: &str| {
+    let refused = |pipeline: &Pipeline, options: StageOptions, words: &str| {
         let Err(error) = optimized(pipeline, &options, None) else { panic!("{words}: not refused") };
         assert!(error.to_string().contains(words), "{error}");
     };
-    let options = EmbeddingOptions::default;
-    refused(&pipeline, EmbeddingOptions { steps: 0, ..options() }, "steps of the embedding = 0");
-    refused(&pipeline, EmbeddingOptions { batch: 65, ..options() }, "= 65: use 1 to 64");
-    refused(&pipeline, EmbeddingOptions { learning_rate: f64::NAN, ..options() }, "= NaN: must be above 0");
+    let options = default_options;
+    refused(&pipeline, StageOptions { steps: 0, ..options() }, "steps = 0");
+    refused(&pipeline, StageOptions { batch: 65, ..options() }, "batch = 65: Imagic takes 1 to 64");
+    refused(&pipeline, StageOptions { learning_rate: f64::NAN, ..options() }, "= NaN: must be above 0");
     let blocks = LoadOptions { quantize: Some(BlockFormat::Q8_0), ..LoadOptions::default() };
     refused(&tiny_model(&blocks), options(), "weights in blocks");
     // On a device with gradients such weights are widened.
     let widened = Pipeline::load_with(&files("families/tiny-2", &Map::new()), &blocks, &Device::flex().autodiff());
-    let options = EmbeddingOptions { steps: 2, ..options() };
+    let options = StageOptions { steps: 2, ..options() };
     assert_eq!(optimized(&widened.unwrap(), &options, None).unwrap().ended, Ended::Finished);
+}
+
+fn fitted(pipeline: &Pipeline, stop: Option<(Stage, usize)>) -> Imagic {
+    let stage = |steps, learning_rate| StageOptions { steps, learning_rate, batch: 4, seed: 2 };
+    let (embedding, adapters) = (stage(40, 1e-2), stage(80, 2e-2));
+    let request = ImagicRequest { image: picture(), prompt: "a blue fox".into(), embedding, adapters, rank: 2 };
+    let mut on_step = async |of: Stage, step: StageStep<'_>| match stop == Some((of, step.index + 1)) {
+        true => ControlFlow::Break(()),
+        false => ControlFlow::Continue(()),
+    };
+    pollster::block_on(Imagic::fit(pipeline, &request, &mut on_step)).unwrap()
+}
+
+fn edited(pipeline: &Pipeline, fitted: &Imagic, eta: f64) -> Picture {
+    let settings = Settings { seed: 5, steps: Some(3), guidance_scale: Some(2.0), ..Settings::default() };
+    let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
+    pollster::block_on(fitted.draw(pipeline, eta, settings, &mut on_step)).unwrap()
+}
+
+#[test]
+fn adapters_reconstruct_better_and_the_strip_leads_to_the_words() {
+    let pipeline = tiny_model(&LoadOptions::default());
+    let before = drawn(&pipeline);
+    let whole = fitted(&pipeline, None);
+    let adapters = whole.adapters.as_ref().unwrap();
+    let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
+    let (first, last) = (mean(&adapters.losses[..20]), mean(&adapters.losses[60..]));
+    println!("{} weights: {first} to {last}", adapters.keys.len());
+    assert!(last < first && adapters.ended == Ended::Finished, "{first} to {last}");
+    let strip = [0.0, 0.5, 1.0].map(|eta| edited(&pipeline, &whole, eta));
+    assert!(strip[0] != strip[1] && strip[1] != strip[2]);
+    // The same in every way on a device that keeps gradients.
+    let device = Device::flex().autodiff();
+    let other = Pipeline::load(&files("families/tiny-2", &Map::new()), &device).unwrap();
+    assert_eq!(edited(&other, &fitted(&other, None), 0.5), strip[1]);
+    // Nothing leaks into the model.
+    assert_eq!(drawn(&pipeline), before);
+}
+
+#[test]
+fn without_adapters_and_at_eta_1_it_is_text_to_image() {
+    let pipeline = tiny_model(&LoadOptions::default());
+    let stopped = fitted(&pipeline, Some((Stage::Embedding, 3)));
+    assert!(stopped.adapters.is_none() && stopped.embedding.losses.len() == 3);
+    let settings = Settings {
+        prompt: "a blue fox".into(),
+        seed: 5,
+        steps: Some(3),
+        guidance_scale: Some(2.0),
+        width: Some(32),
+        height: Some(24),
+        ..Settings::default()
+    };
+    let request = pipeline.request_of(settings).unwrap();
+    let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
+    let plain = pollster::block_on(pipeline.generate(&request, &mut on_step)).unwrap().0.swap_remove(0);
+    assert_eq!(edited(&pipeline, &stopped, 1.0), plain);
 }

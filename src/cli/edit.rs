@@ -7,12 +7,13 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::device::DeviceName;
+use super::edit_imagic::{self, ImagicArgs};
 use super::generate::check_writable;
 use super::progress::Progress;
 use crate::edit::{self, EditRequest, Method};
 use crate::infotext::Infotext;
 use crate::picture::Picture;
-use crate::pipeline::{Pipeline, StepEvent, parse_seed, parse_steps};
+use crate::pipeline::{Pipeline, Settings, StepEvent, parse_seed, parse_steps};
 use crate::pngfile;
 use crate::train::sheet::sheet;
 use crate::weights::DirFiles;
@@ -58,6 +59,8 @@ pub struct EditArgs {
     /// Steps at the end that draw by the prompt alone, with --method flowedit
     #[arg(long, value_name = "STEPS", default_value_t = 0)]
     n_min: usize,
+    #[command(flatten)]
+    imagic: ImagicArgs,
     /// Where to compute: the processor, or a graphics card through wgpu
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
@@ -73,19 +76,26 @@ enum MethodName {
     Flowedit,
     /// Xu et al., 2023, without attention control
     Infedit,
+    /// Kawar et al., 2022: slow, for it fits the model to the picture; --eta instead of --strength, and no --from
+    Imagic,
 }
 
 /// Runs the command.
 pub fn run(args: &EditArgs) -> Result<()> {
     ensure!(args.method == MethodName::Flowedit || args.n_min == 0, "--n-min: only --method flowedit has such steps");
     let image = Picture::read_png(&args.image).context("--image")?;
+    let method = match args.method {
+        MethodName::Flowedit => Method::FlowEdit,
+        MethodName::Infedit => Method::InfEdit,
+        MethodName::Imagic => return args.imagic(&image),
+    };
     let from = match &args.from {
         Some(from) => from.clone(),
         None => carried_prompt(&args.image)?,
     };
     let device = args.device.open()?;
     let pipeline = Pipeline::load(&DirFiles::new(&args.model), &device)?;
-    let request = args.request(&pipeline, image.clone(), &from);
+    let request = args.request(&pipeline, method, image.clone(), &from);
     check_writable(&args.out).with_context(|| args.out.display().to_string())?;
     let mut progress = Progress::new();
     let (mut cells, mut notes) = (vec![(image, "input".to_owned())], Vec::new());
@@ -104,18 +114,32 @@ pub fn run(args: &EditArgs) -> Result<()> {
     for note in notes {
         eprintln!("note: {note}");
     }
-    let columns = cells.len();
-    std::fs::write(&args.out, sheet(&cells, columns).to_png(None)?).with_context(|| args.out.display().to_string())?;
-    writeln!(std::io::stdout(), "{}", args.out.display())?;
-    Ok(())
+    args.write(&cells)
 }
 
 impl EditArgs {
-    fn request(&self, pipeline: &Pipeline, image: Picture, from: &str) -> EditRequest {
-        let method = match self.method {
-            MethodName::Flowedit => Method::FlowEdit,
-            MethodName::Infedit => Method::InfEdit,
+    fn write(&self, cells: &[(Picture, String)]) -> Result<()> {
+        let strip = sheet(cells, cells.len()).to_png(None)?;
+        std::fs::write(&self.out, strip).with_context(|| self.out.display().to_string())?;
+        writeln!(std::io::stdout(), "{}", self.out.display())?;
+        Ok(())
+    }
+
+    fn imagic(&self, image: &Picture) -> Result<()> {
+        ensure!(self.from.is_none(), "--from: --method imagic learns from the picture what it shows");
+        check_writable(&self.out).with_context(|| self.out.display().to_string())?;
+        let settings = Settings {
+            negative_prompt: self.negative.clone(),
+            seed: self.seed,
+            steps: self.steps,
+            guidance_scale: self.guidance,
+            ..Settings::default()
         };
+        let model = (self.model.as_path(), &self.device.open()?);
+        self.write(&edit_imagic::cells(&self.imagic, model, (image, &self.prompt), &settings)?)
+    }
+
+    fn request(&self, pipeline: &Pipeline, method: Method, image: Picture, from: &str) -> EditRequest {
         let own = EditRequest::new(pipeline, method, image, from, &self.prompt);
         EditRequest {
             negative_prompt: self.negative.clone(),

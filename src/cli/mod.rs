@@ -8,6 +8,7 @@ mod digits;
 mod distill;
 mod drawing;
 mod edit;
+mod edit_imagic;
 mod eval;
 mod eval_autoencoder;
 mod eval_edit;

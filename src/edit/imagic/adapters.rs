@@ -1,0 +1,106 @@
+//! The second stage: with the embedding held fast, the model is fitted around it (section 3.2, equation 4). Here low-rank adapters
+//! (Hu et al., 2021) of the attention's projections move, not all weights as in the paper: they are small, and are put away with
+//! the edit.
+
+use std::ops::ControlFlow;
+
+use burn::module::{Module, ModuleMapper, Param};
+use burn::tensor::{Tensor, TensorData};
+
+use super::descend::{Draw, Ended, StageOptions, StageStep, descend};
+use super::reconstruction::Reconstruction;
+use crate::models::UNet2DConditionModel;
+use crate::random::{Generator, stream};
+use crate::weights::{KeyPath, wanted};
+use crate::{Error, Result};
+
+/// Updates of a UNet's weights: weight + up · down for each.
+#[derive(Clone)]
+pub struct Adapters {
+    /// Checkpoint keys of the weights `[out, in]`, in the UNet's order.
+    pub keys: Vec<String>,
+    /// `down` `[rank, in]` and `up` `[out, rank]` of each, one after the other.
+    pub factors: Vec<Tensor<2>>,
+    /// Before each step.
+    pub losses: Vec<f32>,
+    /// Why the fitting ended.
+    pub ended: Ended,
+}
+
+/// Not tuned yet.
+pub fn default_options() -> StageOptions {
+    StageOptions { steps: 100, learning_rate: 1e-3, batch: 4, seed: 0 }
+}
+
+/// `unet` with the updates; those and the weights are on the same device, with or without autodiff.
+pub(super) fn apply(unet: UNet2DConditionModel, keys: &[String], factors: &[Tensor<2>]) -> UNet2DConditionModel {
+    unet.map(&mut Apply { keys, factors, path: KeyPath::default() })
+}
+
+struct Apply<'a> {
+    keys: &'a [String],
+    factors: &'a [Tensor<2>],
+    path: KeyPath,
+}
+
+impl ModuleMapper for Apply<'_> {
+    fn enter_module(&mut self, name: &str, container_type: &str) {
+        self.path.enter(name, container_type);
+    }
+
+    fn exit_module(&mut self, _name: &str, _container_type: &str) {
+        self.path.exit();
+    }
+
+    fn map_float<const D: usize>(&mut self, param: Param<Tensor<D>>) -> Param<Tensor<D>> {
+        let key = self.path.key();
+        let Some(i) = self.keys.iter().position(|one| *one == key) else { return param };
+        let [down, up] = [2 * i, 2 * i + 1].map(|i| self.factors[i].clone());
+        let weight = param.val();
+        let shape = weight.dims();
+        Param::initialized(param.id, weight + up.matmul(down).reshape(shape))
+    }
+}
+
+/// Fits adapters of `rank` to the picture with an `embedding` that stays.
+pub(super) async fn run(
+    model: &Reconstruction,
+    embedding: &Tensor<2>,
+    rank: usize,
+    options: &StageOptions,
+    on_step: &mut impl AsyncFnMut(StageStep<'_>) -> ControlFlow<()>,
+) -> Result<Adapters> {
+    let (keys, start) = start(&model.unet, rank, options.seed)?;
+    let context = embedding.clone().autodiff();
+    let loss = |leaves: &[Tensor<2>], draw: Draw| {
+        model.loss(&apply(model.unet.clone(), &keys, leaves), context.clone(), draw)
+    };
+    let mut draws = options.draws("adapters", model.timesteps());
+    let ended = descend(start, options, |step| draws(step, model.numbers()), loss, on_step).await?;
+    Ok(Adapters { keys, factors: ended.values, losses: ended.losses, ended: ended.ended })
+}
+
+/// Keys, and factors whose products are 0: `down` is normal with deviation 1 / rank, as in diffusers, `up` is 0.
+fn start(unet: &UNet2DConditionModel, rank: usize, seed: u64) -> Result<(Vec<String>, Vec<Tensor<2>>)> {
+    if !(1..=MAX_RANK).contains(&rank) {
+        return Err(Error::Request(format!("rank = {rank}: use 1 to {MAX_RANK}")));
+    }
+    let device = unet.conv_in.weight.val().inner().device();
+    let attends = |name: &str| name.contains(".attn1.") || name.contains(".attn2.");
+    let weights = wanted(unet).into_iter().filter(|weight| weight.layer && attends(&weight.name));
+    let (mut keys, mut factors) = (Vec::new(), Vec::new());
+    for (i, weight) in weights.enumerate() {
+        let (rows, columns) = (weight.shape[0], weight.shape[1]);
+        let mut down = stream(seed, "imagic.adapters", i as u64).randn(rank * columns);
+        down.iter_mut().for_each(|x| *x /= rank as f32);
+        factors.push(Tensor::from_data(TensorData::new(down, [rank, columns]), &device));
+        factors.push(Tensor::zeros([rows, rank], &device));
+        keys.push(weight.name);
+    }
+    match keys.is_empty() {
+        true => Err(Error::Request("Imagic adapts attention, of which this model has none".into())),
+        false => Ok((keys, factors)),
+    }
+}
+
+const MAX_RANK: usize = 128;
