@@ -211,10 +211,11 @@ fn adapters_reconstruct_better_and_the_strip_leads_to_the_words() {
     assert!(last < first && adapters.ended == Ended::Finished, "{first} to {last}");
     let strip = [0.0, 0.5, 1.0].map(|eta| edited(&pipeline, &whole, eta));
     assert!(strip[0] != strip[1] && strip[1] != strip[2]);
-    // The same in every way on a device that keeps gradients.
+    // The same up to rounding on a device that keeps gradients.
     let device = Device::flex().autodiff();
     let other = Pipeline::load(&files("families/tiny-2", &Map::new()), &device).unwrap();
-    assert_eq!(edited(&other, &fitted(&other, None), 0.5), strip[1]);
+    let kept = edited(&other, &fitted(&other, None), 0.5);
+    assert!(kept.rgb.iter().zip(&strip[1].rgb).all(|(a, b)| a.abs_diff(*b) <= 1));
     // Nothing leaks into the model.
     assert_eq!(drawn(&pipeline), before);
 }
