@@ -109,11 +109,7 @@ fn picture() -> Picture {
 }
 
 /// Stopped after step `stop`, counted from 1.
-fn optimized(
-    pipeline: &Pipeline,
-    options: &StageOptions,
-    stop: Option<usize>,
-) -> fourstep::Result<OptimizedEmbedding> {
+fn optimized(pipeline: &Pipeline, options: &StageOptions, stop: Option<usize>) -> fourstep::Result<OptimizedEmbedding> {
     let mut on_step = async |step: StageStep<'_>| match Some(step.index + 1) == stop {
         true => ControlFlow::Break(()),
         false => ControlFlow::Continue(()),

@@ -51,7 +51,8 @@ pub fn cells(
     anyhow::ensure!(args.eta.iter().all(|eta| (0.0..=1.0).contains(eta)), "--eta: use numbers from 0 to 1");
     // Gradients need floats, to which blocks are widened there.
     let pipeline = Pipeline::load(&DirFiles::new(model), &device.clone().autodiff())?;
-    let stage = |steps, learning_rate| StageOptions { steps, learning_rate, batch: args.fit_batch, seed: settings.seed };
+    let stage =
+        |steps, learning_rate| StageOptions { steps, learning_rate, batch: args.fit_batch, seed: settings.seed };
     let request = ImagicRequest {
         image: image.clone(),
         prompt: prompt.into(),
@@ -75,7 +76,8 @@ pub fn cells(
     for (name, losses, ended) in std::iter::once(embedding).chain(adapters) {
         let part = losses.len().div_ceil(4).max(1);
         let mean = |of: &[f32]| of.iter().sum::<f32>() / of.len().max(1) as f32;
-        let (first, last) = (mean(&losses[..part.min(losses.len())]), mean(&losses[losses.len().saturating_sub(part)..]));
+        let (first, last) =
+            (mean(&losses[..part.min(losses.len())]), mean(&losses[losses.len().saturating_sub(part)..]));
         let diverged = if ended == Ended::Diverged { "; it diverged, and the last sound state is kept" } else { "" };
         eprintln!("note: {name}: loss {first:.4} at first, {last:.4} at last{diverged}");
     }

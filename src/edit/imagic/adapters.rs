@@ -72,9 +72,8 @@ pub(super) async fn run(
 ) -> Result<Adapters> {
     let (keys, start) = start(&model.unet, rank, options.seed)?;
     let context = embedding.clone().autodiff();
-    let loss = |leaves: &[Tensor<2>], draw: Draw| {
-        model.loss(&apply(model.unet.clone(), &keys, leaves), context.clone(), draw)
-    };
+    let loss =
+        |leaves: &[Tensor<2>], draw: Draw| model.loss(&apply(model.unet.clone(), &keys, leaves), context.clone(), draw);
     let mut draws = options.draws("adapters", model.timesteps());
     let ended = descend(start, options, |step| draws(step, model.numbers()), loss, on_step).await?;
     Ok(Adapters { keys, factors: ended.values, losses: ended.losses, ended: ended.ended })
