@@ -1,4 +1,4 @@
-//! Settings as JSON: read whole, checked, and refused by name.
+//! Settings as JSON files: read completely, checked, with errors that name the file and the key.
 
 use serde::de::DeserializeOwned;
 

@@ -1,4 +1,4 @@
-//! Everything that can go wrong, each with the name of the thing and what to do about it.
+//! All errors of the crate. Each names the file, key or value and says what to do about it.
 
 use std::path::PathBuf;
 

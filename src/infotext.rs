@@ -1,7 +1,8 @@
-//! AUTOMATIC1111's infotext: the settings of a picture as text, so that other programs read ours and we read theirs.
+//! AUTOMATIC1111's infotext: the settings of a picture as text, so that other programs can read ours and we can read
+//! theirs.
 //!
-//! The prompt, then `Negative prompt: …` on lines of its own, then one line of `key: value` pairs with commas between
-//! them. A value with a comma, colon or newline stands in quotes, escaped as in JSON.
+//! It contains the prompt, then `Negative prompt: …` on separate lines, then one line of `key: value` pairs separated
+//! by commas. A value with a comma, colon or newline is in quotes, escaped as in JSON.
 
 use std::fmt::{Display, Formatter, Result};
 

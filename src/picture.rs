@@ -1,8 +1,8 @@
-//! Pictures in memory: what the pipeline draws, what the dataset renders, what sheets are laid out of.
+//! Pictures in memory, for the pipeline, the dataset and contact sheets.
 //!
-//! A picture's colours are straight, as PNG files and a canvas have them. Networks with four channels take and give colours that are
-//! multiplied by alpha, so that edges have no halo; [`Picture::planes`] and [`Picture::from_planes`] are the one place where
-//! the two forms meet. Networks with three channels see what is transparent on white, as in A1111.
+//! A picture's alpha is straight, as in PNG files and on a canvas. Networks with four channels read and write colours
+//! multiplied by alpha, so that edges have no halo. [`Picture::planes`] and [`Picture::from_planes`] are the only
+//! conversions between the two. Networks with three channels see transparent pictures on white, as in A1111.
 
 #[cfg(feature = "native")]
 mod cover;

@@ -1,8 +1,8 @@
-//! PNG files: pictures and animations written with their settings, and the settings read back.
+//! PNG files: writes pictures and animations with their settings, and reads the settings.
 //!
-//! The settings are an [infotext](crate::infotext) in the text chunk `parameters`, where A1111 puts it: `tEXt` where
-//! Latin-1 can say it, `iTXt` otherwise. Written here rather than with the crate `png`, so that the page's program has
-//! only this little of it; the tests read everything back with that crate. Source: the PNG specification, third edition.
+//! The settings are an [infotext](crate::infotext) in the text chunk `parameters`, where A1111 puts it: `tEXt` if
+//! Latin-1 can represent it, else `iTXt`. This module does not use the crate `png`, so that the page's wasm stays
+//! small; the tests read everything back with that crate. Source: the PNG specification, third edition.
 
 use std::borrow::Cow;
 

@@ -1,4 +1,4 @@
-//! Random numbers, and whether they are.
+//! Random generators, and tests of randomness.
 
 use wasm_bindgen::prelude::*;
 

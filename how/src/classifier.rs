@@ -1,4 +1,4 @@
-//! The linear classifier, as the page trains it.
+//! Training of the linear classifier, step by step for the page.
 
 use wasm_bindgen::prelude::*;
 

@@ -1,4 +1,4 @@
-//! Diffusion on a plane.
+//! Diffusion in the plane.
 
 use wasm_bindgen::prelude::*;
 

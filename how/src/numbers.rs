@@ -1,4 +1,4 @@
-//! Tensors, broadcasting, and the ladder of products.
+//! Tensors, broadcasting, and the ladder of matrix products.
 
 use wasm_bindgen::prelude::*;
 

@@ -1,5 +1,4 @@
-//! The parts of a model's folder that hold weights, and how they are written again: what `quantize`, `export` and `pack`
-//! share.
+//! The parts of a model's folder that contain weights, and how `quantize`, `export` and `pack` write them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};

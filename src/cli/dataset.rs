@@ -1,4 +1,4 @@
-//! `fourstep dataset pack|render|sheet`: from drawings of emoji to captioned pictures.
+//! `fourstep dataset pack|render|sheet`: makes captioned pictures from drawings of emoji.
 
 use std::path::{Path, PathBuf};
 

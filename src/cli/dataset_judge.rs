@@ -1,4 +1,4 @@
-//! `fourstep dataset judge`: what the judges say of the dataset's own pictures, kind by kind.
+//! `fourstep dataset judge`: the judges' verdicts on the dataset's own pictures, for each kind of caption.
 
 use std::path::PathBuf;
 

@@ -1,4 +1,4 @@
-//! `--device`: where a command computes.
+//! The option `--device`.
 
 use anyhow::Result;
 use burn::tensor::Device;

@@ -1,4 +1,4 @@
-//! `fourstep digits`: a set of digits like MNIST, drawn from free fonts.
+//! `fourstep digits`: draws a set of digits in MNIST's format from free fonts.
 
 use std::fs::File;
 use std::io::Write;

@@ -1,4 +1,4 @@
-//! `fourstep distill guidance|progressive|consistency`: from a guided teacher of many steps to a student of four.
+//! `fourstep distill guidance|progressive|consistency`: distils a guided teacher of many steps into a student of four.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

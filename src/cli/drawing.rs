@@ -1,4 +1,4 @@
-//! What every evaluation is asked for: the stickers, the noise, and where to draw.
+//! Options that all evaluations share: the pack, the recipe, the seed, the device.
 
 use std::path::PathBuf;
 

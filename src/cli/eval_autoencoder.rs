@@ -1,4 +1,4 @@
-//! `fourstep eval-autoencoder`: what a model's autoencoder loses of the pictures in a folder.
+//! `fourstep eval-autoencoder`: measures what a model's autoencoder loses of the pictures in a folder.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

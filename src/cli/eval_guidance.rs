@@ -1,4 +1,4 @@
-//! `fourstep eval-guidance`: whether a student follows guidance scale and negative prompt as its teacher does.
+//! `fourstep eval-guidance`: compares how student and teacher follow guidance scale and negative prompt.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

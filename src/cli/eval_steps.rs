@@ -1,4 +1,4 @@
-//! `fourstep eval-steps`: a teacher, its faster samplers and its students, over numbers of steps.
+//! `fourstep eval-steps`: compares a teacher, its faster samplers and its students over numbers of steps.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `fourstep export`: a model's folder again with float weights, for Python's diffusers and other readers that do not know
+//! `fourstep export`: writes a model with float weights, for Python's diffusers and other readers that do not know
 //! blocks.
 
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! `fourstep full-width`: a model of a real family's full size with random weights, so that its memory can be measured
-//! where no checkpoint is at hand. It draws noise, but as a real one would.
+//! `fourstep full-width`: makes a model with random weights in the full size of a real family, to measure its memory
+//! without a checkpoint. It draws noise, but takes the memory and time of the real model.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,4 @@
-//! `fourstep generate`: a prompt becomes a PNG, the same picture as the page draws for the same settings.
+//! `fourstep generate`: draws a prompt as a PNG, the same picture as the page draws for the same settings.
 
 use std::io::Write;
 use std::ops::ControlFlow;

@@ -1,4 +1,4 @@
-//! `--memory`: what the graphics card's allocator holds while a picture is drawn, beside what was planned.
+//! The option `--memory`: what the graphics card's allocator holds while a picture is drawn, and what was planned.
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;

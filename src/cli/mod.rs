@@ -1,4 +1,4 @@
-//! The command line: each command in a file of its own, `run` maps them to exit codes.
+//! The command line. Each command is in its own file; `run` turns results into exit codes.
 
 mod components;
 mod dataset;

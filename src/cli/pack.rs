@@ -1,4 +1,4 @@
-//! `fourstep pack`: a model in the form in which a web host serves it, and its place in the page's list of models.
+//! `fourstep pack`: writes a model in the form in which a web host serves it, and adds it to the page's list of models.
 
 use std::path::{Path, PathBuf};
 

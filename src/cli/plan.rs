@@ -1,4 +1,4 @@
-//! `fourstep plan`: what a model needs, before anything of it is loaded.
+//! `fourstep plan`: prints how much memory a model needs, before any of it is loaded.
 
 use std::io::Write;
 use std::path::PathBuf;

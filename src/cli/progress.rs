@@ -1,4 +1,4 @@
-//! How far a command is: one line that is written over on a terminal, now and then a line of its own in a file.
+//! Progress of a command: on a terminal one line that is overwritten, in a file a new line now and then.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! `fourstep quantize`: a model's folder again, with the weights of its layers in blocks of 8 or 4 bits a number.
+//! `fourstep quantize`: writes a model with the weights of its layers in blocks of 8 or 4 bits a number.
 
 use std::path::{Path, PathBuf};
 

@@ -1,5 +1,5 @@
-//! `fourstep quantize --report`: what blocks do to a model's weights, by groups of layers, and to its pictures. Nothing is
-//! written.
+//! `fourstep quantize --report`: measures how blocks change a model's weights, by groups of layers, and its pictures.
+//! It writes no files.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;

@@ -1,4 +1,4 @@
-//! `fourstep tokenizer`: learns the vocabulary of a small model from its captions.
+//! `fourstep tokenizer`: learns the vocabulary of a small model from captions.
 
 use crate::text::TrainedBpe;
 use anyhow::{Context, Result, bail};

@@ -1,4 +1,4 @@
-//! `fourstep train autoencoder|diffusion|classifier`, `fourstep train --resume DIR`: from pictures to a model.
+//! `fourstep train autoencoder|diffusion|classifier` and `fourstep train --resume DIR`.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};

@@ -1,4 +1,4 @@
-//! Affine maps of the plane, y downwards: where the parts of a scene lie.
+//! Affine maps of the plane, with y pointing down. They place the parts of a scene.
 
 /// (u, v) -> (a u + b v + x, c u + d v + y).
 #[derive(Clone, Copy, Debug, PartialEq)]

@@ -1,8 +1,8 @@
-//! Where a sprite's eyes, head and belly are, found by program: a hat sits on the head, sunglasses on the eyes, a face
-//! drawn on a thing lies where there is room for it.
+//! Finds a sprite's eyes, head and belly: a hat sits on the head, sunglasses on the eyes, and a face is drawn where a
+//! thing has room for it.
 //!
-//! Eyes are two dark blobs of about one size and height, left and right of the middle. The belly is the middle of
-//! the largest circle that fits into the outline. The head's top is the outline between the ears.
+//! Eyes are two dark blobs of about the same size and height, left and right of the middle. The belly is the centre of
+//! the largest circle that fits into the outline. The top of the head is the outline between the ears.
 
 use super::affine::Affine;
 use super::sprite::Sprite;

@@ -1,4 +1,4 @@
-//! What is all around a thing: rain, snow, hearts and so on.
+//! Small things that surround a thing: rain, snow, hearts and so on.
 
 use super::affine::Affine;
 use super::artist::Artist;

@@ -1,5 +1,5 @@
-//! Scene -> parts: which sprites a picture is made of and how they lie to each other, before the whole is fitted into
-//! the square. Lengths are in longer sides of the (first) thing.
+//! From a scene to its parts: which sprites a picture consists of, and how they lie relative to each other. Later the
+//! whole is fitted into the square. The unit of length is the longer side of the (first) thing.
 
 use super::affine::Affine;
 use super::compose::{Paint, Part};

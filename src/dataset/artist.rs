@@ -1,4 +1,4 @@
-//! Who drew a glyph: the same things come in three ways of drawing.
+//! The three artists whose drawings of the same things the dataset uses.
 
 use serde::{Deserialize, Serialize};
 

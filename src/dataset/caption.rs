@@ -1,4 +1,4 @@
-//! Scene -> caption. The sentence says exactly what the scene holds, in one of a few ways.
+//! From a scene to its caption, a sentence that says exactly what the scene contains, in one of a few wordings.
 
 use super::scene::{Place, Says, Scene, Size, Style, Turn};
 use super::words;

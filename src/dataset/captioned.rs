@@ -1,4 +1,4 @@
-//! What training asks of a dataset, whoever made its pictures.
+//! The trait through which training reads a dataset: captioned pictures by index.
 
 use super::sample::{Split, Stickers};
 use crate::Result;

@@ -1,4 +1,5 @@
-//! Parts into a picture: premultiplied, four samples a pixel, each part from its own outline's box.
+//! From parts to a picture: premultiplied colours, four samples a pixel. Each part is drawn only within the box of its
+//! outline.
 
 use super::affine::Affine;
 use super::raster::Layer;

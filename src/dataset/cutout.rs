@@ -1,5 +1,5 @@
-//! Scene -> picture for recipes with alpha: the arranged parts are fitted into the square, drawn on nothing, sent
-//! through the style, given a shadow, and laid on the background that the caption names.
+//! From a scene to a picture, for recipes with alpha: the arranged parts are fitted into the square, drawn on a
+//! transparent ground and styled; a shadow and the background that the caption names are added.
 
 use super::affine::Affine;
 use super::arrange::Group;

@@ -1,5 +1,5 @@
-//! Pictures of digits in the manner of MNIST, from the outlines of free fonts: shifted, slanted, turned, bent, with
-//! strokes of many widths, and noise. The foundations' lesson learns from them.
+//! Pictures of digits like MNIST's, from the outlines of free fonts: shifted, slanted, rotated, bent, with strokes of
+//! many widths, and with noise. The lesson's classifier learns from them.
 
 use crate::foundations::data::{PIXELS, SIDE};
 use crate::random::{Generator, Mt19937, stream};

@@ -1,5 +1,5 @@
-//! The draw of a scene for recipes with alpha: which thing, what about it, and the number from which wording and look are
-//! drawn.
+//! Draws a random scene for recipes with alpha: the thing, what happens to it, and the numbers that decide wording and
+//! look.
 
 use super::artist::Artist;
 use super::sample::{Stickers, below, pick};

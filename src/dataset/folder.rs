@@ -1,4 +1,5 @@
-//! A folder of somebody's own captioned pictures, laid out as Hugging Face's imagefolder or with a text beside each picture.
+//! A folder of the user's own captioned pictures, in the layout of Hugging Face's imagefolder or with a text file
+//! beside each picture.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};

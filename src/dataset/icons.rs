@@ -1,4 +1,4 @@
-//! Drawings of npm's icon packages (Iconify JSON): SVG bodies by name, with the code points that a name stands for.
+//! Drawings from npm's icon packages (Iconify JSON): SVG bodies by name, and the code points that each name stands for.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,6 +1,7 @@
-//! Counting by program whether a picture has the colour, or the background, that was asked for.
+//! Judges by program whether a picture has the colour, or the background, that was asked for.
 //!
-//! Colours are compared in Oklab (Ottosson 2020, "A perceptual color space for image processing"), where equal distances look alike.
+//! Colours are compared in Oklab (Ottosson 2020, "A perceptual color space for image processing"), where equal
+//! distances look equal.
 
 use super::raster::Layer;
 use super::recipe::Recipe;

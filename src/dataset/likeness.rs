@@ -1,5 +1,6 @@
-//! How alike two pictures are, whatever their place, size, side and slight turn: each is cut to what is drawn on it and
-//! brought to `SIDE` pixels; the distance is the least over mirroring, small turns and shifts of one of them.
+//! The distance between two pictures that ignores position, size, mirroring and slight rotation. Each picture is
+//! cropped to what is drawn on it and scaled to `SIDE` pixels; the distance is the minimum over mirrored, slightly
+//! rotated and shifted copies of one of them.
 
 use super::raster::Layer;
 

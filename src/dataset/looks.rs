@@ -1,5 +1,5 @@
-//! What a caption leaves open: who drew the thing, which way it faces, how it is turned, where exactly it lies, its
-//! shade, a shadow. All of it comes from one number, so that a scene with it is drawn the same each time.
+//! The properties that a caption leaves open: the artist, the direction in which the thing faces, its rotation, exact
+//! position and shade, a shadow. All come from one number, so a scene with that number always looks the same.
 
 use serde::{Deserialize, Serialize};
 

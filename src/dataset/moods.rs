@@ -1,4 +1,4 @@
-//! What a thing feels: brows, tears and signs beside a face that it has, or a whole face on a thing that has none.
+//! How a thing shows what it feels: with brows, tears and signs beside its face, or with a whole face if it has none.
 
 use super::affine::Affine;
 use super::anchors::Eyes;

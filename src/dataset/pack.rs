@@ -1,7 +1,7 @@
-//! The pack: every drawing with its concept in one safetensors file, so that a training machine needs nothing else.
+//! The pack: every drawing and its concept in one safetensors file. Training needs no other file.
 //!
-//! Drawings are SVG texts, one tensor `artist/codepoints` each, which are rasterised when the pack is read; or, of a
-//! font, PNG files in tensors `codepoints`.
+//! Drawings are SVG texts in tensors `artist/codepoints`, which are rasterised when the pack is read. Packs made from a
+//! font have PNG files in tensors `codepoints`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;

@@ -1,4 +1,4 @@
-//! Builds packs: from npm's icon packages, or from a font with colour bitmaps.
+//! Builds packs from npm's icon packages, or from a font with colour bitmaps.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

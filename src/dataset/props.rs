@@ -1,4 +1,5 @@
-//! What things wear and hold, and the few drawings that no artist's set has: a pot, drops, flakes, a party hat.
+//! Things that other things wear or hold, and the few drawings that no artist's set contains: a pot, drops, flakes, a
+//! party hat.
 
 use super::artist::Artist;
 

@@ -1,7 +1,6 @@
-//! Arithmetic on glyphs: decoding, premultiplied layers, area resampling, turning, compositing.
+//! Operations on glyphs: decoding, premultiplied layers, area resampling, rotation, compositing.
 //!
-//! Everything that averages pixels does so on premultiplied values, so that the colour behind full transparency never
-//! leaks into an edge.
+//! All averages are of premultiplied values, so the colour of fully transparent pixels never shows at an edge.
 
 use crate::picture::Picture;
 

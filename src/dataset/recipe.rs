@@ -1,4 +1,4 @@
-//! The recipe: which concepts, which kinds in what mixture, which colours, what is held out. One JSON file.
+//! The recipe, a JSON file: the concepts, the kinds of pictures and their shares, the colours, and what is held out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;

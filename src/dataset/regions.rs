@@ -1,4 +1,4 @@
-//! Where the things of pairs and numbers lie in a picture of them.
+//! The regions of a picture in which the things of pairs and numbers lie.
 
 use super::arrange::places;
 use super::likeness::drawn_box;

@@ -1,4 +1,4 @@
-//! Scene -> picture. Pure: the same scene at the same size is the same picture, bit for bit.
+//! From a scene to a picture. The same scene at the same size gives the same picture, bit for bit.
 
 use super::raster::{Glyph, Layer};
 use super::sample::Stickers;

@@ -1,4 +1,4 @@
-//! The pack seen through a recipe, and the draw of sample number i: which scene it is.
+//! Combines a pack with a recipe, and draws the scene of sample number i.
 
 use std::collections::HashMap;
 

@@ -1,4 +1,4 @@
-//! What a picture shows, in words that a program can count: the truth behind every caption.
+//! What a picture shows, in terms that a program can count. Captions describe scenes.
 
 use serde::{Deserialize, Serialize};
 

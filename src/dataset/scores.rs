@@ -1,5 +1,5 @@
-//! What the judges say of the dataset's own pictures, and of the pictures of other captions: no model can be told right
-//! more often than the first, and one that draws anything is right as often as the second.
+//! The judges' verdicts on the dataset's own pictures, and on the pictures of other captions. The first are the best
+//! that a model can reach; the second are what a model reaches that ignores its prompt.
 
 use std::collections::BTreeMap;
 

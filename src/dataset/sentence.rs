@@ -1,5 +1,5 @@
-//! Scene -> caption for recipes with alpha: a sentence that people would type, in one of many wordings. The scene's
-//! `wording` is the seed of the choice; 0 is the plainest way to say everything.
+//! From a scene to its caption, for recipes with alpha: a sentence as people type it, in one of many wordings. The
+//! scene's `wording` is the seed of the choice; 0 is the plainest complete wording.
 
 use super::caption;
 use super::lexicon::Noun;

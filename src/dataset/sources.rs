@@ -1,5 +1,5 @@
-//! What the packer reads beside drawings: Unicode's emoji-test.txt, CLDR's English annotations and a colour font, as
-//! Debian installs them. Only `dataset pack` needs these; everything after it needs the pack alone.
+//! The packer's other inputs: Unicode's emoji-test.txt, CLDR's English annotations and a colour font, as Debian
+//! installs them. Only `dataset pack` needs them; everything after it needs only the pack.
 
 use std::collections::HashMap;
 use std::path::Path;

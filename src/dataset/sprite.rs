@@ -1,8 +1,9 @@
-//! A glyph made ready to be drawn often, at any size and turn: premultiplied pixels in halving sizes, its outline, and
-//! what recolouring needs to know of it.
+//! A glyph prepared for repeated drawing at any size and rotation: premultiplied pixels in halving sizes, its outline,
+//! and data for recolouring.
 //!
-//! Places in a sprite are in units of its longer side: the middle of what is drawn is (0, 0), its longer side reaches
-//! from -0.5 to 0.5, y downwards. So glyphs of all artists are of one size, whatever margins their files have.
+//! Positions in a sprite are in units of its longer side. The middle of what is drawn is (0, 0), and its longer side
+//! reaches from -0.5 to 0.5, with y pointing down. So glyphs of all artists have the same size, whatever margins their
+//! files have.
 
 use std::sync::OnceLock;
 

@@ -1,4 +1,5 @@
-//! What recipes with alpha need beside the pack: the lexicon, every drawing as a sprite, and which things suit which scenes.
+//! Everything that recipes with alpha need besides the pack: the lexicon, every drawing as a sprite, and which things
+//! suit which scenes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;

@@ -1,4 +1,4 @@
-//! Recolouring and styles: what happens to one glyph before it is placed.
+//! Recolouring and styles, applied to one glyph before it is placed.
 
 use super::raster::{Glyph, Layer};
 

@@ -1,5 +1,5 @@
-//! Which things suit which scenes: a hat needs a head or at least a top, a rose is not asked to hold a balloon, and a green apple is
-//! not drawn in red.
+//! Which things suit which scenes: a hat needs a head or at least a top, a rose does not hold a balloon, and a green
+//! apple is not drawn in red.
 
 use super::pack::Concept;
 use super::recipe::Colour;

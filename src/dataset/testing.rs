@@ -1,4 +1,4 @@
-//! A pack and a recipe small enough to write down, for the tests of this folder.
+//! A tiny pack and recipe for the tests of this folder.
 
 use super::artist::Artist;
 use super::pack::{Concept, Pack, serialize, tensor_name};

@@ -1,4 +1,4 @@
-//! Which emoji are things that a sticker can show: no flags, keycaps, letters, clock faces, signs or skin tones.
+//! Decides which emoji a sticker can show: no flags, keycaps, letters, clock faces, signs or skin tones.
 
 use super::artist::Artist;
 use super::pack::Concept;

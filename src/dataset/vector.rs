@@ -1,4 +1,4 @@
-//! SVG drawings to glyphs, by the crate resvg.
+//! Rasterises SVG drawings with the crate resvg.
 
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree};

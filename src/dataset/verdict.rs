@@ -1,9 +1,9 @@
-//! Counting by program whether a picture is what a scene of a recipe with alpha says.
+//! Judges by program whether a picture shows a scene of a recipe with alpha.
 //!
-//! Most questions are put the same way: of all scenes that differ from the asked one in one respect (another thing, another
-//! hat, no hat, another number), drawn by every artist, is the asked one nearest to the picture, whatever its side, slight turn and
-//! shift ([`likeness`](super::likeness))? The things of pairs and numbers are looked for inside their own
-//! places. Colours and backgrounds are counted ([`ColourJudge`]).
+//! Most questions are answered in the same way: take all scenes that differ from the asked one in one respect (another
+//! thing, another hat, no hat, another number), drawn by every artist. Is the asked one nearest to the picture,
+//! ignoring mirroring, slight rotation and shift ([`likeness`](super::likeness))? The things of pairs and numbers are
+//! searched for in their own regions. Colours and backgrounds are judged by [`ColourJudge`].
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};

@@ -1,8 +1,8 @@
-//! Everything that captions of a recipe say, for a page that tells people what the model knows.
+//! Lists everything that the captions of a recipe can say, for a page that tells people what the model knows.
 //!
-//! Of recipes with alpha the things and their phrases are the lexicon's. The other words are taken out of captions of
-//! scenes made for it, and of many of the captions that training sees, so that a new wording is in the list as soon as
-//! it is in the captions.
+//! For recipes with alpha, things and their phrases come from the lexicon. The other words are taken from captions of
+//! scenes made for this purpose, and from many of the captions that training sees. So a new wording is in the list as
+//! soon as it is in the captions.
 
 use std::collections::{BTreeSet, HashMap};
 

@@ -1,5 +1,5 @@
-//! A rendered split on disk: `images.safetensors`, or `images-00000.safetensors` and so on with alpha, and
-//! `captions.jsonl`, in the same order.
+//! Writes a rendered split to disk: `images.safetensors`, or `images-00000.safetensors` and so on with alpha, and
+//! `captions.jsonl` in the same order.
 
 use std::io::Write;
 use std::path::Path;

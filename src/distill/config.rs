@@ -1,4 +1,4 @@
-//! What the distillation of a model is: one JSON file for the whole ladder. Its copy lies beside each run.
+//! The configuration of a distillation: one JSON file for all its runs. A copy is saved beside each run.
 
 use std::path::{Path, PathBuf};
 

@@ -1,9 +1,10 @@
-//! Multistep consistency: Heek et al. (2024), algorithm 1 with a teacher, with the guidance scale and the negative prompt
-//! as inputs.
+//! Multistep consistency: Heek et al. (2024), algorithm 1 with a teacher; guidance scale and negative prompt are
+//! inputs.
 //!
-//! The way from noise to picture is cut into segments. Anywhere in a segment the student learns to point where it itself
-//! points a little further on, one DDIM step of the teacher later; at the segment's end it points to the teacher's own
-//! step. So every prediction comes to lead to the end of its segment, and sampling takes one DDIM step a segment.
+//! The path from noise to picture is divided into segments. At any point of a segment, the student learns to predict
+//! the same end point that it predicts itself one DDIM step of the teacher later. At the segment's end the target is
+//! the teacher's own step. So every prediction comes to lead to the end of its segment, and sampling takes one DDIM
+//! step for each segment.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
-//! Batches of distillation: pictures with captions, and the inputs of a student beside them. Batch number n depends on
-//! the configuration and on n alone.
+//! Batches for distillation: pictures with captions, and a student's additional inputs. Batch number n depends only on
+//! the configuration and on n.
 
 use std::sync::Arc;
 

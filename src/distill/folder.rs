@@ -1,5 +1,5 @@
-//! A model's folder as distillation needs it: configurations as they were read, weights on a chosen device. And the
-//! step from a teacher to its first student.
+//! A model's folder as distillation needs it: configurations as they were read, weights on a chosen device. Also makes
+//! the first student of a teacher.
 
 use std::path::{Path, PathBuf};
 

@@ -1,8 +1,8 @@
-//! Classifier-free guidance folded into one evaluation: stage one of Meng et al. (2022, section 3.1).
+//! Classifier-free guidance in one evaluation: stage one of Meng et al. (2022, section 3.1).
 //!
-//! The student takes the guidance scale s = 1 + w as an input and learns, over the whole noise schedule,
-//! v = v(∅) + s (v(c) - v(∅)), that is (1 + w) v(c) - w v(∅). And it takes the negative prompt too, which the paper does not:
-//! what stands for ∅ is drawn at random, so that one pass does what two passes of the teacher do.
+//! The student takes the guidance scale s = 1 + w as an input and learns, over the whole noise schedule, v = v(∅) + s
+//! (v(c) - v(∅)), that is (1 + w) v(c) - w v(∅). Unlike in the paper, it also takes the negative prompt: ∅ is drawn at
+//! random, so one pass of the student replaces two of the teacher.
 
 use burn::tensor::{Tensor, TensorData};
 

@@ -1,8 +1,8 @@
-//! Half as many steps, again and again: Salimans & Ho (2022), algorithm 2, with the guidance scale and the negative
+//! Repeated halving of the number of steps: Salimans & Ho (2022), algorithm 2, with the guidance scale and the negative
 //! prompt as inputs (stage two of Meng et al., 2022, section 3.2).
 //!
-//! The student of N steps starts as its teacher and learns to arrive in one step where the teacher of 2 N arrives in two.
-//! Then it becomes the teacher.
+//! The student of N steps starts as a copy of its teacher and learns to arrive in one step where the teacher of 2 N
+//! steps arrives in two. Then it becomes the teacher.
 
 use std::path::{Path, PathBuf};
 

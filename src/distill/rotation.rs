@@ -1,11 +1,11 @@
 //! DDIM steps, and the targets of the students, as rotations.
 //!
-//! With z = α x + σ ε, α² + σ² = 1 and v = α ε - σ x (Salimans & Ho, 2022, appendix D), α = cos φ and σ = sin φ make
-//! (z, v) the turned (x, ε), and a DDIM step from the angle φ_t to φ_s is
-//! z_s = cos(φ_t - φ_s) z_t - sin(φ_t - φ_s) v. Read backwards it says which v makes one step of a student arrive where
-//! several steps of its teacher did. In terms of x this is the target of Salimans & Ho (appendix G),
-//! x̃ = (z_s - σ_s/σ_t z_t) / (α_s - σ_s/σ_t α_t), which is the `invDDIM` of Heek et al. (2024, section 3). At zero SNR
-//! (α_t = 0) nothing is divided by the signal.
+//! Let z = α x + σ ε, α² + σ² = 1 and v = α ε - σ x (Salimans & Ho, 2022, appendix D). With α = cos φ and σ = sin φ,
+//! (z, v) is (x, ε) rotated by φ, and a DDIM step from the angle φ_t to φ_s is z_s = cos(φ_t - φ_s) z_t - sin(φ_t -
+//! φ_s) v. Solved for v, this says which v leads one step of a student to where several steps of its teacher arrived.
+//! In terms of x this is the target of Salimans & Ho (appendix G), x̃ = (z_s - σ_s/σ_t z_t) / (α_s - σ_s/σ_t α_t),
+//! which is the `invDDIM` of Heek et al. (2024, section 3). Nothing is divided by the signal, so it also holds at zero
+//! SNR (α_t = 0).
 
 use burn::tensor::Tensor;
 

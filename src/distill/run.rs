@@ -1,4 +1,4 @@
-//! What the three runs share: pictures, batches, sheets, and the place of a run on disk.
+//! The parts that all three runs share: pictures, batches, sheets, and the run's folder.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,5 +1,6 @@
-//! A whole distillation at toy size: pictures of 8 x 8 pixels of a world with two colours, half of whose captions leave
-//! open which. So the way from noise to picture has to decide, and few steps of the teacher decide badly.
+//! A complete distillation at toy size: pictures of 8 x 8 pixels of a world with two colours, in which half of the
+//! captions leave the colour open. So the path from noise to picture has to decide, and a few steps of the teacher
+//! decide badly.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};

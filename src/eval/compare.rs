@@ -1,4 +1,5 @@
-//! What pictures can be compared by without asking what they show: error, how colourful, how nearly a training picture.
+//! Measures that compare pictures without asking what they show: error, colourfulness, distance to the training
+//! pictures.
 
 use super::gallery::{halved, squares};
 use super::psnr::psnr;

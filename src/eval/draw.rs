@@ -1,4 +1,4 @@
-//! Prompts to pictures, several at a time.
+//! Draws several prompts at a time.
 
 use std::ops::ControlFlow;
 

@@ -1,11 +1,12 @@
-//! Edits whose true result the dataset's programs know: the same thing in another colour, or on another background.
+//! Edits whose true result is known: the same thing in another colour, or on another background.
 //!
-//! Input and result are both combinations of thing and colour that training never saw. Half of the pictures are mirrored, which
-//! training never showed of most things: a model that redraws its own picture of the thing is told from one that edits this one.
-//! Half of all edits are set aside, so that settings can be chosen by the others.
+//! Input and result are both combinations of thing and colour that training never saw. Half of the pictures are
+//! mirrored, and training showed most things only unmirrored. So the score separates a model that redraws its own
+//! picture of the thing from one that edits the given picture. Half of all edits are set aside; settings are chosen
+//! with the others.
 //!
-//! Two things are counted: whether the asked colour is there, and how far the picture is from the true result, in which nothing
-//! else has changed.
+//! Two things are counted: whether the asked colour is there, and how far the picture is from the true result, in which
+//! nothing else has changed.
 
 use std::fmt::Write;
 use std::ops::ControlFlow;

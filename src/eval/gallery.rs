@@ -1,16 +1,18 @@
-//! All glyphs of a pack, and which of them is nearest to a drawing.
+//! All glyphs of a pack, and the search for the one that is nearest to a drawing.
 //!
-//! Two distances, both over opaque RGB on white and both without any learned part, so that no network's taste decides:
+//! There are two distances, both over opaque RGB on white. Neither has a learned part, so no network's preferences
+//! decide:
+//!
 //! - [`Distance::Pixel`], the plain L2 over pixels;
-//! - [`Distance::Shift`], the L2 at half resolution, least over shifts of the drawing by up to 2 of those pixels (4 of
-//!   the picture's).
+//! - [`Distance::Shift`], the L2 at half resolution, the minimum over shifts of the drawing by up to 2 of those pixels
+//!   (4 of the picture's).
 //!
-//! The second decides ([`Distance::HEADLINE`]): a sticker that is drawn well but a little to the side is still itself,
-//! while plain L2 punishes every displaced edge and so favours small, pale glyphs. Measured on 300 of the 1,377 glyphs
-//! at 64 pixels, share that finds itself, plain / shifts allowed: as it is 100 / 100 %, noise of standard deviation 40
-//! 100 / 99.7, moved by (3, 2) 68 / 100, blurred over 5 pixels 93 / 99, shrunk to 0.9, moved by 2 and blurred 49 / 73,
-//! washed out to 60 % contrast 68 / 57, mixed with 40 % of another glyph 86 / 82. So it is no easier for a drawing that
-//! is pale or half something else.
+//! The second decides ([`Distance::HEADLINE`]). A sticker that is drawn well but slightly shifted is still that
+//! sticker, while plain L2 punishes every displaced edge and so favours small, pale glyphs. Measured on 300 of the
+//! 1,377 glyphs at 64 pixels, the share whose nearest glyph is the right one, plain / with shifts: unchanged 100 / 100
+//! %, with noise of standard deviation 40 100 / 99.7, moved by (3, 2) 68 / 100, blurred over 5 pixels 93 / 99, shrunk
+//! to 0.9, moved by 2 and blurred 49 / 73, at 60 % contrast 68 / 57, mixed with 40 % of another glyph 86 / 82. So
+//! allowing shifts does not help drawings that are pale or half something else.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,16 +1,17 @@
-//! How good a model of stickers is, counted by programs: does the drawing show the concept that was asked for, the
-//! colour, the background, and how much does the autoencoder lose.
+//! Measures by program how good a model of stickers is: whether a drawing shows the thing, the colour and the
+//! background that were asked for, and how much the autoencoder loses.
 //!
 //! [`evaluate`] draws every prompt with the pipeline and asks
+//!
 //! - [`Gallery`]: which of all glyphs of the pack is nearest to the drawing ("a fox");
 //! - the dataset's `ColourJudge`: is the colour there ("a green fox", "a fox on a blue background"), for combinations
 //!   that training saw and for held-out ones;
 //! - [`psnr`]: what encoding and decoding every glyph loses.
 //!
-//! [`steps`] compares models over numbers of steps, [`guidance`] over guidance scales and negative prompts, [`edits`] ways to edit a
-//! picture over their strengths.
+//! [`steps`] compares models over numbers of steps, [`guidance`] over guidance scales and negative prompts, [`edits`]
+//! ways to edit a picture over their strengths.
 //!
-//! Beside each share stands what chance would reach, and what the dataset's own picture of the same scene reaches.
+//! Reports give for each share what chance would reach, and what the dataset's own pictures of the same scenes reach.
 
 pub mod compare;
 mod draw;

@@ -1,4 +1,4 @@
-//! What is asked of a model: plain concepts, other colours, backgrounds.
+//! The prompts of an evaluation: plain concepts, other colours, backgrounds.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,6 +1,7 @@
-//! What an autoencoder loses: peak signal-to-noise ratio of encoding and decoding, and how well what is transparent stays so.
+//! What an autoencoder loses: the peak signal-to-noise ratio of encoding and decoding, and how well transparency is
+//! preserved.
 //!
-//! Pictures with alpha are compared as they are seen on mid-grey, where light and dark edges count alike.
+//! Pictures with alpha are compared on mid-grey, where light and dark edges count equally.
 
 use burn::tensor::{Tensor, TensorData};
 

@@ -1,4 +1,4 @@
-//! Questions about one drawing, and the shares of all drawings that pass.
+//! Questions about one drawing, and the share of all drawings that pass.
 
 use super::gallery::{nearest, rank};
 use super::{Asked, ColourShare, Combinations, Distance, Drawing, Gallery, Prompt, Retrieval};

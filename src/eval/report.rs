@@ -1,4 +1,4 @@
-//! The numbers of an evaluation: as JSON, and as a short table for people.
+//! The numbers of an evaluation, as JSON and as a short table.
 
 use std::fmt::Write;
 

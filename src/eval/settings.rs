@@ -1,4 +1,4 @@
-//! The settings of an evaluation, which its report repeats.
+//! The settings of an evaluation. Its report repeats them.
 
 use serde::{Deserialize, Serialize};
 

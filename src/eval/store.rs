@@ -1,10 +1,10 @@
-//! Drawn pictures on disk: what was drawn once is not drawn again, whether the evaluation was interrupted or another
-//! model joined it.
+//! Stores drawn pictures on disk, so that nothing is drawn twice when an evaluation was interrupted or another model is
+//! added.
 //!
 //! A cell is many prompts drawn by one model in one way. Its file `drawn/*.rgb` (8-bit RGB, one picture after another)
 //! is named by a hash of everything that the pictures depend on: the model's files, sampler, steps, guidance, size,
-//! device, prompts and seeds. It grows batch by batch, so an interrupted cell goes on where it stopped. The file
-//! `.json` beside it says for people what it is, and how often the network was evaluated.
+//! device, prompts and seeds. It grows batch by batch, so an interrupted cell continues where it stopped. The file
+//! `.json` beside it describes the cell for people, and says how often the network was evaluated.
 
 use std::io::{Seek, Write};
 use std::ops::ControlFlow;

@@ -1,6 +1,6 @@
-//! Eigenvalues of small symmetric matrices, by Jacobi's rotations (Golub & Van Loan, "Matrix Computations", section 8.5):
-//! for the 48 features of a classifier that takes milliseconds, and every digit is right. A crate for linear algebra would
-//! change features of the crates below burn.
+//! Eigenvalues of small symmetric matrices, by Jacobi's rotations (Golub & Van Loan, "Matrix Computations", section
+//! 8.5). For the 48 features of the classifier this takes milliseconds, and is accurate to the last digits. A crate for
+//! linear algebra would change features of the crates below burn.
 
 /// Square, in f64.
 #[derive(Clone, Debug, PartialEq)]

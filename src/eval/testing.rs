@@ -1,4 +1,4 @@
-//! The comparisons from one end to the other, with a model of 16 pixels as teacher and as its own student.
+//! Tests of the comparisons from end to end, with a model of 16 pixels as teacher and as its own student.
 
 use burn::tensor::Device;
 

@@ -1,4 +1,5 @@
-//! A copied state draws the same numbers: what happens when a process forks, and what cures it.
+//! What happens to random numbers when a process forks: both processes have the same state and draw the same numbers.
+//! And how to avoid that.
 
 use crate::random::{Mt19937, WichmannHill, stream};
 

@@ -1,4 +1,4 @@
-//! Numbers in rows and columns: one flat list, and an index that takes a row and a column.
+//! Matrices: numbers in rows and columns, stored in one flat list, with an index that takes a row and a column.
 
 use std::ops::{Index, IndexMut};
 

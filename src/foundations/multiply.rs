@@ -1,4 +1,4 @@
-//! The matrix product, from three loops to many threads. Every rung of the ladder computes the same numbers.
+//! Matrix products, from three loops to many threads. Every rung of the ladder computes the same numbers.
 
 use super::Matrix;
 use crate::{Error, Result};

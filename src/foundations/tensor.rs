@@ -1,6 +1,7 @@
-//! Tensors of rank 0 to 4: numbers with a shape, and strides that say how far apart neighbours lie.
+//! Tensors of rank 0 to 4: numbers with a shape, and strides that say how far apart neighbours are in memory.
 //!
-//! A view (a transpose, a slice, a stretched axis) is a new shape and new strides over the same list: no number is copied.
+//! A view (a transpose, a slice, a stretched axis) is a new shape and new strides over the same list; no number is
+//! copied.
 
 use std::ops::Range;
 use std::sync::Arc;

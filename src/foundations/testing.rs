@@ -1,4 +1,4 @@
-//! What several tests of the foundations need.
+//! Helpers for several tests of the foundations.
 
 use super::Matrix;
 use crate::random::{Generator, stream};

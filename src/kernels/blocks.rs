@@ -1,9 +1,9 @@
-//! Weights in blocks of 32 numbers that share a scale: the arithmetic of GGUF's `Q8_0` and `Q4_0`, so that its known
-//! accuracy and its reference code can be held against ours.
+//! Weights in blocks of 32 numbers that share a scale. The arithmetic is that of GGUF's `Q8_0` and `Q4_0`, so it can be
+//! checked against their known accuracy and reference code.
 //!
-//! A weight `[out, in]` or `[out, in, kh, kw]` has `out` rows. A row runs over kh, then kw, then in: where `in` is a
-//! multiple of 32, a block belongs to one tap of the convolution, so that a kernel finds place and border of a
-//! tap once a block. Only the last block of a row may lack numbers; zeros fill it.
+//! A weight `[out, in]` or `[out, in, kh, kw]` has `out` rows. A row runs over kh, then kw, then in: if `in` is a
+//! multiple of 32, a block belongs to one tap of the convolution, and a kernel computes the position and border of a
+//! tap once for each block. Only the last block of a row may be incomplete; it is padded with zeros.
 
 use half::f16;
 

@@ -1,4 +1,4 @@
-//! Plain loops that the compiler turns into wide instructions.
+//! Plain loops that the compiler turns into vector instructions.
 
 /// Runs `work`, compiled for the widest instructions that this processor has. Its closures must be `#[inline(always)]`.
 #[inline(always)]

@@ -1,4 +1,4 @@
-//! From burn's tensors to the arguments of our GPU kernels.
+//! Converts burn's tensors to arguments of our GPU kernels.
 
 use burn::backend::TensorMetadata;
 use burn_cubecl::kernel::into_contiguous;

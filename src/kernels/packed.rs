@@ -1,4 +1,4 @@
-//! Weights in blocks as they lie on a device, packed: 32-bit words of codes and of scales, and how the processor widens a row.
+//! Weights in blocks as a device stores them: 32-bit words of codes and of scales, and how the processor widens a row.
 
 use half::f16;
 

@@ -1,4 +1,4 @@
-//! Work shared among the processor's threads; in the page there is one.
+//! Distributes work over the processor's threads. In the page there is only one.
 
 use std::marker::PhantomData;
 use std::ops::Range;

@@ -1,8 +1,8 @@
-//! What the GPU kernels for matrix products and convolutions share: tiles of both factors in workgroup memory, weights widened
-//! to f32 while they are staged there, and the sums of one invocation.
+//! Shared by the GPU kernels for matrix products and convolutions: tiles of both factors in workgroup memory, weights
+//! widened to f32 when they are loaded there, and the sums of one invocation.
 //!
-//! Numbers travel in quads along the inner dimension. A row of a staged tile takes five quads, four of numbers and one of
-//! nothing, so that neighbouring rows lie in different memory banks.
+//! Numbers are read in quads along the inner dimension. A row of a tile takes five quads, four of numbers and one
+//! unused, so that neighbouring rows lie in different memory banks.
 
 use cubecl::prelude::*;
 

@@ -1,4 +1,4 @@
-//! What all configuration files share: strict reading, and values that may be one number or one for each block.
+//! Shared by all configuration files: strict reading, and values that may be one number or one for each block.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};

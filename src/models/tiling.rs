@@ -1,6 +1,6 @@
-//! Decoding a large picture in overlapping tiles that fade into each other: diffusers' `AutoencoderKL.tiled_decode`, with its
-//! names. No activation is then larger than a tile's; but each tile is normalised by itself, so that tones may drift a little
-//! from one to the next.
+//! Decodes a large picture in overlapping tiles that are blended: diffusers' `AutoencoderKL.tiled_decode`, with its
+//! names. No activation is larger than that of a tile. But each tile is normalised separately, so tones may differ a
+//! little from one tile to the next.
 
 use burn::tensor::{Device, Tensor, TensorData};
 

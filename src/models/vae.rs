@@ -1,4 +1,4 @@
-//! Either autoencoder behind one face, speaking latents as the UNet sees them.
+//! A common interface to both autoencoders. Their latents are scaled as the UNet sees them.
 
 use burn::tensor::{Device, Tensor};
 use serde_json::Value;

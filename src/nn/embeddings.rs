@@ -1,4 +1,4 @@
-//! Timesteps and guidance scales as vectors.
+//! Embeddings of timesteps and guidance scales.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};

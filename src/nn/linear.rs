@@ -1,4 +1,4 @@
-//! The affine layer.
+//! The linear layer.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};

@@ -1,7 +1,7 @@
 //! Layers, with fields named as in the checkpoints, so that weights load by name.
 //!
-//! A layer is made without values ([`parameter`]); [`crate::weights`] fills them in, and a parameter that nobody
-//! filled is zero only where training starts from zero on purpose.
+//! A layer is created without values ([`parameter`]), and [`crate::weights`] fills them in. A parameter that is never
+//! filled is zero; training relies on this for layers that start at zero.
 
 mod activation;
 mod attention;

@@ -1,4 +1,4 @@
-//! The weight of a layer in blocks, in place of its floats.
+//! The weight of a layer in blocks, instead of floats.
 
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Int, Shape, Tensor};

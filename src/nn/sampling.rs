@@ -1,4 +1,4 @@
-//! Halving and doubling the size of feature maps.
+//! Layers that halve and double the size of feature maps.
 
 use burn::module::Module;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};

@@ -1,5 +1,5 @@
-//! What a network's cross-attention looks at, for whoever opens a picture up. Off unless somebody records: a layer then
-//! only asks its thread whether anybody does.
+//! Records where a network's cross-attention looks, for the view that takes a picture apart. When nobody records, a
+//! layer only checks a flag of its thread.
 
 use std::cell::RefCell;
 

@@ -1,4 +1,4 @@
-//! Pictures of any shape as the squares that a network is trained on.
+//! Crops and scales pictures of any shape to the squares that a network is trained on.
 
 use super::Picture;
 

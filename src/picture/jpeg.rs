@@ -1,4 +1,4 @@
-//! Reading picture files of either kind: PNG, or JPEG as cameras write it, turned as its Exif says.
+//! Reads picture files: PNG, or JPEG, rotated as its Exif data says.
 
 use std::path::Path;
 

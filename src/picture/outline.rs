@@ -1,4 +1,4 @@
-//! A white outline around what a transparent picture shows, as messengers have it on stickers.
+//! A white outline around what a transparent picture shows, like that of messenger stickers.
 
 use super::{Picture, WHITE};
 

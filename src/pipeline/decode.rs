@@ -1,4 +1,5 @@
-//! Between pictures and latents: the model's autoencoder, whole or in tiles, and its second decoder, which draws larger.
+//! Between pictures and latents: the model's autoencoder, whole or in tiles, and its second decoder, which draws larger
+//! pictures.
 
 use burn::tensor::Tensor;
 

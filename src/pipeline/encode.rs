@@ -1,4 +1,4 @@
-//! From words to what the UNet reads: tokens, text encoders, weights, and the two halves of guidance.
+//! From a prompt to the UNet's conditioning: tokens, text encoders, weights of words, and the two halves of guidance.
 
 use burn::tensor::{Device, Tensor, TensorData};
 

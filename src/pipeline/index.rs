@@ -1,4 +1,4 @@
-//! What `model_index.json` says: which family a model is of, and what a distilled model takes.
+//! Reads `model_index.json`: the family of a model, and the inputs of a distilled one.
 
 use serde_json::Value;
 

@@ -1,4 +1,4 @@
-//! A request as an [`Infotext`] and back, with A1111's names for the settings.
+//! Converts a request to an [`Infotext`] and back, with A1111's names for the settings.
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! From a folder in the diffusers layout to a [`Pipeline`].
+//! Loads a [`Pipeline`] from a folder in the diffusers layout.
 
 use burn::tensor::Device;
 

@@ -1,4 +1,4 @@
-//! `fourstep.json`, beside a model: what there is to download, and the settings that suit the model.
+//! `fourstep.json`, the manifest beside a model: the files to download, and the settings that suit the model.
 
 use serde::{Deserialize, Serialize};
 

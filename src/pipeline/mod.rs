@@ -1,4 +1,4 @@
-//! From a request to a picture: the only denoising loop of the project, and what goes before and after it.
+//! From a request to a picture: the denoising loop, and everything before and after it.
 
 mod decode;
 mod denoise;

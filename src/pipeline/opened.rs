@@ -1,4 +1,4 @@
-//! A picture taken apart: what the network looked at, word by word. Nothing here costs anything until it is asked for.
+//! A picture taken apart: where the network looked, token by token. This costs nothing unless it is requested.
 
 use burn::tensor::Tensor;
 

@@ -1,6 +1,6 @@
-//! Latents to colours by one small matrix: previews that cost next to nothing, where the decoder takes a step's time.
+//! Cheap previews: one small matrix turns latents into colours, while the decoder takes as long as a step.
 //!
-//! The matrix is fitted by least squares to the decoder's own pictures, made smaller to the latents' size, and is kept
+//! The matrix is fitted by least squares to the decoder's own pictures, scaled down to the latents' size. It is stored
 //! in the model's manifest.
 
 use burn::tensor::Tensor;

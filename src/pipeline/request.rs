@@ -1,4 +1,4 @@
-//! What somebody asks for.
+//! A request: everything that determines a picture.
 
 use std::borrow::Cow;
 

@@ -1,5 +1,5 @@
-//! The one place where settings become a [`Request`]: the command line, the page and the evaluation fill in a
-//! [`Settings`], and the model's own values stand for what they leave out.
+//! The one place where settings become a [`Request`]. The command line, the page and the evaluation fill in a
+//! [`Settings`]; the model's defaults replace what is missing.
 
 use std::collections::BTreeMap;
 

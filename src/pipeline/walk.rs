@@ -1,4 +1,5 @@
-//! Pictures between two requests: the noise turns from one to the other, and the text's features move in a line.
+//! Pictures between two requests: the noise is rotated from one to the other, and the text's features are interpolated
+//! linearly.
 
 use std::ops::ControlFlow;
 

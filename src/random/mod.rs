@@ -1,12 +1,12 @@
-//! Random numbers that others can draw again: the generators of PyTorch (CPU and CUDA), numpy and Wichmann-Hill,
-//! so that a seed gives the same picture here, in Python and in the browser.
+//! Reproducible random numbers: the generators of PyTorch (CPU and CUDA), numpy and Wichmann-Hill, so that a seed gives
+//! the same picture here, in Python and in the browser.
 //!
-//! There is no global generator. Whoever needs random numbers is handed one, and whoever hands them out takes a
-//! separate [`stream`] for each purpose, so that one more draw in one place moves nothing in another.
+//! There is no global generator. A function that needs random numbers takes a generator as an argument, and its caller
+//! uses a separate [`stream`] for each purpose. So one more draw in one place changes nothing in another.
 //!
 //! No generator is `Copy`. They are `Clone`, to save and resume a run, and that is a trap: **a clone draws the same
-//! numbers as its original**. Two dropout masks from two clones are one mask. Clone only to store; for a second
-//! source of numbers ask for another [`stream`].
+//! numbers as its original**. Two dropout masks from two clones are the same mask. Clone only to store; for a second
+//! source of numbers create another [`stream`].
 
 mod mt19937;
 mod numpy;

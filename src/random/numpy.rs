@@ -1,4 +1,4 @@
-//! numpy's legacy `RandomState`, whose normal numbers differ from torch's although both sit on MT19937.
+//! numpy's legacy `RandomState`. Its normal numbers differ from torch's although both use MT19937.
 //!
 //! Source: numpy's legacy distributions, frozen by NEP 19; Marsaglia and Bray's polar method, SIAM Review 6(3), 1964.
 

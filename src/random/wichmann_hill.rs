@@ -1,5 +1,5 @@
-//! The generator of Wichmann and Hill: three short congruential generators whose sum is good enough to learn from, and
-//! small enough to follow by hand. The lessons use it; pictures do not.
+//! The generator of Wichmann and Hill: three short congruential generators whose sum is good enough for a lesson, and
+//! small enough to follow by hand. The lesson uses it; pictures do not.
 //!
 //! Source: Wichmann and Hill, "Algorithm AS 183", Applied Statistics 31, 1982; integer seeds as in Python 2's
 //! `random.WichmannHill`, by the README of the reference set.

@@ -1,4 +1,4 @@
-//! The noise schedule of training: betas and their cumulated alphas, in the float32 rounding of the reference.
+//! The noise schedule of training: betas and their cumulative alphas, rounded to float32 as in the reference.
 
 use std::f64::consts::FRAC_PI_2;
 

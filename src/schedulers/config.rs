@@ -1,7 +1,8 @@
-//! The checkpoint's `scheduler_config.json`: every field that a scheduler here reads, with the defaults of its class.
+//! The checkpoint's `scheduler_config.json`: every field that one of our schedulers reads, with the defaults of its
+//! class.
 //!
 //! A key that is absent or null takes the default of the class that the configuration is used for, as in diffusers
-//! 0.42; a key that is present keeps its value when the configuration is converted to another class.
+//! 0.42. A key that is present keeps its value when the configuration is converted to another class.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,5 +1,5 @@
-//! Euler ancestral: Euler's method to a lower noise level than asked for, then fresh noise up to it
-//! (Crowson's k-diffusion; the variances are DDPM's posterior, Song 2020, section 4.1, in terms of sigma).
+//! Euler ancestral: Euler's method to a noise level below the next one, then fresh noise up to it (Crowson's
+//! k-diffusion; the variances are DDPM's posterior, Song 2020, section 4.1, in terms of sigma).
 
 use burn::tensor::Tensor;
 

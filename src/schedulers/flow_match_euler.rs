@@ -1,6 +1,6 @@
 //! Euler's method on a rectified flow: Esser 2024, "Scaling Rectified Flow Transformers", sections 2 and 5.3.2.
 //!
-//! x = (1 - sigma) x0 + sigma eps, the network predicts the velocity eps - x0, and t = 1000 sigma.
+//! x = (1 - sigma) x0 + sigma eps; the network predicts the velocity eps - x0; and t = 1000 sigma.
 
 use burn::tensor::Tensor;
 

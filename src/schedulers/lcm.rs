@@ -1,4 +1,5 @@
-//! LCM: Luo 2023, "Latent Consistency Models", algorithm 3: to x0 by the consistency function, then noise again.
+//! LCM: Luo 2023, "Latent Consistency Models", algorithm 3: each step predicts x0 with the consistency function, then
+//! adds noise.
 
 use burn::tensor::Tensor;
 

@@ -1,5 +1,5 @@
-//! Linear combinations of latents with coefficients from the host: all the tensor arithmetic of a scheduler's step.
-//! Nothing is read back from the device.
+//! Linear combinations of latents with coefficients from the host. All tensor arithmetic of a scheduler's step is here;
+//! nothing is read back from the device.
 
 use burn::tensor::{Tensor, TensorData};
 

@@ -1,8 +1,8 @@
-//! Samplers: how the denoising loop walks from noise to latents, one file for each.
+//! Samplers: how the denoising loop goes from noise to latents. Each is in its own file.
 //!
-//! Every scheduler has the interface of diffusers' of the same name, except that a step is named by its index into
-//! [`Scheduler::timesteps`] and that the estimate of the finished latents is always reported. Coefficients are
-//! computed on the host; tensors stay on their device and are never read back.
+//! Every scheduler has the interface of diffusers' scheduler of the same name, with two differences: a step is named by
+//! its index into [`Scheduler::timesteps`], and the estimate of the finished latents is always returned. Coefficients
+//! are computed on the host; tensors stay on their device and are never read back.
 
 pub mod betas;
 pub mod config;

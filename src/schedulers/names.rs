@@ -1,4 +1,4 @@
-//! The samplers by the names that users know.
+//! The samplers' names for users.
 
 use super::config::{AlgorithmType, SchedulerClass, SchedulerConfig};
 use crate::error::{Error, Result};

@@ -1,4 +1,4 @@
-//! What a run visits: the part of a scheduler that does not depend on the way a step is taken.
+//! The timesteps and noise levels of a run, which do not depend on how a step is computed.
 
 use burn::tensor::Tensor;
 

@@ -1,5 +1,5 @@
 //! PNDM: Liu 2022, "Pseudo Numerical Methods for Diffusion Models on Manifolds": equation 11 for the transfer,
-//! equations 12 and 13 for the linear multistep and Runge-Kutta combinations of the network's answers.
+//! equations 12 and 13 for the linear multistep and Runge-Kutta combinations of the network's predictions.
 
 use std::collections::VecDeque;
 

@@ -1,7 +1,7 @@
-//! What the network says, turned into x0 (the finished latents) and eps (the noise), for all schedulers alike.
+//! Converts a network's prediction to x0 (the finished latents) and eps (the noise), for all schedulers.
 //!
-//! With z = alpha x0 + sigma eps, alpha^2 + sigma^2 = 1 (Kingma 2021): eps prediction, x0 prediction, and
-//! v = alpha eps - sigma x0 (Salimans 2022, appendix D).
+//! With z = alpha x0 + sigma eps, alpha^2 + sigma^2 = 1 (Kingma 2021), a network predicts eps, x0, or v = alpha eps -
+//! sigma x0 (Salimans 2022, appendix D).
 
 use burn::tensor::Tensor;
 

@@ -1,4 +1,4 @@
-//! Plans in Karras's sigma: interpolated at the timesteps, or spaced by a rule of their own.
+//! Noise levels in Karras's sigma: interpolated at the timesteps, or spaced by another rule.
 
 use super::betas::NoiseSchedule;
 use super::config::{

@@ -1,4 +1,4 @@
-//! Which training timesteps a run of n steps visits (Lin 2023, table 2).
+//! The training timesteps that a run of n steps visits (Lin 2023, table 2).
 
 use super::config::{SchedulerConfig, TimestepSpacing};
 use crate::error::{Error, Result};

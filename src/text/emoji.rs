@@ -1,4 +1,4 @@
-//! Taking a prompt apart into words and emoji.
+//! Splits a prompt into words and emoji.
 
 /// A part of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

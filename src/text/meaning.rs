@@ -1,6 +1,5 @@
-//! From words to what they mean: which things a phrase could stand for, the likeliest first.
-//!
-//! The lexicon of the dataset and the page's suggestions are built on this one index.
+//! An index from phrases to the things that they may mean, the likeliest first. The dataset's lexicon and the page's
+//! suggestions both use it.
 
 use std::collections::HashMap;
 

@@ -1,8 +1,8 @@
-//! CLIP's byte-level BPE, padded and truncated as transformers' CLIPTokenizer does it, from the files of a diffusers
-//! folder. No file access and no threads in here, so that the browser runs the same code.
+//! CLIP's byte-level BPE, padded and truncated as in transformers' CLIPTokenizer, from the files of a diffusers folder.
+//! It uses no file access and no threads, so the browser runs the same code.
 //!
-//! Source: Radford et al., "Learning transferable visual models from natural language supervision", 2021; the rules
-//! are those of transformers (NFC, runs of white space to one space, lower case, split, BPE), not those of the original
+//! Source: Radford et al., "Learning transferable visual models from natural language supervision", 2021. The rules are
+//! those of transformers (NFC, runs of white space to one space, lower case, split, BPE), not those of the original
 //! CLIP code, which also repairs mojibake and HTML entities.
 
 use crate::{Error, Result};

@@ -1,7 +1,8 @@
-//! Learns a small vocabulary in CLIP's manner from captions, so that a small model spends its embeddings on words that
-//! its data has, and still reads any text, byte by byte if need be.
+//! Learns a small vocabulary of CLIP's kind from captions. A small model then spends its embeddings on words that its
+//! data contains, and still reads any text, if necessary byte by byte.
 //!
-//! Source: Sennrich et al., "Neural machine translation of rare words with subword units", 2016, over bytes as in GPT-2.
+//! Source: Sennrich et al., "Neural machine translation of rare words with subword units", 2016, over bytes as in
+//! GPT-2.
 
 use super::tokenizer::{CONFIG, END_OF_WORD, MERGES, SPECIAL, VOCAB, normalizer, pre_tokenizer};
 use crate::{Error, Result};

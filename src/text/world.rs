@@ -1,4 +1,4 @@
-//! What a model knows, as its `words.json` says it: things with their phrases, and the other words of its captions.
+//! A model's `words.json`, which lists what it knows: things with their phrases, and the other words of its captions.
 
 use serde::{Deserialize, Serialize};
 

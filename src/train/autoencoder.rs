@@ -1,9 +1,9 @@
 //! Training of the tiny autoencoder (diffusers' `AutoencoderTiny`).
 //!
-//! First everything is trained, with a penalty that keeps every channel of the latents near mean 0 and deviation 1.
-//! Then the exact mean and deviation over the training pictures are folded into the encoder's last convolution, the
-//! encoder is frozen, and the decoder is trained on with noise on the latents, since a diffusion model's latents will
-//! not be exact either.
+//! In the first stage everything is trained, with a penalty that keeps every channel of the latents near mean 0 and
+//! deviation 1. Then the exact mean and deviation over the training pictures are folded into the encoder's last
+//! convolution, and the encoder is frozen. In the second stage the decoder is trained with noise on the latents,
+//! because a diffusion model's latents will not be exact either.
 
 use std::sync::Arc;
 

@@ -1,8 +1,8 @@
-//! Where a run stands, on disk: everything that the next step depends on.
+//! The checkpoints of a run: everything that the next step depends on.
 //!
 //! A checkpoint is a folder `checkpoints/step-NNNNNNNN` with the weights, their average and the optimizer's moments,
-//! each a safetensors file under the checkpoint's own keys, and `state.json`. It is written under another name and
-//! renamed when complete; only then are older ones removed. So there is always a whole one, on a full disk too.
+//! each a safetensors file with the usual keys, and `state.json`. It is written under another name and renamed when it
+//! is complete; only then are older ones removed. So there is always a complete one, even on a full disk.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};

@@ -1,4 +1,5 @@
-//! What a training run is: one JSON file with everything but the machine. Its copy lies beside the weights it made.
+//! The configuration of a training run: one JSON file with everything except the machine. A copy is saved beside the
+//! weights.
 
 use std::path::{Path, PathBuf};
 

@@ -1,4 +1,4 @@
-//! The losses of a run: `loss.csv`, and `loss.svg` drawn from it.
+//! The losses of a run: `loss.csv`, and the chart `loss.svg`.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};

@@ -1,5 +1,5 @@
-//! Batches for the trainers, made on worker threads. Batch number n depends on the configuration
-//! and on n alone, so that a resumed run meets the batches that it would have met.
+//! Batches for the trainers, made on worker threads. Batch number n depends only on the configuration and on n, so a
+//! resumed run gets the same batches as one that was not stopped.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};

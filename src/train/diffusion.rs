@@ -1,5 +1,5 @@
-//! Training of a UNet with its text encoder to predict what noise, velocity or sample there is in noisy latents
-//! (Ho et al., 2020; Salimans & Ho, 2022; Rombach et al., 2022).
+//! Training of a UNet and its text encoder to predict the noise, the velocity or the sample in noisy latents (Ho et
+//! al., 2020; Salimans & Ho, 2022; Rombach et al., 2022).
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The exponential moving average of the weights, which is what ships.
+//! The exponential moving average of the weights. The exported model has these averages.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;

@@ -1,4 +1,4 @@
-//! The trained model as a folder in the diffusers layout, in 16-bit floats.
+//! Writes the trained model as a folder in the diffusers layout, in 16-bit floats.
 
 use std::collections::HashMap;
 use std::path::Path;

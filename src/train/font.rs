@@ -1,4 +1,5 @@
-//! A small bitmap font for sheets and plots: printable ASCII, 5 x 8 pixels a character with one row below the baseline.
+//! A small bitmap font for sheets and charts: printable ASCII, 5 x 8 pixels a character with one row below the
+//! baseline.
 
 use crate::picture::Picture;
 

@@ -1,4 +1,4 @@
-//! Weights to start training from: the initial distributions of PyTorch's layers.
+//! Initial weights, with the distributions of PyTorch's layers.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};

@@ -1,6 +1,6 @@
-//! The gradients of a step's micro-batches. On the processor they are worked on side by side, each by its share of the
-//! threads: an operation by one thread wastes nothing on sharing itself out, and nobody waits for the operations that
-//! one thread does alone.
+//! The gradients of a step's micro-batches. On the processor the micro-batches run side by side, each with a share of
+//! the threads. An operation on one thread has no cost for distributing its work, and no thread waits while another
+//! runs an operation that is not parallel.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;

@@ -1,4 +1,4 @@
-//! Pictures as the UNet sees them: the frozen autoencoder of a run.
+//! Encodes pictures to latents with a run's frozen autoencoder.
 
 use std::path::Path;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! The two networks that a diffusion run trains, as one module: one optimizer, one average, one checkpoint.
+//! The two networks that a diffusion run trains, as one module with one optimizer, one average and one checkpoint.
 
 use burn::module::Module;
 

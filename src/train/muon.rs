@@ -1,5 +1,6 @@
-//! Muon (Jordan et al., 2024, kellerjordan.github.io/posts/muon): the momentum of a weight matrix, replaced by the
-//! nearest matrix whose singular values are all alike. Fewer steps than AdamW for the weights inside a network.
+//! Muon (Jordan et al., 2024, kellerjordan.github.io/posts/muon): the update of a weight matrix is its momentum,
+//! replaced by the nearest matrix whose singular values are all equal. The weights inside a network need fewer steps
+//! with it than with AdamW.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};

@@ -1,8 +1,8 @@
-//! AdamW (Loshchilov & Hutter, 2019) over a module, and Muon where it is asked for, with clipping by the global norm of
-//! the gradients.
+//! AdamW (Loshchilov & Hutter, 2019) for a whole module, optionally Muon for the weight matrices inside, and clipping
+//! by the global norm of the gradients.
 //!
-//! The arithmetic of one parameter is burn's [`AdamW`]; its whole-module optimizer is not used, since it clips each
-//! gradient by itself and keys its state by random ids. Here the moments are saved under the checkpoint's keys.
+//! The arithmetic for one parameter is burn's [`AdamW`]. Its optimizer for modules is not used, because it clips each
+//! gradient separately and keys its state by random ids. Here the moments are saved under the checkpoint's keys.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, GradientsParams, Optimizer as _};

@@ -1,4 +1,4 @@
-//! What every training run does around its loss: step, report, save, draw sheets, stop when asked.
+//! Everything that a training run does around its loss: step, report, save, draw sheets, stop on request.
 
 use std::path::PathBuf;
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Sheets of samples: what the model draws by now for captions of the dataset, the truth beside each.
+//! Sheets of samples: the model's pictures for captions of the dataset, beside the true ones.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;

@@ -1,4 +1,4 @@
-//! Contact sheets: pictures in rows with a text below each, for people to look at.
+//! Contact sheets: pictures in rows, each with a text below, for people to look at.
 
 use super::font;
 use crate::picture::Picture;

@@ -1,4 +1,4 @@
-//! What the training loop ([`super::run`]) and the micro-batches ([`super::lanes`]) ask of a model that is trained.
+//! The trait through which the training loop ([`super::run`]) and the micro-batches ([`super::lanes`]) train a model.
 
 use burn::tensor::Tensor;
 

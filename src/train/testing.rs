@@ -1,4 +1,4 @@
-//! A run that stops and resumes ends with the very weights of one that does not.
+//! A run that stops and resumes ends with exactly the weights of one that does not.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;

@@ -1,4 +1,4 @@
-//! Tensors beside a module's parameters, one for each: moments, averages.
+//! Tensors that belong to a module's parameters, one for each: moments, averages.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;

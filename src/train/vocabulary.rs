@@ -1,4 +1,4 @@
-//! The tokenizer of a run: learned from the captions of training or taken from a folder, kept beside the weights.
+//! The tokenizer of a run: learned from the captions of training or read from a folder, and saved beside the weights.
 
 use std::path::Path;
 

@@ -1,4 +1,5 @@
-//! From the hand-made entries and the keywords to every thing's phrases with their shares.
+//! Builds the lexicon: combines the hand-written entries and the keywords to phrases, with their shares, for each
+//! thing.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,16 +1,17 @@
-//! The hand-made data: things/*.txt and occasions.txt, and the phrases that they give an emoji.
+//! The hand-written data: things/*.txt and occasions.txt, and the phrases that they give an emoji.
 //!
-//! A line of things/*.txt is an emoji and its phrases, in sections that " | " and " ; " divide:
+//! A line of things/*.txt is an emoji and its phrases, in sections separated by " | " and " ; ":
 //!
 //! `🐰 rabbit face, bunny, +bunny ears | hopping ; (\_/)`
 //!
-//! First come nouns, the thing's name and then its synonyms, the more usual first; then what it does or feels; then
-//! emoticons. A noun begins with `+` where it is a plural, `~` where it cannot be counted, `=` where it is a name, `!`
-//! where it takes "the"; `*` follows the word that is counted where that is not the last ("person* running"). Of people
-//! one line, that of the neutral emoji, serves for person, man and woman: `{p}` is that word, `{g}` is "", "male " or
-//! "female ", and a phrase that begins with `n:`, `m:` or `f:` is for one of them alone.
+//! First come nouns: the thing's name, then its synonyms, the more usual ones first. Then comes what it does or feels,
+//! then emoticons. A noun begins with `+` if it is a plural, `~` if it cannot be counted, `=` if it is a name, `!` if
+//! it takes "the". `*` follows the word that is counted, if that is not the last one ("person* running"). For people,
+//! the line of the neutral emoji serves person, man and woman: `{p}` is that word, `{g}` is "", "male " or "female ",
+//! and a phrase that begins with `n:`, `m:` or `f:` is for one of them only.
 //!
-//! A line of occasions.txt is phrases that mean the same, " = ", and the emoji that are sent with them, best first.
+//! A line of occasions.txt has phrases with the same meaning, " = ", and the emoji that people send with them, the best
+//! first.
 
 use std::collections::{HashMap, HashSet};
 

@@ -1,7 +1,7 @@
-//! Keywords of CLDR and emojilib, brought into one form, and which of them can be said alone.
+//! Keywords of CLDR and emojilib, normalised, and which of them can be a caption alone.
 //!
-//! Two lists are kept by hand: `general.txt` holds words that fit many things, which are only suggested; `unsaid.txt`
-//! holds words that are dropped.
+//! Two lists are kept by hand: `general.txt` has words that fit many things and are only suggested, `unsaid.txt` has
+//! words that are dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 

@@ -3,21 +3,22 @@
 //! A [`Lexicon`] gives each concept of the pack its phrases. Nouns take adjectives and numbers ("a green {rabbit}",
 //! "three {rabbits}"); the other phrases are whole captions ("thank you", "crying").
 //!
-//! Where they come from. `things/*.txt` and `occasions.txt` are written by hand for every emoji that is drawn, because
-//! lists of keywords do not tell names ("bunny") from associations ("spring"), and Unicode's names ("backhand index
-//! pointing up") are not what people say. Keywords of CLDR and emojilib fill in what the data leaves out.
+//! Sources: `things/*.txt` and `occasions.txt` are written by hand for every emoji that is drawn. Lists of keywords do
+//! not separate names ("bunny") from associations ("spring"), and people do not use Unicode's names ("backhand index
+//! pointing up"). Keywords of CLDR and emojilib add what the hand-written data lacks.
 //!
-//! How ambiguity is handled:
-//! - A thing's name is its own; two things with one name are an error.
-//! - A phrase is said of at most three things, those that it fits best, and the less of each the more share it. "Happy"
-//!   thus means three smileys; for the other twenty it is a related word.
-//! - A keyword that up to three concepts have is said alone ("hump"). One that more have (up to 40) is said with the
-//!   thing's name ("sun, summer"). Words that tell nothing alone ("face", "woman", "animal") are listed in
-//!   `general.txt`, directions, colours and fragments of old names in `unsaid.txt`: both are said only inside the
-//!   hand-made phrases ("a happy face", "a woman cooking").
-//! - Everything else, and the keywords that are not said, is known to [`Lexicon::meaning`] alone, for suggestions.
+//! Ambiguous phrases:
 //!
-//! Of about 15 % of things one phrase, all of whose words are said elsewhere, is held out ([`Lexicon::held_out`]).
+//! - No two things may have the same name; that is an error.
+//! - A phrase is used for at most three things, those that it fits best; the more things share it, the less often for
+//!   each. So "happy" means three smileys; for the other twenty it is a related word.
+//! - A keyword of up to three concepts is used alone ("hump"). A keyword of more (up to 40) is used with the thing's
+//!   name ("sun, summer"). Words that say nothing alone ("face", "woman", "animal") are listed in `general.txt`;
+//!   directions, colours and fragments of old names in `unsaid.txt`. Both are used only inside the hand-written phrases
+//!   ("a happy face", "a woman cooking").
+//! - Everything else, and the keywords that are not used, is only known to [`Lexicon::meaning`], for suggestions.
+//!
+//! For about 15 % of the things, one phrase whose words all occur elsewhere is held out ([`Lexicon::held_out`]).
 
 mod build;
 mod entries;

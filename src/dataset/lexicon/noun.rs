@@ -1,4 +1,4 @@
-//! Nouns that captions put adjectives and numbers before: "a green rabbit", "three rabbits", "green grapes".
+//! Nouns that captions combine with adjectives and numbers: "a green rabbit", "three rabbits", "green grapes".
 
 use crate::dataset::words;
 

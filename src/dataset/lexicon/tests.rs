@@ -1,4 +1,4 @@
-//! What holds for the whole lexicon, on an excerpt of the real lists: the concepts of `tests/concepts.json`.
+//! Properties of the whole lexicon, tested on an excerpt of the real lists: the concepts of `tests/concepts.json`.
 
 use std::collections::{HashMap, HashSet};
 

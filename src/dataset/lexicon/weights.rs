@@ -1,4 +1,4 @@
-//! How often a thing is drawn against others.
+//! How often each thing is drawn, relative to the others.
 
 use crate::dataset::pack::Concept;
 

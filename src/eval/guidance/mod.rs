@@ -1,4 +1,4 @@
-//! Whether a distilled student follows the guidance scale and the negative prompt as its teacher does.
+//! Compares how a distilled student and its teacher follow the guidance scale and the negative prompt.
 
 mod negative;
 mod table;

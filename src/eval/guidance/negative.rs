@@ -1,5 +1,5 @@
-//! Negative prompts, counted by program: a picture shows a colour; the same prompt from the same noise with that colour as
-//! negative prompt should not.
+//! Counts the effect of negative prompts: of pictures that show a colour, how many no longer show it with that colour
+//! as negative prompt and the same noise?
 
 use serde::Serialize;
 

@@ -1,4 +1,4 @@
-//! The report on guidance as tables for people, as numbers for programs, and as charts.
+//! The report on guidance: tables, a file for programs, and charts.
 
 use std::fmt::Write;
 

@@ -1,4 +1,4 @@
-//! What is counted over the pictures of all questions, whoever drew them.
+//! Everything that is counted over the pictures of all questions.
 
 use serde::Serialize;
 

@@ -1,5 +1,5 @@
-//! Models over numbers of steps: a teacher, its faster samplers and its students draw the same prompts from the same
-//! noise, and everything that can be counted is counted over each number of steps.
+//! Compares models over numbers of steps: a teacher, its faster samplers and its students draw the same prompts from
+//! the same noise, and everything that can be counted is counted for each number of steps.
 
 mod measure;
 mod questions;

@@ -1,4 +1,4 @@
-//! What every model draws in a comparison: the same prompts from the same noise.
+//! The prompts that every model draws in a comparison, from the same noise.
 
 use serde::{Deserialize, Serialize};
 

@@ -1,4 +1,4 @@
-//! A comparison as a table for people, as numbers for programs, and as charts.
+//! The report of a comparison: a table, a file for programs, and charts.
 
 use std::fmt::Write;
 

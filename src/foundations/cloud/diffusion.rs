@@ -1,4 +1,4 @@
-//! Noise in, the way back learned, noise out: along a quarter of a circle.
+//! Diffusion: noise is added along a quarter of a circle, and a network learns the way back.
 //!
 //! Sources: Ho et al., "Denoising diffusion probabilistic models", 2020; Song et al., "DDIM", 2021; Salimans and Ho,
 //! "Progressive distillation", 2022, appendix D (the angle, v, and a DDIM step as a rotation); Ho and Salimans,

@@ -1,4 +1,4 @@
-//! Half as many steps, again and again: a student learns to go as far in one step as its teacher goes in two.
+//! Progressive distillation: a student learns to go as far in one step as its teacher goes in two.
 //!
 //! Sources: Salimans and Ho, "Progressive distillation", 2022, algorithm 2; Meng et al., "On distillation of guided
 //! diffusion models", 2023, section 3.1 (the first student also learns the guidance).

@@ -1,4 +1,4 @@
-//! How far two clouds are from each other.
+//! The distance between two clouds of points.
 
 // cell: energy-distance
 /// The energy distance: how much further points lie from the other cloud than from their own. 0 for the same cloud.

@@ -1,4 +1,4 @@
-//! A tiny network with its gradient written by hand: point, angle and label go in, a velocity comes out.
+//! A tiny network with a hand-written gradient. It takes a point, an angle and a label, and returns a velocity.
 //!
 //! Sources: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", 1986; Kingma and Ba,
 //! "Adam", 2015, algorithm 1.

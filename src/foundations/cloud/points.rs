@@ -1,4 +1,4 @@
-//! The clouds: some that are made, and any that a reader draws.
+//! Clouds of points: some built in, and any that the reader draws.
 
 use std::f64::consts::TAU;
 

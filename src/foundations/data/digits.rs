@@ -1,4 +1,4 @@
-//! Pictures of digits with what they show: the two files of MNIST, or of `fourstep digits`, as one matrix and a list.
+//! Pictures of digits with their labels: the two files of MNIST, or of `fourstep digits`, as a matrix and a list.
 
 use std::io::Read;
 

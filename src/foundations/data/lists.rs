@@ -1,4 +1,4 @@
-//! Python's iterators and generators, and their twins in Rust.
+//! Python's iterators and generators, and their counterparts in Rust.
 
 // cell: chunks-slice
 /// `chunks(x, size)` of the lesson, a generator with `yield`: Rust's slices have it, and it copies nothing.

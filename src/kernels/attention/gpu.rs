@@ -1,8 +1,9 @@
-//! Attention on a GPU in tiles with the softmax made on the way (Milakov & Gimelshein, 2018; Dao et al., 2022): a workgroup of
-//! 256 invocations takes 64 queries of a head past 32 keys at a time, so that no more than 64 x 32 scores exist at once.
+//! Attention on a GPU in tiles, with the softmax computed on the fly (Milakov & Gimelshein, 2018; Dao et al., 2022). A
+//! workgroup of 256 invocations compares 64 queries of a head with 32 keys at a time, so it never holds more than 64 x
+//! 32 scores.
 //!
-//! Workgroup memory (16128 bytes): scores; a chunk of queries and keys, later of values; and the largest score of each query.
-//! The four numbers of a quad of scores belong to keys that are eight apart: then neighbouring invocations read
+//! Workgroup memory (16128 bytes): scores; a chunk of queries and keys, later of values; and the largest score of each
+//! query. The four numbers of a quad of scores belong to keys that are eight apart. Then neighbouring invocations read
 //! neighbouring keys, which lie in different banks.
 
 #![allow(clippy::assign_op_pattern, clippy::collapsible_if, reason = "the kernel compiler reads these forms")]

@@ -1,4 +1,4 @@
-//! Attention: a kernel in tiles for the GPU. The CPU has burn-flex's own, which works in tiles beyond 512 x 512 scores.
+//! Attention: a tiled kernel for the GPU. The CPU uses burn-flex's own, which is tiled beyond 512 x 512 scores.
 
 pub mod gpu;
 

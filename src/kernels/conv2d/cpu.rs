@@ -1,8 +1,9 @@
-//! Two-dimensional convolution on the processor, forwards and backwards: the windows of a tile of places become the columns
-//! of a matrix, and the rest is one matrix product a tile (Chellapilla et al., 2006).
+//! Two-dimensional convolution on the processor, forwards and backwards: the windows of a tile of places become the
+//! columns of a matrix, and the rest is one matrix product for each tile (Chellapilla et al., 2006).
 //!
-//! burn's own converts the layout and multiplies sample by sample, which for the small pictures of training is most of the
-//! time. Here pictures of few places share a tile, so that the product stays large, and nothing is transposed.
+//! burn's own convolution converts the layout and multiplies sample by sample. For the small pictures of training, that
+//! is most of the time. Here several small pictures share a tile, so that the product stays large, and nothing is
+//! transposed.
 
 use super::super::BLOCK;
 use super::super::packed::PackedRows;

@@ -1,8 +1,9 @@
-//! The convolution on a GPU as a matrix product that nobody writes down (Chetlur et al., 2014): each workgroup of 16 x 16
-//! invocations makes a tile of 64 places x 64 channels, and gathers the windows of its places into workgroup memory as it goes.
+//! Convolution on a GPU as a matrix product whose left matrix is never stored (Chetlur et al., 2014). Each workgroup of
+//! 16 x 16 invocations computes a tile of 64 places x 64 channels, and gathers the windows of its places into workgroup
+//! memory as it goes.
 //!
-//! The inner dimension runs as the weights are stored: in, kh, kw for floats; kh, kw, in for blocks, where the four numbers
-//! of a quad mostly belong to one tap.
+//! The inner dimension is ordered like the weights: in, kh, kw for floats; kh, kw, in for blocks, where the four
+//! numbers of a quad mostly belong to one tap.
 
 use burn::tensor::DType;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;

@@ -1,4 +1,4 @@
-//! Two-dimensional convolution with floats or blocks as weights: a kernel for the GPU, its twin for the CPU.
+//! Two-dimensional convolution with floats or blocks as weights, for the GPU and the CPU.
 
 #[allow(unsafe_code)]
 pub mod cpu;

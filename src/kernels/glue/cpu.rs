@@ -1,4 +1,4 @@
-//! On the processor (burn-flex).
+//! The kernels as operations on the processor's tensors (burn-flex).
 
 use burn::backend::TensorMetadata;
 use burn::tensor::{Bytes, DType};

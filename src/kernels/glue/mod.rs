@@ -1,4 +1,5 @@
-//! The one place that touches burn's internals: our kernels as operations of its tensors, on every device, with gradients.
+//! The only place that uses burn's internals. It makes our kernels operations on burn's tensors, on every device, with
+//! gradients.
 
 mod cpu;
 mod gpu;

@@ -1,4 +1,4 @@
-//! Our operations made of burn's own, which any device has.
+//! Our operations, composed of burn's own, for any device.
 
 use burn::backend::TensorMetadata;
 use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};

@@ -1,5 +1,5 @@
-//! Group normalisation (Wu & He, 2018) with the activation that follows it, on the processor: each group of channels of a
-//! picture is read while it is in the cache, instead of once for each of the dozen operations that it is made of.
+//! Group normalisation (Wu & He, 2018) and the activation after it, on the processor. Each group of channels of a
+//! picture is processed while it is in the cache, instead of being read again by each of a dozen operations.
 
 use super::super::lanes::{self, exp, wide};
 use super::super::parallel::{Share, for_each_share, shares};

@@ -1,5 +1,6 @@
-//! Group normalisation on a GPU in two passes: mean and scatter of slices of each group, so that few large groups keep a GPU busy
-//! too; then, with the slices' values put together (Chan et al., 1983), the numbers themselves with their activation.
+//! Group normalisation on a GPU in two passes. The first computes mean and scatter of slices of each group, so that a
+//! few large groups also keep a GPU busy. The second combines the slices' values (Chan et al., 1983), normalises, and
+//! applies the activation.
 
 #![allow(clippy::assign_op_pattern, reason = "the kernel compiler reads this form")]
 

@@ -1,4 +1,4 @@
-//! Group normalisation with the activation that follows it: a kernel for the GPU, its twin for the CPU.
+//! Group normalisation with the activation after it, for the GPU and the CPU.
 
 pub mod cpu;
 pub mod gpu;

@@ -1,5 +1,5 @@
-//! The matrix product with packed weights on the processor: some rows of the weight are widened, multiplied, and forgotten, so
-//! that the whole weight never exists as floats. With float weights the product is burn's own.
+//! The matrix product with packed weights on the processor. Some rows of the weight are widened, multiplied and
+//! dropped, so the whole weight never exists as floats. With float weights the product is burn's own.
 
 use super::super::BLOCK;
 use super::super::packed::PackedRows;

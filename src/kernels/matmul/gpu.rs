@@ -1,5 +1,5 @@
-//! The matrix product on a GPU: each workgroup of 16 x 16 invocations makes a tile of 64 x 64 results (16 x 64 where there are few
-//! rows) from tiles of both factors in workgroup memory; weights are widened as they go there.
+//! The matrix product on a GPU. Each workgroup of 16 x 16 invocations computes a tile of 64 x 64 results (16 x 64 if
+//! there are few rows) from tiles of both factors in workgroup memory. Weights are widened when they are loaded there.
 
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;

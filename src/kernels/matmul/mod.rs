@@ -1,4 +1,4 @@
-//! Products of activations with the weights of a linear layer, floats or blocks: a kernel for the GPU, its twin for the CPU.
+//! Products of activations with the weights of a linear layer, floats or blocks, for the GPU and the CPU.
 
 pub mod cpu;
 pub mod gpu;

@@ -1,4 +1,4 @@
-//! The levels of the UNet: on the way down, in the middle, on the way up.
+//! The levels of the UNet: down, middle, up.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};

@@ -1,4 +1,4 @@
-//! `unet/config.json`.
+//! The UNet's configuration, `unet/config.json`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};

@@ -1,6 +1,6 @@
-//! The networks' forward passes on sizes instead of numbers. Each function follows the one of the same name in `nn` and
-//! `models`, buffer by buffer: sums and activations are done in place, attention never holds its scores, and a layer's
-//! input goes when the last one that needs it has run.
+//! The networks' forward passes with sizes instead of numbers. Each function follows the one of the same name in `nn`
+//! and `models`, buffer by buffer: sums and activations are done in place, attention never stores its scores, and a
+//! layer's input is freed after the last layer that needs it.
 
 use super::meter::{Map, Meter};
 use crate::models::{AutoencoderKlConfig, AutoencoderTinyConfig, ClipTextConfig, UNet2DConditionConfig, Vae};

@@ -1,5 +1,5 @@
-//! A device's memory on paper: buffers are held and let go as tensors are in a forward pass, and the most that is held at
-//! once is remembered.
+//! A simulated device memory: buffers are allocated and freed as tensors are in a forward pass, and the maximum is
+//! recorded.
 
 use std::cell::RefCell;
 use std::rc::Rc;

@@ -1,4 +1,4 @@
-//! What a model needs before anything of it is loaded: from its configurations and the headers of its weights.
+//! Computes how much memory a model needs before it is loaded, from its configurations and the headers of its weights.
 
 mod forward;
 mod meter;

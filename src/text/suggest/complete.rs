@@ -1,4 +1,4 @@
-//! What could come next in a prompt: the rest of a word or phrase that is begun, and what fits after it.
+//! Completions of a prompt: the rest of a word or phrase, and what fits after it.
 
 use super::{Offer, Suggestions, utf16};
 use crate::text::meaning::stems;

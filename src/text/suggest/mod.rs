@@ -1,7 +1,8 @@
-//! Help with prompts, from the words that a model learned: which of a prompt's words it has never seen, what they could
-//! have meant, and what could come next.
+//! Help with prompts, from the words that a model learned: which words of a prompt it has never seen, what they could
+//! mean, and what could come next.
 //!
-//! The page shows it; nothing in here knows the page. Positions in texts count UTF-16 code units, as JavaScript does.
+//! The page shows this help, but nothing here depends on the page. Positions in texts count UTF-16 code units, as
+//! JavaScript does.
 
 mod complete;
 mod spelling;

@@ -1,4 +1,4 @@
-//! How far two words are apart in spelling.
+//! The edit distance between two words.
 
 /// Edits that make one word another: a letter more, less, changed, or two exchanged. None when more than `most`.
 pub fn distance(a: &str, b: &str, most: usize) -> Option<usize> {

@@ -1,6 +1,6 @@
-//! A small network of our own that looks at stickers: what is drawn, in which colour, on which background, of which kind,
-//! how many. Its features are what the Fréchet distance compares pictures by, since networks trained on photographs
-//! know little of stickers.
+//! A small network that classifies stickers: the thing, its colour, the background, the kind of caption, and the count.
+//! The Fréchet distance compares pictures by its features, because networks trained on photographs know little of
+//! stickers.
 
 mod run;
 

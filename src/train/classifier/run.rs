@@ -1,4 +1,4 @@
-//! Training of the classifier on pictures of the dataset, moved a little, brightened or darkened.
+//! Training of the classifier on pictures of the dataset, slightly shifted, brightened or darkened.
 
 use std::collections::HashMap;
 use std::sync::Arc;

@@ -1,4 +1,5 @@
-//! The gradients of a convolution, which only training asks for: tiles as forwards, with the two products the other way.
+//! The gradients of a convolution, for training. They use tiles like the forward pass, with the two products in the
+//! other direction.
 
 use super::*;
 use crate::kernels::lanes::{self, wide};
