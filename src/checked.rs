@@ -4,10 +4,10 @@ use serde::de::DeserializeOwned;
 
 use crate::{Error, Result};
 
-/// A value of `text`; `file` is for messages.
+/// Parses a value; `file` is for messages.
 ///
 /// # Errors
-/// [`Error::Config`] for text that is no such value, and with what `check` says of an impossible one.
+/// [`Error::Config`] if the text is no such value, or with the message of `check` if the value is invalid.
 pub fn from_json<T: DeserializeOwned>(
     text: &str,
     file: &str,

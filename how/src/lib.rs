@@ -25,5 +25,5 @@ pub fn start() {
     console_error_panic_hook::set_once();
 }
 
-/// What an export throws: an `Error` with the library's own words.
+/// What an export throws: an `Error` with the library's message.
 type Thrown<T> = std::result::Result<T, JsError>;

@@ -13,32 +13,32 @@ use crate::pipeline::Pipeline;
 use crate::train::sheet::sheet;
 use crate::weights::DirFiles;
 
-/// Encodes and decodes the pictures of a folder and tells what is lost: PSNR as seen on mid-grey, and the IoU of what is opaque
+/// Measures what an autoencoder loses of the pictures in a folder: PSNR on mid-grey, and the IoU of the opaque parts
 #[derive(clap::Args)]
 pub struct EvalAutoencoder {
-    /// PNG files of one size
+    /// Folder of PNG files of one size
     pictures: PathBuf,
     /// A model in the diffusers folder layout
     #[arg(long, value_name = "DIR", default_value = "models/stickers")]
     model: PathBuf,
-    /// By the large decoder, against pictures of its size, which are made smaller for the encoder
+    /// Uses the large decoder and compares with pictures of its size, which are scaled down for the encoder
     #[arg(long)]
     large: bool,
-    /// Pictures at once
+    /// Pictures processed together
     #[arg(long, default_value_t = 16)]
     batch: usize,
-    /// Where to compute: the processor, or a graphics card through wgpu
+    /// Where to compute: the CPU, or a graphics card through wgpu
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
-    /// As JSON
+    /// Prints JSON
     #[arg(long)]
     json: bool,
-    /// Each picture with what became of it on its right, the worst first
+    /// A sheet of the pictures with their reconstructions on the right, the worst first
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
 }
 
-/// Pictures on a sheet.
+/// Number of pictures on a sheet.
 const SHEET: usize = 64;
 
 /// Runs the command.
@@ -70,7 +70,7 @@ pub fn run(args: &EvalAutoencoder) -> Result<()> {
     Ok(sheet(&cells.collect::<Vec<_>>(), 8).write_png(path)?)
 }
 
-/// In the order of their names.
+/// The PNG files of a folder, in the order of their names.
 fn png_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let shown = || folder.display().to_string();
     let entries = std::fs::read_dir(folder).with_context(shown)?;

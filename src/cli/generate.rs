@@ -17,83 +17,84 @@ use crate::pipeline::{
 use crate::text::PromptSyntax;
 use crate::weights::{DirFiles, Lora};
 
-/// Draws a picture of what a prompt says
+/// Draws a picture of a prompt
 #[derive(clap::Args)]
 pub struct Generate {
-    /// What to draw
+    /// The prompt
     prompt: String,
     /// A model in the diffusers folder layout
     #[arg(long, value_name = "DIR", default_value = "models/stickers")]
     model: PathBuf,
-    /// What to keep away from
+    /// What the picture should not show
     #[arg(long, value_name = "TEXT", default_value = "")]
     negative: String,
-    /// Of the random numbers: the same seed gives the same picture
+    /// Seed of the random numbers: the same seed gives the same picture
     #[arg(long, default_value_t = 0, value_parser = parse_seed)]
     seed: u64,
     /// Denoising steps [default: the model's]
     #[arg(long, value_parser = parse_steps)]
     steps: Option<usize>,
-    /// How strongly the picture follows the prompt; 1 and below: no guidance [default: the model's]
+    /// How strongly the picture follows the prompt; no guidance at 1 and below [default: the model's]
     #[arg(long)]
     guidance: Option<f32>,
     /// ddim, euler, euler_a, lms, ... [default: the model's]
     #[arg(long, value_name = "NAME", alias = "scheduler")]
     sampler: Option<String>,
-    /// Pixels [default: the model's]
+    /// Width in pixels [default: the model's]
     #[arg(long)]
     width: Option<usize>,
-    /// Pixels [default: the model's]
+    /// Height in pixels [default: the model's]
     #[arg(long)]
     height: Option<usize>,
-    /// Draws with the model's large decoder, which makes a picture two or four times as large of the same latents
+    /// Decodes with the model's large decoder, to a picture two or four times as large
     #[arg(long)]
     large: bool,
-    /// Puts a white outline around what is drawn, where the model draws transparent pictures; the picture may grow a little
+    /// Adds a white outline, if the model draws transparent pictures; the picture may grow a little
     #[arg(long)]
     outline: bool,
-    /// A picture to begin from; its size is then the default size
+    /// A picture to start from; its size becomes the default size
     #[arg(long, value_name = "FILE.png")]
     image: Option<PathBuf>,
     /// How much of --image is redrawn, 0 to 1 [default: 0.8; with --mask 1]
     #[arg(long, requires = "image")]
     strength: Option<f64>,
-    /// Light where --image is redrawn, dark where it is kept
+    /// A mask: light where --image is redrawn, dark where it is kept
     #[arg(long, value_name = "FILE.png", requires = "image")]
     mask: Option<PathBuf>,
-    /// A LoRA adapter, in the names of diffusers or kohya, with its weight [default: 1]; may be given several times
+    /// A LoRA adapter, in the names of diffusers or kohya, with its weight [default: 1]; may be repeated
     #[arg(long, value_name = "FILE[:WEIGHT]")]
     lora: Vec<String>,
-    /// Layers of the text encoder to leave out at its end
+    /// How many of the text encoder's last layers to skip
     #[arg(long, value_name = "LAYERS")]
     clip_skip: Option<usize>,
-    /// Against overexposure at high guidance, 0 to 1
+    /// Reduces overexposure at high guidance, 0 to 1 (Lin et al., 2024)
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     guidance_rescale: f32,
-    /// Read (word:1.3), [word] and BREAK as the web UIs do, and long prompts whole
+    /// Reads (word:1.3), [word] and BREAK as the web UIs do, and long prompts completely
     #[arg(long)]
     weighting: bool,
     #[command(flatten)]
     sizes: Sizes,
-    /// Where to draw: the processor, or a graphics card through wgpu
+    /// Where to draw: the CPU, or a graphics card through wgpu
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
-    /// The picture; its settings are written into it, as A1111 does
+    /// File for the picture; it also stores the settings, as A1111 does
     #[arg(long, value_name = "FILE.png")]
     out: PathBuf,
-    /// Puts float weights into blocks of 8 or 4 bits as they are read
+    /// Puts float weights into blocks of 8 or 4 bits while they are read
     #[arg(long, value_name = "BITS", value_parser = super::quantize::format)]
     quantize: Option<BlockFormat>,
-    /// Decodes in tiles of so many pixels, which takes less memory and may shift tones [default: whole, where the device can]
+    /// Decodes in tiles of this many pixels, which takes less memory and may shift tones [default: whole, if the device
+    /// can]
     #[arg(long, value_name = "PIXELS")]
     vae_tile: Option<usize>,
-    /// Keeps the text encoders in main memory, so that the graphics card has none of them
+    /// Keeps the text encoders in main memory instead of the graphics card's
     #[arg(long)]
     text_on_cpu: bool,
-    /// Says how much memory the graphics card held, beside what `fourstep plan` foretells at the model's own guidance
+    /// Prints how much memory the graphics card held, and what `fourstep plan` predicts at the model's own guidance
     #[arg(long, conflicts_with_all = ["text_on_cpu", "vae_tile", "large"])]
     memory: bool,
-    /// Leaves the settings out of the picture
+    /// Does not store the settings in the picture
     #[arg(long)]
     no_settings: bool,
 }
@@ -102,22 +103,22 @@ pub struct Generate {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Sizes that Stable Diffusion XL is told")]
 struct Sizes {
-    /// Of the picture before it was scaled [default: the picture's]
+    /// Size of the picture before it was scaled [default: the picture's]
     #[arg(long, value_name = "HEIGHT,WIDTH", value_parser = pair)]
     original_size: Option<[usize; 2]>,
     /// Rows and columns cut off at the top and at the left [default: 0,0]
     #[arg(long, value_name = "TOP,LEFT", value_parser = pair)]
     crops_coords_top_left: Option<[usize; 2]>,
-    /// Of the picture that is wanted [default: the picture's]
+    /// Size of the picture that is wanted [default: the picture's]
     #[arg(long, value_name = "HEIGHT,WIDTH", value_parser = pair)]
     target_size: Option<[usize; 2]>,
-    /// An original size to draw away from
+    /// An original size to avoid
     #[arg(long, value_name = "HEIGHT,WIDTH", value_parser = pair)]
     negative_original_size: Option<[usize; 2]>,
-    /// A crop to draw away from [default: 0,0]
+    /// A crop to avoid [default: 0,0]
     #[arg(long, value_name = "TOP,LEFT", value_parser = pair)]
     negative_crops_coords_top_left: Option<[usize; 2]>,
-    /// A target size to draw away from
+    /// A target size to avoid
     #[arg(long, value_name = "HEIGHT,WIDTH", value_parser = pair)]
     negative_target_size: Option<[usize; 2]>,
 }
@@ -185,7 +186,7 @@ pub fn run(args: &Generate) -> Result<()> {
 }
 
 impl Generate {
-    /// The folder's name.
+    /// The name of the model's folder.
     fn model_name(&self) -> String {
         let whole = self.model.canonicalize();
         let name = whole.ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
@@ -227,7 +228,7 @@ fn read_lora(text: &str) -> Result<(String, Vec<u8>, f32)> {
     Ok((file.to_string(), bytes, weight))
 }
 
-/// Finds out before a long drawing whether its file can be written; leaves no trace.
+/// Checks before a long drawing whether its file can be written; leaves no trace.
 pub(super) fn check_writable(path: &Path) -> std::io::Result<()> {
     let existed = path.exists();
     std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;

@@ -16,36 +16,36 @@ use crate::weights::{self, DirFiles, Files};
 const LIST: &str = "index.json";
 const INDEX: &str = "model_index.json";
 
-/// Writes a model as a web host serves it: shards, fourstep.json, and its place in the list of models
+/// Writes a model in the form in which a web host serves it: shards, fourstep.json, and an entry in the list of models
 #[derive(clap::Args)]
 pub struct PackArgs {
     /// A model in the diffusers folder layout
     dir: PathBuf,
-    /// A new or empty folder for the model; the list of models, index.json, is beside it (dist/models/NAME, say)
+    /// A new or empty folder for the model; the list of models, index.json, is beside it (for example dist/models/NAME)
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// For people [default: that of the model's fourstep.json, or the folder's]
+    /// The model's name for people [default: that of the model's fourstep.json, or the folder's]
     #[arg(long)]
     name: Option<String>,
-    /// Of the weights and of what they were made from [default: that of the model's fourstep.json]
+    /// Licence of the weights and of what they were made from [default: that of the model's fourstep.json]
     #[arg(long)]
     licence: Option<String>,
-    /// Denoising steps that suit it [default: fourstep.json's, or diffusers']
+    /// Denoising steps that suit the model [default: fourstep.json's, or diffusers']
     #[arg(long)]
     steps: Option<usize>,
-    /// Guidance scale that suits it [default: fourstep.json's, or diffusers']
+    /// Guidance scale that suits the model [default: fourstep.json's, or diffusers']
     #[arg(long)]
     guidance: Option<f32>,
-    /// Width and height that suit it, in pixels [default: fourstep.json's, or those it was trained at]
+    /// Width and height that suit the model, in pixels [default: fourstep.json's, or those it was trained at]
     #[arg(long)]
     size: Option<usize>,
-    /// A prompt that shows what it can do; may be given several times
+    /// A prompt that shows what the model can do; may be repeated
     #[arg(long = "example", value_name = "PROMPT")]
     examples: Vec<String>,
     /// Puts float weights into blocks of 8 or 4 bits
     #[arg(long, value_parser = super::quantize::format)]
     bits: Option<BlockFormat>,
-    /// The longest file, in MiB; a tensor is never split
+    /// Greatest size of a file in MiB; a tensor is never split
     #[arg(long, value_name = "MIB", default_value_t = 256.0)]
     shard: f64,
 }
@@ -58,7 +58,7 @@ pub fn run(args: &PackArgs) -> Result<()> {
     make_room(&args.dir, &args.out)?;
     let made = make(args, &files, described);
     if made.is_err() {
-        // It was empty; half a model would look like a whole one.
+        // The folder was empty; half a model would look like a complete one.
         let _ = std::fs::remove_dir_all(&args.out);
     }
     made
@@ -107,7 +107,8 @@ impl PackArgs {
     }
 }
 
-/// Configurations, vocabularies, the list of words and licences; `model_index.json` without the parts that are left behind.
+/// Copies configurations, vocabularies, the list of words and licences; `model_index.json` without the parts that are
+/// not copied.
 fn copy_small(args: &PackArgs, files: &DirFiles) -> Result<()> {
     let mut index: Map<String, Value> = parse(INDEX, &files.read(INDEX)?)?;
     for part in ["safety_checker", "feature_extractor", "image_encoder"] {
@@ -133,7 +134,7 @@ fn copy_small(args: &PackArgs, files: &DirFiles) -> Result<()> {
     Ok(weights::write(&args.out.join(INDEX), text.as_bytes())?)
 }
 
-/// Adds the folder to the list beside it, unless it is there.
+/// Adds the folder to the list beside it, if it is missing there.
 fn list(out: &Path) -> Result<()> {
     let out = out.canonicalize().with_context(|| out.display().to_string())?;
     let (Some(parent), Some(name)) = (out.parent(), out.file_name().and_then(|name| name.to_str())) else {

@@ -9,7 +9,7 @@ use crate::kernels::BlockFormat;
 use crate::pipeline::{Plan, PlanOptions, WEBGPU_BUFFER};
 use crate::weights::DirFiles;
 
-/// Tells what memory a model needs, from its configurations and the headers of its weights
+/// Says how much memory a model needs, from its configurations and the headers of its weights
 #[derive(clap::Args)]
 pub struct PlanArgs {
     /// A model in the diffusers folder layout
@@ -17,13 +17,13 @@ pub struct PlanArgs {
     /// Width and height of the picture in pixels [default: the model's]
     #[arg(long)]
     size: Option<usize>,
-    /// Float weights are put into blocks of 8 or 4 bits as they are read
+    /// Puts float weights into blocks of 8 or 4 bits while they are read
     #[arg(long, value_parser = super::quantize::format)]
     bits: Option<BlockFormat>,
-    /// The longest buffer that the graphics card binds, in MiB
+    /// The largest buffer that the graphics card binds, in MiB
     #[arg(long, value_name = "MIB", default_value_t = WEBGPU_BUFFER >> 20)]
     buffer: u64,
-    /// As JSON, all sizes in bytes
+    /// Prints JSON, all sizes in bytes
     #[arg(long)]
     json: bool,
 }

@@ -25,7 +25,7 @@ use crate::train::run::{Outcome, Settings, Stage, run_stage};
 use crate::train::samples::Samples;
 use crate::train::task::Task;
 
-/// Distils on from the guidance-distilled model in `first`, or goes on, in `settings.folder`; leaves `model/` there.
+/// Distils the guidance-distilled model in `first` further, or resumes, in `settings.folder`; writes `model/` there.
 ///
 /// # Errors
 /// Those of reading the teacher and the pack, of saving, and [`crate::Error::Diverged`].
@@ -55,7 +55,7 @@ pub fn distill(config: &DistillConfig, first: &Path, settings: &Settings) -> Res
 }
 
 impl ConsistencyConfig {
-    /// Steps of the teacher at update `update`: from few to many, in multiples of the segments.
+    /// Steps of the teacher at update `update`: the number grows, in multiples of the segments.
     fn teacher_steps_at(&self, update: u64) -> usize {
         let [few, many] = self.teacher_steps.map(|steps| steps / self.segments);
         let done = update as f64 / self.training.steps as f64;
@@ -68,7 +68,7 @@ struct ConsistencyTask {
     bench: Bench,
     teacher: ModelFolder,
     config: ConsistencyConfig,
-    /// Of the guidance scale's sinusoids.
+    /// Number of the guidance scale's sinusoids.
     width: usize,
     samples: Samples,
 }
@@ -90,7 +90,7 @@ impl Task<DiffusionModel> for ConsistencyTask {
         let target = {
             let v = self.teach(z.clone(), &t, &inputs, batch);
             let z_next = ddim_step(z.clone(), v, &here, &next)?;
-            // Where the step already ends the segment, this turns by nothing, whatever the student says.
+            // If the step already ends the segment, this rotates by 0, whatever the student predicts.
             let student = student.valid();
             let (context, scale) = inputs.conditions(&student, self.width, &z.device());
             let v = student.unet.forward(z_next.clone(), &t_next, context, &scale);

@@ -22,7 +22,7 @@ use crate::picture::{Picture, WHITE};
 use crate::pipeline::{Pipeline, Request, StepEvent};
 use crate::{Error, Result};
 
-/// An edit with its truth.
+/// An edit with its true result.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Case {
     /// Which part changes: colour or background.
@@ -37,17 +37,17 @@ pub struct Case {
     pub set_aside: bool,
 }
 
-/// What makes a picture of a case.
+/// A way to make a picture for a case.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Way {
-    /// The picture as it is: no edit at all.
+    /// The input, without an edit.
     Nothing,
-    /// The true result after the autoencoder, which no method can do without.
+    /// The true result through the autoencoder, the best that any method can reach.
     Autoencoder,
-    /// The target prompt alone.
+    /// Text to image with the target prompt.
     TextToImage,
-    /// The target prompt, from the picture.
+    /// Image to image with the target prompt.
     ImageToImage,
     /// [`Method::FlowEdit`].
     FlowEdit,
@@ -60,7 +60,7 @@ impl Way {
     pub const ALL: [Self; 6] =
         [Self::Nothing, Self::Autoencoder, Self::TextToImage, Self::ImageToImage, Self::FlowEdit, Self::InfEdit];
 
-    /// For tables.
+    /// The name in tables.
     pub fn label(self) -> &'static str {
         match self {
             Self::Nothing => "no edit",
@@ -77,16 +77,16 @@ impl Way {
     }
 }
 
-/// What was asked, of which model, edited how. None stands for the model's and the method's own.
+/// The settings of an evaluation of edits. None means the model's or the method's default.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
     /// The model's folder.
     pub model: String,
-    /// Edits of the half that is looked at.
+    /// Edits in the chosen half.
     pub edits: usize,
-    /// Whether the half is the one that is set aside.
+    /// Whether the chosen half is the one that is set aside.
     pub set_aside: bool,
-    /// Of cases and noise.
+    /// Seed of cases and noise.
     pub seed: u64,
     /// Strengths to try.
     pub strengths: Vec<f64>,
@@ -103,39 +103,39 @@ pub struct Settings {
 /// One method at one strength, over some cases.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Row {
-    /// The method.
+    /// The way of editing.
     pub way: Way,
-    /// For those that have one.
+    /// The strength, for methods that have one.
     pub strength: Option<f64>,
-    /// Over these cases: mirrored ones or the others.
+    /// Whether these are the mirrored cases or the others.
     pub mirrored: bool,
-    /// How many cases.
+    /// Number of cases.
     pub cases: usize,
-    /// Share in which the asked colour is there.
+    /// Share in which the asked colour is present.
     pub found: f64,
-    /// Of the mean squared distance to the true result, in decibels.
+    /// PSNR of the mean squared distance to the true result, in decibels.
     pub psnr: f64,
-    /// Seconds for a picture.
+    /// Seconds for each picture.
     pub seconds: f64,
 }
 
 /// Every number.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
-    /// What was asked.
+    /// The settings.
     pub settings: Settings,
-    /// By method, strength and kind of case.
+    /// By way, strength and kind of case.
     pub rows: Vec<Row>,
 }
 
 /// The first `count` edits of a half, as many recolourings as new backgrounds.
 ///
 /// # Errors
-/// [`Error::Request`] when the recipe holds out too few combinations.
+/// [`Error::Request`] if the recipe holds out too few combinations.
 pub fn cases(stickers: &Stickers, seed: u64, count: usize, set_aside: bool) -> Result<Vec<Case>> {
     let mut found = Vec::new();
     for asked in [Asked::Colour, Asked::Background] {
-        // Four in a row: both halves, upright and mirrored.
+        // Four consecutive ones: both halves, unmirrored and mirrored.
         let all = pairs(stickers, seed, asked).into_iter().enumerate().map(|(i, (from, to))| Case {
             asked,
             from,
@@ -153,7 +153,7 @@ pub fn cases(stickers: &Stickers, seed: u64, count: usize, set_aside: bool) -> R
     Ok(found.concat())
 }
 
-/// Two held-out scenes of each thing that has as many, in an order that depends on the seed alone.
+/// Two held-out scenes of each thing that has two, in an order that depends only on the seed.
 fn pairs(stickers: &Stickers, seed: u64, asked: Asked) -> Vec<(Scene, Scene)> {
     let scene = |name: &str, colour: &str| {
         let plain = Scene::plain(name);
@@ -178,14 +178,14 @@ fn pairs(stickers: &Stickers, seed: u64, asked: Asked) -> Vec<(Scene, Scene)> {
     shuffled(stickers.names.len(), seed).into_iter().flat_map(of_thing).collect()
 }
 
-/// The pictures of a case: the input, the true result, and those of each way at the strengths in turn.
+/// The pictures of a case: the input, the true result, and those of each way at each strength.
 pub type Pictures = Vec<(Case, Vec<Picture>)>;
 
-/// Makes every edit in every way and counts. `progress` is told what is being done, and how many of how many are.
-/// The pictures of the cases follow.
+/// Makes every edit in every way and counts. `progress` gets what is being done, how many are done, and how many there
+/// are. Also returns the pictures of the cases.
 ///
 /// # Errors
-/// [`Error::Request`] when the recipe has too few such edits, or for settings that the model does not take; those of
+/// [`Error::Request`] if the recipe has too few such edits, or for settings that the model does not take; those of
 /// [`Pipeline::run`].
 pub fn evaluate(
     pipeline: &Pipeline,
@@ -306,7 +306,7 @@ impl Tally {
 }
 
 impl Report {
-    /// A table: a line for each method and strength, upright and mirrored pictures beside each other.
+    /// A table with a line for each way and strength, unmirrored and mirrored pictures beside each other.
     pub fn markdown(&self) -> String {
         let upright: Vec<&Row> = self.rows.iter().filter(|row| !row.mirrored).collect();
         let mirrored: Vec<&Row> = self.rows.iter().filter(|row| row.mirrored).collect();

@@ -45,7 +45,7 @@ use crate::dataset::{ColourJudge, Stickers};
 use crate::picture::Picture;
 use crate::pipeline::Pipeline;
 
-/// A report, and the pictures that it speaks of, in the order of `report.drawings`.
+/// A report and its pictures, in the order of `report.drawings`.
 pub struct Evaluation {
     /// Every number.
     pub report: Report,
@@ -55,11 +55,11 @@ pub struct Evaluation {
     pub truth: Vec<Picture>,
 }
 
-/// Draws and counts. `progress` is told what is being done, and how many of how many are.
+/// Draws and counts. `progress` gets what is being done, how many are done, and how many there are.
 ///
 /// # Errors
-/// [`crate::Error::Request`] when the recipe has none of the pictures that are asked about, or for settings that the
-/// model does not take; those of [`Pipeline::generate_batch`].
+/// [`crate::Error::Request`] if the recipe lacks a kind of picture that is asked for, or for settings that the model
+/// does not take; those of [`Pipeline::generate_batch`].
 pub fn evaluate(
     pipeline: &Pipeline,
     stickers: &Stickers,
