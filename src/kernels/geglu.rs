@@ -3,7 +3,8 @@
 use super::lanes::wide;
 use super::parallel::{Share, for_each_share, shares};
 
-/// `x` `[rows, 2 · hidden]` to value · gelu(gate) `[rows, hidden]`; values come first in a row, gates after them.
+/// From `x` `[rows, 2 · hidden]` to value · gelu(gate) `[rows, hidden]`; in each row the values come first, then the
+/// gates.
 pub fn geglu(x: &[f32], hidden: usize) -> Vec<f32> {
     let mut y = vec![0.0; x.len() / 2];
     let out = Share::new(&mut y);
@@ -70,8 +71,8 @@ fn normal_density(x: f32) -> f32 {
     AT_ZERO * super::lanes::exp(-0.5 * x * x)
 }
 
-/// An odd rational function with the error function's values on [-4, 4], where an f32's reaches 1 (the coefficients of
-/// Eigen's `erf`).
+/// A rational approximation of the error function on [-4, 4]; beyond that it is 1 in f32 (the coefficients of Eigen's
+/// `erf`).
 #[inline(always)]
 fn erf(x: f32) -> f32 {
     let x = x.clamp(-4.0, 4.0);
@@ -91,7 +92,7 @@ fn erf(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// Computed with Python's math.erf in float64.
+    /// Values from Python's math.erf in float64.
     #[test]
     fn gelu_has_its_known_values() {
         let known =

@@ -11,12 +11,12 @@ pub struct AttentionSizes {
     pub queries: usize,
     /// Tokens of keys and values.
     pub keys: usize,
-    /// Heads, one beside the other in a token's features.
+    /// Number of heads, which are adjacent in a token's features.
     pub heads: usize,
-    /// Features of a head, d.
+    /// Features of each head, d.
     pub features: usize,
     /// Whether a token only attends to itself and those before it.
     pub causal: bool,
-    /// Whether a GPU holds no more than a tile of the scores at once.
+    /// Whether a GPU never holds more than a tile of the scores.
     pub tiles: bool,
 }

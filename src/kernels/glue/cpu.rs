@@ -127,12 +127,12 @@ fn all_f32(tensors: &[&FlexTensor]) -> bool {
     tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
 }
 
-/// Of a contiguous tensor.
+/// The numbers of a contiguous tensor.
 fn numbers(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().expect("contiguous f32")
 }
 
-/// Of a packed weight, which is contiguous as it was loaded.
+/// The words of a packed weight, which is contiguous as loaded.
 fn words(tensor: &FlexTensor) -> &[i32] {
     tensor.as_slice().expect("contiguous i32")
 }

@@ -48,7 +48,7 @@ pub fn normalise_backward<B: Backend>(
     let (normal, rate) = normal::<B>(x, &sizes);
     let dz = match sizes.silu {
         true => {
-            // The slope of z · s(z) is s + z · s · (1 - s).
+            // The derivative of z · s(z) is s + z · s · (1 - s).
             let z = affine::<B>(normal.clone(), weight.clone(), bias, &sizes);
             let s = B::sigmoid(z.clone());
             let rest = B::float_add_scalar(B::float_neg(s.clone()), 1f32.into());
@@ -121,7 +121,7 @@ pub fn geglu_backward<B: Backend>(x: FloatTensor<B>, dy: FloatTensor<B>) -> Floa
 }
 
 /// # Panics
-/// Always: only devices that keep gradients come here.
+/// Always, because only devices that keep gradients call this.
 pub fn no_gradients<T, R>(_: T) -> R {
     panic!("packed weights have no gradients: load the weights on a device without, or those that were quantized")
 }

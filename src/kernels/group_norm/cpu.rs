@@ -137,7 +137,7 @@ mod tests {
     use super::super::super::testing::{Draw, close};
     use super::*;
 
-    /// In f64, straight from the definition.
+    /// In f64, directly from the definition.
     fn plain(x: &[f64], weight: &[f64], bias: &[f64], sizes: &GroupNormSizes) -> Vec<f64> {
         let mut y = Vec::new();
         for (i, group) in x.chunks(sizes.group()).enumerate() {

@@ -6,15 +6,15 @@ pub mod gpu;
 /// Sizes of a normalisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GroupNormSizes {
-    /// Pictures.
+    /// Channels of the input, a multiple of `groups`.
     pub batch: usize,
     /// Of the input, a multiple of `groups`.
     pub channels: usize,
     /// Numbers in a channel.
     pub places: usize,
-    /// Of channels, that are normalised together.
+    /// Number of groups of channels that are normalised together.
     pub groups: usize,
-    /// Added to the variance.
+    /// Added to the variance, to avoid division by zero.
     pub eps: f32,
     /// Whether x · sigmoid(x) follows.
     pub silu: bool,

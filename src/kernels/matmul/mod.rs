@@ -6,10 +6,10 @@ pub mod gpu;
 /// Sizes of y = x · weightᵀ + bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatmulSizes {
-    /// Of `x` and `y`.
+    /// Rows of `x` and `y`.
     pub rows: usize,
-    /// Numbers a row of `x`, and of the weight.
+    /// Numbers in each row of `x` and of the weight.
     pub inner: usize,
-    /// Numbers a row of `y`; rows of the weight.
+    /// Numbers in each row of `y`; rows of the weight.
     pub columns: usize,
 }
