@@ -67,7 +67,7 @@ pub struct Generate {
     /// How many of the text encoder's last layers to skip
     #[arg(long, value_name = "LAYERS")]
     clip_skip: Option<usize>,
-    /// Reduces overexposure at high guidance, 0 to 1 (Lin et al., 2024)
+    /// Reduces overexposure at high guidance, 0 to 1 (Lin et al., 2023, section 3.4)
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     guidance_rescale: f32,
     /// Reads (word:1.3), [word] and BREAK as the web UIs do, and long prompts completely

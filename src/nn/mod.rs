@@ -30,7 +30,8 @@ pub use transformer::{Transformer2DConfig, Transformer2DModel, feed_forward_stre
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Shape, Tensor};
 
-/// A weight whose values come later: no memory is taken until it is loaded, initialised or first used (then zero).
+/// A parameter that gets its values later. It takes no memory until it is loaded, initialised or first used (then it is
+/// zero).
 pub fn parameter<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
     Param::uninitialized(
         ParamId::new(),

@@ -28,12 +28,12 @@ pub trait Generator {
     fn randn(&mut self, n: usize) -> Vec<f32>;
 }
 
-/// The independent generator for one purpose (`name`) and one item of it (`index`) under a seed.
+/// An independent generator for one purpose (`name`) and one item of it (`index`) under a seed.
 ///
 /// Its state comes from SHA-256 over the seed (8 bytes, little endian), the length of the name in bytes (likewise), the
 /// name in UTF-8 and the index (8 bytes, little endian). The digest, read as eight little-endian `u32`, is the key of
-/// [`Mt19937::from_key`]. So all 64 bits of the seed count, and streams of neighbouring seeds, names and
-/// indices have nothing in common.
+/// [`Mt19937::from_key`]. So all 64 bits of the seed count, and streams of neighbouring seeds, names and indices are
+/// unrelated.
 pub fn stream(seed: u64, name: &str, index: u64) -> Mt19937 {
     let digest = Sha256::new()
         .chain_update(seed.to_le_bytes())
@@ -45,7 +45,7 @@ pub fn stream(seed: u64, name: &str, index: u64) -> Mt19937 {
     Mt19937::from_key(&key)
 }
 
-/// Single precision that stays below 1.
+/// Rounds to single precision, but stays below 1.
 fn below_one(value: f64) -> f32 {
     (value as f32).min(1.0f32.next_down())
 }

@@ -10,7 +10,7 @@ use super::plan::Plan;
 use super::{Noise, Scheduler, StepOptions, StepOutput, sigmas};
 use crate::error::Result;
 
-/// First order, draws noise in every step, also in the last, where it counts for nothing.
+/// First order. Draws noise in every step, also in the last, where it has no effect.
 pub struct EulerAncestralDiscrete {
     config: SchedulerConfig,
     schedule: NoiseSchedule,

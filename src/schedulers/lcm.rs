@@ -15,7 +15,7 @@ use crate::error::Result;
 /// Standard deviation of the data in the boundary condition (Song 2023, appendix C).
 const SIGMA_DATA: f64 = 0.5;
 
-/// Draws noise in each step but the last.
+/// Draws noise in each step except the last.
 pub struct Lcm {
     config: SchedulerConfig,
     schedule: NoiseSchedule,

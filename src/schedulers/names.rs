@@ -3,7 +3,7 @@
 use super::config::{AlgorithmType, SchedulerClass, SchedulerConfig};
 use crate::error::{Error, Result};
 
-/// What [`named`] takes beside the class names, and the label of each as in AUTOMATIC1111's web UI.
+/// The names that [`named`] accepts besides the class names, each with its label in AUTOMATIC1111's web UI.
 pub const NAMES: &[(&str, &str)] = &{
     let mut names = [("", ""); PRESETS.len()];
     let mut i = 0;
