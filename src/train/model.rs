@@ -4,11 +4,11 @@ use burn::module::Module;
 
 use crate::models::{ClipTextModel, UNet2DConditionModel};
 
-/// What is trained together.
+/// The networks that are trained together.
 #[derive(Module, Debug)]
 pub struct DiffusionModel {
-    /// Captions to features.
+    /// From captions to features.
     pub text_encoder: ClipTextModel,
-    /// Noisy latents and features to a prediction.
+    /// From noisy latents and features to a prediction.
     pub unet: UNet2DConditionModel,
 }
