@@ -47,7 +47,7 @@ pub struct Line {
 pub struct Level {
     /// Its label.
     pub name: String,
-    /// Its y.
+    /// Its y value.
     pub value: f64,
 }
 

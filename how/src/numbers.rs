@@ -47,7 +47,7 @@ impl Numbers {
         self.tensor.shares_memory(&self.origin)
     }
 
-    /// One number.
+    /// The number at an index with one entry for each axis.
     pub fn at(&self, index: Vec<usize>) -> Thrown<f32> {
         Ok(self.tensor.at(&index)?)
     }

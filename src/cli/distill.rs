@@ -34,7 +34,6 @@ enum What {
     Consistency,
 }
 
-/// Runs the command.
 pub fn run(args: &Distill) -> Result<()> {
     let started = Instant::now();
     let config = DistillConfig::read(&args.config)?;

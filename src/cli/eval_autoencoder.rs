@@ -41,7 +41,6 @@ pub struct EvalAutoencoder {
 /// Number of pictures on a sheet.
 const SHEET: usize = 64;
 
-/// Runs the command.
 pub fn run(args: &EvalAutoencoder) -> Result<()> {
     let pipeline = Pipeline::load(&DirFiles::new(&args.model), &args.device.open()?)?;
     let paths = png_files(&args.pictures)?;

@@ -22,7 +22,6 @@ pub struct ExportArgs {
     dtype: Precision,
 }
 
-/// Runs the command.
 pub fn run(args: &ExportArgs) -> Result<()> {
     export(&args.dir, &args.out, args.dtype)
 }

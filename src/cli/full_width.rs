@@ -38,7 +38,6 @@ enum FamilyName {
     SdxlTurbo,
 }
 
-/// Runs the command.
 pub fn run(args: &FullWidth) -> Result<()> {
     let out = &args.out;
     let xl = matches!(args.family, FamilyName::SdxlTurbo);

@@ -141,7 +141,6 @@ fn pair(text: &str) -> Result<[usize; 2], String> {
     numbers.ok_or_else(|| "use two whole numbers with a comma between them".to_string())
 }
 
-/// Runs the command.
 pub fn run(args: &Generate) -> Result<()> {
     let device = args.device.open()?;
     let (image, mask) = (read_picture(&args.image, "--image")?, read_picture(&args.mask, "--mask")?);

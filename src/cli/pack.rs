@@ -50,7 +50,6 @@ pub struct PackArgs {
     shard: f64,
 }
 
-/// Runs the command.
 pub fn run(args: &PackArgs) -> Result<()> {
     ensure!(args.shard > 0.0, "--shard {}: use a number above 0", args.shard);
     let files = DirFiles::new(&args.dir);

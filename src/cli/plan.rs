@@ -28,7 +28,6 @@ pub struct PlanArgs {
     json: bool,
 }
 
-/// Runs the command.
 pub fn run(args: &PlanArgs) -> Result<()> {
     let options =
         PlanOptions { size: args.size.map(|size| (size, size)), quantize: args.bits, buffer: Some(args.buffer << 20) };

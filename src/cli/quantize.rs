@@ -35,7 +35,6 @@ pub struct QuantizeArgs {
     steps: Option<usize>,
 }
 
-/// Runs the command.
 pub fn run(args: &QuantizeArgs) -> Result<()> {
     let Some(out) = &args.out else {
         let report = quantize_report::report(&args.dir, args.bits, args.steps)?;

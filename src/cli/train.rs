@@ -83,7 +83,6 @@ pub struct How {
     workers: usize,
 }
 
-/// Runs the command.
 pub fn run(args: &Train) -> Result<()> {
     let started = Instant::now();
     match (&args.what, &args.resume) {

@@ -12,7 +12,7 @@ use super::anchors::{self, Anchors};
 use super::raster::Glyph;
 use super::style::luma;
 
-/// See the module.
+/// A glyph prepared for drawing; see the module.
 pub struct Sprite {
     levels: Vec<Level>,
     /// From the sprite's coordinates to the glyph's square, 0..1.

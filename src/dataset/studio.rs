@@ -15,7 +15,7 @@ use super::suits::{Suits, suits};
 use super::vector;
 use crate::error::{Error, Result};
 
-/// See the module.
+/// A pack and a recipe prepared for drawing; see the module.
 pub struct Studio {
     /// The names of things.
     pub lexicon: Lexicon,

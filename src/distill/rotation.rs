@@ -17,7 +17,7 @@ use crate::{Error, Result};
 pub struct Point {
     /// α: 1 at the finished latents, 0 at pure noise (zero SNR).
     pub signal: f64,
-    /// σ.
+    /// σ: 0 at the finished latents, 1 at pure noise.
     pub noise: f64,
 }
 

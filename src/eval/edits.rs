@@ -119,7 +119,7 @@ pub struct Row {
     pub seconds: f64,
 }
 
-/// Every number.
+/// All numbers of an evaluation.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Report {
     /// The settings.

@@ -47,7 +47,7 @@ use crate::pipeline::Pipeline;
 
 /// A report and its pictures, in the order of `report.drawings`.
 pub struct Evaluation {
-    /// Every number.
+    /// The numbers.
     pub report: Report,
     /// What the model drew.
     pub drawn: Vec<Picture>,

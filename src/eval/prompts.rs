@@ -15,17 +15,17 @@ pub enum Asked {
     Concept,
     /// "a green fox": is it green?
     Colour,
-    /// Whether training could contain this concept with this colour.
+    /// "a fox on a blue background": is the border blue?
     Background,
 }
 
-/// Yes.
+/// Whether training could contain this concept with this colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Combinations {
-    /// No: the recipe keeps the combination out of training.
+    /// Yes, training could contain it.
     Trained,
-    /// The recipe keeps the combination out of training.
+    /// No, the recipe keeps the combination out of training.
     HeldOut,
 }
 

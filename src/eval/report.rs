@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::{Asked, Combinations, Distance, Prompt, Settings};
 use crate::dataset::Scene;
 
-/// Everything that was counted.
+/// All numbers of an evaluation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
     /// The settings.
@@ -86,11 +86,11 @@ pub struct Reconstruction {
 /// Times in seconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Times {
-    /// All drawings.
+    /// Time for all drawings.
     pub drawing_s: f64,
-    /// One drawing.
+    /// Time for one drawing.
     pub picture_s: f64,
-    /// Everything after loading.
+    /// Time for everything after loading.
     pub all_s: f64,
 }
 

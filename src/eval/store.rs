@@ -39,7 +39,7 @@ pub struct Way {
     pub steps: usize,
     /// Guidance scale; no guidance at 1 and below.
     pub guidance_scale: f32,
-    /// Side in pixels.
+    /// Side of the pictures in pixels.
     pub size: usize,
 }
 

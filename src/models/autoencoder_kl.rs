@@ -95,7 +95,7 @@ impl AutoencoderKlConfig {
 pub struct DiagonalGaussian {
     /// The mean, not scaled.
     pub mean: Tensor<4>,
-    /// Clamped to [-30, 20].
+    /// Logarithm of the variance, clamped to [-30, 20].
     pub logvar: Tensor<4>,
 }
 
@@ -156,7 +156,7 @@ pub struct Encoder {
     pub conv_in: Conv2d,
     /// From the highest resolution down.
     pub down_blocks: Vec<DownEncoderBlock>,
-    /// Lowest resolution.
+    /// The block at the lowest resolution.
     pub mid_block: MidBlock,
     /// Before `conv_out`.
     pub conv_norm_out: GroupNorm,
@@ -243,7 +243,7 @@ impl MidBlock {
 pub struct Decoder {
     /// Latents to the lowest level.
     pub conv_in: Conv2d,
-    /// Lowest resolution.
+    /// The block at the lowest resolution.
     pub mid_block: MidBlock,
     /// From the lowest resolution up.
     pub up_blocks: Vec<UpDecoderBlock>,

@@ -24,7 +24,7 @@ pub struct ClipTextConfig {
     /// Features of the projected pooled output.
     #[serde(default)]
     pub projection_dim: usize,
-    /// Layers.
+    /// Number of layers.
     pub num_hidden_layers: usize,
     /// Heads; divides `hidden_size`.
     pub num_attention_heads: usize,
@@ -174,7 +174,7 @@ impl ClipTextModel {
 pub struct TextModel {
     /// Embeddings of tokens and positions.
     pub embeddings: TextEmbeddings,
-    /// Layers.
+    /// The layers.
     pub encoder: Encoder,
     /// After the last layer.
     pub final_layer_norm: LayerNorm,
@@ -225,7 +225,7 @@ impl Embedding {
 /// The checkpoint's `encoder`.
 #[derive(Module, Debug)]
 pub struct Encoder {
-    /// In order.
+    /// The layers in order.
     pub layers: Vec<EncoderLayer>,
 }
 
@@ -267,13 +267,13 @@ impl EncoderLayer {
 /// Causal multi-head attention with CLIP's names.
 #[derive(Module, Debug)]
 pub struct ClipAttention {
-    /// Queries.
+    /// Projection to queries.
     pub q_proj: Linear,
-    /// Keys.
+    /// Projection to keys.
     pub k_proj: Linear,
-    /// Values.
+    /// Projection to values.
     pub v_proj: Linear,
-    /// Output.
+    /// Output projection.
     pub out_proj: Linear,
 }
 

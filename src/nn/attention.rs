@@ -26,11 +26,11 @@ pub struct AttentionConfig {
 pub struct Attention {
     /// Used by the autoencoder's attention.
     pub group_norm: Option<GroupNorm>,
-    /// Queries.
+    /// Projection to queries.
     pub to_q: Linear,
-    /// Keys.
+    /// Projection to keys.
     pub to_k: Linear,
-    /// Values.
+    /// Projection to values.
     pub to_v: Linear,
     /// Output projection; a list with one layer, because the checkpoint calls it `to_out.0`.
     pub to_out: Vec<Linear>,

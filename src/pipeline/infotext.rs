@@ -52,9 +52,9 @@ pub struct Restored {
     pub negative_prompt: String,
     /// In decimal digits.
     pub seed: Option<String>,
-    /// Steps.
+    /// Number of denoising steps.
     pub steps: Option<usize>,
-    /// Guidance scale.
+    /// Guidance scale; no guidance at 1 and below.
     pub guidance_scale: Option<f32>,
     /// A name of [`NAMES`].
     pub sampler: Option<&'static str>,

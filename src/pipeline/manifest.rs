@@ -54,7 +54,7 @@ pub struct FileEntry {
 pub struct Defaults {
     /// Number of denoising steps.
     pub steps: usize,
-    /// Guidance scale.
+    /// Guidance scale; no guidance at 1 and below.
     pub guidance_scale: f32,
     /// Smallest and greatest guidance scale of a model that takes the scale as an input, from `model_index.json`. The
     /// page uses it before the model is loaded.

@@ -175,7 +175,7 @@ pub struct SheetConfig {
     pub samples: u64,
     /// Denoising steps.
     pub steps: usize,
-    /// Guidance scale.
+    /// Guidance scale; no guidance at 1 and below.
     pub guidance_scale: f32,
 }
 

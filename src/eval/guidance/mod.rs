@@ -41,7 +41,7 @@ pub struct Settings {
     pub cases: usize,
     /// Number of cases in which the prompt names the colour, and as many in which it implies it.
     pub other_cases: usize,
-    /// Side in pixels.
+    /// Side of the pictures in pixels.
     pub size: usize,
     /// Seed of prompts and noise.
     pub seed: u64,
@@ -73,7 +73,7 @@ pub struct Look {
     pub contrast: f64,
 }
 
-/// Everything that was counted.
+/// All numbers of a comparison.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The settings.

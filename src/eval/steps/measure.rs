@@ -37,9 +37,9 @@ pub struct Measured {
 /// A share for combinations that training saw, and for held-out ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Split {
-    /// Seen in training.
+    /// Share for combinations that training saw.
     pub trained: Option<f64>,
-    /// Kept out of it.
+    /// Share for held-out combinations.
     pub held_out: Option<f64>,
 }
 

@@ -29,7 +29,7 @@ pub struct Settings {
     pub guidance_scale: f32,
     /// Steps of the teacher's own sampler that make the reference pictures.
     pub reference_steps: usize,
-    /// Side in pixels.
+    /// Side of the pictures in pixels.
     pub size: usize,
     /// Seed of prompts and noise.
     pub seed: u64,
@@ -85,7 +85,7 @@ pub struct Near {
     pub psnr_of_mean_db: f64,
 }
 
-/// Everything that was counted.
+/// All numbers of a comparison.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
     /// The settings.
@@ -104,7 +104,7 @@ pub struct Report {
 
 /// A report and its pictures.
 pub struct Comparison {
-    /// Every number.
+    /// The numbers.
     pub report: Report,
     /// The questions.
     pub questions: Vec<Question>,

@@ -106,7 +106,7 @@ fn silu(x: f32) -> f32 {
     x / (1.0 + (-x).exp())
 }
 
-/// Its slope.
+/// The derivative of [`silu`].
 fn silu_slope(x: f32) -> f32 {
     let gate = 1.0 / (1.0 + (-x).exp());
     gate * (1.0 + x * (1.0 - gate))

@@ -5,7 +5,7 @@ pub mod gpu;
 /// Sizes of softmax(q kᵀ / √d) v over several heads.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct AttentionSizes {
-    /// Sequences.
+    /// Number of sequences.
     pub batch: usize,
     /// Tokens of the queries.
     pub queries: usize,

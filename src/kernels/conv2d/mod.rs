@@ -7,7 +7,7 @@ pub mod gpu;
 /// Sizes of a convolution without groups or dilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv2dSizes {
-    /// Pictures.
+    /// Number of pictures.
     pub batch: usize,
     /// Channels of the input.
     pub channels_in: usize,

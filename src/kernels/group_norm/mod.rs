@@ -6,9 +6,9 @@ pub mod gpu;
 /// Sizes of a normalisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GroupNormSizes {
-    /// Channels of the input, a multiple of `groups`.
+    /// Number of pictures.
     pub batch: usize,
-    /// Of the input, a multiple of `groups`.
+    /// Channels of the input, a multiple of `groups`.
     pub channels: usize,
     /// Numbers in a channel.
     pub places: usize,

@@ -58,7 +58,7 @@ impl DownBlock {
 /// `UNetMidBlock2DCrossAttn`.
 #[derive(Module, Debug)]
 pub struct MidBlock {
-    /// One.
+    /// One transformer.
     pub attentions: Vec<Transformer2DModel>,
     /// Two, before and after it.
     pub resnets: Vec<ResnetBlock2D>,

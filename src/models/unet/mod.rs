@@ -39,7 +39,7 @@ pub struct UNet2DConditionModel {
     pub add_embedding: Option<TimestepEmbedding>,
     /// From the highest resolution down.
     pub down_blocks: Vec<DownBlock>,
-    /// Lowest resolution.
+    /// The block at the lowest resolution.
     pub mid_block: MidBlock,
     /// From the lowest resolution up.
     pub up_blocks: Vec<UpBlock>,

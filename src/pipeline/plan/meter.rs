@@ -45,7 +45,7 @@ impl Meter {
 /// A tensor without numbers. Its shape counts on the meter until its last clone is dropped.
 #[derive(Clone)]
 pub struct Map {
-    /// Another buffer with the same batch and size.
+    /// Batch, channels, height, width.
     pub shape: [usize; 4],
     _buffer: Rc<Buffer>,
 }
@@ -62,24 +62,24 @@ impl Drop for Buffer {
 }
 
 impl Map {
-    /// Another buffer with the same batch and channels.
+    /// Another buffer with the same batch and size.
     pub fn with_channels(&self, what: &'static str, channels: usize) -> Self {
         let [batch, _, height, width] = self.shape;
         self.meter().map(what, [batch, channels, height, width])
     }
 
-    /// Another buffer with the same shape.
+    /// Another buffer with the same batch and channels.
     pub fn with_size(&self, what: &'static str, [height, width]: [usize; 2]) -> Self {
         let [batch, channels, ..] = self.shape;
         self.meter().map(what, [batch, channels, height, width])
     }
 
-    /// Another buffer of the same shape.
+    /// Another buffer with the same shape.
     pub fn like(&self, what: &'static str) -> Self {
         self.meter().map(what, self.shape)
     }
 
-    /// Channels.
+    /// Number of channels.
     pub fn channels(&self) -> usize {
         self.shape[1]
     }

@@ -111,12 +111,12 @@ pub struct Phase {
     pub largest: Buffer,
 }
 
-/// A buffer.
+/// A buffer of the device.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Buffer {
     /// Its content.
     pub what: String,
-    /// How long it is.
+    /// Its size in bytes.
     pub bytes: u64,
 }
 
