@@ -48,7 +48,8 @@ impl<'a, T> Share<'a, T> {
 
     /// A range of the numbers.
     ///
-    /// # Safety While the slice lives, there may be no other that overlaps it.
+    /// # Safety
+    /// While the slice lives, there may be no other that overlaps it.
     ///
     /// # Panics
     /// Beyond the end.

@@ -214,7 +214,8 @@ impl<'a> Scratch<'a> {
         })
     }
 
-    /// # Safety No other thread may use this tile's places.
+    /// # Safety
+    /// No other thread may use this tile's places.
     unsafe fn write(&self, y: &Share<f32>, bias: Option<&[f32]>, tile: &Tile) {
         let run = tile.lines * self.sizes.output()[1];
         for (channel, from, to) in self.runs(tile) {

@@ -56,7 +56,8 @@ impl Scratch<'_> {
 
     /// Adds the gradient in `padded` to the input's.
     ///
-    /// # Safety No other thread may use this tile's pictures.
+    /// # Safety
+    /// No other thread may use this tile's pictures.
     unsafe fn add_to(&self, dx: &Share<f32>, tile: &Tile) {
         let width = self.sizes.size[1];
         for (from, to) in self.lines(tile) {
