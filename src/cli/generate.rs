@@ -1,12 +1,13 @@
-//! `fourstep generate`: draws a prompt as a PNG, the same picture as the page draws for the same settings.
+//! `fourstep generate`: draws a prompt, or a saved edit, as a PNG, the same picture as the page draws for the same settings.
 
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::device::DeviceName;
+use super::generate_edit;
 use super::memory::Memory;
 use super::progress::Progress;
 use crate::kernels::BlockFormat;
@@ -21,25 +22,26 @@ use crate::weights::{DirFiles, Lora};
 #[derive(clap::Args)]
 pub struct Generate {
     /// The prompt
-    prompt: String,
+    #[arg(required_unless_present = "edit")]
+    prompt: Option<String>,
     /// A model in the diffusers folder layout
     #[arg(long, value_name = "DIR", default_value = "models/stickers")]
-    model: PathBuf,
+    pub(super) model: PathBuf,
     /// What the picture should not show
     #[arg(long, value_name = "TEXT", default_value = "")]
     negative: String,
-    /// Seed of the random numbers: the same seed gives the same picture
-    #[arg(long, default_value_t = 0, value_parser = parse_seed)]
-    seed: u64,
+    /// Seed of the random numbers: the same seed gives the same picture [default: 0; with --edit the edit's]
+    #[arg(long, value_parser = parse_seed)]
+    pub(super) seed: Option<u64>,
     /// Denoising steps [default: the model's]
     #[arg(long, value_parser = parse_steps)]
-    steps: Option<usize>,
+    pub(super) steps: Option<usize>,
     /// How strongly the picture follows the prompt; no guidance at 1 and below [default: the model's]
     #[arg(long)]
-    guidance: Option<f32>,
+    pub(super) guidance: Option<f32>,
     /// ddim, euler, euler_a, lms, ... [default: the model's]
     #[arg(long, value_name = "NAME", alias = "scheduler")]
-    sampler: Option<String>,
+    pub(super) sampler: Option<String>,
     /// Width in pixels [default: the model's]
     #[arg(long)]
     width: Option<usize>,
@@ -64,6 +66,15 @@ pub struct Generate {
     /// A LoRA adapter, in the names of diffusers or kohya, with its weight [default: 1]; may be repeated
     #[arg(long, value_name = "FILE[:WEIGHT]")]
     lora: Vec<String>,
+    /// Draws, instead of a prompt, an edit that `fourstep edit --method imagic` wrote; needs the same model
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "prompt", "negative", "width", "height", "large", "outline", "image", "lora", "clip_skip", "guidance_rescale", "weighting",
+        "Sizes", "vae_tile", "text_on_cpu", "memory",
+    ])]
+    edit: Option<PathBuf>,
+    /// With --edit: how far from the picture (0) to the prompt (1) [default: 0.5]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) eta: Option<f64>,
     /// How many of the text encoder's last layers to skip
     #[arg(long, value_name = "LAYERS")]
     clip_skip: Option<usize>,
@@ -77,13 +88,13 @@ pub struct Generate {
     sizes: Sizes,
     /// Where to draw: the CPU, or a graphics card through wgpu
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
-    device: DeviceName,
+    pub(super) device: DeviceName,
     /// File for the picture; it also stores the settings, as A1111 does
     #[arg(long, value_name = "FILE.png")]
-    out: PathBuf,
+    pub(super) out: PathBuf,
     /// Puts float weights into blocks of 8 or 4 bits while they are read
     #[arg(long, value_name = "BITS", value_parser = super::quantize::format)]
-    quantize: Option<BlockFormat>,
+    pub(super) quantize: Option<BlockFormat>,
     /// Decodes in tiles of this many pixels, which takes less memory and may shift tones [default: whole, if the device
     /// can]
     #[arg(long, value_name = "PIXELS")]
@@ -142,6 +153,10 @@ fn pair(text: &str) -> Result<[usize; 2], String> {
 }
 
 pub fn run(args: &Generate) -> Result<()> {
+    if let Some(edit) = &args.edit {
+        return generate_edit::run(args, edit);
+    }
+    ensure!(args.eta.is_none(), "--eta: only --edit has it");
     let device = args.device.open()?;
     let (image, mask) = (read_picture(&args.image, "--image")?, read_picture(&args.mask, "--mask")?);
     let adapters = args.lora.iter().map(|text| read_lora(text)).collect::<Result<Vec<_>>>()?;
@@ -194,9 +209,9 @@ impl Generate {
 
     fn settings(&self, image: Option<Picture>, mask: Option<Picture>) -> Settings {
         Settings {
-            prompt: self.prompt.clone(),
+            prompt: self.prompt.clone().unwrap_or_default(),
             negative_prompt: self.negative.clone(),
-            seed: self.seed,
+            seed: self.seed.unwrap_or(0),
             steps: self.steps,
             guidance_scale: self.guidance,
             guidance_rescale: Some(self.guidance_rescale),

@@ -4,9 +4,15 @@
 //! The two methods without training ask the network about two samples with the same noise, one of the picture and one of the
 //! edit, and let the difference of its two answers move the edit. That difference walks through the pipeline's denoising loop like
 //! any other sample (`difference.rs`), by DDIM in [FlowEdit](flowedit) and by DDCM in [InfEdit](infedit). They work with every
-//! checkpoint that the pipeline loads, but for inpainting networks. Imagic (`imagic/`, native) fits the model to the picture first.
+//! checkpoint that the pipeline loads, but for inpainting networks. Two native
+//! methods fit the model first (`fit/`): Imagic (`imagic/`) to the picture that is edited, [`adapt`] to pictures of a thing that it is to
+//! learn.
 
+#[cfg(feature = "native")]
+pub mod adapt;
 mod difference;
+#[cfg(feature = "native")]
+pub mod fit;
 pub mod flowedit;
 #[cfg(feature = "native")]
 pub mod imagic;
@@ -14,7 +20,7 @@ pub mod infedit;
 
 use std::ops::ControlFlow;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::picture::Picture;
 use crate::pipeline::{Output, Pipeline, Request, Settings, StepEvent};
@@ -112,15 +118,16 @@ pub async fn edit(
     request: &EditRequest,
     on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
 ) -> Result<(Picture, Vec<String>)> {
-    let mut generator = Mt19937::new(request.seed);
-    let device = pipeline.device().clone();
-    let mut noise = move |shape: [usize; 4]| {
-        let values = generator.randn(shape.iter().product());
-        Tensor::from_data(TensorData::new(values, shape), &device)
-    };
+    let mut noise = noise_of(request.seed, pipeline.device().clone());
     let output = run(pipeline, request, &mut noise, on_step).await?;
     let picture = Picture::from_tensor(output.decoded).await?.swap_remove(0);
     Ok((picture, output.warnings))
+}
+
+/// Standard normal noise from torch's CPU generator.
+fn noise_of(seed: u64, device: Device) -> impl FnMut([usize; 4]) -> Tensor<4> {
+    let mut generator = Mt19937::new(seed);
+    move |shape| Tensor::from_data(TensorData::new(generator.randn(shape.iter().product()), shape), &device)
 }
 
 /// Makes an edit with random numbers from `noise`, which is asked once in each step, for `n_avg` samples.

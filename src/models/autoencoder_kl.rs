@@ -154,7 +154,7 @@ impl AutoencoderKl {
 pub struct Encoder {
     /// Picture to the first level.
     pub conv_in: Conv2d,
-    /// From the highest resolution down.
+    /// Channels of each level, from the highest resolution down.
     pub down_blocks: Vec<DownEncoderBlock>,
     /// The block at the lowest resolution.
     pub mid_block: MidBlock,

@@ -5,9 +5,8 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 
-use super::descend::{Draw, Ended, StageOptions, StageStep, descend};
-use super::reconstruction::Reconstruction;
 use crate::Result;
+use crate::edit::fit::{Draw, Ended, Reconstruction, StageOptions, StageStep, Text, descend};
 use crate::picture::Picture;
 use crate::pipeline::Pipeline;
 
@@ -40,8 +39,8 @@ pub async fn optimize(
     on_step: &mut impl AsyncFnMut(StageStep<'_>) -> ControlFlow<()>,
 ) -> Result<OptimizedEmbedding> {
     options.check()?;
-    let model = Reconstruction::new(pipeline, image, prompt, options.batch)?;
-    run(&model, options, &mut options.draws("embedding", model.timesteps()), on_step).await
+    let model = Reconstruction::new(pipeline, std::slice::from_ref(image), text(prompt), options.batch)?;
+    run(&model, options, &mut options.draws("imagic.embedding", model.timesteps()), on_step).await
 }
 
 /// As [`optimize`], with the random numbers of each step from `draws`, which is given the step and how many numbers of noise it
@@ -59,7 +58,12 @@ pub async fn optimize_with(
     on_step: &mut impl AsyncFnMut(StageStep<'_>) -> ControlFlow<()>,
 ) -> Result<OptimizedEmbedding> {
     options.check()?;
-    run(&Reconstruction::new(pipeline, image, prompt, options.batch)?, options, draws, on_step).await
+    let model = Reconstruction::new(pipeline, std::slice::from_ref(image), text(prompt), options.batch)?;
+    run(&model, options, draws, on_step).await
+}
+
+fn text(prompt: &str) -> Text<'_> {
+    Text { prompt, negative_prompt: "" }
 }
 
 pub(super) async fn run(
@@ -68,7 +72,7 @@ pub(super) async fn run(
     draws: &mut impl FnMut(usize, usize) -> Draw,
     on_step: &mut impl AsyncFnMut(StageStep<'_>) -> ControlFlow<()>,
 ) -> Result<OptimizedEmbedding> {
-    let loss = |leaves: &[Tensor<2>], draw: Draw| model.loss(&model.unet, leaves[0].clone(), draw);
+    let loss = |leaves: &[Tensor<2>], step, draw: Draw| model.loss(&model.unet, leaves[0].clone(), step, draw);
     let draws = |step| draws(step, model.numbers());
     let mut ended = descend(vec![model.target.clone()], options, draws, loss, on_step).await?;
     Ok(OptimizedEmbedding {

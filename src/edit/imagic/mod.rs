@@ -2,33 +2,29 @@
 //! because the model is fitted to the picture first.
 //!
 //! 1. [`embedding`]: the embedding of the target text moves until the model reconstructs the picture with it.
-//! 2. [`adapters`]: the model is fitted around that embedding.
+//! 2. The model is fitted around that embedding (section 3.2, equation 4). Here low-rank adapters of the attention move
+//!    ([`Adapters`]), not all weights as in the paper: they are small, and are kept with the edit.
 //! 3. [`Imagic::draw`]: it draws with embeddings between that one and the text's own.
 //!
-//! Gradients need floats: a model in blocks is loaded on a device that keeps gradients, where its weights are widened.
+//! [`Imagic::to_bytes`] keeps an edit in a file.
 
-mod adam;
-pub mod adapters;
-mod descend;
 pub mod embedding;
-mod reconstruction;
+mod saved;
 
 use std::ops::ControlFlow;
 
 use burn::module::Module;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
-pub use adapters::Adapters;
-pub use descend::{Draw, Ended, StageOptions, StageStep};
 pub use embedding::OptimizedEmbedding;
+pub use saved::{Drawn, SavedEdit};
 
-use crate::Result;
+use crate::edit::fit::{Adapters, Ended, Reconstruction, StageOptions, StageStep, Text, adapters};
 use crate::models::{AddedConditions, UNet2DConditionModel};
 use crate::picture::Picture;
 use crate::pipeline::{Guidance, Pipeline, Request, Settings, Start, StepEvent, denoise};
-use crate::random::{Generator, Mt19937};
 use crate::schedulers::{self, StepOptions};
-use reconstruction::Reconstruction;
+use crate::{Error, Result};
 
 /// What a model is fitted to, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,72 +33,108 @@ pub struct ImagicRequest {
     pub image: Picture,
     /// What it should show.
     pub prompt: String,
-    /// Of the first stage.
+    /// What to keep away from; part of the embedding in models that read both texts as one.
+    pub negative_prompt: String,
+    /// The first stage.
     pub embedding: StageOptions,
-    /// Of the second stage.
+    /// The second stage.
     pub adapters: StageOptions,
-    /// Of the adapters.
+    /// Of the adapters, 1 to [`adapters::MAX_RANK`].
     pub rank: usize,
 }
 
-/// A stage, for whoever watches.
+impl ImagicRequest {
+    /// The paper's 100 steps for the embedding, and as many for the adapters.
+    pub fn new(image: Picture, prompt: impl Into<String>, seed: u64) -> Self {
+        let stage = StageOptions { steps: 100, learning_rate: 1e-3, batch: 4, seed };
+        let (embedding, adapters) = (stage.clone(), stage);
+        Self { image, prompt: prompt.into(), negative_prompt: String::new(), embedding, adapters, rank: 4 }
+    }
+}
+
+/// The two stages of fitting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum Stage {
-    /// The first.
     Embedding,
-    /// The second.
     Adapters,
 }
 
-/// A model that was fitted to a picture. The pipeline stays as it was.
+/// An edit that a model was fitted for. The pipeline stays as it was.
 pub struct Imagic {
-    /// The first stage's.
+    /// What it should show.
+    pub prompt: String,
+    /// What to keep away from.
+    pub negative_prompt: String,
+    /// Pixels.
+    pub width: usize,
+    /// Pixels.
+    pub height: usize,
+    /// From the first stage.
     pub embedding: OptimizedEmbedding,
-    /// The second stage's; none where the first was stopped.
+    /// From the second stage; none where the first was stopped.
     pub adapters: Option<Adapters>,
-    unet: UNet2DConditionModel,
-    image: Picture,
-    prompt: String,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// With the adapters, without autodiff; none for an edit from a file, which draws with the pipeline's own.
+    unet: Option<UNet2DConditionModel>,
 }
 
 impl Imagic {
-    /// The first two stages. Stopping in the second leaves what it has reached.
+    /// The first two stages. When the second is stopped, what it has reached is kept.
     ///
     /// # Errors
-    /// [`crate::Error::Request`] for options out of range, a picture of a size that the model does not take, an inpainting
-    /// network, and weights in blocks.
+    /// [`Error::Request`] for options out of range, a picture of a size that the model does not take, an inpainting network, and
+    /// weights in blocks.
     pub async fn fit(
         pipeline: &Pipeline,
         request: &ImagicRequest,
         on_step: &mut impl AsyncFnMut(Stage, StageStep<'_>) -> ControlFlow<()>,
     ) -> Result<Self> {
-        let ImagicRequest { image, prompt, .. } = request;
-        request.embedding.check()?;
-        request.adapters.check()?;
-        let mut first = async |step: StageStep<'_>| on_step(Stage::Embedding, step).await;
-        let embedding = embedding::optimize(pipeline, image, prompt, &request.embedding, &mut first).await?;
-        let model = Reconstruction::new(pipeline, image, prompt, request.adapters.batch)?;
+        let ImagicRequest { image, prompt, negative_prompt, embedding: first, adapters: second, rank } = request;
+        first.check()?;
+        second.check()?;
+        let model = |options: &StageOptions| {
+            let text = Text { prompt, negative_prompt };
+            Reconstruction::new(pipeline, std::slice::from_ref(image), text, options.batch)
+        };
+        let reconstruction = model(first)?;
+        let mut draws = first.draws("imagic.embedding", reconstruction.timesteps());
+        let mut on_first = async |step: StageStep<'_>| on_step(Stage::Embedding, step).await;
+        let embedding = embedding::run(&reconstruction, first, &mut draws, &mut on_first).await?;
+        let reconstruction = model(second)?;
         let adapters = match embedding.ended {
             Ended::Stopped => None,
             Ended::Finished | Ended::Diverged => {
-                let mut second = async |step: StageStep<'_>| on_step(Stage::Adapters, step).await;
-                let (rank, options) = (request.rank, &request.adapters);
-                Some(adapters::run(&model, &embedding.embedding, rank, options, &mut second).await?)
+                let mut on_second = async |step: StageStep<'_>| on_step(Stage::Adapters, step).await;
+                let options = (*rank, second, "imagic.adapters");
+                Some(adapters::run(&reconstruction, &embedding.embedding, options, &mut on_second).await?)
             }
         };
-        let unet = model.unet.valid();
+        let unet = reconstruction.unet.valid();
         let unet = match &adapters {
             Some(Adapters { keys, factors, .. }) => adapters::apply(unet, keys, factors),
             None => unet,
         };
-        Ok(Self { embedding, adapters, unet, image: image.clone(), prompt: prompt.clone() })
+        Ok(Self {
+            prompt: prompt.clone(),
+            negative_prompt: negative_prompt.clone(),
+            width: image.width,
+            height: image.height,
+            embedding,
+            adapters,
+            warnings: reconstruction.warnings,
+            unet: Some(unet),
+        })
     }
 
     /// The third stage: a picture drawn with the embedding eta · target + (1 - eta) · fitted (section 3.3, equation 5), from noise
     /// that is torch's of `seed`. At 0 it is the picture, as well as the model was fitted; at 1 it has the text's own embedding.
+    /// Prompts and size in `settings` are not read: the edit has its own. An edit from a file takes a pipeline that was loaded with
+    /// its adapters ([`SavedEdit::lora`]).
     ///
     /// # Errors
-    /// Those of [`Pipeline::run`].
+    /// Those of [`Pipeline::run`]; [`Error::Request`] for an edit that was made with another model.
     pub async fn draw(
         &self,
         pipeline: &Pipeline,
@@ -110,36 +142,61 @@ impl Imagic {
         settings: Settings,
         on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Picture> {
-        let (width, height) = (self.image.width, self.image.height);
-        let size = Settings { prompt: self.prompt.clone(), width: Some(width), height: Some(height), ..settings };
-        let request = Request { num_images_per_prompt: 1, image: None, ..pipeline.request_of(size)? };
-        let (network, _) = pipeline.denoiser(&request)?;
+        let settings = Settings {
+            prompt: self.prompt.clone(),
+            negative_prompt: self.negative_prompt.clone(),
+            width: Some(self.width),
+            height: Some(self.height),
+            image: None,
+            mask: None,
+            ..settings
+        };
+        let request = Request { num_images_per_prompt: 1, ..pipeline.request_of(settings)? };
+        let network = pipeline.denoiser(&request)?.0;
+        let text = network.context.inner();
+        let texts = text.dims()[0];
         let OptimizedEmbedding { embedding, target, .. } = &self.embedding;
-        let mixed = target.clone() * eta + embedding.clone() * (1.0 - eta);
-        let mixed = mixed.unsqueeze::<3>();
+        self.check_text(text.clone().narrow(0, texts - 1, 1).squeeze_dim(0)).await?;
+        let mixed = (target.clone() * eta + embedding.clone() * (1.0 - eta)).unsqueeze::<3>();
         // With guidance the negative text comes first.
-        let context = match network.context.dims()[0] {
+        let context = match texts {
             1 => mixed,
-            texts => Tensor::cat(vec![network.context.inner().narrow(0, 0, texts - 1), mixed], 0),
+            texts => Tensor::cat(vec![text.narrow(0, 0, texts - 1), mixed], 0),
         };
         let AddedConditions { timestep_cond, text_time } = network.conditions;
         let conditions = AddedConditions {
             timestep_cond: timestep_cond.map(Tensor::inner),
             text_time: text_time.map(|(text, sizes)| (text.inner(), sizes)),
         };
-        let model = Guidance { unet: &self.unet, context, conditions, ..network };
+        let unet = self.unet.as_ref().unwrap_or(network.unet);
+        let model = Guidance { unet, context, conditions, ..network };
         let mut scheduler = schedulers::from_config(request.scheduler.as_ref().unwrap_or(pipeline.scheduler()))?;
         let first = pipeline.plan(&request, scheduler.as_mut())?;
-        let (device, mut generator) = (target.device(), Mt19937::new(request.seed));
-        let mut noise = |shape: [usize; 4]| {
-            Tensor::from_data(TensorData::new(generator.randn(shape.iter().product()), shape), &device)
-        };
-        let (scale, channels) = (pipeline.scale(), self.unet.conv_in.weight.dims()[1]);
-        let latents = noise([1, channels, height / scale, width / scale]) * scheduler.init_noise_sigma();
+        let mut noise = crate::edit::noise_of(request.seed, target.device());
+        let (scale, channels) = (pipeline.scale(), unet.conv_in.weight.dims()[1]);
+        let latents = noise([1, channels, self.height / scale, self.width / scale]) * scheduler.init_noise_sigma();
         let start = Start { latents, index: first, end: None, kept: None };
         let options = StepOptions { eta: request.eta };
         let latents = denoise(&model, scheduler.as_mut(), start, &options, &mut noise, on_step).await?;
         let latents = if pipeline.device().is_autodiff() { latents.autodiff() } else { latents };
         Ok(Picture::from_tensor(pipeline.decode(latents).inner()).await?.swap_remove(0))
+    }
+
+    /// Whether `text` `[tokens, features]`, the model's own embedding of the prompt, is what the edit began from. Blocks of 4 bits
+    /// move it by a tenth; another text encoder has nothing in common with it.
+    async fn check_text(&self, text: Tensor<2>) -> Result<()> {
+        let target = &self.embedding.target;
+        let shapes = [text.dims(), target.dims()];
+        let reason = if shapes[0] != shapes[1] {
+            format!("its text has {:?} features, this model's {:?}", shapes[1], shapes[0])
+        } else {
+            let [apart, size] = [(text - target.clone()).square().sum(), target.clone().square().sum()];
+            let ratio = (apart / size).into_data_async().await.expect("a number of the device");
+            match ratio.iter::<f32>().next() {
+                Some(ratio) if ratio < 0.25 => return Ok(()),
+                _ => "this model reads the prompt differently".to_owned(),
+            }
+        };
+        Err(Error::Request(format!("the edit was made with another model: {reason}")))
     }
 }
