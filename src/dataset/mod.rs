@@ -68,6 +68,7 @@ pub use recipe::{Choice, Colour, Recipe};
 pub use sample::{Split, Stickers};
 pub use scene::{Around, Facing, Kind, Mood, More, Place, Says, Scene, Size, Spot, Style, Turn};
 pub use scores::{Missed, Scores, scores};
+pub use suits::Suits;
 pub use verdict::{Check, Judge, Verdict};
 pub use world::{Known, World};
 pub use write::{Output, Record, write_split};

@@ -10,6 +10,7 @@ use super::pack::Pack;
 use super::recipe::Recipe;
 use super::scene::{Kind, Place, Scene, Size, Style, Turn};
 use super::studio::Studio;
+use super::suits::Suits;
 use super::{caption, words};
 use crate::error::{Error, Result};
 use crate::random::{self, Mt19937};
@@ -119,6 +120,11 @@ impl Stickers {
             }
         }
         Err(Error::Request(format!("recipe: no {split:?} scene in {TRIES} draws; check mixture and held_out")))
+    }
+
+    /// What may be done with a concept; none in recipes without alpha, and for names that the recipe lacks.
+    pub fn suits(&self, name: &str) -> Option<Suits> {
+        Some(self.studio.as_ref()?.suits[*self.index.get(name)?])
     }
 
     /// Whether the scene has a combination that training never sees.

@@ -18,7 +18,7 @@ const WINDOW: usize = 20;
 const DIVERGED: f64 = 4.0;
 
 /// How a model is fitted.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StageOptions {
     /// Steps of Adam, 1 to 100,000.
     pub steps: usize,
