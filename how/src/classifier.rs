@@ -38,7 +38,7 @@ impl Classifier {
     }
 
     /// The probabilities of the ten digits for one picture of 784 numbers.
-    pub fn chances(&self, pixels: Vec<f32>) -> Thrown<Vec<f32>> {
+    pub fn probabilities(&self, pixels: Vec<f32>) -> Thrown<Vec<f32>> {
         let image = Matrix::new(1, PIXELS, pixels)?;
         Ok(linear::softmax(&self.model.forward(&image, Rung::Slices)?).values().to_vec())
     }

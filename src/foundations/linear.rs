@@ -59,10 +59,10 @@ impl Linear {
     /// [`Error::Request`] for pictures of another size.
     pub fn gradient(&self, images: &Matrix, labels: &[u8]) -> Result<(f64, Gradient)> {
         // cell: linear-gradient
-        let chances = softmax(&self.forward(images, Rung::Slices)?);
-        let loss = cross_entropy(&chances, labels);
+        let probabilities = softmax(&self.forward(images, Rung::Slices)?);
+        let loss = cross_entropy(&probabilities, labels);
         // The slope for each score is simple: the predicted probability, minus 1 for the right digit.
-        let mut errors = chances;
+        let mut errors = probabilities;
         for (row, &label) in labels.iter().enumerate() {
             errors[(row, usize::from(label))] -= 1.0;
         }
@@ -116,20 +116,20 @@ impl Linear {
 /// Scores to probabilities: e to the power of each, divided by their sum. The largest score is subtracted first, so
 /// that nothing overflows; this does not change the result.
 pub fn softmax(scores: &Matrix) -> Matrix {
-    let mut chances = scores.clone();
-    for row in 0..chances.rows() {
-        let row = chances.row_mut(row);
+    let mut probabilities = scores.clone();
+    for row in 0..probabilities.rows() {
+        let row = probabilities.row_mut(row);
         let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         row.iter_mut().for_each(|score| *score = (*score - largest).exp());
         let sum: f32 = row.iter().sum();
-        row.iter_mut().for_each(|chance| *chance /= sum);
+        row.iter_mut().for_each(|score| *score /= sum);
     }
-    chances
+    probabilities
 }
 
 /// How surprising the right digits were: the mean of -ln(probability). 2.303 is guessing, 0 is certainty.
-pub fn cross_entropy(chances: &Matrix, labels: &[u8]) -> f64 {
-    let surprise = |(row, &label): (usize, &u8)| -f64::from(chances[(row, usize::from(label))]).ln();
+pub fn cross_entropy(probabilities: &Matrix, labels: &[u8]) -> f64 {
+    let surprise = |(row, &label): (usize, &u8)| -f64::from(probabilities[(row, usize::from(label))]).ln();
     labels.iter().enumerate().map(surprise).sum::<f64>() / labels.len() as f64
 }
 // end
@@ -217,9 +217,9 @@ mod tests {
     }
 
     #[test]
-    fn chances_add_up_to_1_for_any_scores() {
-        let chances = softmax(&Matrix::new(2, 3, vec![1000.0, 1000.0, -1000.0, 0.0, 0.0, 0.0]).expect("fits"));
-        assert_eq!(chances.row(0), [0.5, 0.5, 0.0]);
+    fn probabilities_add_up_to_1_for_any_scores() {
+        let probabilities = softmax(&Matrix::new(2, 3, vec![1000.0, 1000.0, -1000.0, 0.0, 0.0, 0.0]).expect("fits"));
+        assert_eq!(probabilities.row(0), [0.5, 0.5, 0.0]);
         assert!((cross_entropy(&softmax(&Matrix::zeros(4, 10)), &[0, 3, 9, 9]) - 10f64.ln()).abs() < 1e-6);
     }
 
