@@ -82,7 +82,6 @@ fn an_option_of_another_method_is_refused() {
     refuses(&["--fit-batch", "1", "--method", "infedit"], "--fit-batch: only --method imagic has it");
     refuses(&["--n-min", "1", "--method", "infedit"], "--n-min: only --method flowedit has it");
     let refuses = |more: &[&str], words: &str| refuses(&[&IMAGIC, more].concat(), words);
-    refuses(&["--from", "a red fox"], "--from: --method imagic learns from the picture");
     refuses(&["--strength", "0.5"], "--strength: --method imagic has --eta instead");
     refuses(&["--source-guidance", "1"], "--source-guidance: --method imagic does not have it");
     refuses(&["--n-avg", "2"], "--n-avg: --method imagic does not have it");

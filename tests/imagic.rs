@@ -94,7 +94,7 @@ fn the_embedding_goes_the_way_that_pytorch_goes() {
         assert_eq!((found.ended, way.last()), (Ended::Finished, Some(&numbers(&found.embedding))));
         let theirs = floats(&file, &format!("{}.embeddings", case.name));
         let theirs: Vec<&[f32]> = theirs.chunks_exact(theirs.len() / (steps + 1)).collect();
-        let start = numbers(&found.target);
+        let start = numbers(&found.start);
         let ways = way.iter().zip(&theirs[1..]);
         let errors = ways.map(|(mine, after)| relative_l2(&apart(mine, &start), &apart(after, theirs[0])));
         let worst = errors.fold(relative_l2(&start, theirs[0]), f64::max);
@@ -162,7 +162,7 @@ fn a_loss_that_is_no_number_ends_with_the_last_sound_embedding() {
     let options = StageOptions { steps: 5, learning_rate: 1e38, ..default_options() };
     let found = optimized(&tiny_model(&LoadOptions::default()), &options, None).unwrap();
     assert_eq!((found.ended, found.losses.len() < 5), (Ended::Diverged, true), "{:?}", found.losses);
-    let (last, start) = (numbers(&found.embedding), numbers(&found.target));
+    let (last, start) = (numbers(&found.embedding), numbers(&found.start));
     assert!(last.iter().all(|x| x.is_finite()));
     assert!(found.losses.len() > 1 || last == start);
 }
@@ -249,6 +249,35 @@ const DRAWN: Drawn = Drawn { seed: 5, steps: Some(3), guidance_scale: Some(2.0) 
 fn with_lora(lora: Option<Lora<'_>>) -> Pipeline {
     let loras = Vec::from_iter(lora);
     tiny_model(&LoadOptions { loras: &loras, ..LoadOptions::default() })
+}
+
+#[test]
+fn with_a_source_prompt_the_edit_moves_by_the_difference_of_the_texts() {
+    let pipeline = tiny_model(&LoadOptions::default());
+    let stage = |steps| StageOptions { steps, learning_rate: 1e-2, batch: 4, seed: 2 };
+    let fitted = |prompt: &str| {
+        let request = ImagicRequest {
+            source_prompt: Some("a red fox".into()),
+            embedding: stage(10),
+            adapters: stage(5),
+            ..ImagicRequest::new(picture(), prompt, 2)
+        };
+        let mut on_step = async |_: Stage, _: StageStep<'_>| ControlFlow::Continue(());
+        pollster::block_on(Imagic::fit(&pipeline, &request, &mut on_step)).unwrap()
+    };
+    // Where the texts agree, nothing moves; else the same picture is left by another way.
+    let (same, other) = (fitted("a red fox"), fitted("a blue fox"));
+    assert_eq!(edited(&pipeline, &same, 1.0), edited(&pipeline, &same, 0.0));
+    assert_eq!(edited(&pipeline, &other, 0.0), edited(&pipeline, &same, 0.0));
+    assert!(edited(&pipeline, &other, 1.0) != edited(&pipeline, &other, 0.0));
+    let text = |edit: &Imagic| numbers(&edit.embedding.start);
+    assert!(
+        text(&other) == text(&same) && numbers(&other.target) != text(&other) && numbers(&same.target) == text(&same)
+    );
+    let bytes = pollster::block_on(other.to_bytes(&DRAWN));
+    let SavedEdit { edit, lora, .. } = SavedEdit::parse("edit", &bytes, &Device::flex()).unwrap();
+    let again = edited(&with_lora(lora), &edit, 1.0);
+    assert!(again.rgb.iter().zip(&edited(&pipeline, &other, 1.0).rgb).all(|(a, b)| a.abs_diff(*b) <= 1));
 }
 
 #[test]

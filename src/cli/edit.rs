@@ -10,7 +10,7 @@ use super::device::DeviceName;
 use super::edit_imagic::{self, ImagicArgs};
 use super::generate::check_writable;
 use super::progress::Progress;
-use crate::edit::imagic::Drawn;
+use crate::edit::imagic::{Drawn, ImagicRequest};
 use crate::edit::{self, EditRequest, Method};
 use crate::infotext::Infotext;
 use crate::picture::Picture;
@@ -78,7 +78,7 @@ enum MethodName {
     Flowedit,
     /// Xu et al., 2023, without attention control
     Infedit,
-    /// Kawar et al., 2022: slow, for it fits the model to the picture; --eta instead of --strength, and no --from
+    /// Kawar et al., 2022: slow, for it fits the model to the picture; --eta instead of --strength
     Imagic,
 }
 
@@ -88,14 +88,14 @@ const STRENGTHS: [f64; 4] = [0.25, 0.5, 0.75, 1.0];
 pub fn run(args: &EditArgs) -> Result<()> {
     args.check()?;
     let image = Picture::read_png(&args.image).context("--image")?;
-    let method = match args.method {
-        MethodName::Flowedit => Method::FlowEdit,
-        MethodName::Infedit => Method::InfEdit,
-        MethodName::Imagic => return args.imagic(&image),
-    };
     let from = match &args.from {
         Some(from) => from.clone(),
         None => carried_prompt(&args.image)?,
+    };
+    let method = match args.method {
+        MethodName::Flowedit => Method::FlowEdit,
+        MethodName::Infedit => Method::InfEdit,
+        MethodName::Imagic => return args.imagic(image, from),
     };
     let device = args.device.open()?;
     let pipeline = Pipeline::load(&DirFiles::new(&args.model), &device)?;
@@ -141,7 +141,6 @@ impl EditArgs {
     /// Refuses options that the method does not read.
     fn check(&self) -> Result<()> {
         if self.method == MethodName::Imagic {
-            ensure!(self.from.is_none(), "--from: --method imagic learns from the picture what it shows");
             ensure!(self.strength.is_none(), "--strength: --method imagic has --eta instead");
             let given = [(self.source_guidance.is_some(), "--source-guidance"), (self.n_avg.is_some(), "--n-avg")];
             if let Some((_, option)) = given.into_iter().find(|(given, _)| *given) {
@@ -154,11 +153,16 @@ impl EditArgs {
         Ok(())
     }
 
-    fn imagic(&self, image: &Picture) -> Result<()> {
+    fn imagic(&self, image: Picture, from: String) -> Result<()> {
         // Gradients need floats: blocks are widened on a device that keeps gradients.
         let pipeline = Pipeline::load(&DirFiles::new(&self.model), &self.device.open()?.autodiff())?;
         let drawn = Drawn { seed: self.seed, steps: self.steps, guidance_scale: self.guidance };
-        edit_imagic::run(&self.imagic, &pipeline, (image, &self.prompt, &self.negative), drawn, &self.out)
+        let request = ImagicRequest {
+            source_prompt: Some(from).filter(|from| !from.is_empty()),
+            negative_prompt: self.negative.clone(),
+            ..self.imagic.request(image, &self.prompt, self.seed)
+        };
+        edit_imagic::run(&self.imagic, &pipeline, &request, drawn, &self.out)
     }
 
     fn request(&self, pipeline: &Pipeline, method: Method, image: Picture, from: &str) -> EditRequest {

@@ -28,16 +28,16 @@ pub struct ImagicArgs {
     /// [default: 0,0.25,0.5,0.75,1]
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
     eta: Option<Vec<f64>>,
-    /// With --method imagic: steps in which the embedding of the words is fitted to the picture [default: 100]
+    /// With --method imagic: steps in which the embedding of the words is fitted to the picture [default: 40]
     #[arg(long, value_name = "STEPS")]
     embedding_steps: Option<usize>,
-    /// With --method imagic: the learning rate of those steps [default: 0.001]
+    /// With --method imagic: the learning rate of those steps [default: 0.01]
     #[arg(long, value_name = "RATE")]
     embedding_rate: Option<f64>,
-    /// With --method imagic: steps in which adapters of the model are fitted around that embedding [default: 100]
+    /// With --method imagic: steps in which adapters of the model are fitted around that embedding [default: 60]
     #[arg(long, value_name = "STEPS")]
     adapter_steps: Option<usize>,
-    /// With --method imagic: the learning rate of those steps [default: 0.001]
+    /// With --method imagic: the learning rate of those steps [default: 0.002]
     #[arg(long, value_name = "RATE")]
     adapter_rate: Option<f64>,
     /// With --method imagic: the rank of the adapters [default: 4]
@@ -63,8 +63,9 @@ impl ImagicArgs {
         options.into_iter().find_map(|(given, name)| given.then_some(name))
     }
 
-    fn request(&self, image: &Picture, prompt: &str, seed: u64) -> ImagicRequest {
-        let own = ImagicRequest::new(image.clone(), prompt, seed);
+    /// With the defaults for what is not given.
+    pub fn request(&self, image: Picture, prompt: &str, seed: u64) -> ImagicRequest {
+        let own = ImagicRequest::new(image, prompt, seed);
         let stage = |own: StageOptions, steps: Option<usize>, rate: Option<f64>| StageOptions {
             steps: steps.unwrap_or(own.steps),
             learning_rate: rate.unwrap_or(own.learning_rate),
@@ -81,24 +82,16 @@ impl ImagicArgs {
 }
 
 /// Fits `pipeline`, which keeps gradients, to the picture; draws and writes the strip, the chart and the edit.
-pub fn run(
-    args: &ImagicArgs,
-    pipeline: &Pipeline,
-    (image, prompt, negative_prompt): (&Picture, &str, &str),
-    drawn: Drawn,
-    out: &Path,
-) -> Result<()> {
+pub fn run(args: &ImagicArgs, pipeline: &Pipeline, request: &ImagicRequest, drawn: Drawn, out: &Path) -> Result<()> {
     let eta = args.eta.as_deref().unwrap_or(&ETA);
     ensure!(eta.iter().all(|eta| (0.0..=1.0).contains(eta)), "--eta: use numbers from 0 to 1");
     let beside = Beside::of(out)?;
-    let request = args.request(image, prompt, drawn.seed);
-    let request = ImagicRequest { negative_prompt: negative_prompt.into(), ..request };
-    let fitted = fit(pipeline, &request)?;
+    let fitted = fit(pipeline, request)?;
     weights::write(&beside.edit, &pollster::block_on(fitted.to_bytes(&drawn)))?;
     std::fs::write(&beside.chart, chart(&fitted)).with_context(|| beside.chart.display().to_string())?;
     let settings =
         Settings { seed: drawn.seed, steps: drawn.steps, guidance_scale: drawn.guidance_scale, ..Settings::default() };
-    let mut cells = vec![(image.clone(), "input".to_owned())];
+    let mut cells = vec![(request.image.clone(), "input".to_owned())];
     for &eta in eta {
         let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
         let picture = pollster::block_on(fitted.draw(pipeline, eta, settings.clone(), &mut on_step))?;
@@ -194,6 +187,7 @@ mod tests {
             format!("to the picture [default: {}]", own.embedding.steps),
             format!("around that embedding [default: {}]", own.adapters.steps),
             format!("those steps [default: {}]", own.embedding.learning_rate),
+            format!("those steps [default: {}]", own.adapters.learning_rate),
             format!("the rank of the adapters [default: {}]", own.rank),
             format!("of all these steps [default: {}]", own.embedding.batch),
             format!("[default: {}]", ETA.map(|eta| eta.to_string()).join(",")),
@@ -201,9 +195,6 @@ mod tests {
             let words = help.split_whitespace().collect::<Vec<_>>().join(" ");
             assert!(words.contains(&default), "{default:?} is not in {words}");
         }
-        assert_eq!(
-            (own.embedding.learning_rate, own.embedding.batch),
-            (own.adapters.learning_rate, own.adapters.batch)
-        );
+        assert_eq!(own.embedding.batch, own.adapters.batch);
     }
 }

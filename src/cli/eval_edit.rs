@@ -44,6 +44,9 @@ pub struct EvalEdit {
     /// Imagic takes part, with these values of eta: it fits the model to each picture, which takes long
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
     imagic: Option<Vec<f64>>,
+    /// With --imagic: it is not told what the picture shows, as in the paper
+    #[arg(long, requires = "imagic")]
+    without_source: bool,
     /// With --imagic: steps of its first stage
     #[arg(long, value_name = "STEPS", requires = "imagic")]
     embedding_steps: Option<usize>,
@@ -110,6 +113,7 @@ impl EvalEdit {
         }
         Some(ImagicSettings {
             etas,
+            source: !self.without_source,
             embedding: own.embedding,
             adapters: own.adapters,
             rank: self.rank.unwrap_or(own.rank),

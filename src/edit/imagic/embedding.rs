@@ -1,4 +1,4 @@
-//! The first stage: the embedding of the target text moves until the model, which stays as it is, reconstructs the picture with it
+//! The first stage: the embedding of a text moves until the model, which stays as it is, reconstructs the picture with it
 //! (section 3.2, equation 3). It is to end near where it began, so that a line between the two means something; hence few steps.
 
 use std::ops::ControlFlow;
@@ -14,17 +14,12 @@ use crate::pipeline::Pipeline;
 pub struct OptimizedEmbedding {
     /// `[tokens, features]`, as the UNet takes it. (Of a model that reads prompt and negative prompt as one text: both.)
     pub embedding: Tensor<2>,
-    /// The target text's own, where it began.
-    pub target: Tensor<2>,
+    /// The text's own, where it began.
+    pub start: Tensor<2>,
     /// Before each step.
     pub losses: Vec<f32>,
     /// Why it ended.
     pub ended: Ended,
-}
-
-/// The paper's 100 steps at 0.001, not tuned yet.
-pub fn default_options() -> StageOptions {
-    StageOptions { steps: 100, learning_rate: 1e-3, batch: 4, seed: 0 }
 }
 
 /// Fits the embedding of `prompt` to `image`, with timesteps and noise from streams of `options.seed`.
@@ -77,7 +72,7 @@ pub(super) async fn run(
     let mut ended = descend(vec![model.target.clone()], options, draws, loss, on_step).await?;
     Ok(OptimizedEmbedding {
         embedding: ended.values.remove(0),
-        target: model.target.clone(),
+        start: model.target.clone(),
         losses: ended.losses,
         ended: ended.ended,
     })

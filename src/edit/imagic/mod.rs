@@ -1,10 +1,14 @@
 //! Imagic (Kawar et al., 2022, arXiv 2210.09276): a picture and a sentence go in, and the picture comes out as the sentence says,
 //! because the model is fitted to the picture first.
 //!
-//! 1. [`embedding`]: the embedding of the target text moves until the model reconstructs the picture with it.
+//! 1. [`embedding`]: the embedding e of the target text moves until the model reconstructs the picture with it.
 //! 2. The model is fitted around that embedding (section 3.2, equation 4). Here low-rank adapters of the attention move
 //!    ([`Adapters`]), not all weights as in the paper: they are small, and are kept with the edit.
-//! 3. [`Imagic::draw`]: it draws with embeddings between that one and the text's own.
+//! 3. [`Imagic::draw`]: it draws with embeddings between e and the text's own (equation 5).
+//!
+//! Where it is known what the picture shows, e begins at that text instead, and moves by the difference of the two texts:
+//! e + eta (target - source). What e and the adapters have learned of the picture then stays, also at eta 1, and only what the
+//! texts disagree about changes. This is not in the paper.
 //!
 //! [`Imagic::to_bytes`] keeps an edit in a file.
 
@@ -33,6 +37,8 @@ pub struct ImagicRequest {
     pub image: Picture,
     /// What it should show.
     pub prompt: String,
+    /// What it shows, where that is known.
+    pub source_prompt: Option<String>,
     /// What to keep away from; part of the embedding in models that read both texts as one.
     pub negative_prompt: String,
     /// The first stage.
@@ -44,11 +50,13 @@ pub struct ImagicRequest {
 }
 
 impl ImagicRequest {
-    /// The paper's 100 steps for the embedding, and as many for the adapters.
+    /// Fewer and longer steps than in the paper (100 of 0.001, then 1,500 of 5e-7 for all weights), whose model is a thousand times
+    /// the size of *Stickers*.
     pub fn new(image: Picture, prompt: impl Into<String>, seed: u64) -> Self {
-        let stage = StageOptions { steps: 100, learning_rate: 1e-3, batch: 4, seed };
-        let (embedding, adapters) = (stage.clone(), stage);
-        Self { image, prompt: prompt.into(), negative_prompt: String::new(), embedding, adapters, rank: 4 }
+        let embedding = StageOptions { steps: 40, learning_rate: 1e-2, batch: 4, seed };
+        let adapters = StageOptions { steps: 60, learning_rate: 2e-3, batch: 4, seed };
+        let (prompt, source_prompt, negative_prompt) = (prompt.into(), None, String::new());
+        Self { image, prompt, source_prompt, negative_prompt, embedding, adapters, rank: 4 }
     }
 }
 
@@ -64,6 +72,8 @@ pub enum Stage {
 pub struct Imagic {
     /// What it should show.
     pub prompt: String,
+    /// What the picture shows, where that was known.
+    pub source_prompt: Option<String>,
     /// What to keep away from.
     pub negative_prompt: String,
     /// Pixels.
@@ -72,6 +82,8 @@ pub struct Imagic {
     pub height: usize,
     /// From the first stage.
     pub embedding: OptimizedEmbedding,
+    /// The target text's own embedding, `[tokens, features]`.
+    pub target: Tensor<2>,
     /// From the second stage; none where the first was stopped.
     pub adapters: Option<Adapters>,
     /// What the user should know.
@@ -91,23 +103,24 @@ impl Imagic {
         request: &ImagicRequest,
         on_step: &mut impl AsyncFnMut(Stage, StageStep<'_>) -> ControlFlow<()>,
     ) -> Result<Self> {
-        let ImagicRequest { image, prompt, negative_prompt, embedding: first, adapters: second, rank } = request;
+        let ImagicRequest { image, negative_prompt, embedding: first, adapters: second, .. } = request;
         first.check()?;
         second.check()?;
-        let model = |options: &StageOptions| {
-            let text = Text { prompt, negative_prompt };
-            Reconstruction::new(pipeline, std::slice::from_ref(image), text, options.batch)
+        let model = |prompt: &str, batch: usize| {
+            Reconstruction::new(pipeline, std::slice::from_ref(image), Text { prompt, negative_prompt }, batch)
         };
-        let reconstruction = model(first)?;
+        let Reconstruction { target, mut warnings, .. } = model(&request.prompt, 1)?;
+        let shown = request.source_prompt.as_ref().unwrap_or(&request.prompt);
+        let reconstruction = model(shown, first.batch)?;
         let mut draws = first.draws("imagic.embedding", reconstruction.timesteps());
         let mut on_first = async |step: StageStep<'_>| on_step(Stage::Embedding, step).await;
         let embedding = embedding::run(&reconstruction, first, &mut draws, &mut on_first).await?;
-        let reconstruction = model(second)?;
+        let reconstruction = model(shown, second.batch)?;
         let adapters = match embedding.ended {
             Ended::Stopped => None,
             Ended::Finished | Ended::Diverged => {
                 let mut on_second = async |step: StageStep<'_>| on_step(Stage::Adapters, step).await;
-                let options = (*rank, second, "imagic.adapters");
+                let options = (request.rank, second, "imagic.adapters");
                 Some(adapters::run(&reconstruction, &embedding.embedding, options, &mut on_second).await?)
             }
         };
@@ -116,20 +129,23 @@ impl Imagic {
             Some(Adapters { keys, factors, .. }) => adapters::apply(unet, keys, factors),
             None => unet,
         };
+        warnings.extend(reconstruction.warnings);
         Ok(Self {
-            prompt: prompt.clone(),
+            prompt: request.prompt.clone(),
+            source_prompt: request.source_prompt.clone(),
             negative_prompt: negative_prompt.clone(),
             width: image.width,
             height: image.height,
             embedding,
+            target,
             adapters,
-            warnings: reconstruction.warnings,
+            warnings,
             unet: Some(unet),
         })
     }
 
-    /// The third stage: a picture drawn with the embedding eta · target + (1 - eta) · fitted (section 3.3, equation 5), from noise
-    /// that is torch's of `seed`. At 0 it is the picture, as well as the model was fitted; at 1 it has the text's own embedding.
+    /// The third stage: a picture drawn with the embedding at `eta` from 0 (the picture, as well as the model was fitted) to 1 (what the
+    /// text asks for), from noise that is torch's of `seed`.
     /// Prompts and size in `settings` are not read: the edit has its own. An edit from a file takes a pipeline that was loaded with
     /// its adapters ([`SavedEdit::lora`]).
     ///
@@ -155,9 +171,8 @@ impl Imagic {
         let network = pipeline.denoiser(&request)?.0;
         let text = network.context.inner();
         let texts = text.dims()[0];
-        let OptimizedEmbedding { embedding, target, .. } = &self.embedding;
         self.check_text(text.clone().narrow(0, texts - 1, 1).squeeze_dim(0)).await?;
-        let mixed = (target.clone() * eta + embedding.clone() * (1.0 - eta)).unsqueeze::<3>();
+        let mixed = self.mixed(eta).unsqueeze::<3>();
         // With guidance the negative text comes first.
         let context = match texts {
             1 => mixed,
@@ -172,7 +187,7 @@ impl Imagic {
         let model = Guidance { unet, context, conditions, ..network };
         let mut scheduler = schedulers::from_config(request.scheduler.as_ref().unwrap_or(pipeline.scheduler()))?;
         let first = pipeline.plan(&request, scheduler.as_mut())?;
-        let mut noise = crate::edit::noise_of(request.seed, target.device());
+        let mut noise = crate::edit::noise_of(request.seed, self.target.device());
         let (scale, channels) = (pipeline.scale(), unet.conv_in.weight.dims()[1]);
         let latents = noise([1, channels, self.height / scale, self.width / scale]) * scheduler.init_noise_sigma();
         let start = Start { latents, index: first, end: None, kept: None };
@@ -182,10 +197,17 @@ impl Imagic {
         Ok(Picture::from_tensor(pipeline.decode(latents).inner()).await?.swap_remove(0))
     }
 
+    /// The embedding between picture and text, `[tokens, features]`.
+    fn mixed(&self, eta: f64) -> Tensor<2> {
+        let OptimizedEmbedding { embedding, start, .. } = &self.embedding;
+        let from = if self.source_prompt.is_some() { start } else { embedding };
+        embedding.clone() + (self.target.clone() - from.clone()) * eta
+    }
+
     /// Whether `text` `[tokens, features]`, the model's own embedding of the prompt, is what the edit began from. Blocks of 4 bits
     /// move it by a tenth; another text encoder has nothing in common with it.
     async fn check_text(&self, text: Tensor<2>) -> Result<()> {
-        let target = &self.embedding.target;
+        let target = &self.target;
         let shapes = [text.dims(), target.dims()];
         let reason = if shapes[0] != shapes[1] {
             format!("its text has {:?} features, this model's {:?}", shapes[1], shapes[0])

@@ -17,6 +17,8 @@ const PREFIX: &str = "imagic.";
 /// Where the settings stand in the header.
 const SETTINGS: &str = "imagic";
 const VERSION: u32 = 1;
+/// The fitted one, where it began, and the target text's.
+const EMBEDDINGS: [&str; 3] = ["imagic.embedding", "imagic.start", "imagic.target"];
 
 /// An edit in a file.
 pub struct SavedEdit<'a> {
@@ -46,6 +48,7 @@ pub struct Drawn {
 struct Header {
     version: u32,
     prompt: String,
+    source_prompt: Option<String>,
     negative_prompt: String,
     width: usize,
     height: usize,
@@ -60,6 +63,7 @@ impl Imagic {
         let header = Header {
             version: VERSION,
             prompt: self.prompt.clone(),
+            source_prompt: self.source_prompt.clone(),
             negative_prompt: self.negative_prompt.clone(),
             width: self.width,
             height: self.height,
@@ -67,12 +71,11 @@ impl Imagic {
             adapters_ended: self.adapters.as_ref().map(|adapters| adapters.ended),
             drawn: drawn.clone(),
         };
-        let OptimizedEmbedding { embedding, target, losses, .. } = &self.embedding;
-        let mut matrices = vec![
-            Matrix::read("imagic.embedding", embedding.clone()).await,
-            Matrix::read("imagic.target", target.clone()).await,
-            Matrix::row("imagic.embedding_losses", losses),
-        ];
+        let OptimizedEmbedding { embedding, start, losses, .. } = &self.embedding;
+        let mut matrices = vec![Matrix::row("imagic.embedding_losses", losses)];
+        for (key, tensor) in EMBEDDINGS.into_iter().zip([embedding, start, &self.target]) {
+            matrices.push(Matrix::read(key, tensor.clone()).await);
+        }
         if let Some(adapters) = &self.adapters {
             matrices.push(Matrix::row("imagic.adapter_losses", &adapters.losses));
             matrices.extend(adapters.matrices().await);
@@ -90,11 +93,10 @@ impl<'a> SavedEdit<'a> {
     pub fn parse(file: &str, bytes: &'a [u8], device: &Device) -> Result<Self> {
         let checkpoint = Checkpoint::parse(file, bytes)?;
         let header = header(file, &checkpoint)?;
-        let matrix = |key: &str| matrix(file, &checkpoint, key, device);
-        let [embedding, target] = ["imagic.embedding", "imagic.target"].map(matrix);
-        let (embedding, target) = (embedding?, target?);
-        if embedding.dims() != target.dims() {
-            return Err(bad(file, format!("embeddings of {:?} and {:?}", embedding.dims(), target.dims())));
+        let [embedding, start, target] = EMBEDDINGS.map(|key| matrix(file, &checkpoint, key, device));
+        let (embedding, start, target) = (embedding?, start?, target?);
+        if [&start, &target].iter().any(|other| other.dims() != embedding.dims()) {
+            return Err(bad(file, "its embeddings differ in shape".into()));
         }
         let losses = checkpoint.f32("imagic.embedding_losses")?.iter::<f32>().collect();
         let lora = match header.adapters_ended {
@@ -103,10 +105,12 @@ impl<'a> SavedEdit<'a> {
         };
         let edit = Imagic {
             prompt: header.prompt,
+            source_prompt: header.source_prompt,
             negative_prompt: header.negative_prompt,
             width: header.width,
             height: header.height,
-            embedding: OptimizedEmbedding { embedding, target, losses, ended: header.embedding_ended },
+            embedding: OptimizedEmbedding { embedding, start, losses, ended: header.embedding_ended },
+            target,
             adapters: None,
             warnings: Vec::new(),
             unet: None,

@@ -50,6 +50,8 @@ pub struct Settings {
 pub struct ImagicSettings {
     /// How far from the picture to the words.
     pub etas: Vec<f64>,
+    /// Whether it is told what the picture shows.
+    pub source: bool,
     /// The first stage; each case has its own seed.
     pub embedding: StageOptions,
     /// The second stage; each case has its own seed.

@@ -152,6 +152,7 @@ impl Sitting<'_> {
             embedding: edit::fit::StageOptions { seed: self.seed, ..imagic.embedding.clone() },
             adapters: edit::fit::StageOptions { seed: self.seed, ..imagic.adapters.clone() },
             rank: imagic.rank,
+            source_prompt: imagic.source.then(|| self.says[0].clone()),
             ..own
         };
         let mut on_step = async |_, _: edit::fit::StageStep<'_>| ControlFlow::Continue(());
