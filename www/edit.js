@@ -18,6 +18,7 @@ export class Edit {
   #original = null; // what was there when it was opened; null while it is closed
   /** @type {Input | null} */
   #input = null; // what is edited: the original, or an edit of it
+  #origins = new WeakMap(); // edit -> what it was made from at first
   #before = null; // the finished picture whose place on the canvas a start picture took
   #own = { strength: 1, methods: [] }; // the model's
   #steps = 1;
@@ -46,7 +47,7 @@ export class Edit {
 
   /** Opens the picture to start from. */
   async openStart() {
-    const { start, form, shown } = this.#parts;
+    const { start, form, shown, status } = this.#parts;
     this.#leave();
     await this.#studio.jobs.giveWay();
     const size = form.settings.size || form.own.size;
@@ -54,6 +55,7 @@ export class Edit {
     this.#before = shown.one;
     this.#open({ image: start.whole(width, height), prompt: start.prompt, size, one: null });
     this.#put(this.#input);
+    status.rest("");
     if (start.marked) $("edit-note").textContent = "All of the picture may change, not only what is marked.";
   }
 
@@ -85,8 +87,9 @@ export class Edit {
     const { one } = this.#parts.shown;
     if (!this.#original) return;
     const known = [null, this.#original.one, this.#input.one, this.#edited];
-    if (known.includes(one)) this.#say();
-    else this.#leave();
+    if (!known.includes(one)) return this.#leave();
+    if (this.#edited) this.#origins.set(one, this.#original);
+    this.#say();
   }
 
   /** The edit on the canvas, or null. */
@@ -105,18 +108,20 @@ export class Edit {
   }
 
   #openOne(one) {
-    this.#open({ image: one.result, prompt: one.settings.prompt, size: one.settings.size, one });
+    this.#open({ image: one.result, prompt: one.settings.prompt, size: one.settings.size, one }, this.#origins.get(one));
   }
 
-  #open(input) {
-    this.#original = this.#input = input;
+  #open(input, original = input) {
+    this.#original = original;
+    this.#input = input;
     this.#parts.live.forget();
     this.#studio.jobs.giveWay();
     this.#parts.status.clear();
     $("edit").hidden = false;
     $("edit-open").hidden = true;
     this.#begin(input.prompt);
-    $("edit").scrollIntoView({ block: "nearest" });
+    const seen = $("frame").getBoundingClientRect().top >= 0 && $("edit").getBoundingClientRect().bottom <= innerHeight;
+    if (!seen) $("frame").scrollIntoView({ block: "start" }); // picture and fields
   }
 
   /** What the picture shows now, in both fields, ready to be written over. */

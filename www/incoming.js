@@ -6,7 +6,7 @@ import { chosen, receive } from "./files.js";
 import { imageOf } from "./picture.js";
 
 const PNG = "image/png";
-const EDIT = "Edit by words";
+const EDIT = "Edit it by words";
 
 export class Incoming {
   #page;
