@@ -19,13 +19,15 @@ export class Edit {
   /** @type {Input | null} */
   #input = null; // what is edited: the original, or an edit of it
   #origins = new WeakMap(); // edit -> what it was made from at first
+  #sent = new WeakSet(); // images that were edited here
   #before = null; // the finished picture whose place on the canvas a start picture took
   #own = { strength: 1, methods: [] }; // the model's
   #steps = 1;
   #wanted = null; // the strength that was chosen, or null for the model's own
-  #timer; // of the edit to come
+  #timer = 0; // of the edit to come, 0 where none is
   #slow; // timer of the one that is drawn
   #turn = 0; // number of what was asked for last
+  #drawing = 0; // that of the edit that is drawn, 0 where none is
 
   /** @param {import("./studio.js").Studio} studio @param {Record<string, any>} parts the page's */
   constructor(studio, parts) {
@@ -86,8 +88,8 @@ export class Edit {
   follow() {
     const { one } = this.#parts.shown;
     if (!this.#original) return;
-    const known = [null, this.#original.one, this.#input.one, this.#edited];
-    if (!known.includes(one)) return this.#leave();
+    const known = !one || one === this.#original.one || one === this.#input.one || this.#sent.has(one.start?.image);
+    if (!known) return this.#leave();
     if (this.#edited) this.#origins.set(one, this.#original);
     this.#say();
   }
@@ -135,54 +137,63 @@ export class Edit {
 
   #changed() {
     if (!this.#original) return;
-    this.#turn++;
+    this.#stop();
     this.#say();
-    this.#studio.jobs.giveWay();
-    clearTimeout(this.#timer);
     this.#timer = setTimeout(() => this.#draw(), PAUSE_MS);
+  }
+
+  /** Nothing of what was asked for so far is wanted any more; done when nothing is drawn. */
+  #stop() {
+    clearTimeout(this.#timer);
+    this.#timer = this.#drawing = 0;
+    this.#turn++;
+    return this.#studio.jobs.giveWay();
   }
 
   #draw() {
     clearTimeout(this.#timer);
+    this.#timer = 0;
     if (!this.#original) return;
-    const [words, turn] = [this.#words, ++this.#turn];
-    if (!words || words === $("edit-from").value.trim()) return this.#return(this.#input);
+    const [words, from] = [this.#words, $("edit-from").value.trim()];
+    if (!words || words === from) return this.#return(this.#input);
+    const turn = (this.#drawing = ++this.#turn);
+    const asked = { words, from, method: $("edit-method").value, input: this.#input, seed: this.#original.one?.settings.seed };
     const ended = () => this.#ended(words, turn);
-    return this.#studio.edit({ request: (defaults) => this.#request(defaults), ended, again: () => this.#draw() });
+    this.#studio.edit({ request: (defaults) => this.#request(asked, defaults), ended, again: () => this.#draw() });
   }
 
   /** The request, as soon as it is known what the model takes. */
-  #request({ edit, size_multiple: multiple }) {
+  #request({ words, from, method, input, seed }, { edit, size_multiple: multiple }) {
     if (!edit)
       throw new Error("This model cannot edit by words. Choose another one, or mark the part to redraw under “Start from a picture”.");
     const { form } = this.#parts;
     const wrong = form.check();
     if (wrong) throw new Error(wrong.words);
     this.#slow = setTimeout(() => ($("edit-close").textContent = "Cancel"), SLOW_MS);
-    const input = this.#input;
-    input.image = fitted(input, multiple, form.own.size);
+    const image = (input.image = fitted(input, multiple, form.own.size));
+    this.#sent.add(image);
     const own = form.read({ roll: false });
-    const { width, height } = input.image;
-    const seed = this.#original.one?.settings.seed ?? own.seed;
-    const how = { strength: this.#strength, edit: { from: $("edit-from").value.trim(), method: $("edit-method").value } };
-    return { ...own, prompt: this.#words, seed, width, height, image: input.image, ...how };
+    const { width, height } = image;
+    // The model was perhaps not here before, and names its methods only now.
+    const how = { strength: this.#strength, edit: { from, method: method || $("edit-method").value } };
+    return { ...own, prompt: words, seed: seed ?? own.seed, width, height, image, ...how };
   }
 
   async #ended(words, turn) {
     clearTimeout(this.#slow);
     $("edit-close").textContent = "Done";
-    if (!this.#original) return;
+    if (this.#drawing === turn) this.#drawing = 0;
     const { shown, picture, help } = this.#parts;
-    if (!picture.finished) this.#put(shown.one ? { image: shown.one.result, one: shown.one } : this.#input); // it was stopped half way
+    if (!picture.finished) this.#put(whole(shown.one) ?? this.#input); // it was stopped half way
     const advice = turn === this.#turn ? await help.advice(words).catch(() => null) : null;
     if (turn === this.#turn) $("edit-note").textContent = advice?.text ?? "";
   }
 
   /** Shows again what was there before, as soon as nothing is drawn. */
   async #return(input) {
-    const turn = ++this.#turn;
-    clearTimeout(this.#timer);
-    await this.#studio.jobs.giveWay();
+    const stopped = this.#stop();
+    const turn = this.#turn;
+    await stopped;
     if (turn !== this.#turn) return;
     const { shown, picture, status } = this.#parts;
     if (!picture.finished || shown.one !== input.one) this.#put(input);
@@ -190,13 +201,15 @@ export class Edit {
     status.rest("");
   }
 
-  #put({ image, one }) {
+  /** Shows a picture, or nothing. @param {{image: import("./picture.js").Image, one: import("./shown.js").One | null} | null} what */
+  #put(what) {
     const { picture, shown, numbers } = this.#parts;
-    picture.still(image);
     numbers.clear();
-    if (one) return this.#studio.show(one);
-    $("canvas").setAttribute("aria-label", "The picture to edit");
-    $("frame").classList.add("drawn");
+    if (what) picture.still(what.image);
+    else picture.empty();
+    if (what?.one) return this.#studio.show(what.one);
+    $("canvas").setAttribute("aria-label", what ? "The picture to edit" : "No picture yet");
+    $("frame").classList.toggle("drawn", what !== null);
     shown.one = null;
   }
 
@@ -212,28 +225,26 @@ export class Edit {
     this.#parts.shown.keep();
     this.#input = { image: one.result, prompt, size, one };
     this.#begin(prompt);
+    this.#return(this.#input);
   }
 
-  /** Ends it; what is on the canvas stays, unless it is only a picture to start from. */
-  async #close() {
-    const { shown, picture, status } = this.#parts;
-    const [edited, input, before] = [this.#edited, this.#input, this.#before];
-    const there = shown.one ?? before;
+  /** Ends it. What was typed last is still drawn; a picture to start from leaves the canvas to what was there before. */
+  #close() {
+    if (this.#timer) this.#draw();
+    const { shown, status } = this.#parts;
+    const [edited, before, drawing] = [this.#edited, this.#before, this.#drawing];
     this.#leave();
-    const opener = $("edit-open").hidden || $("edit-open").disabled ? $("start-edit") : $("edit-open");
-    opener.focus();
-    await this.#studio.jobs.giveWay();
     if (edited) shown.keep();
-    if (there && (there !== shown.one || !picture.finished)) this.#put({ image: there.result, one: there });
-    if (there || input.one) return;
-    picture.empty();
-    $("canvas").setAttribute("aria-label", "No picture yet");
-    $("frame").classList.remove("drawn");
-    status.rest("");
+    if (!shown.one && !drawing) {
+      this.#put(whole(before));
+      status.rest("");
+    }
+    ($("edit-open").hidden || $("edit-open").disabled ? $("start-edit") : $("edit-open")).focus();
   }
 
   #leave() {
     clearTimeout(this.#timer);
+    this.#timer = this.#drawing = 0;
     this.#turn++;
     this.#original = this.#input = this.#before = null;
     $("edit").hidden = true;
@@ -264,6 +275,11 @@ export class Edit {
     $("edit-further").disabled = !this.#edited;
     $("edit-back").disabled = !this.#edited && this.#input === this.#original;
   }
+}
+
+/** A finished picture of the page's, or null, as it is put on the canvas. @param {import("./shown.js").One | null} one */
+function whole(one) {
+  return one && { image: one.result, one };
 }
 
 /** The image in the size that its settings name, where the model takes that, else in the model's own. @param {Input} input

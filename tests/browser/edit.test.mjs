@@ -71,9 +71,11 @@ browserTest("an edit is compared, undone and made again; then the same seed draw
   await page.click("#settings summary");
   await page.selectOption("#edit-method", "infedit");
   await page.waitForFunction(() => /edit=infedit/.test(location.search));
+  await page.fill("#edit-words", "a purple fox");
   await page.click("#edit-close");
   assert.equal(await page.isVisible("#edit"), false);
   assert.equal(await page.evaluate(() => document.activeElement.id), "edit-open");
+  await edited(page, "a purple fox"); // what was typed last is still drawn
   assert.equal(await page.inputValue("#prompt"), "a green fox", "the form is as it was");
   await page.check("#keep");
   await drawBy(page, "#generate");
