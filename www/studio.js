@@ -379,6 +379,8 @@ export class Studio {
     const ready = !busy && shown.one !== null;
     $("change").disabled = !ready;
     shown.ready = more.ready = edit.ready = ready;
-    if (shown.one?.start?.edit) $("morph-go").disabled = true; // its other end has no picture to edit
+    const edited = Boolean(shown.one?.start?.edit); // a morph begins with noise
+    if (edited) $("morph-go").disabled = true;
+    $("morph-go").title = edited ? "A picture that was edited by words cannot be morphed." : "";
   }
 }
