@@ -17,6 +17,7 @@ pub mod flowedit;
 #[cfg(feature = "native")]
 pub mod imagic;
 pub mod infedit;
+mod infotext;
 
 use std::ops::ControlFlow;
 
@@ -39,6 +40,25 @@ pub enum Method {
     /// Xu et al., 2023: [`infedit`], without attention control.
     InfEdit,
 }
+
+impl Method {
+    /// Every method by its name in requests, with the name that its paper gives it.
+    pub const NAMES: [(&str, &str, Self); 2] =
+        [("flowedit", "FlowEdit", Self::FlowEdit), ("infedit", "InfEdit", Self::InfEdit)];
+
+    /// The method of that name.
+    ///
+    /// # Errors
+    /// [`Error::Request`] names those that there are.
+    pub fn named(name: &str) -> Result<Self> {
+        let found = Self::NAMES.iter().find(|(known, ..)| *known == name);
+        let known = Self::NAMES.map(|(known, ..)| known).join(" or ");
+        found.map(|(.., method)| *method).ok_or_else(|| Error::Request(format!("edit method {name}: use {known}")))
+    }
+}
+
+/// How far an edit may go by default, as [`EditRequest::strength`] counts it.
+pub const STRENGTH: f64 = 0.75;
 
 /// An edit to make. The fields have the names of the papers' programs where those agree.
 #[derive(Clone, Debug, PartialEq)]
@@ -83,13 +103,39 @@ impl EditRequest {
             target_prompt: target.into(),
             negative_prompt: String::new(),
             num_inference_steps: own.steps,
-            strength: 0.75,
+            strength: STRENGTH,
             source_guidance_scale: own.guidance_scale,
             target_guidance_scale: own.guidance_scale,
             n_avg: 1,
             n_min: 0,
             seed: 0,
         }
+    }
+
+    /// An edit of the settings' picture to what their prompt says; `source` is what it shows. What they leave out is as in
+    /// [`Self::new`]. The sampler is the method's, whatever the settings say.
+    ///
+    /// # Errors
+    /// [`Error::Request`] without a picture, with a mask, or for a picture of another size than the settings ask for; those of
+    /// [`Pipeline::request_of`].
+    pub fn of(pipeline: &Pipeline, method: Method, source: &str, settings: Settings) -> Result<Self> {
+        let strength = settings.strength.unwrap_or(STRENGTH);
+        let request = pipeline.request_of(settings)?;
+        request.check(pipeline.scale())?;
+        if request.mask.is_some() {
+            return Err(Error::Request("an edit by words takes no mask: it changes what the words ask for".into()));
+        }
+        let no_image = || Error::Request("an edit by words needs an image: the picture that is to be changed".into());
+        let image = request.image.ok_or_else(no_image)?;
+        Ok(Self {
+            negative_prompt: request.negative_prompt,
+            num_inference_steps: request.num_inference_steps,
+            strength,
+            source_guidance_scale: request.guidance_scale,
+            target_guidance_scale: request.guidance_scale,
+            seed: request.seed,
+            ..Self::new(pipeline, method, image, source, &request.prompt)
+        })
     }
 
     /// What the pipeline is asked for with one of the two prompts.

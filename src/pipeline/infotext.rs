@@ -6,6 +6,11 @@ use super::{MAX_SIZE, Request};
 use crate::infotext::Infotext;
 use crate::schedulers::{self, NAMES, SchedulerConfig};
 
+/// The method by which a picture was edited; A1111 has no such key.
+pub const EDIT_METHOD: &str = "Edit method";
+/// What the picture showed before it was edited; A1111 has no such key.
+pub const EDIT_FROM: &str = "Edit from";
+
 /// The ending of names for samplers with the Karras schedule, which A1111 names separately.
 const KARRAS: &str = " Karras";
 
@@ -62,7 +67,7 @@ pub struct Restored {
     pub width: Option<usize>,
     /// Height in pixels.
     pub height: Option<usize>,
-    /// How much of the start picture was redrawn; none if the run started from noise.
+    /// How much of its start picture was redrawn; none where it began with noise, and where it was edited by words.
     pub strength: Option<f64>,
     /// The model's name in the text.
     pub model: Option<String>,
@@ -99,6 +104,11 @@ impl Restored {
         if !info.settings.iter().any(|(key, _)| key.starts_with("Hires ")) {
             let strength = number::<f64>(info, "Denoising strength", &mut notes);
             restored.strength = strength.filter(|strength| (0.0..=1.0).contains(strength));
+        }
+        if info.get(EDIT_METHOD).is_some() {
+            restored.strength = None;
+            let from = info.get(EDIT_FROM).map(|from| format!(" (“{from}”)")).unwrap_or_default();
+            notes.push(format!("It was edited by words from another picture{from}, which this file does not carry."));
         }
         if restored.strength.is_some() {
             let mask = if info.get("Mask blur").is_some() { " and a mask" } else { "" };
@@ -209,6 +219,15 @@ mod tests {
         let hires =
             "x\nSteps: 20, Sampler: DDIM, CFG scale: 7, Seed: 5, RNG: CPU, Denoising strength: 0.7, Hires upscale: 2";
         assert_eq!(Restored::from_infotext(&Infotext::parse(hires)).strength, None);
+    }
+
+    #[test]
+    fn an_edit_is_no_start_picture() {
+        let edit = "x\nSteps: 4, CFG scale: 2, Seed: 5, Denoising strength: 0.75, Edit method: FlowEdit, \
+            Edit from: \"a fox, green\", RNG: CPU";
+        let restored = Restored::from_infotext(&Infotext::parse(edit));
+        assert_eq!((restored.strength, restored.notes.len()), (None, 1));
+        assert!(restored.notes[0].contains("from another picture (“a fox, green”), which"), "{:?}", restored.notes);
     }
 
     #[test]

@@ -24,7 +24,7 @@ pub use denoise::{Denoiser, Kept, Prediction, Start, StepEvent, denoise};
 pub use encode::{EncodedPrompt, TextEncoder};
 pub use guidance::{Guidance, rescale_noise_cfg};
 pub use index::{Family, GUIDANCE_SCALE_RANGE, NEGATIVE_IN_CONTEXT, VAE_LARGE};
-pub use infotext::Restored;
+pub use infotext::{EDIT_FROM, EDIT_METHOD, Restored};
 #[cfg(feature = "native")]
 pub(crate) use load::small_files;
 pub use load::{Components, LoadOptions};

@@ -106,7 +106,7 @@ impl Pipeline {
     }
 
     /// Whether the network reads a mask and a masked picture together with the latents.
-    pub(super) fn reads_masks(&self) -> bool {
+    pub fn reads_masks(&self) -> bool {
         self.components.unet_config.in_channels != self.components.vae.latent_channels()
     }
 
