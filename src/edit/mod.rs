@@ -8,13 +8,13 @@
 //! methods fit the model first (`fit/`): Imagic (`imagic/`) to the picture that is edited, [`adapt`] to pictures of a thing that it is to
 //! learn.
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 pub mod adapt;
 mod difference;
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 pub mod fit;
 pub mod flowedit;
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 pub mod imagic;
 pub mod infedit;
 mod infotext;

@@ -28,7 +28,7 @@ pub fn geglu(x: &[f32], hidden: usize) -> Vec<f32> {
     y
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 /// The gradient of `x` for the gradient `dy` of the output.
 pub fn geglu_backward(x: &[f32], dy: &[f32], hidden: usize) -> Vec<f32> {
     let mut dx = vec![0.0; x.len()];
@@ -64,7 +64,7 @@ fn normal_cdf(x: f32) -> f32 {
     0.5 + 0.5 * erf(x * std::f32::consts::FRAC_1_SQRT_2)
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 #[inline(always)]
 fn normal_density(x: f32) -> f32 {
     const AT_ZERO: f32 = 0.398_942_3;

@@ -26,7 +26,7 @@ pub fn sum(x: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     parts.iter().sum::<f32>() + rest.iter().map(|x| of(*x)).sum::<f32>()
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 /// As [`sum`], over two slices of the same length.
 #[inline(always)]
 pub fn sum2(x: &[f32], y: &[f32], of: impl Fn(f32, f32) -> f32) -> f32 {

@@ -1,6 +1,8 @@
 //! Everything that the page's worker can call.
 
 mod files;
+#[cfg(feature = "fit")]
+mod fit;
 mod ladder;
 mod opened;
 mod request;
@@ -64,6 +66,9 @@ impl JsPipeline {
             "wgpu" => wgpu().await?,
             other => return Err(Error::Request(format!("device = {other}: use wgpu or cpu")).into()),
         };
+        // The module that fits models draws with gradients only, and so with floats.
+        #[cfg(feature = "fit")]
+        let device = device.autodiff();
         let loras = loras.map(|loras| loras.to_vec()).unwrap_or_default();
         let adapters = loras.iter().map(adapter).collect::<Result<Vec<_>>>()?;
         let loras = adapters.iter().map(|(name, bytes, weight)| Lora::parse(name, bytes, *weight));

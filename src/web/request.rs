@@ -5,6 +5,8 @@ use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
 use super::thrown::thrown;
+#[cfg(feature = "fit")]
+use crate::edit::imagic::{Drawn, ImagicRequest};
 use crate::edit::{EditRequest, Method};
 use crate::picture::Picture;
 use crate::pipeline::{Pipeline, Request, Settings, seed_of};
@@ -64,6 +66,21 @@ impl Asked {
     /// The pipeline's request.
     pub fn request(&self, pipeline: &Pipeline) -> Result<Request> {
         pipeline.request_of(self.settings.clone())
+    }
+
+    /// The same for Imagic.
+    #[cfg(feature = "fit")]
+    pub fn imagic(self) -> Result<(ImagicRequest, Drawn)> {
+        let (Some(Edit { from, .. }), Some(image)) = (self.edit, self.settings.image) else {
+            return Err(Error::Request("an edit by words needs the picture, and what it shows".into()));
+        };
+        let Settings { prompt, negative_prompt, seed, steps, guidance_scale, .. } = self.settings;
+        let request = ImagicRequest {
+            source_prompt: Some(from).filter(|from| !from.is_empty()),
+            negative_prompt,
+            ..ImagicRequest::new(image, prompt, seed)
+        };
+        Ok((request, Drawn { seed, steps, guidance_scale }))
     }
 
     /// The edit that is asked for; none where a picture is to be drawn.

@@ -10,7 +10,7 @@ use super::descend::{Draw, Ended, StageOptions, StageStep, descend};
 use super::reconstruction::Reconstruction;
 use crate::models::UNet2DConditionModel;
 use crate::random::{Generator, stream};
-use crate::weights::{KeyPath, Matrix, Part, wanted};
+use crate::weights::{KeyPath, Matrix, Part, Wanted, wanted};
 use crate::{Error, Result};
 
 /// Largest rank.
@@ -94,16 +94,24 @@ pub(in crate::edit) async fn run(
     Ok(Adapters { keys, factors: ended.values, losses: ended.losses, ended: ended.ended })
 }
 
+/// The keys of the weights that adapters are for, in the UNet's order.
+pub(in crate::edit) fn keys(unet: &UNet2DConditionModel) -> Vec<String> {
+    adapted(unet).map(|weight| weight.name).collect()
+}
+
+fn adapted(unet: &UNet2DConditionModel) -> impl Iterator<Item = Wanted> {
+    let attends = |name: &str| name.contains(".attn1.") || name.contains(".attn2.");
+    wanted(unet).into_iter().filter(move |weight| weight.layer && attends(&weight.name))
+}
+
 /// Keys, and factors whose products are 0: `down` is normal with deviation 1 / rank, as in diffusers, `up` is 0.
 fn start(unet: &UNet2DConditionModel, rank: usize, (seed, name): (u64, &str)) -> Result<(Vec<String>, Vec<Tensor<2>>)> {
     if !(1..=MAX_RANK).contains(&rank) {
         return Err(Error::Request(format!("rank = {rank}: use 1 to {MAX_RANK}")));
     }
     let device = unet.conv_in.weight.val().inner().device();
-    let attends = |name: &str| name.contains(".attn1.") || name.contains(".attn2.");
-    let weights = wanted(unet).into_iter().filter(|weight| weight.layer && attends(&weight.name));
     let (mut keys, mut factors) = (Vec::new(), Vec::new());
-    for (i, weight) in weights.enumerate() {
+    for (i, weight) in adapted(unet).enumerate() {
         let (rows, columns) = (weight.shape[0], weight.shape[1]);
         let mut down = stream(seed, name, i as u64).randn(rank * columns);
         down.iter_mut().for_each(|x| *x /= rank as f32);

@@ -158,43 +158,11 @@ impl Imagic {
         settings: Settings,
         on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Picture> {
-        let settings = Settings {
-            prompt: self.prompt.clone(),
-            negative_prompt: self.negative_prompt.clone(),
-            width: Some(self.width),
-            height: Some(self.height),
-            image: None,
-            mask: None,
-            ..settings
-        };
-        let request = Request { num_images_per_prompt: 1, ..pipeline.request_of(settings)? };
-        let network = pipeline.denoiser(&request)?.0;
-        let text = network.context.inner();
-        let texts = text.dims()[0];
-        self.check_text(text.clone().narrow(0, texts - 1, 1).squeeze_dim(0)).await?;
-        let mixed = self.mixed(eta).unsqueeze::<3>();
-        // With guidance the negative text comes first.
-        let context = match texts {
-            1 => mixed,
-            texts => Tensor::cat(vec![text.narrow(0, 0, texts - 1), mixed], 0),
-        };
-        let AddedConditions { timestep_cond, text_time } = network.conditions;
-        let conditions = AddedConditions {
-            timestep_cond: timestep_cond.map(Tensor::inner),
-            text_time: text_time.map(|(text, sizes)| (text.inner(), sizes)),
-        };
-        let unet = self.unet.as_ref().unwrap_or(network.unet);
-        let model = Guidance { unet, context, conditions, ..network };
-        let mut scheduler = schedulers::from_config(request.scheduler.as_ref().unwrap_or(pipeline.scheduler()))?;
-        let first = pipeline.plan(&request, scheduler.as_mut())?;
-        let mut noise = crate::edit::noise_of(request.seed, self.target.device());
-        let (scale, channels) = (pipeline.scale(), unet.conv_in.weight.dims()[1]);
-        let latents = noise([1, channels, self.height / scale, self.width / scale]) * scheduler.init_noise_sigma();
-        let start = Start { latents, index: first, end: None, kept: None };
-        let options = StepOptions { eta: request.eta };
-        let latents = denoise(&model, scheduler.as_mut(), start, &options, &mut noise, on_step).await?;
-        let latents = if pipeline.device().is_autodiff() { latents.autodiff() } else { latents };
-        Ok(Picture::from_tensor(pipeline.decode(latents).inner()).await?.swap_remove(0))
+        let words = (self.prompt.as_str(), self.negative_prompt.as_str());
+        let (request, network) = asked(pipeline, words, [self.width, self.height], settings)?;
+        let texts = network.context.dims()[0];
+        self.check_text(network.context.clone().inner().narrow(0, texts - 1, 1).squeeze_dim(0)).await?;
+        draw_with(pipeline, (&request, network), self.unet.as_ref(), self.mixed(eta), on_step).await
     }
 
     /// The embedding between picture and text, `[tokens, features]`.
@@ -221,4 +189,82 @@ impl Imagic {
         };
         Err(Error::Request(format!("the edit was made with another model: {reason}")))
     }
+}
+
+/// What a fit has reached: the picture drawn with `embedding` `[tokens, features]` and, in the second stage, with the factors of the
+/// adapters ([`StageStep::values`]).
+///
+/// # Errors
+/// Those of [`Pipeline::run`].
+pub async fn reconstruct(
+    pipeline: &Pipeline,
+    request: &ImagicRequest,
+    (embedding, factors): (Tensor<2>, Option<&[Tensor<2>]>),
+    settings: Settings,
+) -> Result<Picture> {
+    let words = (request.prompt.as_str(), request.negative_prompt.as_str());
+    let (drawn, network) = asked(pipeline, words, [request.image.width, request.image.height], settings)?;
+    let unet = factors.map(|factors| {
+        let unet = network.unet.clone().valid();
+        let keys = adapters::keys(&unet);
+        adapters::apply(unet, &keys, factors)
+    });
+    let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
+    draw_with(pipeline, (&drawn, network), unet.as_ref(), embedding, &mut on_step).await
+}
+
+/// The request for a picture of `[width, height]` by `(prompt, negative prompt)`, and the network for it.
+fn asked<'a>(
+    pipeline: &'a Pipeline,
+    (prompt, negative_prompt): (&str, &str),
+    [width, height]: [usize; 2],
+    settings: Settings,
+) -> Result<(Request, Guidance<'a>)> {
+    let settings = Settings {
+        prompt: prompt.into(),
+        negative_prompt: negative_prompt.into(),
+        width: Some(width),
+        height: Some(height),
+        image: None,
+        mask: None,
+        ..settings
+    };
+    let request = Request { num_images_per_prompt: 1, ..pipeline.request_of(settings)? };
+    let network = pipeline.denoiser(&request)?.0;
+    Ok((request, network))
+}
+
+/// The picture of `request` with another embedding of its prompt, and with `unet` instead of the pipeline's; without gradients.
+async fn draw_with(
+    pipeline: &Pipeline,
+    (request, network): (&Request, Guidance<'_>),
+    unet: Option<&UNet2DConditionModel>,
+    embedding: Tensor<2>,
+    on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
+) -> Result<Picture> {
+    let device = embedding.device();
+    let (embedding, text) = (embedding.unsqueeze::<3>(), network.context.inner());
+    // With guidance the negative text comes first.
+    let context = match text.dims()[0] {
+        1 => embedding,
+        texts => Tensor::cat(vec![text.narrow(0, 0, texts - 1), embedding], 0),
+    };
+    let AddedConditions { timestep_cond, text_time } = network.conditions;
+    let conditions = AddedConditions {
+        timestep_cond: timestep_cond.map(Tensor::inner),
+        text_time: text_time.map(|(text, sizes)| (text.inner(), sizes)),
+    };
+    let own = if unet.is_none() && pipeline.device().is_autodiff() { Some(network.unet.clone().valid()) } else { None };
+    let unet = unet.or(own.as_ref()).unwrap_or(network.unet);
+    let model = Guidance { unet, context, conditions, ..network };
+    let mut scheduler = schedulers::from_config(request.scheduler.as_ref().unwrap_or(pipeline.scheduler()))?;
+    let first = pipeline.plan(request, scheduler.as_mut())?;
+    let mut noise = crate::edit::noise_of(request.seed, device);
+    let (scale, channels) = (pipeline.scale(), unet.conv_in.weight.dims()[1]);
+    let latents = noise([1, channels, request.height / scale, request.width / scale]) * scheduler.init_noise_sigma();
+    let start = Start { latents, index: first, end: None, kept: None };
+    let options = StepOptions { eta: request.eta };
+    let latents = denoise(&model, scheduler.as_mut(), start, &options, &mut noise, on_step).await?;
+    let latents = if pipeline.device().is_autodiff() { latents.autodiff() } else { latents };
+    Ok(Picture::from_tensor(pipeline.decode(latents).inner()).await?.swap_remove(0))
 }

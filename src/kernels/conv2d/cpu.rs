@@ -11,9 +11,9 @@ use super::super::parallel::{Share, for_each_share, shares};
 use super::super::product::{Matrix, product};
 use super::Conv2dSizes;
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 mod backward;
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 pub use backward::conv2d_backward;
 
 /// A weight `[channels_out, channels_in, kh, kw]`.

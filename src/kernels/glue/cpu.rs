@@ -36,7 +36,7 @@ impl Kernels for Flex {
         convolve(x, conv2d::cpu::Weight::Floats(numbers(&weight)), bias, &sizes)
     }
 
-    #[cfg(feature = "native")]
+    #[cfg(feature = "fit")]
     fn convolve_backward(
         x: FlexTensor,
         weight: FlexTensor,
@@ -74,7 +74,7 @@ impl Kernels for Flex {
         tensor(y, x.shape().as_slice())
     }
 
-    #[cfg(feature = "native")]
+    #[cfg(feature = "fit")]
     fn normalise_backward(
         x: FlexTensor,
         weight: FlexTensor,
@@ -102,7 +102,7 @@ impl Kernels for Flex {
         tensor(geglu::geglu(numbers(&x), hidden), &shape)
     }
 
-    #[cfg(feature = "native")]
+    #[cfg(feature = "fit")]
     fn geglu_backward(x: FlexTensor, dy: FlexTensor) -> FlexTensor {
         if !all_f32(&[&x, &dy]) {
             return stock::geglu_backward::<Self>(x, dy);

@@ -3,7 +3,7 @@
 
 mod cpu;
 mod gpu;
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 mod gradients;
 mod stock;
 
@@ -138,7 +138,7 @@ pub fn largest_buffer<const D: usize>(on: &Tensor<D>) -> u64 {
 }
 
 /// Our operations. The default bodies use burn's own operations, for devices without a kernel.
-#[backend_extension(Cube, Flex, Autodiff: cfg(feature = "native"), Fusion: cfg(feature = "vulkan"))]
+#[backend_extension(Cube, Flex, Autodiff: cfg(feature = "fit"), Fusion: cfg(feature = "vulkan"))]
 pub trait Kernels: Backend {
     /// See [`multiply`]; `bias` is not read unless `biased`.
     #[fusion(default)]
@@ -175,7 +175,7 @@ pub trait Kernels: Backend {
         Self::conv2d(x, weight, Some(bias), stock::options(&sizes))
     }
 
-    #[cfg(feature = "native")]
+    #[cfg(feature = "fit")]
     /// The gradients of its `x`, `weight` and `bias`.
     #[fusion(default)]
     fn convolve_backward(
@@ -211,7 +211,7 @@ pub trait Kernels: Backend {
         stock::normalise::<Self>(x, weight, bias, sizes)
     }
 
-    #[cfg(feature = "native")]
+    #[cfg(feature = "fit")]
     /// The gradients of its `x`, `weight` and `bias`.
     #[fusion(default)]
     fn normalise_backward(
@@ -230,7 +230,7 @@ pub trait Kernels: Backend {
         stock::geglu::<Self>(x)
     }
 
-    #[cfg(feature = "native")]
+    #[cfg(feature = "fit")]
     /// The gradient of its `x`.
     #[fusion(default)]
     fn geglu_backward(x: FloatTensor<Self>, dy: FloatTensor<Self>) -> FloatTensor<Self> {

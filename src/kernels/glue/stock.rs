@@ -10,7 +10,7 @@ pub fn options(sizes: &Conv2dSizes) -> ConvOptions<2> {
     ConvOptions::new_with_padding([sizes.stride; 2], [(begin, end); 2], [1, 1], 1)
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 pub fn convolve_backward<B: Backend>(
     x: FloatTensor<B>,
     weight: FloatTensor<B>,
@@ -36,7 +36,7 @@ pub fn normalise<B: Backend>(
     }
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 pub fn normalise_backward<B: Backend>(
     x: FloatTensor<B>,
     weight: FloatTensor<B>,
@@ -93,7 +93,7 @@ fn affine<B: Backend>(
     B::float_add(B::float_mul(normal, each(weight)), each(bias))
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 fn channel_sums<B: Backend>(x: FloatTensor<B>, channels: usize) -> FloatTensor<B> {
     let sums = B::float_sum_dim(B::float_sum_dim(B::float_sum_dim(x, 3), 2), 0);
     B::float_reshape(sums, [channels].into())
@@ -112,7 +112,7 @@ pub fn geglu<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     B::float_mul(value, B::gelu(gate))
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 pub fn geglu_backward<B: Backend>(x: FloatTensor<B>, dy: FloatTensor<B>) -> FloatTensor<B> {
     let (value, gate) = halves::<B>(x);
     let d_value = B::float_mul(dy.clone(), B::gelu(gate.clone()));

@@ -36,7 +36,7 @@ pub fn group_norm(x: &[f32], weight: &[f32], bias: &[f32], sizes: &GroupNormSize
     y
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 /// The gradients of `x`, `weight` and `bias` for the gradient `dy` of the output.
 pub fn group_norm_backward(
     x: &[f32],
@@ -70,7 +70,7 @@ pub fn group_norm_backward(
     [dx, dw, db]
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 /// dx = rate · (g - mean(g) - n · mean(g · n)), with n the normalised numbers and g their gradient.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
@@ -124,7 +124,7 @@ fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 /// The derivative of [`silu`].
 #[inline(always)]
 fn silu_slope(x: f32) -> f32 {
