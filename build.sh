@@ -53,30 +53,35 @@ have() { command -v "$1" >/dev/null 2>&1; }
 build() {
   have node || fail "Node.js is missing: install version 20 or newer and run this again"
   compile_wasm
-  bind_wasm
-  build_how
+  bind pkg "$TARGET_DIR/$TARGET/web/fourstep.wasm"
+  say "Compiling the wasm that fits models to pictures (the first time takes 5 minutes on two cores)"
+  compile_member deeper web
+  bind deeper "$TARGET_DIR/$TARGET/web/fourstep_deeper.wasm"
+  say "Compiling the lesson's wasm"
+  compile_member how how
+  bind how "$TARGET_DIR/$TARGET/how/fourstep_how.wasm"
   assemble_dist
   say "dist/ is built ($(du -sh dist | cut -f1))"
 }
 
 compile_wasm() {
   have cargo || fail "Rust is missing: install it from https://rustup.rs and run this again"
-  local flags=(--no-default-features --features web --lib --profile web --target "$TARGET")
+  local flags=(--no-default-features --features web --lib --crate-type cdylib --profile web --target "$TARGET")
   if has_wasm_target || add_wasm_target; then
     say "Compiling the wasm (the first time takes 10 to 20 minutes on two cores)"
-    cargo build "${flags[@]}"
+    cargo rustc "${flags[@]}"
   else
     need_debian_rust
     say "Compiling the wasm and Rust's std with Debian's Rust (the first time takes 10 to 20 minutes on two cores)"
     local linker; linker=$(wasm_linker)
     RUSTC=/usr/bin/rustc RUSTC_BOOTSTRAP=1 CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER=$linker \
-      /usr/bin/cargo build -Zbuild-std=std,panic_abort "${flags[@]}"
+      /usr/bin/cargo rustc -Zbuild-std=std,panic_abort "${flags[@]}"
   fi
 }
 
-# The small module of the view "How it works": src/foundations alone (how/).
-compile_how() {
-  local flags=(--package fourstep-how --profile how --target "$TARGET")
+# compile_member NAME PROFILE: the module of a member of the workspace: how (src/foundations alone) or deeper (all, with gradients).
+compile_member() {
+  local flags=(--package "fourstep-$1" --profile "$2" --target "$TARGET")
   if has_wasm_target; then
     cargo build "${flags[@]}"
   else
@@ -85,21 +90,15 @@ compile_how() {
   fi
 }
 
-build_how() {
-  say "Compiling the lesson's wasm"
-  compile_how
-  "$TOOLS/bin/wasm-bindgen" --target web --no-typescript --out-dir "$BINDGEN_DIR/how" "$TARGET_DIR/$TARGET/how/fourstep_how.wasm"
-}
-
-# The JavaScript around the wasm, remade only when the wasm is newer.
-bind_wasm() {
-  local wasm=$TARGET_DIR/$TARGET/web/fourstep.wasm
+# bind NAME WASM: the JavaScript around a module, remade only when the wasm is newer.
+bind() {
+  local folder=$BINDGEN_DIR/$1 wasm=$2
   need_wasm_bindgen
-  if [ -e "$BINDGEN_DIR/done" ] && [ ! "$wasm" -nt "$BINDGEN_DIR/done" ]; then return; fi
-  say "Running wasm-bindgen"
-  rm -rf "$BINDGEN_DIR"
-  "$TOOLS/bin/wasm-bindgen" --target web --no-typescript --out-dir "$BINDGEN_DIR/pkg" "$wasm"
-  touch -r "$wasm" "$BINDGEN_DIR/done"
+  if [ -e "$folder.done" ] && [ ! "$wasm" -nt "$folder.done" ]; then return; fi
+  say "Running wasm-bindgen: $1"
+  rm -rf "$folder"
+  "$TOOLS/bin/wasm-bindgen" --target web --no-typescript --out-dir "$folder" "$wasm"
+  touch -r "$wasm" "$folder.done"
 }
 
 # dist/ is put together beside the old one and then takes its place, so that a half-built page is never served.
@@ -109,6 +108,8 @@ assemble_dist() {
   cp index.html NOTICE dist.tmp/
   cp -R www "$BINDGEN_DIR/pkg" dist.tmp/
   cp -R "$BINDGEN_DIR/how" dist.tmp/www/how/pkg
+  mkdir -p dist.tmp/www/deeper
+  cp -R "$BINDGEN_DIR/deeper" dist.tmp/www/deeper/pkg
   node tools/cells.mjs . dist.tmp/www/how/cells.json
   copy_models dist.tmp/models
   say "Compressing and checking the first visit's budgets (a minute when the wasm has changed)"
@@ -211,7 +212,9 @@ lint_rust() {
 lint_web() {
   local flags=(--no-default-features --features web --lib --profile web --target "$TARGET")
   if has_wasm_target || add_wasm_target; then
-    cargo clippy "${flags[@]}" -- -D warnings && cargo clippy --profile how --package fourstep-how --target "$TARGET" -- -D warnings
+    cargo clippy "${flags[@]}" -- -D warnings &&
+      cargo clippy --profile web --package fourstep-deeper --target "$TARGET" -- -D warnings &&
+      cargo clippy --profile how --package fourstep-how --target "$TARGET" -- -D warnings
   else
     need_debian_rust
     [ -x /usr/bin/cargo-clippy ] || install_packages "clippy for Debian's Rust" rust-web-clippy
