@@ -9,6 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::device::DeviceName;
 use super::edit_imagic::{self, ImagicArgs};
 use super::generate::check_writable;
+use super::model::ModelArgs;
 use super::progress::Progress;
 use crate::edit::{self, EditRequest, Method};
 use crate::infotext::Infotext;
@@ -16,7 +17,6 @@ use crate::picture::Picture;
 use crate::pipeline::{Pipeline, Settings, StepEvent, parse_seed, parse_steps};
 use crate::pngfile;
 use crate::train::sheet::sheet;
-use crate::weights::DirFiles;
 
 /// Changes a picture by words and shows it over strength: a strip that begins with the picture itself
 #[derive(clap::Args)]
@@ -35,9 +35,8 @@ pub struct EditArgs {
     /// How far the edit may go, 0 to 1, for each picture of the strip: the share of the steps that are taken
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',', default_value = "0.25,0.5,0.75,1")]
     strength: Vec<f64>,
-    /// A model in the diffusers folder layout
-    #[arg(long, value_name = "DIR", default_value = "models/stickers")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     /// What to keep away from
     #[arg(long, value_name = "TEXT", default_value = "")]
     negative: String,
@@ -94,7 +93,7 @@ pub fn run(args: &EditArgs) -> Result<()> {
         None => carried_prompt(&args.image)?,
     };
     let device = args.device.open()?;
-    let pipeline = Pipeline::load(&DirFiles::new(&args.model), &device)?;
+    let pipeline = args.model.open()?.load(&device)?;
     let request = args.request(&pipeline, method, image.clone(), &from);
     check_writable(&args.out).with_context(|| args.out.display().to_string())?;
     let mut progress = Progress::new();
@@ -135,7 +134,7 @@ impl EditArgs {
             guidance_scale: self.guidance,
             ..Settings::default()
         };
-        let model = (self.model.as_path(), &self.device.open()?);
+        let model = (&self.model.open()?, &self.device.open()?);
         self.write(&edit_imagic::cells(&self.imagic, model, (image, &self.prompt), &settings)?)
     }
 

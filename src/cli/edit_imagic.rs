@@ -1,16 +1,15 @@
 //! `fourstep edit --method imagic`: the model is fitted to the picture, and a strip leads from the picture to the words.
 
 use std::ops::ControlFlow;
-use std::path::Path;
 
 use anyhow::Result;
 use burn::tensor::Device;
 
+use super::model::Model;
 use super::progress::Progress;
 use crate::edit::imagic::{Ended, Imagic, ImagicRequest, Stage, StageOptions, StageStep, adapters, embedding};
 use crate::picture::Picture;
-use crate::pipeline::{Pipeline, Settings, StepEvent};
-use crate::weights::DirFiles;
+use crate::pipeline::{Settings, StepEvent};
 
 /// Options of `--method imagic`.
 #[derive(clap::Args)]
@@ -44,13 +43,13 @@ pub struct ImagicArgs {
 /// Those of loading, fitting and drawing.
 pub fn cells(
     args: &ImagicArgs,
-    (model, device): (&Path, &Device),
+    (model, device): (&Model, &Device),
     (image, prompt): (&Picture, &str),
     settings: &Settings,
 ) -> Result<Vec<(Picture, String)>> {
     anyhow::ensure!(args.eta.iter().all(|eta| (0.0..=1.0).contains(eta)), "--eta: use numbers from 0 to 1");
     // Gradients need floats, to which blocks are widened there.
-    let pipeline = Pipeline::load(&DirFiles::new(model), &device.clone().autodiff())?;
+    let pipeline = model.load(&device.clone().autodiff())?;
     let stage =
         |steps, learning_rate| StageOptions { steps, learning_rate, batch: args.fit_batch, seed: settings.seed };
     let request = ImagicRequest {

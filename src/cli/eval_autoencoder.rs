@@ -6,21 +6,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::device::DeviceName;
+use super::model::ModelArgs;
 use super::progress::Progress;
 use crate::eval::{compared, decoded, mean_square_error, psnr, seen};
 use crate::picture::Picture;
-use crate::pipeline::Pipeline;
 use crate::train::sheet::sheet;
-use crate::weights::DirFiles;
 
 /// Encodes and decodes the pictures of a folder and tells what is lost: PSNR as seen on mid-grey, and the IoU of what is opaque
 #[derive(clap::Args)]
 pub struct EvalAutoencoder {
     /// PNG files of one size
     pictures: PathBuf,
-    /// A model in the diffusers folder layout
-    #[arg(long, value_name = "DIR", default_value = "models/stickers")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     /// By the large decoder, against pictures of its size, which are made smaller for the encoder
     #[arg(long)]
     large: bool,
@@ -43,7 +41,7 @@ const SHEET: usize = 64;
 
 /// Runs the command.
 pub fn run(args: &EvalAutoencoder) -> Result<()> {
-    let pipeline = Pipeline::load(&DirFiles::new(&args.model), &args.device.open()?)?;
+    let pipeline = args.model.open()?.load(&args.device.open()?)?;
     let paths = png_files(&args.pictures)?;
     let read = |path: &PathBuf| Ok(seen(&pipeline, &Picture::read_png(path)?));
     let originals = paths.iter().map(read).collect::<crate::Result<Vec<Picture>>>()?;

@@ -19,6 +19,7 @@ mod full_width;
 mod generate;
 mod manifest;
 mod memory;
+mod model;
 mod pack;
 mod plan;
 mod progress;

@@ -1,5 +1,7 @@
 //! Where a prompt becomes tokens: CLIP's tokenizer, the weights of words, and (natively) the training of a small vocabulary in its manner.
 
+#[cfg(feature = "native")]
+pub mod clip;
 pub mod emoji;
 pub mod meaning;
 mod prompt;
