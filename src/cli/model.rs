@@ -66,9 +66,17 @@ impl Model {
     /// # Errors
     /// The one that is given.
     pub fn told<T>(&self, result: crate::Result<T>) -> Result<T> {
+        self.within(result.map_err(anyhow::Error::from))
+    }
+
+    /// As [`Self::told`].
+    ///
+    /// # Errors
+    /// The one that is given.
+    pub fn within<T>(&self, result: Result<T>) -> Result<T> {
         match &self.context {
-            Some(context) => result.with_context(|| context.clone()),
-            None => Ok(result?),
+            Some(context) => result.context(context.clone()),
+            None => result,
         }
     }
 }
