@@ -1,6 +1,8 @@
 //! A diffusers folder's weights under the keys of the original code, in one file: the other way round than the reader under test goes, and
 //! written apart from it, after the naming of CompVis' and Stability's repositories.
 
+pub mod folder;
+
 use std::collections::BTreeMap;
 
 use fourstep::weights::{Checkpoint, Files};

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::family::{Family, Generation, Prediction, context_width};
 use super::layout::Layout;
@@ -101,31 +101,13 @@ impl Inferred<'_> {
     pub fn unet(&self) -> Result<Value> {
         let down = self.levels("input_blocks", self.layout.walk.down().filter(|(block, _)| *block > 0))?;
         let up = self.levels("output_blocks", self.layout.walk.up())?;
-        let middle = self.depth("middle_block.1");
         let layers = down.first().map_or(0, |level| level.depths.len());
         let channels: Vec<usize> = down.iter().map(|level| level.channels).collect();
-        let even = down.iter().all(|level| level.depths.len() == layers && uniform(&level.depths))
-            && up.len() == down.len()
-            && up.iter().all(|level| level.depths.len() == layers + 1 && uniform(&level.depths));
-        let depth = |i: usize| match (down[i].depths.first(), i + 1 == down.len()) {
-            (Some(0) | None, true) => middle,
-            (depth, _) => depth.copied().unwrap_or(0),
-        };
-        let mirrored = up.iter().rev().zip(&down).all(|(up, down)| {
-            up.depths.first() == down.depths.first() || up.depths.first() == Some(&0) || down.depths.first() == Some(&0)
-        });
-        if !even || !mirrored || layers == 0 || middle == 0 || depth(down.len() - 1) != middle {
-            return Err(self.give_config(&format!(
-                "the blocks of its UNet ({layers} a level at first, {} levels, {middle} transformer layers in the middle) are laid out \
-                 in a way that is not supported without one",
-                down.len()
-            )));
-        }
+        let depths = self.depths(&down, &up, layers)?;
         self.check_widths(&channels)?;
         let types = |levels: &[Level], cross: &str, plain: &str| -> Vec<String> {
             levels.iter().map(|level| if level.depths[0] > 0 { cross } else { plain }.to_string()).collect()
         };
-        let depths: Vec<usize> = (0..down.len()).map(|i| depth(i).max(1)).collect();
         let mut config = json!({
             "_class_name": "UNet2DConditionModel",
             "sample_size": self.size() / 8,
@@ -135,10 +117,11 @@ impl Inferred<'_> {
             "down_block_types": types(&down, "CrossAttnDownBlock2D", "DownBlock2D"),
             "up_block_types": types(&up, "CrossAttnUpBlock2D", "UpBlock2D"),
             "layers_per_block": layers,
-            "transformer_layers_per_block": depths,
             "cross_attention_dim": context_width(self.original, self.layout),
             "use_linear_projection": self.linear(),
         });
+        let object = config.as_object_mut().expect("made as one");
+        object.extend(depths);
         config["attention_head_dim"] = match self.family.generation {
             Generation::One => json!(8),
             _ => channels.iter().map(|channels| channels / HEAD).collect(),
@@ -153,6 +136,52 @@ impl Inferred<'_> {
             config["time_cond_proj_dim"] = json!(width);
         }
         Ok(config)
+    }
+
+    /// `transformer_layers_per_block` with what goes with it: one number a level, or lists where reduced networks differ within a level
+    /// or on the way up.
+    fn depths(&self, down: &[Level], up: &[Level], layers: usize) -> Result<Map<String, Value>> {
+        let middle = self.depth("middle_block.1");
+        let last = down.len() - 1;
+        let even = |level: &Level, layers| {
+            level.depths.len() == layers && (level.depths.contains(&0) == level.depths.iter().all(|depth| *depth == 0))
+        };
+        let fits = up.len() == down.len()
+            && down.iter().all(|level| even(level, layers))
+            && up.iter().all(|level| even(level, layers + 1));
+        // A level without transformers says nothing, but the lowest one's number is the middle's too.
+        let told = |level: &Level, otherwise: usize| match level.depths[0] {
+            0 => vec![otherwise.max(1); level.depths.len()],
+            _ => level.depths.clone(),
+        };
+        let ways = fits.then(|| {
+            let middles = |i: usize| if i == last { middle } else { 1 };
+            let down: Vec<Vec<usize>> = down.iter().enumerate().map(|(i, level)| told(level, middles(i))).collect();
+            (down, up.iter().map(|level| told(level, 0)).collect::<Vec<_>>())
+        });
+        let Some((ways_down, ways_up)) = ways.filter(|(down, _)| middle == 0 || down[last][0] == middle) else {
+            let reason = format!(
+                "the blocks of its UNet ({layers} a level, {} levels, {middle} transformer layers in the middle) are laid out as in no \
+                 network that is known",
+                down.len()
+            );
+            return Err(self.give_config(&reason));
+        };
+        let mut depths = Map::new();
+        let mirrored = up.iter().zip(&ways_up).zip(ways_down.iter().rev());
+        let mut mirrored = mirrored.map(|((level, up), down)| level.depths[0] == 0 || up[0] == down[0]);
+        if ways_down.iter().chain(&ways_up).all(|depths| uniform(depths)) && mirrored.all(|same| same) {
+            let each: Vec<usize> = ways_down.iter().map(|depths| depths[0]).collect();
+            depths.insert("transformer_layers_per_block".to_string(), json!(each));
+        } else {
+            depths.insert("transformer_layers_per_block".to_string(), json!(ways_down));
+            depths.insert("reverse_transformer_layers_per_block".to_string(), json!(ways_up));
+        }
+        if middle == 0 {
+            let plain = self.unet_shape("middle_block.0.in_layers.2.weight").map(|_| "UNetMidBlock2D");
+            depths.insert("mid_block_type".to_string(), json!(plain));
+        }
+        Ok(depths)
     }
 
     /// `vae/config.json`.
@@ -273,7 +302,8 @@ impl Inferred<'_> {
 
     /// Whether projections around transformers are matrices.
     fn linear(&self) -> bool {
-        self.unet_shape("middle_block.1.proj_in.weight").is_some_and(|shape| shape.len() == 2)
+        let mut blocks = self.layout.walk.down().map(|(block, _)| format!("input_blocks.{block}.1.proj_in.weight"));
+        blocks.find_map(|key| self.unet_shape(&key)).is_some_and(|shape| shape.len() == 2)
     }
 
     fn check_widths(&self, channels: &[usize]) -> Result<()> {
