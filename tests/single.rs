@@ -6,8 +6,11 @@
 #[allow(dead_code)]
 mod ldm;
 
+use std::borrow::Cow;
+use std::cell::Cell;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use burn::tensor::Device;
 use fourstep::kernels::{BlockFormat, Blocks};
@@ -143,6 +146,45 @@ fn in_blocks(mut tensor: Tensor, code: u32, format: BlockFormat) -> (Tensor, u32
 fn psnr(a: &Picture, b: &Picture) -> f64 {
     let square: f64 = a.rgb.iter().zip(&b.rgb).map(|(a, b)| f64::from(a.abs_diff(*b)).powi(2)).sum();
     10.0 * (255.0 * 255.0 * a.rgb.len() as f64 / square.max(1e-9)).log10()
+}
+
+/// Files in memory that note the longest range that is read.
+struct Watched(MemoryFiles, Rc<Cell<usize>>);
+
+impl Files for Watched {
+    fn place(&self) -> String {
+        self.0.place()
+    }
+
+    fn get(&self, _: &str) -> fourstep::Result<Option<Cow<'_, [u8]>>> {
+        panic!("a single file is never read whole")
+    }
+
+    fn size(&self, path: &str) -> fourstep::Result<Option<u64>> {
+        self.0.size(path)
+    }
+
+    fn range(&self, path: &str, offset: u64, length: usize) -> fourstep::Result<Cow<'_, [u8]>> {
+        self.1.set(self.1.get().max(length));
+        self.0.range(path, offset, length)
+    }
+}
+
+#[test]
+fn a_tensor_at_a_time_is_read() {
+    let folder = golden("families", "tiny-xl");
+    let tensors = ldm::original(&folder, Layout::Xl);
+    let longest = tensors.iter().map(|tensor| tensor.bytes.len()).max().unwrap();
+    let (file, config) = (ldm::safetensors(&tensors), Box::new(configurations(&folder)));
+    let (header, whole, seen) = (ldm::header(&tensors, &[]).0.len(), file.len(), Rc::new(Cell::new(0)));
+    let mut files = MemoryFiles::default();
+    files.insert("x.safetensors", file);
+    let single = SingleFile::open(Box::new(Watched(files, seen.clone())), "x.safetensors", Some(config)).unwrap();
+    assert!(seen.get() <= header);
+    seen.set(0);
+    Pipeline::load(&single, &Device::flex()).unwrap();
+    println!("{whole} bytes, the header {header}; at most {} at once, the longest tensor has {longest}", seen.get());
+    assert_eq!(seen.get(), longest);
 }
 
 /// ComfyUI's files of a UNet alone have bare keys, and flattened convolutions with their shapes in notes.

@@ -2,7 +2,7 @@
 //! small integers. Each function widens one block; the order of the operations is that of the package `gguf`, so that
 //! results agree to the last bit.
 
-use super::types::half;
+use half::f16;
 
 /// Q2_K: 16 bytes of scales and offsets, 64 of codes, d, dmin.
 pub(super) fn q2(block: &[u8], to: &mut [f32]) {
@@ -57,6 +57,11 @@ pub(super) fn q6(block: &[u8], to: &mut [f32]) {
         let code = (low | pair(high, i) << 4) as i8 - 32;
         *to = d * f32::from(scales[i / 16] as i8) * f32::from(code);
     }
+}
+
+/// The f16 at byte `at`.
+pub(super) fn half(block: &[u8], at: usize) -> f32 {
+    f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
 }
 
 /// Two bits of number `i`: 32 bytes hold 128 numbers, those of 32 neighbours in the same place of each byte.

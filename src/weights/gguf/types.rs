@@ -1,9 +1,9 @@
 //! The types of a GGUF file's tensors, and how the simple blocks of 32 numbers are widened.
 
-use half::{bf16, f16};
+use half::bf16;
 use safetensors::Dtype;
 
-use super::kblocks;
+use super::kblocks::{self, half};
 use crate::kernels::BlockFormat;
 
 /// How the numbers of a tensor are stored; by ggml's names.
@@ -159,11 +159,6 @@ pub(super) fn unread(code: u32) -> String {
         _ => return format!("number {code}"),
     };
     name.to_string()
-}
-
-/// The f16 at byte `at`.
-pub(super) fn half(block: &[u8], at: usize) -> f32 {
-    f16::from_le_bytes([block[at], block[at + 1]]).to_f32()
 }
 
 fn each(to: &mut [f32], number: impl Fn(usize) -> f32) {

@@ -21,6 +21,9 @@ pub(super) enum Text {
 /// From a key without the encoder's prefix: `transformer.text_model.…` or `model.…`. `projected` is for an encoder whose pooled output is
 /// projected; None for a key that is none of a text encoder's.
 pub(super) fn name(key: &str, projected: bool) -> Option<Text> {
+    if matches!(key, "logit_scale" | "text_projection" | "text_projection.weight") {
+        return Some(Text::Nothing);
+    }
     if let Some(rest) = key.strip_prefix("transformer.") {
         return transformers(rest, projected);
     }
@@ -112,6 +115,7 @@ mod tests {
             ("model.ln_final.weight", whole("text_model.final_layer_norm.weight")),
             ("model.text_projection", turned),
             ("model.logit_scale", Some(Text::Nothing)),
+            ("logit_scale", Some(Text::Nothing)),
             ("model.visual.proj", None),
             ("transformer.vision_model.x", None),
         ] {

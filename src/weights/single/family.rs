@@ -1,5 +1,7 @@
 //! Which model a single file holds, from its keys, shapes and markers, as diffusers' `from_single_file` tells it.
 
+use serde_json::Value;
+
 use super::layout::Layout;
 use super::original::Original;
 use crate::weights::files::Files;
@@ -107,6 +109,15 @@ impl Family {
         match original.numbers(files, file, &bias)? {
             Some(bias) if deviation(&bias) <= EPSILON_BIAS => Ok(Prediction::Epsilon),
             _ => Ok(Prediction::Velocity),
+        }
+    }
+
+    /// With what a sampler's configuration says of the prediction.
+    pub fn predicting(self, kind: Option<&Value>) -> Self {
+        match kind.and_then(Value::as_str) {
+            Some("v_prediction") => Self { prediction: Prediction::Velocity, ..self },
+            Some("epsilon") => Self { prediction: Prediction::Epsilon, ..self },
+            _ => self,
         }
     }
 

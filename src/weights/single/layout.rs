@@ -22,7 +22,7 @@ const ENCODERS: [(usize, &str); 4] = [
     (0, "cond_stage_model."),
 ];
 /// Beginnings of keys that carry no weight: schedules, running averages, and what training leaves behind.
-const UNREAD: [&str; 18] = [
+const UNREAD: [&str; 19] = [
     "model_ema.",
     "betas",
     "alphas_cumprod",
@@ -37,6 +37,7 @@ const UNREAD: [&str; 18] = [
     "denoiser.",
     "embedding_manager.",
     "first_stage_model.loss.",
+    "first_stage_model.model_ema.",
     "sampler.",
     "loss.",
     "lvlb_weights",
@@ -116,7 +117,7 @@ impl Layout {
     }
 
     fn place_text(&mut self, key: &str, rest: &str, which: usize) {
-        let text = &mut self.text[which];
+        let (text, strange) = (&mut self.text[which], &mut self.strange);
         let mut push = |renamed| text.push((key.to_string(), renamed));
         match clip::name(rest, which == 1) {
             Some(Text::Whole(name)) => push(Renamed::whole(name)),
@@ -128,7 +129,8 @@ impl Layout {
                 }
             }
             Some(Text::Nothing) => {}
-            None => push(Renamed::whole(key)),
+            // Such as OpenCLIP's half for pictures.
+            None => strange.push(key.to_string()),
         }
     }
 

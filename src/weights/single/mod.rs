@@ -74,14 +74,15 @@ impl SingleFile {
             config,
             made: BTreeMap::new(),
             small: BTreeMap::new(),
-            summary: family.words(),
+            summary: String::new(),
             notes: Vec::new(),
         };
         let layers = this.text_layers(&original, &layout, family)?;
         layout.cut_text(layers);
         let inferred = Inferred { file, original: &original, layout: &layout, family };
         let index = this.json(INDEX, || Ok(inferred.index()))?;
-        this.json(SCHEDULER, || Ok(inferred.scheduler()))?;
+        let scheduler = this.json(SCHEDULER, || Ok(inferred.scheduler()))?;
+        this.summary = family.predicting(scheduler.get("prediction_type")).words();
         let two = index.get("text_encoder_2").is_some_and(|class| !class[1].is_null());
         for part in parts(&layout).iter().filter(|part| two || part.folder != "text_encoder_2") {
             this.add(part, &inferred)?;
