@@ -208,6 +208,49 @@ fn a_unet_alone_takes_everything_else_from_the_folder() {
     assert!(error.contains("has no autoencoder") && error.contains("--config"), "{error}");
 }
 
+/// ComfyUI-GGUF puts weights of any shape into rows of 256 numbers, and notes their shapes.
+#[test]
+fn flattened_weights_get_their_shapes_back() {
+    let (folder, format) = (golden("reference", "sd15"), BlockFormat::Q8_0);
+    let config: Value = serde_json::from_slice(&folder.read("unet/config.json").unwrap()).unwrap();
+    let (mut tensors, mut shapes, mut expected) = (Vec::new(), Vec::new(), Vec::new());
+    let own = ldm::tensors(&folder, &weights_of("unet"));
+    for (tensor, own) in ldm::unet(own.clone(), &config).into_iter().zip(own) {
+        let (name, numbers) =
+            (tensor.name.trim_start_matches("model.diffusion_model.").to_string(), tensor.bytes.len() / 2);
+        let flat = numbers.is_multiple_of(256) && tensor.shape.len() > 1;
+        let shape = if flat { vec![numbers / 256, 256] } else { tensor.shape.clone() };
+        let tensor = Tensor { name: name.clone(), shape: shape.clone(), ..tensor };
+        let (tensor, code) = if flat { in_blocks(tensor, 8, format) } else { (tensor, 1) };
+        if flat {
+            shapes.push((name, own.shape.clone()));
+        }
+        if code == 8 {
+            let half = |b: &[u8]| half::f16::from_le_bytes([b[0], b[1]]).to_f32();
+            let values: Vec<f32> = own.bytes.chunks_exact(2).map(half).collect();
+            expected.push((own, Blocks::quantize(format, &shape, &values).unwrap()));
+        }
+        tensors.push((tensor, code));
+    }
+    let mut files = MemoryFiles::default();
+    files.insert("x.gguf", ldm::gguf_with_shapes(&tensors, &shapes));
+    let single = SingleFile::open(Box::new(files), "x.gguf", Some(Box::new(golden("reference", "sd15")))).unwrap();
+    let (checkpoint, mut kept) = (Checkpoint::open(&single, &weights_of("unet")).unwrap(), [0, 0]);
+    for (own, blocks) in &expected {
+        match checkpoint.dtype(&own.name).unwrap() {
+            Dtype::I8 => assert!(*checkpoint.bytes(&own.name).unwrap() == *blocks.codes(), "{}", own.name),
+            _ => {
+                assert_eq!(checkpoint.shape(&own.name), Some(own.shape.as_slice()), "{}", own.name);
+                assert!(checkpoint.f32(&own.name).unwrap().iter::<f32>().eq(blocks.dequantize()), "{}", own.name);
+            }
+        }
+        kept[usize::from(checkpoint.dtype(&own.name) == Some(Dtype::I8))] += 1;
+    }
+    println!("{} widened, {} kept in blocks", kept[0], kept[1]);
+    assert!(kept[0] > 20 && kept[1] > 20);
+    Pipeline::load(&single, &Device::flex()).unwrap();
+}
+
 #[test]
 #[ignore = "FOURSTEP_REFERENCE names the folder"]
 fn the_reference_files_are_their_folders() {

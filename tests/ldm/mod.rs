@@ -226,11 +226,23 @@ pub fn safetensors(tensors: &[Tensor]) -> Vec<u8> {
 
 /// A GGUF file: for each tensor its code in ggml and the bytes of its blocks.
 pub fn gguf(tensors: &[(Tensor, u32)]) -> Vec<u8> {
+    gguf_with_shapes(tensors, &[])
+}
+
+/// The same with ComfyUI-GGUF's notes of the shapes that tensors had before they were flattened.
+pub fn gguf_with_shapes(tensors: &[(Tensor, u32)], shapes: &[(String, Vec<usize>)]) -> Vec<u8> {
     let text = |text: &str| [&(text.len() as u64).to_le_bytes(), text.as_bytes()].concat();
     let mut file = [b"GGUF".as_slice(), &3u32.to_le_bytes()].concat();
     file.extend((tensors.len() as u64).to_le_bytes());
-    file.extend(1u64.to_le_bytes());
+    file.extend((1 + shapes.len() as u64).to_le_bytes());
     file.extend([text("general.architecture"), 8u32.to_le_bytes().to_vec(), text("sd1")].concat());
+    for (name, shape) in shapes {
+        file.extend(
+            [text(&format!("comfy.gguf.orig_shape.{name}")), [9u32, 5].map(u32::to_le_bytes).concat()].concat(),
+        );
+        file.extend((shape.len() as u64).to_le_bytes());
+        shape.iter().for_each(|length| file.extend((*length as i32).to_le_bytes()));
+    }
     let mut data = Vec::new();
     for (tensor, code) in tensors {
         file.extend(text(&tensor.name));

@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 pub use blocks::{DownBlock, MidBlock, UpBlock};
-pub use config::{MID_CROSS, UNet2DConditionConfig};
+pub use config::{Depths, MID_CROSS, MID_PLAIN, UNet2DConditionConfig};
 
 use crate::Result;
 use crate::nn::{Conv2d, GroupNorm, TimestepEmbedding, timestep_embedding};

@@ -102,25 +102,30 @@ impl Original {
     pub fn other(&self) -> Option<&'static str> {
         let any = |part: &str| self.tensors.keys().any(|name| name.contains(part));
         let first = |starts: &[&str]| starts.iter().any(|start| self.has(start));
-        Some(match () {
-            () if any(".lora_") || any("_lora.") || any(".hada_") || any(".lokr_") || first(&["lora_"]) => {
-                "it is an adapter (LoRA), no checkpoint: give it as --lora, beside a --model"
-            }
-            () if any("double_blocks.") => "it is a model of the Flux family, which is not supported",
-            () if any("joint_blocks.") => "it is Stable Diffusion 3, which is not supported",
-            () if first(&["control_model.", "controlnet_cond_embedding."]) => "it is a ControlNet, no checkpoint",
-            () if first(&["emb_params", "string_to_param", "clip_l", "clip_g"]) && self.tensors.len() < 8 => {
-                "it is a textual inversion embedding, no checkpoint"
-            }
-            () if first(&["down_blocks.", "text_model.", "encoder.down_blocks."]) => {
-                "it is one part of a model in diffusers' names: give the folder with model_index.json as --model"
-            }
-            () if first(&["encoder.", "decoder.", "first_stage_model."]) => "it is an autoencoder alone",
-            () if any("transformer_blocks.") || any("adaLN") => {
-                "it is a transformer of another family, which is not supported"
-            }
-            () => return None,
-        })
+        let small = self.tensors.len() < 8;
+        let kinds = [
+            (
+                any(".lora_") || any("_lora.") || any(".hada_") || any(".lokr_") || first(&["lora_"]),
+                "it is an adapter (LoRA), no checkpoint: give it as --lora, beside a --model",
+            ),
+            (any("double_blocks."), "it is a model of the Flux family, which is not supported"),
+            (any("joint_blocks."), "it is Stable Diffusion 3, which is not supported"),
+            (first(&["control_model.", "controlnet_cond_embedding."]), "it is a ControlNet, no checkpoint"),
+            (
+                small && first(&["emb_params", "string_to_param", "clip_l", "clip_g"]),
+                "it is a textual inversion embedding, no checkpoint",
+            ),
+            (
+                first(&["down_blocks.", "text_model.", "encoder.down_blocks."]),
+                "it is one part of a model in diffusers' names: give the folder with model_index.json as --model",
+            ),
+            (first(&["encoder.", "decoder.", "first_stage_model."]), "it is an autoencoder alone"),
+            (
+                any("transformer_blocks.") || any("adaLN"),
+                "it is a transformer of another family, which is not supported",
+            ),
+        ];
+        kinds.into_iter().find_map(|(is, what)| is.then_some(what))
     }
 
     /// The types of the blocks in use, each with the number of tensors.
