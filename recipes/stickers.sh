@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
-# From an empty folder to the weights of Stickers: `recipes/stickers.sh FOLDER`. Every step is skipped when its result is there and
-# resumes where it was stopped; the dataset is the same byte for byte each time. `DEVICE=cuda` trains the UNet on a GPU.
+# Makes the weights of Stickers in FOLDER: `recipes/stickers.sh FOLDER`. Steps whose result exists are skipped, and a stopped step
+# resumes. The dataset has the same bytes each time. `DEVICE=cuda` trains the UNet on a GPU.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -9,7 +9,7 @@ device=${DEVICE:-cpu}
 plain=${PLAIN:-48000}       # pictures of plain things, for the first stage
 scenes=${SCENES:-96000}     # pictures of everything, for the second
 fourstep=${FOURSTEP:-target/release/fourstep}
-vae=${AUTOENCODER:-}        # a finished autoencoder (recipes/stickers-vae) instead of a new one
+vae=${AUTOENCODER:-}        # a trained autoencoder (recipes/stickers-vae) instead of a new one
 train() { python3 tools/train_stickers.py "$@"; }
 
 # render NAME RECIPE SPLIT COUNT SEED: a folder of captioned pictures
@@ -43,7 +43,7 @@ train language --pictures "$out/data/plain" --pictures "$out/data/scenes" --glyp
 encode plain
 encode scenes
 
-# Plain things until they are sharp, then everything.
+# Plain things first, then everything.
 diffusion=(--language "$out/runs/language" --tokenizer "$out/data/tokenizer" --device "$device" --out "$out/runs/diffusion")
 train diffusion "${diffusion[@]}" --pictures "$out/data/plain" --stop-at 15000
 train diffusion "${diffusion[@]}" --pictures "$out/data/plain" --pictures "$out/data/scenes"

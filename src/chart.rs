@@ -5,38 +5,38 @@ use std::fmt::Write as _;
 /// One chart.
 #[derive(Clone, Debug, Default)]
 pub struct Chart {
-    /// Above it: what is shown, and whether more is better.
+    /// The title: what is shown, and whether more is better.
     pub title: String,
-    /// Below it.
+    /// The label below the x axis.
     pub x_label: String,
-    /// Whether x doubles from tick to tick; else it is linear.
+    /// Whether x doubles from tick to tick; otherwise it is linear.
     pub doubling: bool,
-    /// How y is laid out.
+    /// The scale of the y axis.
     pub y: Scale,
-    /// In drawing order.
+    /// The lines, in drawing order.
     pub lines: Vec<Line>,
     /// Horizontal lines to compare with.
     pub levels: Vec<Level>,
 }
 
-/// The upright axis.
+/// The scale of the y axis.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Scale {
-    /// From 0, unless every value is far from it.
+    /// Linear, from 0 unless every value is far from it.
     #[default]
     Linear,
-    /// Shares in 0..1, in per cent from 0 to 100.
+    /// Shares from 0 to 1, shown as 0 to 100 per cent.
     Share,
-    /// Evenly in the logarithm; values must be above 0.
+    /// Logarithmic; values must be above 0.
     Log,
 }
 
-/// One line; lines of one name have one colour, over all charts of a figure.
+/// One line. Lines with the same name have the same colour in all charts of a figure.
 #[derive(Clone, Debug)]
 pub struct Line {
-    /// In the legend.
+    /// Its name in the legend.
     pub name: String,
-    /// Of a second kind, for example held-out combinations.
+    /// Whether it is dashed: for a second kind of values, for example held-out combinations.
     pub dashed: bool,
     /// (x, y) from left to right.
     pub points: Vec<(f64, f64)>,
@@ -45,13 +45,13 @@ pub struct Line {
 /// A horizontal line.
 #[derive(Clone, Debug)]
 pub struct Level {
-    /// Written on it.
+    /// Its label.
     pub name: String,
-    /// y.
+    /// Its y value.
     pub value: f64,
 }
 
-/// The charts in rows of `columns` under one legend; `dashed` says there what dashed lines are.
+/// Arranges the charts in rows of `columns`, with one legend; `dashed` is the legend's text for dashed lines.
 ///
 /// # Panics
 /// When `columns` is 0.
@@ -84,14 +84,15 @@ const LEFT: f64 = 50.0;
 const RIGHT: f64 = 16.0;
 const TOP: f64 = 28.0;
 const BOTTOM: f64 = 44.0;
-/// Of a letter at 11 pixels, about.
+/// Approximate width of a letter at 11 pixels.
 const LETTER: f64 = 6.2;
-/// A line of more points is drawn thin and without markers.
+/// A line with more points than this is thin and has no markers.
 const MARKED: usize = 40;
-/// More places on the x axis than this get round ticks instead of their own.
+/// If there are more x values than this, the axis has round ticks instead of one for each value.
 const OWN_TICKS: usize = 12;
 
-/// Told apart with every common colour blindness (Okabe & Ito, 2008), yellow left out; past them they come again.
+/// Colours that remain distinguishable with every common colour blindness (Okabe & Ito, 2008), without yellow. After
+/// the last they repeat.
 const COLOURS: [&str; 7] = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#444444"];
 
 /// The legend's SVG and its height.
@@ -156,7 +157,7 @@ impl<'a> Panel<'a> {
         let scaled = |y: f64| if self.chart.y == Scale::Log { y.max(f64::MIN_POSITIVE).log10() } else { y };
         let (low, high) = (scaled(self.ticks[0]), scaled(self.ticks[self.ticks.len() - 1]));
         let up = (scaled(y) - low) / (high - low);
-        // A little room at both sides for the markers.
+        // Some space at both sides for the markers.
         let inner = WIDTH - LEFT - RIGHT - 20.0;
         (LEFT + 10.0 + across * inner, HEIGHT - BOTTOM - up * (HEIGHT - TOP - BOTTOM))
     }
@@ -237,16 +238,16 @@ impl<'a> Panel<'a> {
     }
 }
 
-/// 1, 2 or 5 times a power of ten, at least `least`.
+/// The smallest of 1, 2 or 5 times a power of ten that is at least `least`.
 fn round_step(least: f64) -> f64 {
     let power = 10f64.powf(least.log10().floor());
     [1.0, 2.0, 5.0].into_iter().map(|times| times * power).find(|step| *step >= least).unwrap_or(10.0 * power)
 }
 
-/// 1, 2 and 5 times powers of ten around `low` to `high`, both above 0: two of them at least.
+/// Numbers that are 1, 2 or 5 times a power of ten, around `low` to `high` (both above 0); at least two.
 fn decades(low: f64, high: f64) -> Vec<f64> {
     let powers = (low.log10().floor() as i32)..=(high.log10().floor() as i32 + 1);
-    // Written as a decimal and read again, so that a tick is the nearest number to its name.
+    // Formatted and parsed again, so that a tick is exactly the number of its label.
     let all: Vec<f64> = powers
         .flat_map(|power| [1, 2, 5].map(|digit| format!("{digit}e{power}").parse().unwrap_or(f64::NAN)))
         .collect();
@@ -260,7 +261,7 @@ fn stroke(colour: &str, dashed: bool, width: u8) -> String {
     format!("fill=\"none\" stroke=\"{colour}\" stroke-width=\"{width}\"{dashes}")
 }
 
-/// A disc, a square or a diamond, so that colour is not all that tells lines apart.
+/// A disc, a square or a diamond, so that lines differ not only in colour.
 fn marker(index: usize, x: f64, y: f64) -> String {
     let colour = COLOURS[index % COLOURS.len()];
     match index % 3 {
@@ -296,7 +297,7 @@ mod tests {
         let points = format!("{left:.1},{bottom:.1} {:.1},{:.1} {right:.1},{top:.1}", middle.0, middle.1);
         assert!(drawn.contains(&format!("points=\"{points}\"")), "{drawn}");
         assert!(drawn.contains("a &amp; b") && drawn.contains(">16</text>") && drawn.contains(">40 %</text>"));
-        // The second line has its colour in both charts.
+        // The second line has the same colour in both charts.
         assert_eq!(drawn.matches(&format!("stroke=\"{}\"", COLOURS[1])).count(), 3, "legend and two charts");
         assert!(!drawn.contains("held out"), "nothing is dashed");
     }

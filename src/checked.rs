@@ -1,13 +1,13 @@
-//! Settings as JSON: read whole, checked, and refused by name.
+//! Settings as JSON files: read completely, checked, with errors that name the file and the key.
 
 use serde::de::DeserializeOwned;
 
 use crate::{Error, Result};
 
-/// A value of `text`; `file` is for messages.
+/// Parses a value; `file` is for messages.
 ///
 /// # Errors
-/// [`Error::Config`] for text that is no such value, and with what `check` says of an impossible one.
+/// [`Error::Config`] if the text is no such value, or with the message of `check` if the value is invalid.
 pub fn from_json<T: DeserializeOwned>(
     text: &str,
     file: &str,

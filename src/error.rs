@@ -1,14 +1,14 @@
-//! Everything that can go wrong, each with the name of the thing and what to do about it.
+//! All errors of the crate. Each names the file, key or value and says what to do about it.
 
 use std::path::PathBuf;
 
 /// The library's result.
 pub type Result<T> = std::result::Result<T, Error>;
 
-/// One clear line for each failure; nothing is replaced by a default in silence.
+/// An error of the library; its message is one clear line. Nothing is silently replaced by a default.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A prompt, number or name in a request that cannot be honoured.
+    /// An invalid prompt, number or name in a request.
     #[error("{0}")]
     Request(String),
     /// The folder or set of files is not a model in the diffusers layout.
@@ -19,15 +19,15 @@ pub enum Error {
         /// What is missing or wrong.
         reason: String,
     },
-    /// A configuration file with a value that this program does not know.
+    /// A configuration file with a value that this program does not support.
     #[error("{file}: {reason}")]
     Config {
         /// The file, relative to the model.
         file: String,
-        /// Key, value, and what is understood.
+        /// Key, value, and the supported values.
         reason: String,
     },
-    /// A file that is truncated, corrupted, or not of its format.
+    /// A file that is truncated, corrupted, or not in its format.
     #[error("{file}: {reason}")]
     BadFile {
         /// The file.
@@ -35,7 +35,7 @@ pub enum Error {
         /// What is wrong with it.
         reason: String,
     },
-    /// A weight that the configuration asks for and the file lacks.
+    /// A weight that the configuration needs and the file lacks.
     #[error("{file}: tensor {name} is missing")]
     MissingTensor {
         /// The weights file.
@@ -43,7 +43,7 @@ pub enum Error {
         /// The checkpoint key.
         name: String,
     },
-    /// Weights in the file that the configuration has no place for.
+    /// Weights in the file that the configuration does not have.
     #[error("{file}: {} surplus tensor(s), the first is {}", names.len(), names.first().map_or("?", |n| n.as_str()))]
     SurplusTensors {
         /// The weights file.
@@ -51,16 +51,16 @@ pub enum Error {
         /// The checkpoint keys, sorted.
         names: Vec<String>,
     },
-    /// A weight whose shape is not the configuration's.
+    /// A weight whose shape differs from the configuration's.
     #[error("{file}: tensor {name} has shape {found:?}, the configuration asks for {expected:?}")]
     MisshapenTensor {
         /// The weights file.
         file: String,
         /// The checkpoint key.
         name: String,
-        /// By the configuration.
+        /// The shape by the configuration.
         expected: Vec<usize>,
-        /// In the file.
+        /// The shape in the file.
         found: Vec<usize>,
     },
     /// Latents that are NaN or infinite.
@@ -69,7 +69,7 @@ pub enum Error {
         /// Zero-based index of the step.
         step: usize,
     },
-    /// A training run that left the numbers behind.
+    /// A training run with a loss or weights that are not finite.
     #[error("the loss is not finite before step {step}: lower the learning rate; the last checkpoint is sound")]
     Diverged {
         /// Steps taken.
@@ -81,24 +81,24 @@ pub enum Error {
         /// Zero-based index of the last finished step.
         step: usize,
     },
-    /// The device cannot be had or cannot do this.
+    /// The device is not available or cannot do this.
     #[error("device: {0}")]
     Device(String),
-    /// Something of another model family that is not built yet.
+    /// A feature of another model family that is not supported yet.
     #[error("not supported: {0}")]
     Unsupported(String),
-    /// The file system said no.
+    /// An error of the file system.
     #[error("{path}: {reason}")]
     Io {
         /// The file or folder.
         path: PathBuf,
-        /// The system's own words.
+        /// The system's message.
         reason: std::io::Error,
     },
 }
 
 impl Error {
-    /// Wraps a file-system error with the path that it is about.
+    /// Wraps a file-system error with its path.
     pub fn io(path: impl Into<PathBuf>) -> impl FnOnce(std::io::Error) -> Self {
         let path = path.into();
         move |reason| Self::Io { path, reason }

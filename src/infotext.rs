@@ -1,7 +1,8 @@
-//! AUTOMATIC1111's infotext: the settings of a picture as text, so that other programs read ours and we read theirs.
+//! AUTOMATIC1111's infotext: the settings of a picture as text, so that other programs can read ours and we can read
+//! theirs.
 //!
-//! The prompt, then `Negative prompt: …` on lines of its own, then one line of `key: value` pairs with commas between
-//! them. A value with a comma, colon or newline stands in quotes, escaped as in JSON.
+//! It contains the prompt, then `Negative prompt: …` on separate lines, then one line of `key: value` pairs separated
+//! by commas. A value with a comma, colon or newline is in quotes, escaped as in JSON.
 
 use std::fmt::{Display, Formatter, Result};
 
@@ -10,21 +11,21 @@ const NEGATIVE: &str = "Negative prompt:";
 /// A picture's settings as text. White space around the prompts is not kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Infotext {
-    /// What was drawn; may have several lines.
+    /// The prompt; may have several lines.
     pub prompt: String,
-    /// What to keep away from; may have several lines.
+    /// The negative prompt; may have several lines.
     pub negative_prompt: String,
     /// `Steps`, `Sampler`, `CFG scale` and so on, in the order of the text.
     pub settings: Vec<(String, String)>,
 }
 
 impl Infotext {
-    /// Reads what A1111 or this program wrote. Any text can be read: without a line of settings, all of it is prompt.
+    /// Parses what A1111 or this program wrote. Any text is valid: without a line of settings, all of it is the prompt.
     pub fn parse(text: &str) -> Self {
         let text = text.trim();
         let (mut above, last) = text.rsplit_once('\n').unwrap_or(("", text));
         let mut settings = pairs(last);
-        // As in A1111, fewer than three pairs are words of a prompt.
+        // As in A1111, fewer than three pairs count as words of the prompt.
         if settings.len() < 3 {
             (above, settings) = (text, Vec::new());
         }
@@ -77,7 +78,7 @@ fn unquoted(value: &str) -> String {
     text.unwrap_or_else(|| value.to_owned())
 }
 
-/// Every `key: value` of a line.
+/// All `key: value` pairs of a line.
 fn pairs(line: &str) -> Vec<(String, String)> {
     let mut found = Vec::new();
     let mut rest = line;
@@ -95,7 +96,8 @@ fn pairs(line: &str) -> Vec<(String, String)> {
     found
 }
 
-/// The key that ends `text`: letters, digits, spaces, `_`, `-` and `/`, at least two, the first a letter or digit.
+/// The key at the end of `text`: letters, digits, spaces, `_`, `-` and `/`, at least two characters, the first a letter
+/// or digit.
 fn key_at_end(text: &str) -> Option<&str> {
     let word = |c: char| c.is_alphanumeric() || c == '_';
     let start = text
@@ -105,7 +107,7 @@ fn key_at_end(text: &str) -> Option<&str> {
     (key.chars().count() >= 2).then_some(key)
 }
 
-/// The length of a quoted value that a comma or the end follows.
+/// The length of a quoted value that is followed by a comma or the end.
 fn quoted_length(text: &str) -> Option<usize> {
     let mut escaped = false;
     for (at, c) in text.char_indices().skip(1) {
@@ -131,7 +133,7 @@ mod tests {
         pairs.iter().map(|(key, value)| (key.to_string(), value.to_string())).collect()
     }
 
-    // In the form that A1111 1.6 to 1.10 writes.
+    // In the format of A1111 1.6 to 1.10.
     const A1111: &str = "a photo of a cat, (masterpiece:1.2)\nsitting on a mat\nNegative prompt: blurry, dog\nugly\n\
         Steps: 20, Sampler: DPM++ 2M, Schedule type: Karras, CFG scale: 7, Seed: 965400086, Size: 512x768, \
         Model hash: 6ce0161689, Model: v1-5-pruned-emaonly, Clip skip: 2, \

@@ -1,7 +1,7 @@
 //! Fourstep: text to image in four denoising steps, in a browser tab.
 //!
-//! The whole system on one page. The numbered comments are the floors: a module imports only from floors with a smaller
-//! number, and `tests/floors.rs` fails otherwise. ARCHITECTURE.md says in a sentence what each module is for.
+//! The list below is the whole system. The numbered comments are the floors: a module imports only from floors with a
+//! smaller number, and `tests/floors.rs` fails otherwise. ARCHITECTURE.md describes each module in a sentence.
 
 // 0: errors
 pub mod error;

@@ -1,4 +1,4 @@
-//! The command line's entry: only maps the result to an exit code.
+//! The command line's entry point.
 
 fn main() -> std::process::ExitCode {
     fourstep::cli::run().into()

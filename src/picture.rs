@@ -1,8 +1,8 @@
-//! Pictures in memory: what the pipeline draws, what the dataset renders, what sheets are laid out of.
+//! Pictures in memory, for the pipeline, the dataset and contact sheets.
 //!
-//! A picture's colours are straight, as PNG files and a canvas have them. Networks with four channels take and give colours that are
-//! multiplied by alpha, so that edges have no halo; [`Picture::planes`] and [`Picture::from_planes`] are the one place where
-//! the two forms meet. Networks with three channels see what is transparent on white, as in A1111.
+//! A picture's alpha is straight, as in PNG files and on a canvas. Networks with four channels read and write colours
+//! multiplied by alpha, so that edges have no halo. [`Picture::planes`] and [`Picture::from_planes`] are the only
+//! conversions between the two. Networks with three channels see transparent pictures on white, as in A1111.
 
 #[cfg(feature = "native")]
 mod cover;
@@ -19,17 +19,17 @@ use crate::error::{Error, Result};
 /// 8-bit sRGB, rows from the top, `rgb.len() == 3 * width * height`.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Picture {
-    /// Pixels across.
+    /// Width in pixels.
     pub width: usize,
-    /// Pixels down.
+    /// Height in pixels.
     pub height: usize,
     /// Red, green, blue for each pixel, not multiplied by alpha.
     pub rgb: Vec<u8>,
-    /// For each pixel 0 (transparent) to 255 (opaque); none where every pixel is opaque.
+    /// For each pixel 0 (transparent) to 255 (opaque); none if every pixel is opaque.
     pub alpha: Option<Vec<u8>>,
 }
 
-/// What lies behind a transparent picture that something without transparency takes.
+/// The ground on which transparent pictures are shown where transparency is not supported.
 pub const WHITE: [u8; 3] = [255; 3];
 
 impl Picture {
@@ -38,10 +38,10 @@ impl Picture {
         Self { width, height, rgb, alpha: None }
     }
 
-    /// From 8-bit red, green, blue and alpha, the colours not multiplied by alpha.
+    /// A picture from 8-bit red, green, blue and alpha, with straight colours.
     ///
     /// # Errors
-    /// [`Error::Request`] when the bytes are not `width` x `height` pixels.
+    /// [`Error::Request`] if the bytes are not `width` x `height` pixels.
     pub fn from_rgba(width: usize, height: usize, rgba: &[u8]) -> Result<Self> {
         let pixels = width.checked_mul(height).and_then(|pixels| pixels.checked_mul(4));
         if pixels != Some(rgba.len()) || rgba.is_empty() {
@@ -51,14 +51,15 @@ impl Picture {
         Ok(Self { width, height, rgb, alpha: alpha(rgba.iter().skip(3).step_by(4).copied()) })
     }
 
-    /// Red, green, blue and alpha for each pixel, the colours not multiplied by alpha, as a canvas takes them.
+    /// Red, green, blue and alpha for each pixel, with straight colours, as a canvas takes them.
     pub fn rgba(&self) -> Vec<u8> {
         self.pixels().flatten().collect()
     }
 
-    /// A picture from a network's `planes` `[3, height, width]` or `[4, height, width]` in [-1, 1], where four are red, green and blue
-    /// multiplied by alpha, and alpha. A byte is round((x/2 + 1/2) · 255), clamped, ties to even as diffusers' image processor
-    /// has them; colours are divided by alpha before they are rounded, and are 0 where alpha is.
+    /// A picture from a network's `planes` `[3, height, width]` or `[4, height, width]` in [-1, 1]. Four planes are
+    /// red, green and blue multiplied by alpha, and alpha. A byte is round((x/2 + 1/2) · 255), clamped, with ties to
+    /// even as in diffusers' image processor. Colours are divided by alpha before they are rounded, and are 0 where
+    /// alpha is 0.
     pub fn from_planes(width: usize, height: usize, planes: &[f32]) -> Self {
         let size = width * height;
         let level = |plane: usize, p: usize| (planes[plane * size + p] / 2.0 + 0.5).clamp(0.0, 1.0) * 255.0;
@@ -79,8 +80,8 @@ impl Picture {
         Self { width, height, rgb: (0..size).flat_map(colour).collect(), alpha: alpha(opacity.iter().copied()) }
     }
 
-    /// What a network with 3 or 4 `channels` takes: planes `[channels, height, width]` in [-1, 1], as in [`Self::from_planes`].
-    /// With three, what is transparent lies on white.
+    /// The input of a network with 3 or 4 `channels`: planes `[channels, height, width]` in [-1, 1], as in
+    /// [`Self::from_planes`]. With three, transparent pictures are put on white.
     pub fn planes(&self, channels: usize) -> Vec<f32> {
         let value = |level: f32| level / 255.0 * 2.0 - 1.0;
         let of = |picture: &Self, plane: usize| picture.rgb.iter().skip(plane).step_by(3).copied().collect::<Vec<u8>>();
@@ -99,7 +100,8 @@ impl Picture {
     /// Pictures from a decoder's output `[n, c, height, width]`, where c is 3 or 4; see [`Self::from_planes`].
     ///
     /// # Errors
-    /// [`Error::Device`] if the device does not give its data back, and for values that are not finite, which would be black.
+    /// [`Error::Device`] if the device does not return its data, and for values that are not finite, which would
+    /// otherwise become black.
     pub async fn from_tensor(decoded: Tensor<4>) -> Result<Vec<Self>> {
         let [_, channels, height, width] = decoded.dims();
         let data = decoded.into_data_async().await.map_err(|error| Error::Device(format!("{error:?}")))?;
@@ -111,12 +113,12 @@ impl Picture {
         Ok(each.map(|planes| Self::from_planes(width, height, planes)).collect())
     }
 
-    /// What an encoder takes: `[1, channels, height, width]` in [-1, 1]; see [`Self::planes`].
+    /// The input of an encoder: `[1, channels, height, width]` in [-1, 1]; see [`Self::planes`].
     pub fn to_tensor(&self, channels: usize, device: &Device) -> Tensor<4> {
         Tensor::from_data(TensorData::new(self.planes(channels), [1, channels, self.height, self.width]), device)
     }
 
-    /// The opaque picture that is seen where this one lies on a ground of one colour.
+    /// This picture composited on an opaque ground of one colour.
     pub fn over(&self, ground: [u8; 3]) -> Cow<'_, Self> {
         if self.alpha.is_none() {
             return Cow::Borrowed(self);
@@ -125,7 +127,7 @@ impl Picture {
         Cow::Owned(Self::opaque(self.width, self.height, rgb))
     }
 
-    /// The lightness of each pixel on white, by ITU-R 601 in the fixed point arithmetic of Python's Pillow.
+    /// The lightness of each pixel on white, by ITU-R 601 in the fixed-point arithmetic of Python's Pillow.
     pub fn luminance(&self) -> impl Iterator<Item = u8> + '_ {
         self.pixels().map(|pixel| {
             let [r, g, b] = blend(pixel, WHITE).map(u32::from);
@@ -144,13 +146,13 @@ impl Picture {
         Self::opaque(width, height, colour.repeat(width * height))
     }
 
-    /// The colour of the pixel at column `x`, row `y`; panics outside.
+    /// The colour of the pixel at column `x`, row `y`; panics outside the picture.
     pub fn pixel(&self, x: usize, y: usize) -> [u8; 3] {
         let at = 3 * (y * self.width + x);
         [self.rgb[at], self.rgb[at + 1], self.rgb[at + 2]]
     }
 
-    /// Sets the pixel at column `x`, row `y` to an opaque colour; panics outside.
+    /// Sets the pixel at column `x`, row `y` to an opaque colour; panics outside the picture.
     pub fn set(&mut self, x: usize, y: usize, colour: [u8; 3]) {
         let at = y * self.width + x;
         self.rgb[3 * at..3 * at + 3].copy_from_slice(&colour);
@@ -159,7 +161,8 @@ impl Picture {
         }
     }
 
-    /// Lays `other` over an opaque picture, its upper left corner at (`left`, `top`); panics where it does not fit.
+    /// Composites `other` over an opaque picture, with its upper left corner at (`left`, `top`); panics if it does not
+    /// fit.
     pub fn paste(&mut self, other: &Picture, left: usize, top: usize) {
         for (i, pixel) in other.pixels().enumerate() {
             let (x, y) = (left + i % other.width, top + i / other.width);
@@ -168,7 +171,7 @@ impl Picture {
         }
     }
 
-    /// Each pixel as a square of `times` x `times`.
+    /// Enlarges each pixel to a square of `times` x `times`.
     pub fn enlarged(&self, times: usize) -> Self {
         let (width, height) = (self.width * times, self.height * times);
         let places = (0..width * height).map(|i| i / width / times * self.width + i % width / times);
@@ -177,10 +180,10 @@ impl Picture {
         Self { width, height, rgb, alpha }
     }
 
-    /// Each square of `times` x `times` pixels as one, the mean of its colours as far as they are seen.
+    /// Reduces each square of `times` x `times` pixels to one, the mean of its colours weighted by alpha.
     ///
     /// # Errors
-    /// [`Error::Request`] for a picture whose sides are no multiples of `times`.
+    /// [`Error::Request`] for a picture whose sides are not multiples of `times`.
     pub fn reduced(&self, times: usize) -> Result<Self> {
         if times == 0 || !self.width.is_multiple_of(times) || !self.height.is_multiple_of(times) {
             let reason = format!("a picture of {} x {} cannot be made {times} times smaller", self.width, self.height);
@@ -200,7 +203,7 @@ impl Picture {
     /// Reads a PNG file of any colour type, with its alpha.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be read; [`Error::BadFile`] for something that is no PNG file.
+    /// [`Error::Io`] if the file cannot be read; [`Error::BadFile`] if it is no PNG file.
     #[cfg(feature = "native")]
     pub fn read_png(path: &std::path::Path) -> Result<Self> {
         Self::from_png(std::fs::read(path).map_err(Error::io(path))?, &path.display().to_string())
@@ -228,12 +231,12 @@ impl Picture {
     }
 }
 
-/// None where every pixel is opaque.
+/// None if every pixel is opaque.
 fn alpha(values: impl Iterator<Item = u8> + Clone) -> Option<Vec<u8>> {
     values.clone().any(|alpha| alpha < 255).then(|| values.collect())
 }
 
-/// What is seen of a pixel on a ground of one colour.
+/// The colour of a pixel composited on a ground.
 fn blend([r, g, b, alpha]: [u8; 4], ground: [u8; 3]) -> [u8; 3] {
     let part = |level: u8, ground: u8| {
         let (level, ground, alpha) = (u32::from(level), u32::from(ground), u32::from(alpha));
@@ -271,7 +274,7 @@ mod tests {
         assert_eq!(Picture::from_rgba(5, 3, &opaque.rgba()).unwrap(), opaque);
     }
 
-    /// A network with four channels that draws nothing transparent draws the bytes of one with three.
+    /// A network with four channels that draws an opaque picture gives the same bytes as one with three.
     #[test]
     fn opaque_planes_give_the_same_bytes_with_three_and_four_channels() {
         let values: Vec<f32> = stream(8, "planes", 0).randn(3 * 600);
@@ -290,7 +293,7 @@ mod tests {
         let picture = Picture::from_rgba(256, 256, &all).unwrap();
         let back = Picture::from_planes(256, 256, &picture.planes(4));
         for (was, is) in picture.pixels().zip(back.pixels()) {
-            // Colours under nothing are lost.
+            // Colours with alpha 0 are lost.
             assert_eq!(is, if was[3] == 0 { [0; 4] } else { was });
         }
     }
@@ -300,7 +303,7 @@ mod tests {
         let planes = Picture::from_rgba(2, 1, &[255, 51, 0, 51, 10, 20, 30, 0]).unwrap().planes(4);
         let wanted = [-0.6, -1.0, -0.92, -1.0, -1.0, -1.0, -0.6, -1.0];
         assert!(planes.iter().zip(wanted).all(|(a, b): (&f32, f32)| (a - b).abs() < 1e-6), "{planes:?}");
-        // More colour than alpha allows is cut off.
+        // A colour that exceeds alpha is clamped.
         assert_eq!(Picture::from_planes(1, 1, &[1.0, -1.0, -0.5, 0.0]).rgba(), [255, 0, 128, 128]);
     }
 
@@ -321,7 +324,7 @@ mod tests {
             assert_eq!((large.width, large.height), (12, 9));
             assert_eq!(large.reduced(3).unwrap(), picture);
         }
-        // Half of red, half of nothing: half transparent red, not pink and not dark.
+        // Half of the square is red, half is transparent: the result is half transparent red, not pink and not dark.
         let edge = Picture::from_rgba(2, 2, &[255, 0, 0, 255, 0, 0, 0, 0, 255, 0, 0, 255, 0, 0, 0, 0]).unwrap();
         assert_eq!(edge.reduced(2).unwrap().rgba(), [255, 0, 0, 128]);
         assert!(edge.reduced(3).unwrap_err().to_string().contains("2 x 2"));

@@ -1,8 +1,8 @@
-//! PNG files: pictures and animations written with their settings, and the settings read back.
+//! PNG files: writes pictures and animations with their settings, and reads the settings.
 //!
-//! The settings are an [infotext](crate::infotext) in the text chunk `parameters`, where A1111 puts it: `tEXt` where
-//! Latin-1 can say it, `iTXt` otherwise. Written here rather than with the crate `png`, so that the page's program has
-//! only this little of it; the tests read everything back with that crate. Source: the PNG specification, third edition.
+//! The settings are an [infotext](crate::infotext) in the text chunk `parameters`, where A1111 puts it: `tEXt` if
+//! Latin-1 can represent it, else `iTXt`. This module does not use the crate `png`, so that the page's wasm stays
+//! small; the tests read everything back with that crate. Source: the PNG specification, third edition.
 
 use std::borrow::Cow;
 
@@ -17,10 +17,10 @@ const SIGNATURE: &[u8] = b"\x89PNG\r\n\x1a\n";
 const PARAMETERS: &str = "parameters";
 
 impl Picture {
-    /// The bytes of a PNG file, with `parameters` as its text when there are any.
+    /// The bytes of a PNG file, with the text `parameters` if there is one.
     ///
     /// # Errors
-    /// [`Error::BadFile`] when there are no pixels.
+    /// [`Error::BadFile`] if there are no pixels.
     pub fn to_png(&self, parameters: Option<&str>) -> Result<Vec<u8>> {
         animation(std::slice::from_ref(self), 0, parameters)
     }
@@ -28,18 +28,18 @@ impl Picture {
     /// Writes a PNG file.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be written, for a full disk too.
+    /// [`Error::Io`] if the file cannot be written, also because the disk is full.
     #[cfg(feature = "native")]
     pub fn write_png(&self, path: &std::path::Path) -> Result<()> {
         std::fs::write(path, self.to_png(None)?).map_err(Error::io(path))
     }
 }
 
-/// The bytes of an animated PNG that plays for ever, each frame shown for `milliseconds`; one frame makes a still
-/// picture. Programs that know no animations show the first frame.
+/// The bytes of an animated PNG that repeats forever and shows each frame for `milliseconds`; one frame gives a still
+/// picture. Programs without support for animations show the first frame.
 ///
 /// # Errors
-/// [`Error::Request`] without frames or with frames of different sizes; [`Error::BadFile`] when there are no pixels.
+/// [`Error::Request`] without frames or with frames of different sizes; [`Error::BadFile`] if there are no pixels.
 pub fn animation(frames: &[Picture], milliseconds: u16, parameters: Option<&str>) -> Result<Vec<u8>> {
     let Some(first) = frames.first() else { return Err(Error::Request("an animation of no pictures".into())) };
     if frames.iter().any(|frame| (frame.width, frame.height) != (first.width, first.height)) {
@@ -51,7 +51,7 @@ pub fn animation(frames: &[Picture], milliseconds: u16, parameters: Option<&str>
     let size = [(first.width as u32).to_be_bytes(), (first.height as u32).to_be_bytes()].concat();
     let mut png = SIGNATURE.to_vec();
     let transparent = frames.iter().any(|frame| frame.alpha.is_some());
-    // 8 bits a channel; red, green and blue, with alpha or without; the usual compression and filters, not interlaced.
+    // 8 bits a channel; red, green and blue, with or without alpha; the usual compression and filters, not interlaced.
     let colour_type = if transparent { 6 } else { 2 };
     chunk(&mut png, b"IHDR", &[&size[..], &[8, colour_type, 0, 0, 0]].concat());
     if let Some(text) = parameters {
@@ -69,7 +69,7 @@ pub fn animation(frames: &[Picture], milliseconds: u16, parameters: Option<&str>
     for (at, frame) in frames.iter().enumerate() {
         if animated {
             let delay = [milliseconds.to_be_bytes(), 1000u16.to_be_bytes()].concat();
-            // Number, size, no offset, delay; the next frame takes the whole place.
+            // Index, size, no offset, delay; the next frame replaces this one.
             chunk(&mut png, b"fcTL", &[&next()[..], &size, &[0; 8], &delay, &[0, 0]].concat());
         }
         let data = compress_to_vec_zlib(&filtered(frame, transparent), LEVEL);
@@ -82,10 +82,10 @@ pub fn animation(frames: &[Picture], milliseconds: u16, parameters: Option<&str>
     Ok(png)
 }
 
-/// The text chunk `parameters` of a PNG file; none where it has no such chunk.
+/// The text chunk `parameters` of a PNG file; none if it has no such chunk.
 ///
 /// # Errors
-/// [`Error::BadFile`] when the bytes are no PNG file, or a damaged one.
+/// [`Error::BadFile`] if the bytes are no PNG file, or a damaged one.
 pub fn parameters(bytes: &[u8]) -> Result<Option<String>> {
     let bad = |reason: &str| Error::BadFile { file: "the picture".into(), reason: reason.into() };
     let mut rest = bytes.strip_prefix(SIGNATURE).ok_or_else(|| bad("no PNG file"))?;
@@ -109,9 +109,9 @@ pub fn parameters(bytes: &[u8]) -> Result<Option<String>> {
     }
 }
 
-/// Of 0 to 10; more costs time and hardly saves.
+/// Compression level, of 0 to 10; higher ones take longer and save almost nothing.
 const LEVEL: u8 = 8;
-/// Longest packed text that is unpacked, in bytes.
+/// Greatest size of a decompressed text, in bytes.
 const LONGEST: usize = 1 << 20;
 
 fn chunk(png: &mut Vec<u8>, kind: &[u8; 4], data: &[u8]) {
@@ -125,12 +125,12 @@ fn write_text(png: &mut Vec<u8>, text: &str) {
     let latin: Option<Vec<u8>> = text.chars().map(|c| u8::try_from(u32::from(c)).ok().filter(|b| *b != 0)).collect();
     match latin {
         Some(latin) => chunk(png, b"tEXt", &[PARAMETERS.as_bytes(), &[0], &latin].concat()),
-        // Not packed, no language, no translated keyword.
+        // Not compressed, no language, no translated keyword.
         None => chunk(png, b"iTXt", &[PARAMETERS.as_bytes(), &[0; 5], text.as_bytes()].concat()),
     }
 }
 
-/// The text of a chunk `parameters`: none for other chunks, then none for a text that cannot be read.
+/// The text of a chunk `parameters`: none for other chunks, and an inner none for a text that cannot be read.
 fn text_of(kind: &[u8; 4], data: &[u8]) -> Option<Option<String>> {
     let rest = data.strip_prefix(PARAMETERS.as_bytes())?.strip_prefix(&[0])?;
     let latin = |bytes: &[u8]| bytes.iter().map(|byte| char::from(*byte)).collect::<String>();
@@ -143,7 +143,7 @@ fn text_of(kind: &[u8; 4], data: &[u8]) -> Option<Option<String>> {
     }
 }
 
-/// After the keyword: packed or not, how, language, translated keyword, text in UTF-8.
+/// The rest of the chunk after the keyword: compression flag and method, language, translated keyword, text in UTF-8.
 fn international(rest: &[u8], unpacked: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Option<String> {
     let ([packed, _method], rest) = rest.split_first_chunk::<2>()?;
     let mut parts = rest.splitn(3, |byte| *byte == 0);
@@ -152,7 +152,7 @@ fn international(rest: &[u8], unpacked: impl Fn(&[u8]) -> Option<Vec<u8>>) -> Op
     String::from_utf8(bytes.into_owned()).ok()
 }
 
-/// Each row with the filter that leaves the least: a row's bytes as differences to their neighbours.
+/// Each row with the filter that gives the smallest sum: a row's bytes as differences to their neighbours.
 fn filtered(picture: &Picture, transparent: bool) -> Vec<u8> {
     let channels = if transparent { 4 } else { 3 };
     let bytes = if transparent { Cow::Owned(picture.rgba()) } else { Cow::Borrowed(&picture.rgb) };
@@ -186,7 +186,7 @@ fn with_filter(filter: u8, channels: usize, row: &[u8], above: &[u8]) -> Vec<u8>
     (0..row.len()).map(byte).collect()
 }
 
-/// Of three neighbours the one that is nearest to left + up - corner (Paeth, 1991).
+/// The one of three neighbours that is nearest to left + up - corner (Paeth, 1991).
 fn paeth(left: u8, up: u8, corner: u8) -> u8 {
     let [a, b, c] = [left, up, corner].map(i16::from);
     let near = |x: i16| (a + b - c - x).abs();
@@ -236,7 +236,7 @@ mod tests {
         for text in ["a fox\nSteps: 4, Seed: 7", "ein Füchschen, 50 °C", "狐狸 🦊, \"x\"\nNegative prompt: ü"] {
             let bytes = picture([1, 2, 3]).to_png(Some(text)).unwrap();
             assert_eq!(parameters(&bytes).unwrap().as_deref(), Some(text));
-            // As PIL writes it: tEXt where Latin-1 will do.
+            // As PIL writes it: tEXt if Latin-1 is enough.
             let chunk: &[u8] =
                 if text.is_ascii() || text.contains("°") { b"tEXtparameters\0" } else { b"iTXtparameters\0" };
             assert!(bytes.windows(chunk.len()).any(|part| part == chunk), "{text}");

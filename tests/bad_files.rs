@@ -1,6 +1,6 @@
-//! Files that somebody else wrote, broken in every way that came to mind: reading them ends with values or with one clear
-//! line, without a panic, and holds no more memory than the file is long, but for a small multiple. A failure prints its seed.
-//! `fuzz/` runs the same readers on inputs of a fuzzer's.
+//! Untrusted files, broken at random: reading them ends with values or with one clear line, without a panic, and takes at
+//! most 64 times the file's size and a fixed amount. A failure prints its seed. `fuzz/` runs the same readers on a fuzzer's
+//! inputs.
 
 mod counting;
 #[allow(dead_code)]

@@ -11,7 +11,7 @@ use std::process::{Command, Output};
 use burn::tensor::{Device, Tensor, TensorData};
 use fourstep::edit::{self, EditRequest, Method};
 use fourstep::picture::Picture;
-use fourstep::pipeline::{Pipeline, StepEvent};
+use fourstep::pipeline::{Pipeline, Settings, StepEvent};
 use fourstep::random::{Generator, Mt19937};
 use fourstep::weights::DirFiles;
 use safetensors::SafeTensors;
@@ -129,6 +129,31 @@ fn the_same_words_change_nothing(pipeline: &Pipeline, request: &EditRequest) {
     let latents = pipeline.encode(request.image.to_tensor(pipeline.channels(), pipeline.device()));
     let kept = pollster::block_on(Picture::from_tensor(pipeline.decode(latents))).unwrap().swap_remove(0);
     assert_eq!(edited, kept);
+}
+
+#[test]
+fn settings_become_an_edit_that_says_what_it_is() {
+    let pipeline = Pipeline::load(&files("families/tiny", &serde_json::Map::new()), &Device::flex()).unwrap();
+    let image = Picture::filled(32, 32, [9, 99, 200]);
+    let settings = Settings { prompt: "a blue fox".into(), seed: 7, image: Some(image.clone()), ..Settings::default() };
+    let of = |settings: Settings| EditRequest::of(&pipeline, Method::InfEdit, "a fox, green", settings);
+    let request = of(settings.clone()).unwrap();
+    let own = EditRequest::new(&pipeline, Method::InfEdit, image.clone(), "a fox, green", "a blue fox");
+    assert_eq!(request, EditRequest { seed: 7, ..own });
+    let text = request.infotext(&pipeline, "tiny").unwrap().to_string();
+    let edit = "Denoising strength: 0.75, Edit method: InfEdit, Edit from: \"a fox, green\", RNG: CPU";
+    assert!(text.starts_with("a blue fox\nSteps: ") && text.contains(edit) && !text.contains("Sampler"), "{text}");
+    for (wrong, part) in [
+        (Settings { image: None, ..settings.clone() }, "needs an image"),
+        (Settings { mask: Some(image), ..settings.clone() }, "takes no mask"),
+        (Settings { width: Some(64), ..settings.clone() }, "they must agree"),
+        (Settings { steps: Some(0), ..settings }, "at least one step"),
+    ] {
+        let error = of(wrong).unwrap_err().to_string();
+        assert!(error.contains(part), "{error}");
+    }
+    let error = Method::named("imagic").unwrap_err().to_string();
+    assert!(error.contains("edit method imagic: use flowedit or infedit"), "{error}");
 }
 
 /// A model of the reference set in a folder, for the command.

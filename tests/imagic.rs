@@ -1,4 +1,5 @@
-//! Imagic: the numbers of torch's Adam on diffusers' models (tests/reference/imagic_golden.py), and how an optimisation ends.
+//! Fitting a model to pictures: the numbers of torch's Adam on diffusers' models (tests/reference/imagic_golden.py), how an
+//! optimisation ends, and what is kept of Imagic's edits and of adapters in files.
 
 mod tiny;
 
@@ -6,11 +7,14 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor};
-use fourstep::edit::imagic::embedding::{default_options, optimize, optimize_with};
-use fourstep::edit::imagic::{Draw, Ended, Imagic, ImagicRequest, OptimizedEmbedding, Stage, StageOptions, StageStep};
+use fourstep::edit::adapt::{AdaptRequest, adapt};
+use fourstep::edit::fit::{Draw, Ended, StageOptions, StageStep};
+use fourstep::edit::imagic::embedding::{optimize, optimize_with};
+use fourstep::edit::imagic::{Drawn, Imagic, ImagicRequest, OptimizedEmbedding, SavedEdit, Stage};
 use fourstep::kernels::BlockFormat;
 use fourstep::picture::Picture;
 use fourstep::pipeline::{LoadOptions, Pipeline, Request, Settings, StepEvent};
+use fourstep::weights::{Lora, Matrix, serialize};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use serde_json::Map;
@@ -90,7 +94,7 @@ fn the_embedding_goes_the_way_that_pytorch_goes() {
         assert_eq!((found.ended, way.last()), (Ended::Finished, Some(&numbers(&found.embedding))));
         let theirs = floats(&file, &format!("{}.embeddings", case.name));
         let theirs: Vec<&[f32]> = theirs.chunks_exact(theirs.len() / (steps + 1)).collect();
-        let start = numbers(&found.target);
+        let start = numbers(&found.start);
         let ways = way.iter().zip(&theirs[1..]);
         let errors = ways.map(|(mine, after)| relative_l2(&apart(mine, &start), &apart(after, theirs[0])));
         let worst = errors.fold(relative_l2(&start, theirs[0]), f64::max);
@@ -102,6 +106,10 @@ fn the_embedding_goes_the_way_that_pytorch_goes() {
 
 fn tiny_model(options: &LoadOptions) -> Pipeline {
     Pipeline::load_with(&files("families/tiny-2", &Map::new()), options, &Device::flex()).unwrap()
+}
+
+fn default_options() -> StageOptions {
+    ImagicRequest::new(picture(), "", 0).embedding
 }
 
 fn picture() -> Picture {
@@ -154,7 +162,7 @@ fn a_loss_that_is_no_number_ends_with_the_last_sound_embedding() {
     let options = StageOptions { steps: 5, learning_rate: 1e38, ..default_options() };
     let found = optimized(&tiny_model(&LoadOptions::default()), &options, None).unwrap();
     assert_eq!((found.ended, found.losses.len() < 5), (Ended::Diverged, true), "{:?}", found.losses);
-    let (last, start) = (numbers(&found.embedding), numbers(&found.target));
+    let (last, start) = (numbers(&found.embedding), numbers(&found.start));
     assert!(last.iter().all(|x| x.is_finite()));
     assert!(found.losses.len() > 1 || last == start);
 }
@@ -168,7 +176,7 @@ fn what_cannot_be_optimised_is_refused_in_words() {
     };
     let options = default_options;
     refused(&pipeline, StageOptions { steps: 0, ..options() }, "steps = 0");
-    refused(&pipeline, StageOptions { batch: 65, ..options() }, "batch = 65: Imagic takes 1 to 64");
+    refused(&pipeline, StageOptions { batch: 65, ..options() }, "batch = 65: fitting takes 1 to 64");
     refused(&pipeline, StageOptions { learning_rate: f64::NAN, ..options() }, "= NaN: must be above 0");
     let blocks = LoadOptions { quantize: Some(BlockFormat::Q8_0), ..LoadOptions::default() };
     refused(&tiny_model(&blocks), options(), "weights in blocks");
@@ -181,7 +189,7 @@ fn what_cannot_be_optimised_is_refused_in_words() {
 fn fitted(pipeline: &Pipeline, stop: Option<(Stage, usize)>) -> Imagic {
     let stage = |steps, learning_rate| StageOptions { steps, learning_rate, batch: 4, seed: 2 };
     let (embedding, adapters) = (stage(40, 1e-2), stage(80, 2e-2));
-    let request = ImagicRequest { image: picture(), prompt: "a blue fox".into(), embedding, adapters, rank: 2 };
+    let request = ImagicRequest { embedding, adapters, rank: 2, ..ImagicRequest::new(picture(), "a blue fox", 2) };
     let mut on_step = async |of: Stage, step: StageStep<'_>| match stop == Some((of, step.index + 1)) {
         true => ControlFlow::Break(()),
         false => ControlFlow::Continue(()),
@@ -234,4 +242,144 @@ fn without_adapters_and_at_eta_1_it_is_text_to_image() {
     let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
     let plain = pollster::block_on(pipeline.generate(&request, &mut on_step)).unwrap().0.swap_remove(0);
     assert_eq!(edited(&pipeline, &stopped, 1.0), plain);
+}
+
+const DRAWN: Drawn = Drawn { seed: 5, steps: Some(3), guidance_scale: Some(2.0) };
+
+fn with_lora(lora: Option<Lora<'_>>) -> Pipeline {
+    let loras = Vec::from_iter(lora);
+    tiny_model(&LoadOptions { loras: &loras, ..LoadOptions::default() })
+}
+
+#[test]
+fn with_a_source_prompt_the_edit_moves_by_the_difference_of_the_texts() {
+    let pipeline = tiny_model(&LoadOptions::default());
+    let stage = |steps| StageOptions { steps, learning_rate: 1e-2, batch: 4, seed: 2 };
+    let fitted = |prompt: &str| {
+        let request = ImagicRequest {
+            source_prompt: Some("a red fox".into()),
+            embedding: stage(10),
+            adapters: stage(5),
+            ..ImagicRequest::new(picture(), prompt, 2)
+        };
+        let mut on_step = async |_: Stage, _: StageStep<'_>| ControlFlow::Continue(());
+        pollster::block_on(Imagic::fit(&pipeline, &request, &mut on_step)).unwrap()
+    };
+    // Where the texts agree, nothing moves; else the same picture is left by another way.
+    let (same, other) = (fitted("a red fox"), fitted("a blue fox"));
+    assert_eq!(edited(&pipeline, &same, 1.0), edited(&pipeline, &same, 0.0));
+    assert_eq!(edited(&pipeline, &other, 0.0), edited(&pipeline, &same, 0.0));
+    assert!(edited(&pipeline, &other, 1.0) != edited(&pipeline, &other, 0.0));
+    let text = |edit: &Imagic| numbers(&edit.embedding.start);
+    assert!(
+        text(&other) == text(&same) && numbers(&other.target) != text(&other) && numbers(&same.target) == text(&same)
+    );
+    let bytes = pollster::block_on(other.to_bytes(&DRAWN));
+    let SavedEdit { edit, lora, .. } = SavedEdit::parse("edit", &bytes, &Device::flex()).unwrap();
+    let again = edited(&with_lora(lora), &edit, 1.0);
+    assert!(again.rgb.iter().zip(&edited(&pipeline, &other, 1.0).rgb).all(|(a, b)| a.abs_diff(*b) <= 1));
+}
+
+#[test]
+fn an_edit_from_its_file_draws_what_it_drew() {
+    let whole = fitted(&tiny_model(&LoadOptions::default()), None);
+    let stopped = fitted(&tiny_model(&LoadOptions::default()), Some((Stage::Embedding, 3)));
+    for edit in [whole, stopped] {
+        let strip = [0.0, 0.6].map(|eta| edited(&tiny_model(&LoadOptions::default()), &edit, eta));
+        let bytes = pollster::block_on(edit.to_bytes(&DRAWN));
+        let SavedEdit { edit: again, lora, drawn } = SavedEdit::parse("edit", &bytes, &Device::flex()).unwrap();
+        assert_eq!((drawn, lora.is_some()), (DRAWN, edit.adapters.is_some()));
+        assert_eq!((&again.prompt, again.width, again.height), (&edit.prompt, 32, 24));
+        assert_eq!(again.embedding.losses, edit.embedding.losses);
+        let pipeline = with_lora(lora);
+        for (eta, picture) in [0.0, 0.6].into_iter().zip(strip) {
+            let same = edited(&pipeline, &again, eta);
+            assert!(same.rgb.iter().zip(&picture.rgb).all(|(a, b)| a.abs_diff(*b) <= 1), "eta {eta}");
+        }
+    }
+}
+
+#[test]
+fn files_that_are_no_edits_of_this_model_are_refused_in_words() {
+    let bytes = pollster::block_on(fitted(&tiny_model(&LoadOptions::default()), None).to_bytes(&DRAWN));
+    let refused = |bytes: &[u8], words: &str| {
+        let Err(error) = SavedEdit::parse("edit", bytes, &Device::flex()) else { panic!("{words}: not refused") };
+        assert!(error.to_string().contains(words), "{error}");
+    };
+    for length in (0..bytes.len()).step_by(997) {
+        assert!(SavedEdit::parse("edit", &bytes[..length], &Device::flex()).is_err(), "{length} bytes");
+    }
+    refused(b"<!DOCTYPE html>", "edit: ");
+    refused(&serialize(&[Matrix::row("a", &[1.0])], Default::default()), "it is no saved edit");
+    // The header's length stays the same.
+    let changed = |from: &str, to: &str| {
+        let at = bytes.windows(from.len()).position(|window| window == from.as_bytes()).unwrap();
+        [&bytes[..at], to.as_bytes(), &bytes[at + from.len()..]].concat()
+    };
+    refused(&changed("imagic.target", "imagic.tarred"), "tensor imagic.target is missing");
+    refused(&changed("version\\\":1", "version\\\":7"), "an edit of version 7; this program reads 1");
+    refused(&changed("lora_A.weight", "lora_X.weight"), "lora_X.weight is no tensor of a LoRA adapter");
+    // As an adapter it is no adapter, and in another model it does not fit.
+    assert!(
+        Lora::parse("edit", &bytes, 1.0)
+            .err()
+            .unwrap()
+            .to_string()
+            .contains("imagic.adapter_losses is no tensor of a LoRA")
+    );
+    let SavedEdit { edit, lora, .. } = SavedEdit::parse("edit", &bytes, &Device::flex()).unwrap();
+    let loras = Vec::from_iter(lora);
+    let options = LoadOptions { loras: &loras, ..LoadOptions::default() };
+    let other = Pipeline::load_with(&files("reference/sd15", &Map::new()), &options, &Device::flex())
+        .err()
+        .unwrap()
+        .to_string();
+    assert!(other.contains("edit: "), "{other}");
+    let other = Pipeline::load(&files("reference/sd15", &Map::new()), &Device::flex()).unwrap();
+    let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
+    let settings = Settings { steps: Some(1), ..Settings::default() };
+    let error = pollster::block_on(edit.draw(&other, 0.5, settings, &mut on_step)).unwrap_err().to_string();
+    assert!(error.contains("the edit was made with another model"), "{error}");
+}
+
+#[test]
+fn adapters_teach_a_thing_from_several_pictures() {
+    let pipeline = tiny_model(&LoadOptions::default());
+    let before = drawn(&pipeline);
+    let mirrored = |image: Picture| {
+        let rows = image.rgb.chunks_exact(3 * image.width).flat_map(|row| row.chunks_exact(3).rev().flatten().copied());
+        Picture::opaque(image.width, image.height, rows.collect())
+    };
+    let images = vec![picture(), mirrored(picture())];
+    let options = StageOptions { steps: 80, learning_rate: 2e-2, batch: 3, seed: 1 };
+    let request = AdaptRequest { options, ..AdaptRequest::new(images.clone(), "a zib", 1) };
+    let taught = |request: &AdaptRequest, stop: Option<usize>| {
+        let mut on_step = async |step: StageStep<'_>| match Some(step.index + 1) == stop {
+            true => ControlFlow::Break(()),
+            false => ControlFlow::Continue(()),
+        };
+        pollster::block_on(adapt(&pipeline, request, &mut on_step))
+    };
+    let (adapters, _) = taught(&request, None).unwrap();
+    let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
+    let (first, last) = (mean(&adapters.losses[..20]), mean(&adapters.losses[60..]));
+    println!("{first} to {last}");
+    assert!(last < first && adapters.ended == Ended::Finished, "{first} to {last}");
+    let stopped = taught(&request, Some(7)).unwrap().0;
+    assert_eq!((stopped.ended, &stopped.losses[..]), (Ended::Stopped, &adapters.losses[..7]));
+    // The file is an adapter like any other; the model that taught it is as it was.
+    let bytes = serialize(&pollster::block_on(adapters.matrices()), Default::default());
+    let lora = Lora::parse("zib", &bytes, 1.0).unwrap();
+    assert_ne!(drawn(&with_lora(Some(lora))), before);
+    assert_eq!(drawn(&pipeline), before);
+    let refused = |request: AdaptRequest, words: &str| {
+        let Err(error) = taught(&request, None) else { panic!("{words}: not refused") };
+        assert!(error.to_string().contains(words), "{error}");
+    };
+    refused(AdaptRequest { images: vec![], ..request.clone() }, "0 pictures: use 1 to 8");
+    refused(AdaptRequest { images: vec![picture(); 9], ..request.clone() }, "9 pictures: use 1 to 8");
+    refused(AdaptRequest { prompt: " ".into(), ..request.clone() }, "say what the pictures show");
+    refused(AdaptRequest { rank: 0, ..request.clone() }, "rank = 0: use 1 to 128");
+    let small = Picture::opaque(16, 16, vec![9; 16 * 16 * 3]);
+    refused(AdaptRequest { images: vec![picture(), small], ..request }, "pictures of 32 x 24 and 16 x 16 pixels");
 }

@@ -22,7 +22,7 @@ for (const viewport of SCREENS)
   }
 
 async function take(viewport, colorScheme, name) {
-  const { page, origin, close } = await launch({ webgpu: "none", viewport, errors: [/404/] });
+  const { page, origin, close } = await launch({ webgpu: "none", viewport, errors: [/404/], saveData: true });
   const shot = (state, whole) => save(page, `${FOLDER}${name}-${state}.webp`, whole);
   try {
     await page.emulateMedia({ colorScheme });
@@ -42,6 +42,9 @@ async function take(viewport, colorScheme, name) {
     await page.locator("#variations button").nth(3).waitFor(PATIENCE);
     await finished(page);
     await shot("gallery");
+    await edit(page, "a pink tractor on a yellow background");
+    await shot("edit");
+    await page.click("#edit-close");
     await mark(page);
     await shot("start");
   } finally {
@@ -76,6 +79,14 @@ async function drawOnce(page, prompt) {
   await page.click("#generate");
   await page.waitForFunction((seed) => document.getElementById("seed").value !== seed, seed, PATIENCE);
   await page.locator(`#canvas[aria-label*="${prompt}"]`).waitFor(PATIENCE);
+  await finished(page);
+}
+
+/** Edits the picture by words. */
+async function edit(page, words) {
+  await page.click("#edit-open");
+  await page.fill("#edit-words", words);
+  await page.locator(`#canvas[aria-label*="${words}"]`).waitFor(PATIENCE);
   await finished(page);
 }
 

@@ -3,7 +3,7 @@
 
 import { $ } from "./dom.js";
 import { imageOf } from "./picture.js";
-import { settingsOf, settingsOfFile, startOf } from "./settings.js";
+import { editOf, settingsOf, settingsOfFile, startOf } from "./settings.js";
 
 export class Bring {
   #studio;
@@ -36,12 +36,13 @@ export class Bring {
     await jobs.idle;
     const [result, image, mask] = await Promise.all([kept.png, kept.start?.image, kept.start?.mask].map((blob) => blob && imageOf(blob)));
     const model = models.model?.id;
+    const edit = editOf(kept.settings);
     status.clear();
     this.#fill(kept.settings);
-    if (image) start.set(image, { strength: kept.settings.strength, mask });
+    if (image && !edit) start.set(image, { strength: kept.settings.strength, mask });
     else start.remove();
     this.#still(result, `Drawn ${new Date(kept.time).toLocaleString()}`);
-    const began = image && { image, mask, strength: Number(kept.settings.strength) };
+    const began = image && { image, mask, strength: Number(kept.settings.strength), edit };
     this.#studio.show({ ...kept, result, start: began });
     form.prompt = prompt;
     $("frame").scrollIntoView({ block: "nearest" });
@@ -73,9 +74,9 @@ export class Bring {
     return note;
   }
 
-  /** A picture to start from. */
-  start(image) {
-    this.#parts.start.set(image);
+  /** A picture to start from. @param {import("./picture.js").Image} image @param {string} [prompt] what it shows, where that is known */
+  start(image, prompt) {
+    this.#parts.start.set(image, { prompt });
     this.#parts.start.reveal();
     this.#studio.changed();
   }

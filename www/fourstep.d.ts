@@ -40,6 +40,8 @@ export interface Defaults {
   samplers: [string, string][];
   /** Width and height must be multiples of this. */
   size_multiple: number;
+  /** Where the model can edit pictures by words: how far an edit may go, and name and label of each method. */
+  edit?: { strength: number; methods: [string, string][] };
 }
 
 export interface GenerateOptions {
@@ -59,6 +61,9 @@ export interface GenerateOptions {
   mask?: Pixels;
   /** How much of `image` is redrawn, 0 to 1; 0.8 when left out, with `mask` 1. */
   strength?: number;
+  /** Edits `image` by words: `from` is what it shows, `prompt` what it should show, `strength` how far the edit may go. The
+   *  method is one of `defaults.edit.methods`, the first when left out. */
+  edit?: { from?: string; method?: string };
   onStep?: (step: Step) => void;
   signal?: AbortSignal;
 }

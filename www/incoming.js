@@ -6,14 +6,16 @@ import { chosen, receive } from "./files.js";
 import { imageOf } from "./picture.js";
 
 const PNG = "image/png";
+const EDIT = "Edit it by words";
 
 export class Incoming {
   #page;
 
   /**
    * @param {{engine: import("./engine.js").Engine, status: import("./status.js").Status, trouble: (error: Error) => void,
-   *          restore: (found: object) => Promise<string>, start: (image: object) => void}} page `restore` takes what
-   *   Engine.settings found and has a note about it, `start` takes a picture to start from
+   *          restore: (found: object) => Promise<string>, start: (image: object, prompt?: string) => void, edit: () => void}} page
+   *   `restore` takes what Engine.settings found and has a note about it, `start` takes a picture to start from and what it
+   *   shows, where that is known, `edit` opens the one to start from to be edited by words
    */
   constructor(page) {
     this.#page = page;
@@ -37,8 +39,11 @@ export class Incoming {
     });
   }
 
-  #start(file) {
-    return this.#guarded(() => this.#begin(file));
+  #start(file, prompt, then = () => {}) {
+    return this.#guarded(async () => {
+      await this.#begin(file, prompt);
+      then();
+    });
   }
 
   async #guarded(act) {
@@ -63,19 +68,21 @@ export class Incoming {
     }
     if (!found) return false;
     const notes = [...found.notes, await restore(found)];
-    const offer = { label: "Start from this picture", act: () => this.#start(file) };
-    status.notice(`Settings taken from the picture. ${notes.join(" ")}`.trim(), [offer]);
+    const begin = { label: "Start from this picture", act: () => this.#start(file, found.prompt) };
+    const edit = { label: EDIT, act: () => this.#start(file, found.prompt, () => this.#page.edit()) };
+    status.notice(`Settings taken from the picture. ${notes.join(" ")}`.trim(), [begin, edit]);
     return true;
   }
 
-  async #begin(file) {
+  async #begin(file, prompt) {
     let image;
     try {
       image = await imageOf(file);
     } catch {
       throw new Error(`“${file.name}” is not a picture that this browser can read. PNG, JPEG and WebP work.`);
     }
-    this.#page.start(image);
-    this.#page.status.notice("This is the start picture now. Mark the part to redraw, or leave it unmarked to redraw all of it.");
+    this.#page.start(image, prompt);
+    const words = "This is the start picture now. Mark the part to redraw, or leave it unmarked to redraw all of it.";
+    this.#page.status.notice(words, [{ label: EDIT, act: () => this.#page.edit() }]);
   }
 }

@@ -50,6 +50,13 @@ export class Jobs {
     this.#onChange();
   }
 
+  /** Stops what runs for something newer that is still to come; done when nothing runs any more. */
+  async giveWay() {
+    this.#newest++;
+    this.#running?.stop.abort(SUPERSEDED);
+    await this.idle;
+  }
+
   /** Stops what runs, and what waits behind it. */
   cancel() {
     this.#newest++;

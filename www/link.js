@@ -2,14 +2,15 @@
 // change. Settings equal to the model's defaults are omitted.
 
 /** @typedef {{prompt?: string, negative?: string, seed?: string, steps?: string, guidance?: string, sampler?: string,
- *             size?: string, strength?: string, model?: string}} Settings all of them as the address says them; size is
- *             `64` or `96x64`, strength that of a start picture, which no address can carry */
+ *             size?: string, strength?: string, edit?: string, from?: string, model?: string}} Settings all of them as the address
+ *             says them; size is `64` or `96x64`, strength that of a start picture, which no address can carry; edit is the method
+ *             by which that one was edited by words, from what it showed */
 
 /** Lowest and highest. */
 export const LIMITS = { steps: [1, 1000], guidance: [0, 50], size: [8, 2048], strength: [0, 1] };
 /** What a link may ask for without a click: so many steps, and so many pixels (or four times the model's own). */
 const UNASKED = { steps: 100, pixels: 512 * 512 };
-const KEYS = ["prompt", "negative", "seed", "steps", "guidance", "sampler", "size", "strength", "model"];
+const KEYS = ["prompt", "negative", "seed", "steps", "guidance", "sampler", "size", "strength", "edit", "from", "model"];
 const LONGEST_TEXT = 2000; // characters of a prompt, several times what a model reads
 const LARGEST_SEED = 2n ** 64n - 1n;
 
@@ -23,7 +24,7 @@ export function readLink(search) {
   const notes = [];
   for (const key of KEYS) {
     if (!given.has(key)) continue;
-    const value = CHECKS[key](given.get(key).trim(), (note) => notes.push(note));
+    const value = CHECKS[key](given.get(key).trim(), (note) => notes.push(note), given);
     if (value !== null) settings[key] = value;
   }
   return { settings, notes };
@@ -88,10 +89,13 @@ const CHECKS = {
     if (asked !== sizeText(...sides)) say(`The link’s size ${value.slice(0, 12)} became ${asked}.`);
     return asked;
   },
-  strength(value, say) {
-    say("This picture was made from another picture, which a link cannot carry. Add that picture to draw this one again.");
+  strength(value, say, given) {
+    const again = given.has("edit") ? "Add that picture and edit it by words again." : "Add that picture to draw this one again.";
+    say(`This picture was made from another picture, which a link cannot carry. ${again}`);
     return number("strength", Number(value), value, say);
   },
+  edit: (value) => value.slice(0, 60),
+  from: text,
   model: (value) => value.slice(0, 60),
 };
 

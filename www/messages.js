@@ -19,7 +19,8 @@ export const Ask = Object.freeze({
   FORGET: "forget",
   /** {model?: id, device: 'wgpu'|'cpu', folder?: {files: {path, blob}[], bits?: 8|4}} (a folder is loaded as it is), events {@link Tell.LOADING} -> {defaults, device, cached, warnings: string[]}. */
   LOAD: "load",
-  /** {request} as Pipeline.generate takes it (with `image` and `mask` as {width, height, rgba} it begins there), events {@link Tell.STEP}
+  /** {request} as Pipeline.generate takes it (with `image` and `mask` as {width, height, rgba} it begins there, with
+   *  `edit` {from, method} the image is edited by words), events {@link Tell.STEP}
    *  -> {width, height, rgba, warnings: string[], infotext, noise?: {width, height, rgba}} or {cancelled: true}. */
   GENERATE: "generate",
   /** {index} -> {width, height, rgba}: the whole picture of a step of the last GENERATE. */

@@ -3,6 +3,7 @@
 import { Bring } from "./bring.js";
 import { DeviceChoice } from "./devicechoice.js";
 import { $ } from "./dom.js";
+import { Edit } from "./edit.js";
 import { Engine } from "./engine.js";
 import { Examples } from "./examples.js";
 import { pickFolders } from "./folder.js";
@@ -87,10 +88,18 @@ parts.shown = new Shown({
   status,
   picture: parts.picture,
   link: (settings) => studio.linkOf(settings),
-  onChange: () => studio.refreshButtons(),
+  onChange: () => (parts.edit.follow(), studio.refreshButtons()),
   trouble,
 });
-new Incoming({ engine, status, trouble, restore: (found) => bring.settings(found), start: (image) => bring.start(image) });
+parts.edit = new Edit(studio, parts);
+new Incoming({
+  engine,
+  status,
+  trouble,
+  restore: (found) => bring.settings(found),
+  start: (image, prompt) => bring.start(image, prompt),
+  edit: () => parts.edit.openStart(),
+});
 pickFolders(
   { field: $("folder-field"), open: $("folder-open"), input: $("folder"), bits: $("folder-bits") },
   { opened: (folder) => studio.openFolder(folder), trouble },
@@ -114,7 +123,8 @@ $("surprise").addEventListener("click", () => {
   studio.draw();
 });
 $("change").addEventListener("click", () => {
-  parts.start.set(parts.shown.one.result);
+  const { result, settings } = parts.shown.one;
+  parts.start.set(result, { prompt: settings.prompt });
   parts.start.reveal();
 });
 studio.begin((kept, prompt) => bring.kept(kept, prompt));

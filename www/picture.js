@@ -88,6 +88,14 @@ export class Picture {
     this.flash(null);
   }
 
+  /** Nothing is shown any more. */
+  empty() {
+    this.#clear();
+    this.#shown = null;
+    this.#canvas.getContext("2d").clearRect(0, 0, this.#canvas.width, this.#canvas.height);
+    this.#canvas.classList.remove("clear");
+  }
+
   /** Shows the finished picture in another dress, with an outline; `null`: as it is. @param {Image | null} image */
   dress(image) {
     if (!this.#final) return;

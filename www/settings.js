@@ -9,7 +9,8 @@ export function settingsOf(request, model) {
   const size = sizeText(width, height);
   const numbers = { seed, steps: String(steps), guidance: String(guidance_scale) };
   const strength = request.image ? String(request.strength) : "";
-  return { prompt, negative: negative_prompt, ...numbers, sampler, size, strength, model };
+  const { method: edit = "", from = "" } = request.edit ?? {};
+  return { prompt, negative: negative_prompt, ...numbers, sampler, size, strength, edit, from, model };
 }
 
 /** @param {import("./link.js").Settings} settings @returns {object} without the model, and without the picture that it starts
@@ -35,9 +36,14 @@ export function settingsOfFile({ prompt, negative_prompt, seed, steps, guidance_
   return Object.fromEntries(Object.entries(all).filter(([, value]) => value !== null && value !== undefined));
 }
 
-/** What of a request is its start picture. */
-export function startOf({ image, mask, strength }) {
-  return image ? { image, mask, strength } : undefined;
+/** What of a request is its start picture, and whether that one was edited by words. */
+export function startOf({ image, mask, strength, edit }) {
+  return image ? { image, mask, strength, edit } : undefined;
+}
+
+/** The edit by words that a picture's settings name, as a request has it. @param {import("./link.js").Settings} settings */
+export function editOf({ edit, from = "" }) {
+  return edit ? { method: edit, from } : undefined;
 }
 
 /** The request with everything that the model settles, and a word about what it does not know or was not told. */

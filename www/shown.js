@@ -14,8 +14,8 @@ const OWN_MODEL = "The model is only on this computer: elsewhere another one dra
 
 /** @typedef {import("./picture.js").Image} Image
  *  @typedef {{settings: import("./link.js").Settings, result: Image, infotext: string, start?: any, png?: Blob, id?: number,
- *             enlarge?: () => Promise<Image | null | undefined>, best?: Promise<Image>}} One `start`: `{image, mask?, strength}`, the
- *  picture that it was made from; `id`: the gallery's; `enlarge` brings the picture of a larger decoder where there is one;
+ *             enlarge?: () => Promise<Image | null | undefined>, best?: Promise<Image>}} One `start`: `{image, mask?, strength, edit?}`,
+ *  the picture that it was made from, with `edit` by words; `id`: the gallery's; `enlarge` brings the picture of a larger decoder where there is one;
  *  `best`: that or `result`, once it was asked for */
 
 export class Shown {

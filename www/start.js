@@ -13,6 +13,7 @@ const KEY_STEP = 1 / 32; // of the picture, an arrow key's way
 const ARROWS = { ArrowLeft: [-1, 0], ArrowRight: [1, 0], ArrowUp: [0, -1], ArrowDown: [0, 1] };
 export class Start {
   #source = null; // canvas with the picture, or null
+  #prompt = ""; // what the picture shows, where that is known
   #marked = null; // canvas with marks of an earlier visit, transparent where nothing is marked
   #strokes = new Strokes();
   #painting = false;
@@ -56,6 +57,21 @@ export class Start {
     return this.#source !== null;
   }
 
+  /** What the picture shows, or '' where that is not known. */
+  get prompt() {
+    return this.#prompt;
+  }
+
+  /** Whether a part of it is marked. */
+  get marked() {
+    return this.#mask(...this.#size) !== null;
+  }
+
+  /** The picture as a request of this size has it, with what is painted on it. */
+  whole(width, height) {
+    return pixels(this.#picture(width, height));
+  }
+
   /** What the request is: its size, which the picture is cut to, and its steps. */
   suit([width, height], steps) {
     this.#size = [width, height];
@@ -79,9 +95,10 @@ export class Start {
   }
 
   /** Takes a picture, with marks where an earlier start had them. @param {{width: number, height: number, rgba: Uint8ClampedArray}} image
-   *  @param {{strength?: string, mask?: object}} [earlier] */
-  set(image, { strength, mask } = {}) {
+   *  @param {{strength?: string, mask?: object, prompt?: string}} [more] `prompt`: what it shows, where that is known */
+  set(image, { strength, mask, prompt = "" } = {}) {
     this.#source = bounded(toSource(image));
+    this.#prompt = prompt;
     this.#marked = mask ? transparentWhereDark(mask) : null;
     this.#strokes.clear();
     if (strength !== undefined) this.strength = strength;
@@ -120,7 +137,7 @@ export class Start {
   read(width, height) {
     if (!this.#source) return {};
     const mask = this.#mask(width, height);
-    return { image: pixels(this.#picture(width, height)), ...(mask ? { mask } : {}), strength: this.#strength(mask !== null) };
+    return { image: this.whole(width, height), ...(mask ? { mask } : {}), strength: this.#strength(mask !== null) };
   }
 
   /** White where something is marked, on black; null where nothing is. */
@@ -133,14 +150,8 @@ export class Start {
   }
 
   #picture(width, height) {
-    const sheet = blankCanvas(width, height, this.#ground);
-    const context = sheet.getContext("2d");
-    context.imageSmoothingQuality = "high";
-    // Cut to the request's shape, as A1111's "Crop and resize" does.
-    const scale = Math.max(width / this.#source.width, height / this.#source.height);
-    const [across, down] = [this.#source.width * scale, this.#source.height * scale];
-    context.drawImage(this.#source, (width - across) / 2, (height - down) / 2, across, down);
-    context.drawImage(this.#strokes.layer(Brush.PAINT, width, height), 0, 0);
+    const sheet = cut(this.#source, width, height, this.#ground);
+    sheet.getContext("2d").drawImage(this.#strokes.layer(Brush.PAINT, width, height), 0, 0);
     return sheet;
   }
 
@@ -228,7 +239,7 @@ export class Start {
   }
 
   #say() {
-    const marked = this.#mask(...this.#size) !== null;
+    const { marked } = this;
     const [least, most] = this.#stops;
     const stop = taken(this.#steps, this.#strength(marked));
     Object.assign($("strength"), { min: least, max: most, value: stop });
@@ -274,7 +285,7 @@ export class Start {
 }
 
 /** How many of the steps are redrawn at a strength, as the pipeline counts. */
-function taken(steps, strength) {
+export function taken(steps, strength) {
   return Math.floor(steps * strength);
 }
 
@@ -285,6 +296,22 @@ export function strengthOf(count, steps) {
     // The next one too: 0.58 of 50 steps comes out a little below 29.
     for (const strength of [nearest / scale, (nearest + 1) / scale]) if (taken(steps, strength) === count) return strength;
   }
+}
+
+/** The image in another size, cut to its shape. @param {import("./picture.js").Image} image */
+export function resized(image, width, height) {
+  return pixels(cut(toSource(image), width, height, "transparent"));
+}
+
+/** Cut to that shape, as A1111's "Crop and resize" does. */
+function cut(source, width, height, ground) {
+  const sheet = blankCanvas(width, height, ground);
+  const context = sheet.getContext("2d");
+  context.imageSmoothingQuality = "high";
+  const scale = Math.max(width / source.width, height / source.height);
+  const [across, down] = [source.width * scale, source.height * scale];
+  context.drawImage(source, (width - across) / 2, (height - down) / 2, across, down);
+  return sheet;
 }
 
 /** A canvas of that size and colour. */

@@ -1,14 +1,16 @@
 // What the page does: it finds a model and a device, draws one request at a time, and keeps the address, the buttons and the
 // gallery in step with the picture. The parts that it is given show its state; nothing of it is read back from them.
 
+import { Advice } from "./advice.js";
 import { $ } from "./dom.js";
 import { Jobs } from "./jobs.js";
 import { isHeavy, readLink, sizeOf, sizeText, writeLink } from "./link.js";
 import { left } from "./revisit.js";
 import { completed, settingsOf, startOf } from "./settings.js";
-import { duration, listed, loadingWords, megabytes } from "./status.js";
+import { duration, loadingWords, megabytes } from "./status.js";
 import { explain } from "./trouble.js";
 
+const SLOW_MS = 600; // an edit that takes longer says how far it is
 const KEEP_LIVE_MS = 2500; // a picture that followed the typing is saved when nothing followed it for so long
 
 export class Studio {
@@ -17,10 +19,11 @@ export class Studio {
   #jobs = new Jobs({ onChange: () => this.refreshButtons(), onTrouble: (error, again) => this.trouble(error, again) });
   #notes = []; // about the address, said with its picture
   #begun = false; // the visit's first model was looked for
-  #guess = null; // a prompt of which no word is known, after the page said so
+  #advice;
 
   constructor(parts) {
     this.#parts = parts;
+    this.#advice = new Advice(parts, () => this.draw());
   }
 
   get jobs() {
@@ -34,7 +37,7 @@ export class Studio {
     const { settings, notes } = readLink(location.search);
     this.#notes = notes;
     form.fill(settings);
-    start.strength = settings.strength;
+    start.strength = settings.edit ? undefined : settings.strength;
     this.refresh();
     this.refreshButtons();
     const opening = models.open(settings.model);
@@ -77,12 +80,14 @@ export class Studio {
 
   /** Shows what the settings, the model and the device are now. */
   refresh() {
-    const { form, start } = this.#parts;
+    const { form, start, edit } = this.#parts;
     this.refreshSetup();
     $("summary").textContent = form.summary;
-    const { size, steps } = form.settings;
+    const { size } = form.settings;
+    const steps = Math.max(1, Math.round(Number(form.settings.steps)) || 1);
     const sides = sizeOf(size || form.own.size);
-    if (sides) start.suit(sides, Math.max(1, Math.round(Number(steps)) || 1));
+    if (sides) start.suit(sides, steps);
+    edit.suit(steps);
   }
 
   /** A field was changed, by hand or from here. */
@@ -102,9 +107,29 @@ export class Studio {
     const job = async (signal) => {
       if (!(await this.#ready(signal))) return this.#stopped(signal, "Stopped.");
       const request = await this.#request(quiet);
-      return request && this.#run(request, signal, quiet);
+      if (!request) return undefined;
+      if (!quiet) $("frame").scrollIntoView({ block: "nearest" });
+      const ready = await this.#readied(signal, "Stopped before the first step.");
+      if (ready) await this.#run(request, ready, signal, { quiet });
+      return ready && !signal.aborted && !quiet ? this.#advice.on(request.prompt) : undefined;
     };
     this.#jobs.begin(job, () => this.draw(), quiet);
+  }
+
+  /** Draws an edit by words; the picture that is there stays until the edit is done.
+   *  @param {{request: (defaults: object) => object, ended: () => void, again: () => void}} what `request` says what to draw with
+   *   the model's settings; `ended`: nothing is drawn any more, well or not */
+  edit({ request, ended, again }) {
+    this.#parts.live.forget();
+    const job = async (signal) => {
+      try {
+        const ready = await this.#readied(signal, "Stopped.");
+        if (ready) await this.#run(request(ready.defaults), ready, signal, { quiet: true, edit: true });
+      } finally {
+        ended();
+      }
+    };
+    this.#jobs.begin(job, again, true);
   }
 
   /**
@@ -117,9 +142,7 @@ export class Studio {
     const { live, status, engine, models } = this.#parts;
     live.forget();
     this.#jobs.begin(async (signal) => {
-      if (!(await this.#ready(signal))) return this.#stopped(signal, "Stopped.");
-      await this.#load(signal);
-      if (signal.aborted) return this.#stopped(signal, "Stopped.");
+      if (!(await this.#readied(signal, "Stopped."))) return undefined;
       const say = (finished) => status.drawing(finished, count, [], "Picture");
       say(0);
       const draw = async (request) => {
@@ -192,11 +215,12 @@ export class Studio {
 
   /** The worker holds a pipeline: Ask.LOAD's reply. */
   onLoaded({ model, defaults, cached }) {
-    const { models, form, storage, start, help } = this.#parts;
+    const { models, form, storage, start, edit, help } = this.#parts;
     if (model !== models.model.id) return;
     models.cached = cached;
     form.fillDefaults(defaults, models.model.offers?.sizes);
     start.clear = Boolean(defaults.alpha);
+    edit.own = defaults.edit;
     help.refresh(); // the program that knows the words is there
     this.refresh();
     storage.refresh();
@@ -239,7 +263,7 @@ export class Studio {
     if (!this.#fieldsAreRight(quiet)) return null;
     if (!quiet && !engine.loaded) status.waiting();
     if (!quiet && !form.prompt.trim() && !start.there) this.surprise();
-    if (!quiet && (await this.#isGuess())) return null;
+    if (!quiet && (await this.#advice.isGuess())) return null;
     const request = form.read({ roll: !quiet });
     help.refresh();
     this.refresh();
@@ -253,32 +277,15 @@ export class Studio {
     help.refresh();
   }
 
-  // Says once that no word of the prompt is known.
-  async #isGuess() {
-    const { form, help, status } = this.#parts;
-    const { prompt } = form;
-    const advice = await help.advice(prompt);
-    if (!advice?.nothing || this.#guess === prompt) return false;
-    this.#guess = prompt;
-    const others = listed(
-      advice.instead.map(({ label }) => `“${label}”`),
-      "or",
-    );
-    const words = `${advice.text} The picture would be a guess.${others ? ` Try ${others}.` : ""}`;
-    status.trouble(words, { calm: true, offer: { label: "Draw it anyway", act: () => this.draw() } });
-    return true;
-  }
-
-  async #run(request, signal, quiet) {
+  /** Draws on the canvas with the pipeline of `ready`. With `quiet` the picture that is there stays until the end; an `edit` says
+   *  how far it is when that takes long, and leaves the form's seed and the switch for drawing while typing alone. */
+  async #run(request, ready, signal, { quiet = false, edit = false }) {
     const { form, picture, status, numbers, engine, live, shown, models } = this.#parts;
-    if (!quiet) $("frame").scrollIntoView({ block: "nearest" });
-    const ready = await this.#load(signal);
-    if (signal.aborted) return this.#stopped(signal, "Stopped before the first step.");
     const { full, notes } = completed(request, ready.defaults, models.model.id);
     const times = [];
     let { steps } = full; // fewer where it starts from a picture
     const begun = performance.now();
-    form.markSeedUsed();
+    if (!edit) form.markSeedUsed();
     picture.begin({ quiet });
     if (!quiet) status.drawing(0, full.steps, times);
     $("frame").classList.add("drawn");
@@ -288,35 +295,22 @@ export class Studio {
       steps = event.steps;
       numbers.add(event);
       picture.addStep(event, `Step ${event.index + 1} of ${event.steps} · ${duration(event.milliseconds)}`);
-      if (!signal.aborted && !quiet) status.drawing(event.index + 1, event.steps, times);
+      const told = !quiet || (edit && performance.now() - begun > SLOW_MS);
+      if (!signal.aborted && told) status.drawing(event.index + 1, event.steps, times);
     };
     const result = await engine.generate(full, { onEvent, signal });
-    if (result.cancelled) return this.#stopped(signal, `Stopped after step ${times.length} of ${steps}.`);
+    if (result.cancelled) return void this.#stopped(signal, `Stopped after step ${times.length} of ${steps}.`);
     const took = performance.now() - begun;
-    live.measured(took);
+    if (!edit) live.measured(took);
     const mean = duration(times.reduce((sum, time) => sum + time, 0) / times.length);
-    const line = `Drawn in ${duration(took)} · ${times.length === 1 ? "1 step" : `${times.length} steps`}, ${mean} each`;
+    const line = `${edit ? "Edited" : "Drawn"} in ${duration(took)} · ${times.length === 1 ? "1 step" : `${times.length} steps`}, ${mean} each`;
     picture.finish(result, line, result.noise);
     const words = [...this.#notes.splice(0), ...notes, ...ready.warnings.splice(0), ...result.warnings].join(" ");
-    if (quiet) status.rest(line, words);
+    if (quiet && !edit) status.rest(line, words);
     else status.done(line, words);
     const enlarge = () => engine.large(result);
     this.show({ settings: settingsOf(full, models.nameInLink), result, infotext: result.infotext, start: startOf(full), enlarge });
     shown.keep(quiet ? KEEP_LIVE_MS : 0);
-    return quiet ? undefined : this.#adviseOn(request.prompt);
-  }
-
-  // What the picture lacks, with words to try in its place.
-  async #adviseOn(prompt) {
-    const { help, status, form } = this.#parts;
-    const advice = await help.advice(prompt).catch(() => null); // a worker that died is replaced for the next request
-    if (!advice) return;
-    const instead = (other) => {
-      form.prompt = other;
-      this.draw();
-    };
-    const offers = advice.instead.map(({ label, prompt: other }) => ({ label: `Try “${label}”`, act: () => instead(other) }));
-    status.notice(advice.text, offers);
   }
 
   #stopped(signal, line) {
@@ -334,6 +328,14 @@ export class Studio {
     const { device, words } = this.#parts.device.chosen;
     if (!device) throw new Error(words);
     return device;
+  }
+
+  /** The pipeline, once there is a model and it is loaded; null where the request was stopped meanwhile, which `line` says. */
+  async #readied(signal, line) {
+    const ready = (await this.#ready(signal)) && (await this.#load(signal));
+    if (ready && !signal.aborted) return ready;
+    this.#stopped(signal, line);
+    return null;
   }
 
   async #load(signal) {
@@ -370,12 +372,15 @@ export class Studio {
 
   /** Shows what can be done now. */
   refreshButtons() {
-    const { shown, more } = this.#parts;
+    const { shown, more, edit } = this.#parts;
     const { busy } = this.#jobs;
     $("generate").textContent = busy ? "Cancel" : "Generate";
     $("generate").classList.toggle("quiet", busy);
     const ready = !busy && shown.one !== null;
     $("change").disabled = !ready;
-    shown.ready = more.ready = ready;
+    shown.ready = more.ready = edit.ready = ready;
+    const edited = Boolean(shown.one?.start?.edit); // a morph begins with noise
+    if (edited) $("morph-go").disabled = true;
+    $("morph-go").title = edited ? "A picture that was edited by words cannot be morphed." : "";
   }
 }

@@ -1,4 +1,4 @@
-//! Random numbers, and whether they are.
+//! Random generators, and tests of randomness.
 
 use wasm_bindgen::prelude::*;
 
@@ -61,13 +61,13 @@ pub fn histogram(numbers: &[f64], bins: usize) -> Thrown<Vec<usize>> {
     Ok(statistics::histogram(numbers, bins))
 }
 
-/// Pairs x, y, x, y, ...
+/// Pairs of each number and the one `lag` later: x, y, x, y, ...
 #[wasm_bindgen]
 pub fn lag_pairs(numbers: &[f64], lag: usize) -> Vec<f64> {
     statistics::lag_pairs(numbers, lag).into_iter().flat_map(|(x, y)| [x, y]).collect()
 }
 
-/// Statistic and p-value of chi-square over `bins`, of runs, and of the serial correlation.
+/// Statistic and p-value of three tests: chi-square over `bins`, runs, and serial correlation.
 #[wasm_bindgen]
 pub fn tests(numbers: &[f64], bins: usize) -> Thrown<Vec<f64>> {
     if bins < 2 || numbers.len() < 2 {

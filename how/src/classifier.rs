@@ -1,4 +1,4 @@
-//! The linear classifier, as the page trains it.
+//! Training of the linear classifier, step by step for the page.
 
 use wasm_bindgen::prelude::*;
 
@@ -9,7 +9,7 @@ use crate::foundations::{Matrix, Rung};
 use crate::pictures::Pictures;
 use crate::random::WichmannHill;
 
-/// 784 x 10 weights, and where the training stands.
+/// 784 x 10 weights, and the state of their training.
 #[wasm_bindgen]
 pub struct Classifier {
     model: Linear,
@@ -30,27 +30,28 @@ impl Classifier {
         self.model.weights.values().to_vec()
     }
 
-    /// The scores of the first `n` pictures by a rung, ten each.
+    /// The scores of the first `n` pictures, ten each, computed by the named rung of the ladder of products.
     pub fn forward(&self, pictures: &Pictures, n: usize, rung: &str) -> Thrown<Vec<f32>> {
         let wanted: Vec<usize> = (0..n.min(pictures.count())).collect();
         let scores = self.model.forward(&pictures.digits.images.pick(&wanted), Rung::named(rung)?)?;
         Ok(scores.values().to_vec())
     }
 
-    /// The chances of the ten digits for one picture of 784 numbers.
-    pub fn chances(&self, pixels: Vec<f32>) -> Thrown<Vec<f32>> {
+    /// The probabilities of the ten digits for one picture of 784 numbers.
+    pub fn probabilities(&self, pixels: Vec<f32>) -> Thrown<Vec<f32>> {
         let image = Matrix::new(1, PIXELS, pixels)?;
         Ok(linear::softmax(&self.model.forward(&image, Rung::Slices)?).values().to_vec())
     }
 
-    /// For some weights: row, column, the slope of the gradient, and the slope found by trying, on the first 32 pictures.
+    /// For some weights, on the first 32 pictures: row, column, the slope by the gradient, and the slope by finite
+    /// differences.
     pub fn check(&self, pictures: &Pictures, weights: usize) -> Thrown<Vec<f64>> {
         let first: Vec<usize> = (0..32.min(pictures.count())).collect();
         let (images, labels) = (pictures.digits.images.pick(&first), &pictures.digits.labels[..first.len()]);
         let (_, gradient) = self.model.gradient(&images, labels)?;
         let mut found = vec![];
         for i in 0..weights {
-            // Places in the middle of the picture, where there is ink.
+            // Pixels in the middle of the picture, where there is ink.
             let place = ((10 + 37 * i % 8) * 28 + 10 + 53 * i % 8, 7 * i % 10);
             let tried = linear::slope_by_trying(&self.model, place, &images, labels)?;
             found.extend([place.0 as f64, place.1 as f64, f64::from(gradient.weights[place]), tried]);
@@ -76,7 +77,7 @@ impl Classifier {
         Ok(losses)
     }
 
-    /// Passes over the pictures that were begun.
+    /// How many passes over the pictures have begun.
     pub fn passes(&self) -> u64 {
         self.pass
     }
@@ -87,10 +88,10 @@ impl Classifier {
     }
 }
 
-// The pictures of another file than before have other places.
+// Another file has other pictures in these places.
 #[wasm_bindgen]
 impl Classifier {
-    /// Forgets the rest of the pass: to be called when the pictures change.
+    /// Drops the rest of the pass. Call this when the pictures change.
     pub fn new_pictures(&mut self) {
         self.left.clear();
     }

@@ -1,4 +1,4 @@
-//! Diffusion on a plane.
+//! Diffusion in the plane.
 
 use wasm_bindgen::prelude::*;
 
@@ -19,7 +19,7 @@ impl Cloud {
         Ok(Self { cloud: cloud::Cloud::made(Shape::named(shape)?, n, seed.into())? })
     }
 
-    /// A reader's own points: x, y, x, y, ... and a label for each.
+    /// The reader's own points: x, y, x, y, ... and a label for each.
     pub fn drawn(points: &[f32], labels: &[u8]) -> Thrown<Cloud> {
         let labels = labels.iter().map(|&label| Label::from_number(label)).collect::<crate::Result<_>>()?;
         Ok(Self { cloud: cloud::Cloud::new(pairs(points), labels)? })
@@ -35,7 +35,7 @@ impl Cloud {
         self.cloud.labels().iter().map(|&label| label as u8).collect()
     }
 
-    /// The points on their way into noise, at an angle.
+    /// The points at an angle of the path to noise.
     pub fn noised(&self, angle: f32, seed: u32) -> Vec<f32> {
         let noise = normal_points(&mut stream(seed.into(), "noise", 0), self.cloud.points().len());
         self.cloud.points().iter().zip(noise).flat_map(|(&point, noise)| cloud::noised(point, noise, angle)).collect()
@@ -78,7 +78,7 @@ impl Diffusion {
         Ok(self.model.guided(&pairs(points), angle, guidance).into_flattened())
     }
 
-    /// Where `n` points of noise go in `steps` steps: steps + 1 lists of x, y, x, y, ..., one after the other.
+    /// The paths of `n` points of noise in `steps` steps: steps + 1 lists of x, y, x, y, ..., one after the other.
     pub fn sample(&self, n: usize, seed: u32, steps: usize, label: u8, scale: f32) -> Thrown<Vec<f32>> {
         if steps == 0 || n == 0 {
             return Err(JsError::new("sampling needs at least one point and one step"));
@@ -98,7 +98,7 @@ pub struct Round {
 
 #[wasm_bindgen]
 impl Round {
-    /// The teacher takes `steps`, with guidance of `scale`.
+    /// The teacher takes `steps` steps, with guidance of `scale`.
     #[wasm_bindgen(constructor)]
     pub fn new(teacher: &Diffusion, steps: usize, scale: f32) -> Thrown<Round> {
         Ok(Self { round: Distillation::new(&teacher.model, steps, scale)? })
@@ -115,7 +115,7 @@ impl Round {
     }
 }
 
-/// How far two clouds are from each other.
+/// The energy distance between two clouds.
 #[wasm_bindgen]
 pub fn energy_distance(a: &[f32], b: &[f32]) -> f64 {
     cloud::energy_distance(&pairs(a), &pairs(b))

@@ -1,6 +1,6 @@
-//! What the worker of the page's view "How it works" can call: each export runs one cell of `src/foundations` and hands
-//! plain numbers over. The sources are the crate's own, compiled here without the tensor library, so that the module
-//! stays small.
+//! The functions that the worker of the page's view "How it works" can call. Each export runs one cell of
+//! `src/foundations` and returns plain numbers. The crate compiles these sources without the tensor library, so its
+//! wasm stays small.
 
 #[path = "../../src/error.rs"]
 pub mod error;
@@ -25,5 +25,5 @@ pub fn start() {
     console_error_panic_hook::set_once();
 }
 
-/// What an export throws: an `Error` with the library's own words.
+/// What an export throws: an `Error` with the library's message.
 type Thrown<T> = std::result::Result<T, JsError>;

@@ -1,4 +1,4 @@
-//! Tensors, broadcasting, and the ladder of products.
+//! Tensors, broadcasting, and the ladder of matrix products.
 
 use wasm_bindgen::prelude::*;
 
@@ -27,12 +27,12 @@ impl Numbers {
         self.tensor.shape().to_vec()
     }
 
-    /// How far apart neighbours along each axis lie.
+    /// How far apart neighbours along each axis are in memory.
     pub fn strides(&self) -> Vec<usize> {
         self.tensor.strides().to_vec()
     }
 
-    /// Where the first number lies.
+    /// The position of the first number in memory.
     pub fn offset(&self) -> usize {
         self.tensor.offset()
     }
@@ -42,12 +42,12 @@ impl Numbers {
         self.tensor.to_vec()
     }
 
-    /// Whether it still looks at the list that it was made with.
+    /// Whether it still uses the list that it was made with.
     pub fn is_view(&self) -> bool {
         self.tensor.shares_memory(&self.origin)
     }
 
-    /// One number.
+    /// The number at an index with one entry for each axis.
     pub fn at(&self, index: Vec<usize>) -> Thrown<f32> {
         Ok(self.tensor.at(&index)?)
     }
@@ -79,7 +79,7 @@ impl Numbers {
     }
 }
 
-/// The shape of two shapes combined.
+/// The shape that results from broadcasting two shapes.
 #[wasm_bindgen]
 pub fn broadcast(a: Vec<usize>, b: Vec<usize>) -> Thrown<Vec<usize>> {
     Ok(tensor::broadcast(&a, &b)?)
@@ -101,7 +101,7 @@ pub struct Product {
 
 #[wasm_bindgen]
 impl Product {
-    /// rows x inner times inner x columns, of numbers from -1 to 1.
+    /// rows x inner times inner x columns, with numbers from -1 to 1.
     #[wasm_bindgen(constructor)]
     pub fn new(rows: usize, inner: usize, columns: usize, seed: u32) -> Thrown<Product> {
         let most = 1 << 26;
@@ -125,8 +125,8 @@ impl Product {
         Ok(())
     }
 
-    /// The largest distance of `out` (or of the last product, if it is empty) from the same product in float64, over at
-    /// most 64 rows spread over all.
+    /// The largest difference between `out` (or the last product, if it is empty) and the product in float64, over at
+    /// most 64 evenly spread rows.
     pub fn error(&self, out: &[f32]) -> Thrown<f64> {
         let out = if out.is_empty() { self.out.values() } else { out };
         let [rows, inner] = self.a.shape();

@@ -14,12 +14,12 @@ pub struct Pictures {
 
 #[wasm_bindgen]
 impl Pictures {
-    /// The first `limit` of two IDX files, gzipped or not; names are for messages.
+    /// The first `limit` pictures of two IDX files, gzipped or not; the names are for messages.
     pub fn read(images_name: &str, images: &[u8], labels_name: &str, labels: &[u8], limit: usize) -> Thrown<Pictures> {
         Ok(Self { digits: Digits::read((images_name, images), (labels_name, labels), limit)? })
     }
 
-    /// How many.
+    /// The number of pictures.
     pub fn count(&self) -> usize {
         self.digits.len()
     }
@@ -35,7 +35,7 @@ impl Pictures {
         self.digits.labels.clone()
     }
 
-    /// `m[(row, column)]` of the matrix that picture `i` is.
+    /// `m[(row, column)]` of picture `i` as a matrix.
     pub fn number_at(&self, i: usize, row: usize, column: usize) -> Thrown<f32> {
         self.check(i)?;
         if row >= 28 || column >= 28 {
@@ -57,7 +57,7 @@ pub fn idx_shape(name: &str, bytes: &[u8]) -> Thrown<Vec<usize>> {
     Ok(Idx::open(name, bytes)?.shape().to_vec())
 }
 
-/// Item `at` of an IDX file, and how many bytes had to be unpacked for it: a reader of items takes no more.
+/// Item `at` of an IDX file, and how many bytes were decompressed for it: a lazy reader takes no more.
 #[wasm_bindgen]
 pub fn idx_item(name: &str, bytes: &[u8], at: usize) -> Thrown<Vec<u8>> {
     let mut items = Idx::open(name, bytes)?;
@@ -66,7 +66,7 @@ pub fn idx_item(name: &str, bytes: &[u8], at: usize) -> Thrown<Vec<u8>> {
     Ok(item?)
 }
 
-/// One list cut into rows of `width`.
+/// A list split into rows of `width`.
 #[wasm_bindgen]
 pub fn rows(pixels: &[f32], width: usize) -> Thrown<Array> {
     if width == 0 {
@@ -75,7 +75,7 @@ pub fn rows(pixels: &[f32], width: usize) -> Thrown<Array> {
     Ok(lists::rows(pixels, width).iter().map(|row| Float32Array::from(&row[..])).collect())
 }
 
-/// The characters of `text` in pieces of `size`, by `iter_until` and `islice`.
+/// The characters of `text` in pieces of `size`, made with `iter_until` and `islice`.
 #[wasm_bindgen]
 pub fn chunks(text: &str, size: usize) -> Thrown<Array> {
     if size == 0 {
@@ -84,7 +84,7 @@ pub fn chunks(text: &str, size: usize) -> Thrown<Array> {
     Ok(lists::chunks(text.chars(), size).map(|piece| JsString::from(piece.iter().collect::<String>())).collect())
 }
 
-/// The first `n` numbers of the generator.
+/// The first `n` numbers of the Fibonacci generator.
 #[wasm_bindgen]
 pub fn fibonacci(n: usize) -> Vec<u64> {
     lists::fibonacci().take(n).collect()

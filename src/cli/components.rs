@@ -1,5 +1,4 @@
-//! The parts of a model's folder that hold weights, and how they are written again: what `quantize`, `export` and `pack`
-//! share.
+//! The parts of a model's folder that contain weights, and how `quantize`, `export` and `pack` write them.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -15,17 +14,17 @@ use crate::models::{
 };
 use crate::weights::{self, Checkpoint, DirFiles, Files, Precision, Quantization, QuantizedTensor, Rewrite, Written};
 
-/// A part of a model that has weights.
+/// A part of a model that has weights, for example the UNet.
 #[derive(Clone)]
 pub struct Component {
-    /// Its name, and that of its folder.
+    /// Its name, which is also its folder's.
     pub folder: String,
     class: String,
-    /// The name of its weights' file.
+    /// The file name of its weights.
     pub weights: &'static str,
 }
 
-/// Those that `model_index.json` names and that are read.
+/// The parts that `model_index.json` names and this program reads.
 pub fn components(files: &dyn Files) -> Result<Vec<Component>> {
     let index: Map<String, Value> = parse("model_index.json", &files.read("model_index.json")?)?;
     let component = |(folder, value): (String, Value)| {
@@ -40,7 +39,7 @@ pub fn components(files: &dyn Files) -> Result<Vec<Component>> {
     Ok(index.into_iter().filter_map(component).collect())
 }
 
-/// The one of that name; `argument` is what names it.
+/// The part with that name; `argument` is the option that named it.
 pub fn named(all: &[Component], argument: &str, name: &str) -> Result<Component> {
     let names: Vec<&str> = all.iter().map(|component| component.folder.as_str()).collect();
     let found = all.iter().find(|component| component.folder == name).cloned();
@@ -53,7 +52,7 @@ impl Component {
         format!("{}/config.json", self.folder)
     }
 
-    /// Its weights, wherever they lie in the folder.
+    /// Opens its weights, which may be one file or shards.
     pub fn open<'f>(&self, files: &'f dyn Files) -> crate::Result<Checkpoint<'f>> {
         let config = self.config();
         let quantization = Quantization::parse(&config, &files.read(&config)?)?;
@@ -83,14 +82,14 @@ impl Component {
         Ok(written)
     }
 
-    /// What blocks would do to its weights; nothing is written.
+    /// What blocks would change in its weights. Writes nothing.
     pub fn measure(&self, files: &dyn Files, format: BlockFormat) -> Result<Vec<QuantizedTensor>> {
         let checkpoint = self.open(files)?;
         let rewrite = self.rewrite(&files.read(&self.config())?, &checkpoint, Some(format))?;
         Ok(rewrite.measure()?)
     }
 
-    /// Writes weights and configuration into the component's folder in `out` with floats alone, in one file, as diffusers and
+    /// Writes weights and configuration into the component's folder in `out` as floats, in one file, as diffusers and
     /// transformers read them. Returns the number of tensors.
     pub fn write_floats(&self, files: &dyn Files, out: &Path, precision: Precision) -> Result<usize> {
         let (config_path, checkpoint) = (self.config(), self.open(files)?);
@@ -120,7 +119,7 @@ impl Component {
         self.with_structure(config, Blocks { checkpoint, format })
     }
 
-    /// Makes the component's structure, without weights, and hands it to `what`.
+    /// Creates the component's structure, without weights, and passes it to `what`.
     fn with_structure<W: WithStructure>(&self, config: &[u8], what: W) -> Result<W::Output> {
         let (device, path) = (Device::flex(), self.config());
         Ok(match self.class.as_str() {
@@ -135,14 +134,14 @@ impl Component {
     }
 }
 
-/// What is done with a component's structure, which has another type for each class.
+/// An operation on a component's structure, whose type depends on the class.
 trait WithStructure {
     type Output;
 
     fn run<M: Module>(self, module: &M) -> crate::Result<Self::Output>;
 }
 
-/// The weights as they are or in blocks: only what the module asks for, whole, goes into a new folder.
+/// Writes the weights as they are or in blocks; only what the module uses, and all of it.
 struct Blocks<'c, 'f> {
     checkpoint: &'c Checkpoint<'f>,
     format: Option<BlockFormat>,
@@ -161,7 +160,7 @@ impl<'c, 'f> WithStructure for Blocks<'c, 'f> {
     }
 }
 
-/// The weights as floats, written to a file.
+/// Writes the weights as floats into one file.
 struct Floats<'c, 'f> {
     checkpoint: &'c Checkpoint<'f>,
     precision: Precision,
@@ -177,7 +176,7 @@ impl WithStructure for Floats<'_, '_> {
     }
 }
 
-/// torch's name for it.
+/// torch's name of the precision.
 fn dtype_name(precision: Precision) -> &'static str {
     match precision {
         Precision::F32 => "float32",
@@ -212,7 +211,7 @@ fn copy(from: &Path, to: &Path, without: &BTreeSet<PathBuf>) -> Result<()> {
     for entry in std::fs::read_dir(from).with_context(|| from.display().to_string())? {
         let entry = entry.with_context(|| from.display().to_string())?;
         let (source, target) = (entry.path(), to.join(entry.file_name()));
-        // Links are followed: downloaded models often consist of them.
+        // Links are followed, because downloaded models often consist of them.
         if source.is_dir() {
             std::fs::create_dir(&target).with_context(|| target.display().to_string())?;
             copy(&source, &target, without)?;
@@ -223,14 +222,14 @@ fn copy(from: &Path, to: &Path, without: &BTreeSet<PathBuf>) -> Result<()> {
     Ok(())
 }
 
-/// A folder that nothing is lost in and that is no part of what is copied into it.
+/// Creates a folder. It must be empty, and must not be inside the folder that is copied into it.
 pub fn make_room(dir: &Path, out: &Path) -> Result<()> {
     let shown = out.display();
     std::fs::create_dir_all(out).with_context(|| shown.to_string())?;
     let mut entries = std::fs::read_dir(out).with_context(|| shown.to_string())?;
     let absolute = |path: &Path| path.canonicalize().with_context(|| path.display().to_string());
     if absolute(out)?.starts_with(absolute(dir)?) {
-        // Nothing is left behind in the model.
+        // Leave nothing behind in the model's folder.
         let _ = std::fs::remove_dir(out);
         bail!("--out {shown}: lies in the model itself; name a folder elsewhere");
     }

@@ -1,4 +1,4 @@
-//! `fourstep dataset pack|render|sheet`: from drawings of emoji to captioned pictures.
+//! `fourstep dataset pack|render|sheet`: makes captioned pictures from drawings of emoji.
 
 use std::path::{Path, PathBuf};
 
@@ -11,7 +11,7 @@ use crate::dataset::{Layer, Output, Pack, Recipe, Split, Stickers, World, icons,
 use crate::picture::Picture;
 use crate::train::sheet::sheet;
 
-/// Make captioned pictures from drawings of emoji.
+/// Makes captioned pictures from drawings of emoji.
 #[derive(Args)]
 pub struct Dataset {
     #[command(subcommand)]
@@ -20,9 +20,9 @@ pub struct Dataset {
 
 #[derive(Subcommand)]
 enum Step {
-    /// Gather every drawing with its name in one file, which is all that later steps need
+    /// Collects every drawing with its name in one file, the only one that later steps need
     Pack(PackArgs),
-    /// Render a split of a recipe into a folder: pictures (safetensors) and captions.jsonl
+    /// Renders a split of a recipe into a folder: pictures (safetensors) and captions.jsonl
     Render {
         #[command(flatten)]
         what: What,
@@ -30,14 +30,14 @@ enum Step {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Draw pictures with their captions on one PNG, to look at
+    /// Draws pictures with their captions on one PNG, to look at
     Sheet {
         #[command(flatten)]
         what: What,
         /// Pictures in a row
         #[arg(long, default_value_t = 12)]
         columns: usize,
-        /// Draw each pixel as a square of so many pixels a side
+        /// Draws each pixel as a square of this many pixels a side
         #[arg(long, default_value_t = 1)]
         zoom: usize,
         /// Number of the first picture
@@ -47,9 +47,9 @@ enum Step {
         #[arg(long)]
         out: PathBuf,
     },
-    /// Say how often the judges recognise the dataset's own pictures, kind by kind
+    /// Says how often the judges recognise the dataset's own pictures, for each kind of caption
     Judge(super::dataset_judge::JudgeArgs),
-    /// Write what captions say, for a page: things, colours, places, every word, and captions to draw
+    /// Lists for a page what captions can say: things, colours, places, every word, and captions to draw
     Words {
         /// File that `fourstep dataset pack` wrote
         #[arg(long, default_value = "stickers.pack")]
@@ -57,10 +57,10 @@ enum Step {
         /// Recipe: concepts, mixture, colours
         #[arg(long, default_value = "recipes/stickers-v0.json")]
         recipe: PathBuf,
-        /// How many captions to draw
+        /// Number of captions to draw
         #[arg(long, default_value_t = 400)]
         captions: usize,
-        /// Of which kinds of the recipe's mixture
+        /// Kinds of the recipe's mixture that these captions have
         #[arg(long, value_delimiter = ',', default_value = "background,recolour,recolour_background")]
         kinds: Vec<String>,
         /// Seed of every draw
@@ -97,7 +97,7 @@ struct PackArgs {
     out: PathBuf,
 }
 
-/// Which pictures.
+/// Selects pictures.
 #[derive(Args)]
 struct What {
     /// File that `fourstep dataset pack` wrote
@@ -106,7 +106,7 @@ struct What {
     /// Recipe: concepts, mixture, colours
     #[arg(long, default_value = "recipes/stickers-v0.json")]
     recipe: PathBuf,
-    /// How many pictures; `--split glyphs` has one for each drawing
+    /// Number of pictures; `--split glyphs` has one for each drawing
     #[arg(long)]
     count: Option<usize>,
     /// Seed of every draw
@@ -115,13 +115,13 @@ struct What {
     /// Side of the pictures in pixels, instead of the recipe's
     #[arg(long)]
     size: Option<usize>,
-    /// Which combinations
+    /// Combinations to draw
     #[arg(long, value_enum, default_value = "train")]
     split: SplitName,
-    /// Cut out, with alpha: `render` writes colours multiplied by alpha, `sheet` shows a chequered ground
+    /// Cuts the pictures out, with alpha: `render` writes colours multiplied by alpha, `sheet` shows a chequered ground
     #[arg(long)]
     alpha: bool,
-    /// With `--split glyphs`: the recipe's concepts only, not every glyph of the pack
+    /// With `--split glyphs`: only the recipe's concepts, not every glyph of the pack
     #[arg(long)]
     recipe_concepts: bool,
 }
@@ -174,7 +174,7 @@ fn run_sheet(what: &What, (columns, zoom, from): (usize, usize, usize), out: &Pa
     Ok(sheet(&cells, columns).write_png(out)?)
 }
 
-/// On the squares of light greys that stand for transparency.
+/// Composites the layer over squares of light grey, which stand for transparency.
 fn over_chequers(layer: &Layer) -> Picture {
     let mut picture = Picture::filled(layer.width, layer.height, [255; 3]);
     let square = (layer.height / 16).max(2);

@@ -1,4 +1,4 @@
-//! `fourstep dataset judge`: what the judges say of the dataset's own pictures, kind by kind.
+//! `fourstep dataset judge`: the judges' verdicts on the dataset's own pictures, for each kind of caption.
 
 use std::path::PathBuf;
 
@@ -6,7 +6,7 @@ use clap::Args;
 
 use crate::dataset::{Pack, Recipe, Split, Stickers, scores};
 
-/// Which pictures are judged.
+/// Selects the pictures to judge.
 #[derive(Args)]
 pub struct JudgeArgs {
     /// File that `fourstep dataset pack` wrote
@@ -15,7 +15,7 @@ pub struct JudgeArgs {
     /// Recipe with alpha
     #[arg(long, default_value = "recipes/stickers.json")]
     recipe: PathBuf,
-    /// How many samples
+    /// Number of samples
     #[arg(long, default_value_t = 1000)]
     count: usize,
     /// Seed of every draw
@@ -27,12 +27,12 @@ pub struct JudgeArgs {
     /// Held-out combinations instead of those of training
     #[arg(long)]
     held_out: bool,
-    /// Of each kind, as many captions whose own pictures were not recognised are listed
+    /// Lists this many captions of each kind whose own pictures were not recognised
     #[arg(long, default_value_t = 0)]
     missed: usize,
 }
 
-/// Prints one line a kind.
+/// Prints one line for each kind.
 pub fn run(args: &JudgeArgs) -> anyhow::Result<()> {
     anyhow::ensure!(args.count > 0, "--count 0: nothing to judge");
     let recipe = Recipe::read(&args.recipe)?;

@@ -1,4 +1,4 @@
-//! `--device`: where a command computes.
+//! The option `--device`.
 
 use anyhow::Result;
 use burn::tensor::Device;
@@ -8,11 +8,11 @@ use crate::Error;
 /// A device by name.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 pub enum DeviceName {
-    /// The processor (burn's flex)
+    /// The CPU (burn's flex)
     Cpu,
-    /// A graphics card, or Mesa's software one, through wgpu
+    /// A graphics card (or Mesa's software Vulkan) through wgpu
     Wgpu,
-    /// A graphics card through Vulkan, with kernels chosen by trial: for training
+    /// A graphics card through Vulkan, with autotuned kernels, for training
     #[cfg(feature = "vulkan")]
     Vulkan,
 }
@@ -29,7 +29,7 @@ impl std::fmt::Display for DeviceName {
 }
 
 impl DeviceName {
-    /// Makes the device ready.
+    /// Opens the device.
     ///
     /// # Errors
     /// [`Error::Device`] if there is no adapter.

@@ -1,4 +1,4 @@
-//! `fourstep digits`: a set of digits like MNIST, drawn from free fonts.
+//! `fourstep digits`: draws a set of digits in MNIST's format from free fonts.
 
 use std::fs::File;
 use std::io::Write;
@@ -12,19 +12,19 @@ use crate::dataset::digits::{DigitFonts, FONTS};
 use crate::dataset::sources;
 use crate::foundations::data::{PIXELS, SIDE, write_idx};
 
-/// Draw digits like MNIST's from free fonts, as gzipped IDX files: the same fonts and seed always give the same files.
+/// Draws digits like MNIST's from free fonts, as gzipped IDX files. The same fonts and seed always give the same files.
 #[derive(clap::Args)]
 pub struct DigitsArgs {
-    /// Folder to write train-images-idx3-ubyte.gz and the three others to, made if it is not there
+    /// Folder for train-images-idx3-ubyte.gz and the three other files, created if missing
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Pictures to learn from
+    /// Number of training pictures
     #[arg(long, default_value_t = 60_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     train: u32,
-    /// Pictures to test with
+    /// Number of test pictures
     #[arg(long, default_value_t = 10_000, value_parser = clap::value_parser!(u32).range(1..=1_000_000))]
     test: u32,
-    /// Another seed draws other digits
+    /// Seed; another one draws other digits
     #[arg(long, default_value_t = 1)]
     seed: u64,
     /// A TrueType or OpenType font with digits, instead of Debian's twelve; give it once for each font
@@ -32,7 +32,7 @@ pub struct DigitsArgs {
     fonts: Vec<PathBuf>,
 }
 
-/// Runs the command and says on standard output what came of it.
+/// Runs the command and prints the result on standard output.
 pub fn run(args: &DigitsArgs) -> Result<()> {
     let fonts = DigitFonts::read(&read_fonts(&args.fonts)?)?;
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
@@ -58,7 +58,7 @@ fn read_fonts(given: &[PathBuf]) -> Result<Vec<(String, Vec<u8>)>> {
     given.iter().map(own).collect()
 }
 
-/// An IDX file in gzip, without a time in its header, so that the same digits are the same bytes.
+/// Writes an IDX file in gzip, without a time in its header, so that the same digits give the same bytes.
 fn write<'a>(path: &Path, count: usize, shape: &[usize], items: impl Iterator<Item = &'a [u8]>) -> Result<()> {
     let words = || path.display().to_string();
     let file = File::create(path).with_context(words)?;

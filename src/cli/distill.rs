@@ -1,4 +1,4 @@
-//! `fourstep distill guidance|progressive|consistency`: from a guided teacher of many steps to a student of four.
+//! `fourstep distill guidance|progressive|consistency`: distils a guided teacher of many steps into a student of four.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -9,15 +9,15 @@ use clap::{Args, ValueEnum};
 use super::train::{How, report_outcome};
 use crate::distill::{DistillConfig, consistency, guidance, progressive};
 
-/// Distils a model for few steps, or goes on with a run that stopped: the same command again resumes it
+/// Distils a model into fewer evaluations. Repeat the command to resume a run that stopped
 #[derive(Args)]
 pub struct Distill {
-    /// Which run; the second and third start from what the first left
+    /// The run; the second and third start from the model that the first made
     what: What,
     /// What to distil and how, for example recipes/distill.json
     #[arg(long, value_name = "FILE.json")]
     config: PathBuf,
-    /// Folder of the whole ladder; each run has a folder of its own in it
+    /// Folder of all runs; each run has its own folder in it
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
     #[command(flatten)]
@@ -26,15 +26,14 @@ pub struct Distill {
 
 #[derive(Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum What {
-    /// Guidance scale and negative prompt become inputs: one evaluation of the network a step instead of two
+    /// Makes guidance scale and negative prompt inputs: one evaluation of the network for each step instead of two
     Guidance,
-    /// Half as many steps, again and again
+    /// Halves the number of steps repeatedly
     Progressive,
     /// Multistep consistency
     Consistency,
 }
 
-/// Runs the command.
 pub fn run(args: &Distill) -> Result<()> {
     let started = Instant::now();
     let config = DistillConfig::read(&args.config)?;
@@ -56,7 +55,7 @@ pub fn run(args: &Distill) -> Result<()> {
     Ok(())
 }
 
-/// The configuration's copy beside the run; a run that is there must have begun with the same.
+/// Saves a copy of the configuration beside the run; an existing run must have begun with the same one.
 fn keep_config(config: &Path, folder: &Path) -> Result<()> {
     let copy = folder.join("config.json");
     let text = std::fs::read(config).with_context(|| config.display().to_string())?;

@@ -1,4 +1,4 @@
-//! What every evaluation is asked for: the stickers, the noise, and where to draw.
+//! Options that all evaluations share: the pack, the recipe, the seed, the device.
 
 use std::path::PathBuf;
 
@@ -7,7 +7,7 @@ use anyhow::{Result, ensure};
 use super::device::DeviceName;
 use crate::dataset::{Pack, Recipe, Stickers};
 
-/// The arguments that the evaluations share.
+/// Options that the evaluations share.
 #[derive(clap::Args)]
 pub struct Drawing {
     /// File that `fourstep dataset pack` wrote
@@ -16,22 +16,22 @@ pub struct Drawing {
     /// The recipe that the models were trained with
     #[arg(long, default_value = "recipes/stickers-v0.json")]
     pub recipe: PathBuf,
-    /// Of prompts and noise
+    /// Seed of prompts and noise
     #[arg(long, default_value_t = 0)]
     pub seed: u64,
-    /// Where to draw: the processor, or a graphics card through wgpu
+    /// Where to draw: the CPU, or a graphics card through wgpu
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     pub device: DeviceName,
-    /// Pictures drawn at once
+    /// Pictures drawn together
     #[arg(long, default_value_t = 16)]
     pub batch: usize,
 }
 
 impl Drawing {
-    /// Pack and recipe, read after a look at the batch.
+    /// Reads pack and recipe.
     ///
     /// # Errors
-    /// For a batch out of range; those of reading.
+    /// For a batch out of range, and those of reading.
     pub fn stickers(&self) -> Result<Stickers> {
         ensure!((1..=256).contains(&self.batch), "--batch {}: must be 1 to 256", self.batch);
         let recipe = Recipe::read(&self.recipe)?;

@@ -4,17 +4,18 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::device::DeviceName;
 use super::edit_imagic::{self, ImagicArgs};
 use super::generate::check_writable;
 use super::model::ModelArgs;
 use super::progress::Progress;
+use crate::edit::imagic::{Drawn, ImagicRequest};
 use crate::edit::{self, EditRequest, Method};
 use crate::infotext::Infotext;
 use crate::picture::Picture;
-use crate::pipeline::{Pipeline, Settings, StepEvent, parse_seed, parse_steps};
+use crate::pipeline::{Pipeline, StepEvent, parse_seed, parse_steps};
 use crate::pngfile;
 use crate::train::sheet::sheet;
 
@@ -33,8 +34,9 @@ pub struct EditArgs {
     #[arg(long, value_enum, default_value_t = MethodName::Flowedit)]
     method: MethodName,
     /// How far the edit may go, 0 to 1, for each picture of the strip: the share of the steps that are taken
-    #[arg(long, value_name = "NUMBERS", value_delimiter = ',', default_value = "0.25,0.5,0.75,1")]
-    strength: Vec<f64>,
+    /// [default: 0.25,0.5,0.75,1]
+    #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
+    strength: Option<Vec<f64>>,
     #[command(flatten)]
     model: ModelArgs,
     /// What to keep away from
@@ -55,15 +57,15 @@ pub struct EditArgs {
     /// Draws of noise over which each step takes the mean [default: 1]
     #[arg(long, value_name = "DRAWS")]
     n_avg: Option<usize>,
-    /// Steps at the end that draw by the prompt alone, with --method flowedit
-    #[arg(long, value_name = "STEPS", default_value_t = 0)]
-    n_min: usize,
+    /// With --method flowedit: steps at the end that draw by the prompt alone [default: 0]
+    #[arg(long, value_name = "STEPS")]
+    n_min: Option<usize>,
     #[command(flatten)]
     imagic: ImagicArgs,
     /// Where to compute: the processor, or a graphics card through wgpu
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
-    /// The strip
+    /// The strip; --method imagic writes its losses (.svg) and the edit (.safetensors, for `fourstep generate --edit`) beside it
     #[arg(long, value_name = "FILE.png")]
     out: PathBuf,
 }
@@ -75,22 +77,24 @@ enum MethodName {
     Flowedit,
     /// Xu et al., 2023, without attention control
     Infedit,
-    /// Kawar et al., 2022: slow, for it fits the model to the picture; --eta instead of --strength, and no --from
+    /// Kawar et al., 2022: slow, for it fits the model to the picture; --eta instead of --strength
     Imagic,
 }
 
+const STRENGTHS: [f64; 4] = [0.25, 0.5, 0.75, 1.0];
+
 /// Runs the command.
 pub fn run(args: &EditArgs) -> Result<()> {
-    ensure!(args.method == MethodName::Flowedit || args.n_min == 0, "--n-min: only --method flowedit has such steps");
+    args.check()?;
     let image = Picture::read_png(&args.image).context("--image")?;
-    let method = match args.method {
-        MethodName::Flowedit => Method::FlowEdit,
-        MethodName::Infedit => Method::InfEdit,
-        MethodName::Imagic => return args.imagic(&image),
-    };
     let from = match &args.from {
         Some(from) => from.clone(),
         None => carried_prompt(&args.image)?,
+    };
+    let method = match args.method {
+        MethodName::Flowedit => Method::FlowEdit,
+        MethodName::Infedit => Method::InfEdit,
+        MethodName::Imagic => return args.imagic(image, from),
     };
     let device = args.device.open()?;
     let pipeline = args.model.open()?.load(&device)?;
@@ -98,44 +102,66 @@ pub fn run(args: &EditArgs) -> Result<()> {
     check_writable(&args.out).with_context(|| args.out.display().to_string())?;
     let mut progress = Progress::new();
     let (mut cells, mut notes) = (vec![(image, "input".to_owned())], Vec::new());
-    for (i, &strength) in args.strength.iter().enumerate() {
+    let strengths = args.strength.as_deref().unwrap_or(&STRENGTHS);
+    for (i, &strength) in strengths.iter().enumerate() {
         let mut on_step = async |event: StepEvent<'_>| {
-            let what = format!("picture {} of {}, steps", i + 1, args.strength.len());
+            let what = format!("picture {} of {}, steps", i + 1, strengths.len());
             progress.say(&what, event.index + 1, event.steps);
             ControlFlow::Continue(())
         };
         let one = EditRequest { strength, ..request.clone() };
         let (picture, warnings) = pollster::block_on(edit::edit(&pipeline, &one, &mut on_step))?;
         cells.push((picture, strength.to_string()));
-        notes.extend(warnings.into_iter().filter(|warning| !notes.contains(warning)).collect::<Vec<_>>());
+        notes.extend(warnings);
     }
     progress.end();
-    for note in notes {
-        eprintln!("note: {note}");
+    print_notes(notes);
+    write_strip(&cells, &args.out)
+}
+
+/// Each note once.
+pub(super) fn print_notes(notes: Vec<String>) {
+    for (i, note) in notes.iter().enumerate() {
+        if !notes[..i].contains(note) {
+            eprintln!("note: {note}");
+        }
     }
-    args.write(&cells)
+}
+
+/// Writes pictures with their names side by side, and prints the file's name.
+pub(super) fn write_strip(cells: &[(Picture, String)], out: &Path) -> Result<()> {
+    let strip = sheet(cells, cells.len()).to_png(None)?;
+    std::fs::write(out, strip).with_context(|| out.display().to_string())?;
+    writeln!(std::io::stdout(), "{}", out.display())?;
+    Ok(())
 }
 
 impl EditArgs {
-    fn write(&self, cells: &[(Picture, String)]) -> Result<()> {
-        let strip = sheet(cells, cells.len()).to_png(None)?;
-        std::fs::write(&self.out, strip).with_context(|| self.out.display().to_string())?;
-        writeln!(std::io::stdout(), "{}", self.out.display())?;
+    /// Refuses options that the method does not read.
+    fn check(&self) -> Result<()> {
+        if self.method == MethodName::Imagic {
+            ensure!(self.strength.is_none(), "--strength: --method imagic has --eta instead");
+            let given = [(self.source_guidance.is_some(), "--source-guidance"), (self.n_avg.is_some(), "--n-avg")];
+            if let Some((_, option)) = given.into_iter().find(|(given, _)| *given) {
+                bail!("{option}: --method imagic does not have it");
+            }
+        } else if let Some(option) = self.imagic.given() {
+            bail!("{option}: only --method imagic has it");
+        }
+        ensure!(self.method == MethodName::Flowedit || self.n_min.is_none(), "--n-min: only --method flowedit has it");
         Ok(())
     }
 
-    fn imagic(&self, image: &Picture) -> Result<()> {
-        ensure!(self.from.is_none(), "--from: --method imagic learns from the picture what it shows");
-        check_writable(&self.out).with_context(|| self.out.display().to_string())?;
-        let settings = Settings {
+    fn imagic(&self, image: Picture, from: String) -> Result<()> {
+        // Gradients need floats: blocks are widened on a device that keeps gradients.
+        let pipeline = self.model.open()?.load(&self.device.open()?.autodiff())?;
+        let drawn = Drawn { seed: self.seed, steps: self.steps, guidance_scale: self.guidance };
+        let request = ImagicRequest {
+            source_prompt: Some(from).filter(|from| !from.is_empty()),
             negative_prompt: self.negative.clone(),
-            seed: self.seed,
-            steps: self.steps,
-            guidance_scale: self.guidance,
-            ..Settings::default()
+            ..self.imagic.request(image, &self.prompt, self.seed)
         };
-        let model = (&self.model.open()?, &self.device.open()?);
-        self.write(&edit_imagic::cells(&self.imagic, model, (image, &self.prompt), &settings)?)
+        edit_imagic::run(&self.imagic, &pipeline, &request, drawn, &self.out)
     }
 
     fn request(&self, pipeline: &Pipeline, method: Method, image: Picture, from: &str) -> EditRequest {
@@ -146,7 +172,7 @@ impl EditArgs {
             source_guidance_scale: self.source_guidance.unwrap_or(own.source_guidance_scale),
             target_guidance_scale: self.guidance.unwrap_or(own.target_guidance_scale),
             n_avg: self.n_avg.unwrap_or(own.n_avg),
-            n_min: self.n_min,
+            n_min: self.n_min.unwrap_or(own.n_min),
             seed: self.seed,
             ..own
         }

@@ -19,16 +19,16 @@ use crate::train::sheet::sheet;
 pub struct Eval {
     #[command(flatten)]
     model: ModelArgs,
-    /// Plain prompts ("a fox") [default: one for each concept of the recipe]
+    /// Number of plain prompts ("a fox") [default: one for each concept of the recipe]
     #[arg(long)]
     prompts: Option<usize>,
-    /// Prompts for a colour ("a green fox"), and as many for a background
+    /// Number of prompts for a colour ("a green fox"), and as many for a background
     #[arg(long, default_value_t = 100)]
     colour_prompts: usize,
     /// Denoising steps [default: the model's]
     #[arg(long, value_parser = parse_steps)]
     steps: Option<usize>,
-    /// How strongly the picture follows the prompt; 1 and below: no guidance [default: the model's]
+    /// How strongly the picture follows the prompt; no guidance at 1 and below [default: the model's]
     #[arg(long)]
     guidance: Option<f32>,
     /// ddim, euler, euler_a, lms, ... [default: the model's]
@@ -36,12 +36,12 @@ pub struct Eval {
     sampler: Option<String>,
     #[command(flatten)]
     drawing: Drawing,
-    /// Folder for eval.json, table.md, failures.txt and sheet.png, made if it is not there
+    /// Folder for eval.json, table.md, failures.txt and sheet.png, created if missing
     #[arg(long, value_name = "DIR")]
     out: Option<PathBuf>,
 }
 
-/// Runs the command: the table on standard output, everything else in the folder.
+/// Runs the command: prints the table, writes everything else into the folder.
 pub fn run(args: &Eval) -> Result<()> {
     if let Some(out) = &args.out {
         std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
@@ -111,8 +111,8 @@ fn write_folder(evaluation: &Evaluation, table: &str, out: &Path) -> Result<()> 
 const SHEET_COLUMNS: usize = 8;
 const SHEET_CELLS: usize = 64;
 
-/// 64 prompts, half of them plain and a quarter each for colours and backgrounds: the truth, and the drawing on its
-/// right; below it the prompt, and what the drawing looks like instead where it fails.
+/// 64 prompts, half of them plain and a quarter each for colours and backgrounds: the truth with the drawing on its
+/// right, and below them the prompt, and for failures what the drawing looks like instead.
 fn cells(evaluation: &Evaluation) -> Vec<(Picture, String)> {
     let drawings = &evaluation.report.drawings;
     let shares =
@@ -120,7 +120,7 @@ fn cells(evaluation: &Evaluation) -> Vec<(Picture, String)> {
     let mut chosen: Vec<usize> = Vec::new();
     for (asked, count) in shares {
         let these: Vec<usize> = (0..drawings.len()).filter(|&i| drawings[i].asked == asked).collect();
-        // Evenly, so that trained and held-out combinations both show.
+        // Evenly spread, so that trained and held-out combinations both appear.
         let count = count.min(these.len());
         chosen.extend((0..count).map(|k| these[k * these.len() / count]));
     }

@@ -1,4 +1,4 @@
-//! `fourstep eval-autoencoder`: what a model's autoencoder loses of the pictures in a folder.
+//! `fourstep eval-autoencoder`: measures what a model's autoencoder loses of the pictures in a folder.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -12,34 +12,33 @@ use crate::eval::{compared, decoded, mean_square_error, psnr, seen};
 use crate::picture::Picture;
 use crate::train::sheet::sheet;
 
-/// Encodes and decodes the pictures of a folder and tells what is lost: PSNR as seen on mid-grey, and the IoU of what is opaque
+/// Measures what an autoencoder loses of the pictures in a folder: PSNR on mid-grey, and the IoU of the opaque parts
 #[derive(clap::Args)]
 pub struct EvalAutoencoder {
-    /// PNG files of one size
+    /// Folder of PNG files of one size
     pictures: PathBuf,
     #[command(flatten)]
     model: ModelArgs,
-    /// By the large decoder, against pictures of its size, which are made smaller for the encoder
+    /// Uses the large decoder and compares with pictures of its size, which are scaled down for the encoder
     #[arg(long)]
     large: bool,
-    /// Pictures at once
+    /// Pictures processed together
     #[arg(long, default_value_t = 16)]
     batch: usize,
-    /// Where to compute: the processor, or a graphics card through wgpu
+    /// Where to compute: the CPU, or a graphics card through wgpu
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
-    /// As JSON
+    /// Prints JSON
     #[arg(long)]
     json: bool,
-    /// Each picture with what became of it on its right, the worst first
+    /// A sheet of the pictures with their reconstructions on the right, the worst first
     #[arg(long, value_name = "FILE.png")]
     sheet: Option<PathBuf>,
 }
 
-/// Pictures on a sheet.
+/// Number of pictures on a sheet.
 const SHEET: usize = 64;
 
-/// Runs the command.
 pub fn run(args: &EvalAutoencoder) -> Result<()> {
     let pipeline = args.model.open()?.load(&args.device.open()?)?;
     let paths = png_files(&args.pictures)?;
@@ -68,7 +67,7 @@ pub fn run(args: &EvalAutoencoder) -> Result<()> {
     Ok(sheet(&cells.collect::<Vec<_>>(), 8).write_png(path)?)
 }
 
-/// In the order of their names.
+/// The PNG files of a folder, in the order of their names.
 fn png_files(folder: &Path) -> Result<Vec<PathBuf>> {
     let shown = || folder.display().to_string();
     let entries = std::fs::read_dir(folder).with_context(shown)?;

@@ -1,4 +1,4 @@
-//! `fourstep eval-guidance`: whether a student follows guidance scale and negative prompt as its teacher does.
+//! `fourstep eval-guidance`: compares how student and teacher follow guidance scale and negative prompt.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -13,10 +13,10 @@ use crate::eval::store::{Model, Store};
 use crate::picture::Picture;
 use crate::train::sheet::sheet;
 
-/// Compares a student with its teacher over guidance scales and negative prompts
+/// Compares how a student and its teacher follow guidance scales and negative prompts
 #[derive(clap::Args)]
 pub struct EvalGuidance {
-    /// A model that is guided by two evaluations a step, in the diffusers folder layout
+    /// A model that evaluates its network twice a step for guidance, in the diffusers folder layout
     #[arg(long, value_name = "DIR")]
     teacher: PathBuf,
     /// A model distilled from it
@@ -34,26 +34,26 @@ pub struct EvalGuidance {
     /// Guidance scales to compare at
     #[arg(long, value_delimiter = ',', default_value = "1,1.5,2,3,4,5")]
     scales: Vec<f32>,
-    /// Pictures for each scale; 0 to leave the scales out
+    /// Pictures for each scale; 0 skips this part
     #[arg(long, default_value_t = 64)]
     pictures: usize,
     /// Guidance scale with negative prompts [default: the student's]
     #[arg(long)]
     guidance: Option<f32>,
-    /// Negative prompts against open colours, and as many against open backgrounds; 0 to leave them out
+    /// Cases with an open colour, and as many with an open background; 0 skips these
     #[arg(long, default_value_t = 100)]
     cases: usize,
-    /// Negative prompts against colours that the prompt names, and as many that it implies
+    /// Cases in which the prompt names the colour, and as many in which it implies it
     #[arg(long, default_value_t = 40)]
     other_cases: usize,
     #[command(flatten)]
     drawing: Drawing,
-    /// Folder for drawn pictures, tables and charts, made if it is not there; what is drawn there is not drawn again
+    /// Folder for drawn pictures, tables and charts, created if missing; pictures that are there are not drawn again
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
 
-/// Runs the command: the tables on standard output, everything in the folder.
+/// Runs the command: prints the tables, writes everything into the folder.
 pub fn run(args: &EvalGuidance) -> Result<()> {
     std::fs::create_dir_all(&args.out).with_context(|| args.out.display().to_string())?;
     let stickers = args.drawing.stickers()?;

@@ -1,4 +1,4 @@
-//! `fourstep eval-steps`: a teacher, its faster samplers and its students, over numbers of steps.
+//! `fourstep eval-steps`: compares a teacher, its faster samplers and its students over numbers of steps.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -16,46 +16,46 @@ use crate::picture::Picture;
 use crate::train::classifier::Classifier;
 use crate::train::sheet::sheet;
 
-/// Compares models over numbers of steps: the same prompts from the same noise, counted by programs
+/// Compares models over numbers of steps, with the same prompts from the same noise; programs count the results
 #[derive(clap::Args)]
 pub struct EvalSteps {
     /// The model that all others are compared with, in the diffusers folder layout
     #[arg(long, value_name = "DIR", default_value = "models/stickers-teacher")]
     teacher: PathBuf,
-    /// Another sampler for the teacher, for example dpmpp_2m; may be given several times
+    /// Another sampler for the teacher, for example dpmpp_2m; may be repeated
     #[arg(long = "teacher-sampler", value_name = "NAME")]
     teacher_samplers: Vec<String>,
-    /// Another model: NAME=DIR, then perhaps :steps=1,2,4 and :sampler=lcm; may be given several times. Models of one
-    /// NAME are one line of the charts
+    /// Another model: NAME=DIR, then optionally :steps=1,2,4 and :sampler=lcm; may be repeated. Models with the same
+    /// NAME share a line of the charts
     #[arg(long = "model", value_name = "NAME=DIR[:steps=N,...][:sampler=NAME]")]
     models: Vec<Named>,
-    /// Denoising steps, of every model that has none of its own
+    /// Denoising steps, for every model without its own
     #[arg(long, value_delimiter = ',', default_value = "1,2,4,8,16,32,64")]
     steps: Vec<usize>,
     /// Steps of the teacher whose pictures all others are compared with
     #[arg(long, value_name = "STEPS", default_value_t = 64)]
     reference_steps: usize,
-    /// Guidance scale of all [default: the teacher's]
+    /// Guidance scale of all models [default: the teacher's]
     #[arg(long)]
     guidance: Option<f32>,
     /// Pictures for each model and number of steps
     #[arg(long, default_value_t = 400)]
     pictures: usize,
-    /// Weights that `fourstep train classifier` wrote, for the Frechet distance; left out without
+    /// Weights that `fourstep train classifier` wrote, for the Frechet distance, which is omitted without them
     #[arg(long, value_name = "FILE")]
     classifier: Option<PathBuf>,
-    /// Training pictures among which the nearest is sought; 0 to leave that out
+    /// Training pictures among which the nearest is searched; 0 skips this
     #[arg(long, value_name = "COUNT", default_value_t = 10000)]
     training_pictures: usize,
-    /// Seed of the training run, which decides its pictures
+    /// Seed of the training run, which determines its pictures
     #[arg(long, value_name = "SEED", default_value_t = 1)]
     training_seed: u64,
-    /// How often each model and number of steps is timed; 0 to leave that out
+    /// How often each model and number of steps is timed; 0 skips this
     #[arg(long, value_name = "COUNT", default_value_t = 5)]
     timing_rounds: usize,
     #[command(flatten)]
     drawing: Drawing,
-    /// Folder for drawn pictures, tables and charts, made if it is not there; what is drawn there is not drawn again
+    /// Folder for drawn pictures, tables and charts, created if missing; pictures that are there are not drawn again
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
@@ -69,7 +69,7 @@ struct Named {
     sampler: Option<String>,
 }
 
-/// Runs the command: the table on standard output, everything in the folder.
+/// Runs the command: prints the table, writes everything into the folder.
 pub fn run(args: &EvalSteps) -> Result<()> {
     ensure!(args.pictures > 0, "--pictures 0: nothing to draw");
     ensure!(args.classifier.is_none() || args.pictures > 1, "--pictures 1: the Frechet distance needs two or more");
@@ -91,7 +91,7 @@ pub fn run(args: &EvalSteps) -> Result<()> {
 }
 
 impl EvalSteps {
-    /// The teacher first, each folder loaded once.
+    /// The models, with the teacher first; each folder is loaded once.
     fn contestants(&self, device: &Device) -> Result<(Vec<Model>, Vec<Entry>)> {
         let mut folders = vec![(self.teacher.clone(), "teacher".to_owned())];
         let teacher =
@@ -112,7 +112,7 @@ impl EvalSteps {
             Model::load(name, folder, device).with_context(|| folder.display().to_string())
         };
         let models: Vec<Model> = folders.iter().map(load).collect::<Result<_>>()?;
-        // What is misspelt is said before anything is drawn.
+        // Report misspelt options before anything is drawn.
         for entry in &entries {
             models[entry.model].scheduler(entry.sampler.as_deref())?;
         }
@@ -179,15 +179,15 @@ fn write_folder(comparison: &Comparison, out: &Path) -> Result<()> {
         let path = out.join(name);
         std::fs::write(&path, text).with_context(|| path.display().to_string())?;
     }
-    // Where a prompt's pictures are few, several prompts share a row.
+    // If a prompt has few pictures, several prompts share a row.
     let each = 1 + comparison.drawn.len();
     Ok(sheet(&cells(comparison), each * (SHOWN / each).max(1)).write_png(&out.join("sheet.png"))?)
 }
 
-/// Prompts on the sheet.
+/// Number of prompts on the sheet.
 const SHOWN: usize = 12;
 
-/// For each of a few prompts the dataset's picture, then what each line draws with each number of steps.
+/// For each of a few prompts: the dataset's picture, then the pictures of each line for each number of steps.
 fn cells(comparison: &Comparison) -> Vec<(Picture, String)> {
     let Comparison { report, questions, truth, drawn } = comparison;
     let count = SHOWN.min(questions.len());

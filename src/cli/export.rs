@@ -1,4 +1,4 @@
-//! `fourstep export`: a model's folder again with float weights, for Python's diffusers and other readers that do not know
+//! `fourstep export`: writes a model with float weights, for Python's diffusers and other readers that do not know
 //! blocks.
 
 use std::path::{Path, PathBuf};
@@ -10,7 +10,7 @@ use super::manifest;
 use crate::pipeline::{Family, small_files};
 use crate::weights::{DirFiles, Precision};
 
-/// Writes a model again with float weights, so that diffusers, transformers and other programs open it
+/// Writes a model with float weights, so that diffusers, transformers and other programs can open it
 #[derive(clap::Args)]
 pub struct ExportArgs {
     /// A model in the diffusers folder layout, or one .safetensors or .gguf file; its weights may be in blocks of 8 or 4 bits
@@ -21,12 +21,11 @@ pub struct ExportArgs {
     /// A new or empty folder for the float model
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Precision of every number: f32 keeps exactly what the blocks say, f16 rounds it and takes half the space
+    /// Precision of every number: f32 keeps the blocks' values exactly, f16 rounds them and takes half the space
     #[arg(long, value_parser = precision, default_value = "f32")]
     dtype: Precision,
 }
 
-/// Runs the command.
 pub fn run(args: &ExportArgs) -> Result<()> {
     match args.dir.is_file() {
         true => export_file(args),
@@ -56,13 +55,13 @@ fn export_file(args: &ExportArgs) -> Result<()> {
     made
 }
 
-/// Writes the model in `dir` again into `out`, a new or empty folder: blocks widened, every number in this precision.
+/// Writes the model in `dir` as floats of this precision into `out`, a new or empty folder.
 pub fn export(dir: &Path, out: &Path, precision: Precision) -> Result<()> {
     let components = components(&DirFiles::new(dir))?;
     make_room(dir, out)?;
     let made = make(dir, out, &components, precision);
     if made.is_err() {
-        // It was empty; half a model would look like a whole one.
+        // The folder was empty; half a model would look like a complete one.
         let _ = std::fs::remove_dir_all(out);
     }
     made

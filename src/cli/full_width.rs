@@ -1,5 +1,5 @@
-//! `fourstep full-width`: a model of a real family's full size with random weights, so that its memory can be measured
-//! where no checkpoint is at hand. It draws noise, but as a real one would.
+//! `fourstep full-width`: makes a model with random weights in the full size of a real family, to measure its memory
+//! without a checkpoint. It draws noise, but takes the memory and time of the real model.
 
 use std::borrow::Cow;
 use std::path::{Path, PathBuf};
@@ -15,19 +15,19 @@ use crate::models::{AutoencoderKl, ClipTextModel, UNet2DConditionModel};
 use crate::random::{Generator, stream};
 use crate::weights::{self, Planned, Wanted, write_sharded};
 
-/// Writes a full-size model with random weights, to measure memory with
+/// Makes a full-size model with random weights, to measure memory
 #[derive(clap::Args)]
 pub struct FullWidth {
-    /// The family
+    /// Family of models
     #[arg(value_enum)]
     family: FamilyName,
     /// A new folder: 2.1 GB for Stable Diffusion 1.5, 6.9 GB for XL
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// The folder of CLIP's vocabulary
+    /// Folder with CLIP's vocabulary
     #[arg(long, value_name = "DIR", default_value = "tests/golden/reference/tokenizer")]
     tokenizer: PathBuf,
-    /// Of the random weights
+    /// Seed of the random weights
     #[arg(long, default_value_t = 0)]
     seed: u64,
 }
@@ -38,7 +38,6 @@ enum FamilyName {
     SdxlTurbo,
 }
 
-/// Runs the command.
 pub fn run(args: &FullWidth) -> Result<()> {
     let out = &args.out;
     let xl = matches!(args.family, FamilyName::SdxlTurbo);
@@ -78,7 +77,7 @@ fn write<M: Module>(args: &FullWidth, folder: &str, file: &str, module: &M, conf
     Ok(())
 }
 
-/// Norms that leave things alone, no biases, and weights that keep the size of what passes through them.
+/// Random values that keep activations at their size: norms with scale 1, biases 0, and weights scaled by their inputs.
 fn values(tensor: &Planned, seed: u64) -> Vec<u8> {
     let numbers: usize = tensor.shape.iter().product();
     if let [_] = tensor.shape.as_slice() {
@@ -90,7 +89,7 @@ fn values(tensor: &Planned, seed: u64) -> Vec<u8> {
     let mut state =
         stream(seed, &tensor.name, 0).rand(2).iter().fold(1u64, |state, x| (state << 32) ^ u64::from(x.to_bits()));
     let mut next = || {
-        // xorshift64 (Marsaglia, 2003): billions of numbers that only have to look like weights.
+        // xorshift64 (Marsaglia, 2003), which is fast: these billions of numbers only have to look like weights.
         state ^= state << 13;
         state ^= state >> 7;
         state ^= state << 17;

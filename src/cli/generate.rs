@@ -1,12 +1,13 @@
-//! `fourstep generate`: a prompt becomes a PNG, the same picture as the page draws for the same settings.
+//! `fourstep generate`: draws a prompt, or a saved edit, as a PNG, the same picture as the page draws for the same settings.
 
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 
 use super::device::DeviceName;
+use super::generate_edit;
 use super::memory::Memory;
 use super::model::ModelArgs;
 use super::progress::Progress;
@@ -16,82 +17,93 @@ use crate::pipeline::{LoadOptions, MicroConditioning, PlanOptions, Settings, Ste
 use crate::text::PromptSyntax;
 use crate::weights::Lora;
 
-/// Draws a picture of what a prompt says
+/// Draws a picture of a prompt
 #[derive(clap::Args)]
 pub struct Generate {
-    /// What to draw
-    prompt: String,
+    /// The prompt
+    #[arg(required_unless_present = "edit")]
+    prompt: Option<String>,
     #[command(flatten)]
-    model: ModelArgs,
-    /// What to keep away from
+    pub(super) model: ModelArgs,
+    /// What the picture should not show
     #[arg(long, value_name = "TEXT", default_value = "")]
     negative: String,
-    /// Of the random numbers: the same seed gives the same picture
-    #[arg(long, default_value_t = 0, value_parser = parse_seed)]
-    seed: u64,
+    /// Seed of the random numbers: the same seed gives the same picture [default: 0; with --edit the edit's]
+    #[arg(long, value_parser = parse_seed)]
+    pub(super) seed: Option<u64>,
     /// Denoising steps [default: the model's]
     #[arg(long, value_parser = parse_steps)]
-    steps: Option<usize>,
-    /// How strongly the picture follows the prompt; 1 and below: no guidance [default: the model's]
+    pub(super) steps: Option<usize>,
+    /// How strongly the picture follows the prompt; no guidance at 1 and below [default: the model's]
     #[arg(long)]
-    guidance: Option<f32>,
+    pub(super) guidance: Option<f32>,
     /// ddim, euler, euler_a, lms, ... [default: the model's]
     #[arg(long, value_name = "NAME", alias = "scheduler")]
-    sampler: Option<String>,
-    /// Pixels [default: the model's]
+    pub(super) sampler: Option<String>,
+    /// Width in pixels [default: the model's]
     #[arg(long)]
     width: Option<usize>,
-    /// Pixels [default: the model's]
+    /// Height in pixels [default: the model's]
     #[arg(long)]
     height: Option<usize>,
-    /// Draws with the model's large decoder, which makes a picture two or four times as large of the same latents
+    /// Decodes with the model's large decoder, to a picture two or four times as large
     #[arg(long)]
     large: bool,
-    /// Puts a white outline around what is drawn, where the model draws transparent pictures; the picture may grow a little
+    /// Adds a white outline, if the model draws transparent pictures; the picture may grow a little
     #[arg(long)]
     outline: bool,
-    /// A picture to begin from; its size is then the default size
+    /// A picture to start from; its size becomes the default size
     #[arg(long, value_name = "FILE.png")]
     image: Option<PathBuf>,
     /// How much of --image is redrawn, 0 to 1 [default: 0.8; with --mask 1]
     #[arg(long, requires = "image")]
     strength: Option<f64>,
-    /// Light where --image is redrawn, dark where it is kept
+    /// A mask: light where --image is redrawn, dark where it is kept
     #[arg(long, value_name = "FILE.png", requires = "image")]
     mask: Option<PathBuf>,
-    /// A LoRA adapter, in the names of diffusers or kohya, with its weight [default: 1]; may be given several times
+    /// A LoRA adapter, in the names of diffusers or kohya, with its weight [default: 1]; may be repeated
     #[arg(long, value_name = "FILE[:WEIGHT]")]
     lora: Vec<String>,
-    /// Layers of the text encoder to leave out at its end
+    /// Draws, instead of a prompt, an edit that `fourstep edit --method imagic` wrote; needs the same model
+    #[arg(long, value_name = "FILE", conflicts_with_all = [
+        "prompt", "negative", "width", "height", "large", "outline", "image", "lora", "clip_skip", "guidance_rescale", "weighting",
+        "Sizes", "vae_tile", "text_on_cpu", "memory",
+    ])]
+    edit: Option<PathBuf>,
+    /// With --edit: how far from the picture (0) to the prompt (1) [default: 0.5]
+    #[arg(long, value_name = "NUMBER")]
+    pub(super) eta: Option<f64>,
+    /// How many of the text encoder's last layers to skip
     #[arg(long, value_name = "LAYERS")]
     clip_skip: Option<usize>,
-    /// Against overexposure at high guidance, 0 to 1
+    /// Reduces overexposure at high guidance, 0 to 1 (Lin et al., 2023, section 3.4)
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     guidance_rescale: f32,
-    /// Read (word:1.3), [word] and BREAK as the web UIs do, and long prompts whole
+    /// Reads (word:1.3), [word] and BREAK as the web UIs do, and long prompts completely
     #[arg(long)]
     weighting: bool,
     #[command(flatten)]
     sizes: Sizes,
-    /// Where to draw: the processor, or a graphics card through wgpu
+    /// Where to draw: the CPU, or a graphics card through wgpu
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
-    device: DeviceName,
-    /// The picture; its settings are written into it, as A1111 does
+    pub(super) device: DeviceName,
+    /// File for the picture; it also stores the settings, as A1111 does
     #[arg(long, value_name = "FILE.png")]
-    out: PathBuf,
-    /// Puts float weights into blocks of 8 or 4 bits as they are read
+    pub(super) out: PathBuf,
+    /// Puts float weights into blocks of 8 or 4 bits while they are read
     #[arg(long, value_name = "BITS", value_parser = super::quantize::format)]
-    quantize: Option<BlockFormat>,
-    /// Decodes in tiles of so many pixels, which takes less memory and may shift tones [default: whole, where the device can]
+    pub(super) quantize: Option<BlockFormat>,
+    /// Decodes in tiles of this many pixels, which takes less memory and may shift tones [default: whole, if the device
+    /// can]
     #[arg(long, value_name = "PIXELS")]
     vae_tile: Option<usize>,
-    /// Keeps the text encoders in main memory, so that the graphics card has none of them
+    /// Keeps the text encoders in main memory instead of the graphics card's
     #[arg(long)]
     text_on_cpu: bool,
-    /// Says how much memory the graphics card held, beside what `fourstep plan` foretells at the model's own guidance
+    /// Prints how much memory the graphics card held, and what `fourstep plan` predicts at the model's own guidance
     #[arg(long, conflicts_with_all = ["text_on_cpu", "vae_tile", "large"])]
     memory: bool,
-    /// Leaves the settings out of the picture
+    /// Does not store the settings in the picture
     #[arg(long)]
     no_settings: bool,
 }
@@ -100,22 +112,22 @@ pub struct Generate {
 #[derive(clap::Args)]
 #[command(next_help_heading = "Sizes that Stable Diffusion XL is told")]
 struct Sizes {
-    /// Of the picture before it was scaled [default: the picture's]
+    /// Size of the picture before it was scaled [default: the picture's]
     #[arg(long, value_name = "HEIGHT,WIDTH", value_parser = pair)]
     original_size: Option<[usize; 2]>,
     /// Rows and columns cut off at the top and at the left [default: 0,0]
     #[arg(long, value_name = "TOP,LEFT", value_parser = pair)]
     crops_coords_top_left: Option<[usize; 2]>,
-    /// Of the picture that is wanted [default: the picture's]
+    /// Size of the picture that is wanted [default: the picture's]
     #[arg(long, value_name = "HEIGHT,WIDTH", value_parser = pair)]
     target_size: Option<[usize; 2]>,
-    /// An original size to draw away from
+    /// An original size to avoid
     #[arg(long, value_name = "HEIGHT,WIDTH", value_parser = pair)]
     negative_original_size: Option<[usize; 2]>,
-    /// A crop to draw away from [default: 0,0]
+    /// A crop to avoid [default: 0,0]
     #[arg(long, value_name = "TOP,LEFT", value_parser = pair)]
     negative_crops_coords_top_left: Option<[usize; 2]>,
-    /// A target size to draw away from
+    /// A target size to avoid
     #[arg(long, value_name = "HEIGHT,WIDTH", value_parser = pair)]
     negative_target_size: Option<[usize; 2]>,
 }
@@ -138,8 +150,11 @@ fn pair(text: &str) -> Result<[usize; 2], String> {
     numbers.ok_or_else(|| "use two whole numbers with a comma between them".to_string())
 }
 
-/// Runs the command.
 pub fn run(args: &Generate) -> Result<()> {
+    if let Some(edit) = &args.edit {
+        return generate_edit::run(args, edit);
+    }
+    ensure!(args.eta.is_none(), "--eta: only --edit has it");
     let device = args.device.open()?;
     let (image, mask) = (read_picture(&args.image, "--image")?, read_picture(&args.mask, "--mask")?);
     let adapters = args.lora.iter().map(|text| read_lora(text)).collect::<Result<Vec<_>>>()?;
@@ -185,9 +200,9 @@ pub fn run(args: &Generate) -> Result<()> {
 impl Generate {
     fn settings(&self, image: Option<Picture>, mask: Option<Picture>) -> Settings {
         Settings {
-            prompt: self.prompt.clone(),
+            prompt: self.prompt.clone().unwrap_or_default(),
             negative_prompt: self.negative.clone(),
-            seed: self.seed,
+            seed: self.seed.unwrap_or(0),
             steps: self.steps,
             guidance_scale: self.guidance,
             guidance_rescale: Some(self.guidance_rescale),
@@ -218,7 +233,7 @@ fn read_lora(text: &str) -> Result<(String, Vec<u8>, f32)> {
     Ok((file.to_string(), bytes, weight))
 }
 
-/// Finds out before a long drawing whether its file can be written; leaves no trace.
+/// Checks before a long drawing whether its file can be written; leaves no trace.
 pub(super) fn check_writable(path: &Path) -> std::io::Result<()> {
     let existed = path.exists();
     std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;

@@ -16,9 +16,9 @@ use crate::pipeline::{
 };
 use crate::weights::{DirFiles, Files};
 
-/// A list of words, where `fourstep dataset words` has put one beside the model.
+/// The list of words, if `fourstep dataset words` has put one beside the model.
 pub const WORDS: &str = "words.json";
-/// Pictures of each example from which the preview is fitted.
+/// Pictures of each example that the preview is fitted to.
 const SEEDS: u64 = 4;
 
 /// Writes fourstep.json beside a model: its files with sizes and SHA-256, its licence and its settings
@@ -26,32 +26,32 @@ const SEEDS: u64 = 4;
 pub struct ManifestArgs {
     /// A model in the diffusers folder layout
     dir: PathBuf,
-    /// For people
+    /// The model's name for people
     #[arg(long)]
     name: String,
-    /// Of the weights and of what they were made from
+    /// Licence of the weights and of what they were made from
     #[arg(long)]
     licence: String,
-    /// Denoising steps that suit it
+    /// Denoising steps that suit the model
     #[arg(long)]
     steps: usize,
-    /// Guidance scale that suits it
+    /// Guidance scale that suits the model
     #[arg(long)]
     guidance: f32,
-    /// Width and height that suit it, in pixels
+    /// Width and height that suit the model, in pixels
     #[arg(long)]
     size: usize,
-    /// A size that it draws well, in pixels, for the page to offer; may be given several times. Without any the page offers the
-    /// model's own size and multiples of it
+    /// A size that the model draws well, in pixels, for the page to offer; may be repeated. Without this option the
+    /// page offers the model's own size and multiples of it
     #[arg(long = "offer-size", value_name = "PIXELS")]
     offer_sizes: Vec<usize>,
-    /// A prompt that shows what it can do; may be given several times
+    /// A prompt that shows what the model can do; may be repeated
     #[arg(long = "example", value_name = "PROMPT")]
     examples: Vec<String>,
 }
 
-/// Runs the command. The model is loaded once, so that a manifest only ever describes a whole one; it draws the
-/// examples, from which the cheap previews are fitted.
+/// Runs the command. It loads the model once, so a manifest always describes a complete one, and draws the examples to
+/// fit the previews.
 pub fn run(args: &ManifestArgs) -> Result<()> {
     let defaults = Defaults {
         steps: args.steps,
@@ -80,7 +80,7 @@ pub fn run(args: &ManifestArgs) -> Result<()> {
     write(&args.dir, &described(&args.dir, manifest)?)
 }
 
-/// The same manifest with the files of `dir`, what they need, and the guidance scales that the model learned.
+/// Adds to the manifest the files of `dir`, what they need, and the guidance scales that the model learned.
 pub fn described(dir: &Path, manifest: Manifest) -> Result<Manifest> {
     let Defaults { width, height, .. } = manifest.defaults;
     let plan = Plan::read(&DirFiles::new(dir), &PlanOptions { size: Some((width, height)), ..PlanOptions::default() })?;
@@ -89,15 +89,15 @@ pub fn described(dir: &Path, manifest: Manifest) -> Result<Manifest> {
     Ok(Manifest { files: files(dir)?, needs: Some(plan.needs()), large, defaults, ..manifest })
 }
 
-/// Writes the manifest of a changed copy in `out`, if the model in `dir` has one: other sizes, hashes and needs, the rest as
-/// it was.
+/// Writes the manifest of a changed copy in `out`, if the model in `dir` has one: sizes, hashes and needs change, the
+/// rest stays.
 pub fn rewrite(dir: &Path, out: &Path) -> Result<()> {
     let files = DirFiles::new(dir);
     let Some(bytes) = files.get(MANIFEST)? else { return Ok(()) };
     write(out, &described(out, parse(MANIFEST, &bytes)?)?)
 }
 
-/// Writes a model's manifest and says so.
+/// Writes a model's manifest and prints a line about it.
 pub fn write(dir: &Path, manifest: &Manifest) -> Result<()> {
     let path = dir.join(MANIFEST);
     let text = serde_json::to_string_pretty(manifest)? + "\n";
@@ -123,7 +123,8 @@ pub fn files(dir: &Path) -> Result<Vec<FileEntry>> {
     paths.into_iter().map(|path| entry(dir, path)).collect()
 }
 
-/// From the latents of every step of the examples and the decoder's pictures of them; none without examples.
+/// Fits the preview to the latents of every step of the examples and the decoder's pictures of them; none without
+/// examples.
 fn fit_preview(pipeline: &Pipeline, examples: &[String], defaults: &Defaults) -> Result<Option<LatentToRgb>> {
     let seen = RefCell::new(Vec::new());
     for (prompt, seed) in examples.iter().flat_map(|prompt| (0..SEEDS).map(move |seed| (prompt, seed))) {
@@ -145,7 +146,7 @@ fn fit_preview(pipeline: &Pipeline, examples: &[String], defaults: &Defaults) ->
     Ok(Some(pollster::block_on(fitted)?))
 }
 
-/// Hashed piece by piece: shards are long.
+/// Hashes a file piece by piece, because shards are large.
 fn entry(dir: &Path, path: String) -> Result<FileEntry> {
     let open = || path.clone();
     let mut file = std::fs::File::open(dir.join(&path)).with_context(open)?;

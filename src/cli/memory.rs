@@ -1,4 +1,4 @@
-//! `--memory`: what the graphics card's allocator holds while a picture is drawn, beside what was planned.
+//! The option `--memory`: what the graphics card's allocator holds while a picture is drawn, and what was planned.
 
 use anyhow::{Context, Result};
 use burn::tensor::Device;
@@ -6,7 +6,7 @@ use burn::tensor::Device;
 use crate::pipeline::{Plan, PlanOptions};
 use crate::weights::Files;
 
-/// The most of several readings, in bytes.
+/// The maximum of several readings, in bytes.
 pub struct Memory {
     device: Device,
     in_use: u64,
@@ -14,10 +14,10 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Begins to read.
+    /// Starts with a first reading.
     ///
     /// # Errors
-    /// For a device that tells nothing.
+    /// If the device reports no memory.
     pub fn of(device: &Device) -> Result<Self> {
         let mut this = Self { device: device.clone(), in_use: 0, reserved: 0 };
         device.memory_pool_usage().context("--memory: this device does not tell what it holds; use --device wgpu")?;
@@ -25,7 +25,7 @@ impl Memory {
         Ok(this)
     }
 
-    /// Reads again.
+    /// Takes another reading.
     pub fn read(&mut self) {
         if let Some(usage) = self.device.memory_pool_usage() {
             self.in_use = self.in_use.max(usage.bytes_in_use + usage.bytes_padding);
@@ -33,7 +33,7 @@ impl Memory {
         }
     }
 
-    /// Prints the most that was read, and the plan's figure.
+    /// Prints the maximum and the plan's figure.
     ///
     /// # Errors
     /// Those of planning.

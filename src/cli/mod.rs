@@ -1,5 +1,6 @@
-//! The command line: each command in a file of its own, `run` maps them to exit codes.
+//! The command line. Each command is in its own file; `run` turns results into exit codes.
 
+mod adapt;
 mod components;
 mod dataset;
 mod dataset_judge;
@@ -17,6 +18,7 @@ mod eval_steps;
 mod export;
 mod full_width;
 mod generate;
+mod generate_edit;
 mod manifest;
 mod memory;
 mod model;
@@ -39,6 +41,7 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    Adapt(adapt::AdaptArgs),
     Dataset(dataset::Dataset),
     Digits(digits::DigitsArgs),
     Distill(distill::Distill),
@@ -64,6 +67,7 @@ enum Command {
 pub fn run() -> u8 {
     let cli = Cli::parse();
     let result: anyhow::Result<()> = match cli.command {
+        Command::Adapt(args) => adapt::run(&args),
         Command::Dataset(args) => dataset::run(args),
         Command::Digits(args) => digits::run(&args),
         Command::Distill(args) => distill::run(&args),

@@ -1,4 +1,4 @@
-//! `fourstep pack`: a model in the form in which a web host serves it, and its place in the page's list of models.
+//! `fourstep pack`: writes a model in the form in which a web host serves it, and adds it to the page's list of models.
 
 use std::path::{Path, PathBuf};
 
@@ -16,7 +16,7 @@ use crate::weights::{self, Files};
 const LIST: &str = "index.json";
 const INDEX: &str = "model_index.json";
 
-/// Writes a model as a web host serves it: shards, fourstep.json, and its place in the list of models
+/// Writes a model in the form in which a web host serves it: shards, fourstep.json, and an entry in the list of models
 #[derive(clap::Args)]
 pub struct PackArgs {
     /// A model in the diffusers folder layout, or one .safetensors or .gguf file
@@ -24,36 +24,35 @@ pub struct PackArgs {
     /// For one file: a diffusers folder whose configurations, vocabulary and missing parts are used
     #[arg(long, value_name = "DIR")]
     config: Option<PathBuf>,
-    /// A new or empty folder for the model; the list of models, index.json, is beside it (dist/models/NAME, say)
+    /// A new or empty folder for the model; the list of models, index.json, is beside it (for example dist/models/NAME)
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// For people [default: that of the model's fourstep.json, or the folder's]
+    /// The model's name for people [default: that of the model's fourstep.json, or the folder's]
     #[arg(long)]
     name: Option<String>,
-    /// Of the weights and of what they were made from [default: that of the model's fourstep.json]
+    /// Licence of the weights and of what they were made from [default: that of the model's fourstep.json]
     #[arg(long)]
     licence: Option<String>,
-    /// Denoising steps that suit it [default: fourstep.json's, or diffusers']
+    /// Denoising steps that suit the model [default: fourstep.json's, or diffusers']
     #[arg(long)]
     steps: Option<usize>,
-    /// Guidance scale that suits it [default: fourstep.json's, or diffusers']
+    /// Guidance scale that suits the model [default: fourstep.json's, or diffusers']
     #[arg(long)]
     guidance: Option<f32>,
-    /// Width and height that suit it, in pixels [default: fourstep.json's, or those it was trained at]
+    /// Width and height that suit the model, in pixels [default: fourstep.json's, or those it was trained at]
     #[arg(long)]
     size: Option<usize>,
-    /// A prompt that shows what it can do; may be given several times
+    /// A prompt that shows what the model can do; may be repeated
     #[arg(long = "example", value_name = "PROMPT")]
     examples: Vec<String>,
     /// Puts float weights into blocks of 8 or 4 bits
     #[arg(long, value_parser = super::quantize::format)]
     bits: Option<BlockFormat>,
-    /// The longest file, in MiB; a tensor is never split
+    /// Greatest size of a file in MiB; a tensor is never split
     #[arg(long, value_name = "MIB", default_value_t = 256.0)]
     shard: f64,
 }
 
-/// Runs the command.
 pub fn run(args: &PackArgs) -> Result<()> {
     ensure!(args.shard > 0.0, "--shard {}: use a number above 0", args.shard);
     let model = super::model::open(&args.dir, args.config.as_deref())?;
@@ -61,7 +60,7 @@ pub fn run(args: &PackArgs) -> Result<()> {
     make_room(&args.dir, &args.out)?;
     let made = model.within(make(args, &model.files, described));
     if made.is_err() {
-        // It was empty; half a model would look like a whole one.
+        // The folder was empty; half a model would look like a complete one.
         let _ = std::fs::remove_dir_all(&args.out);
     }
     made
@@ -110,7 +109,8 @@ impl PackArgs {
     }
 }
 
-/// Configurations, vocabularies, the list of words and licences; `model_index.json` without the parts that are left behind.
+/// Copies configurations, vocabularies, the list of words and licences; `model_index.json` without the parts that are
+/// not copied.
 fn copy_others(args: &PackArgs, files: &impl Files) -> Result<()> {
     let mut index: Map<String, Value> = parse(INDEX, &files.read(INDEX)?)?;
     for part in ["safety_checker", "feature_extractor", "image_encoder"] {
@@ -133,7 +133,7 @@ fn copy_others(args: &PackArgs, files: &impl Files) -> Result<()> {
     Ok(weights::write(&args.out.join(INDEX), text.as_bytes())?)
 }
 
-/// Adds the folder to the list beside it, unless it is there.
+/// Adds the folder to the list beside it, if it is missing there.
 fn list(out: &Path) -> Result<()> {
     let out = out.canonicalize().with_context(|| out.display().to_string())?;
     let (Some(parent), Some(name)) = (out.parent(), out.file_name().and_then(|name| name.to_str())) else {

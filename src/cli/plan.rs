@@ -1,4 +1,4 @@
-//! `fourstep plan`: what a model needs, before anything of it is loaded.
+//! `fourstep plan`: prints how much memory a model needs, before any of it is loaded.
 
 use std::io::Write;
 use std::path::PathBuf;
@@ -8,7 +8,7 @@ use anyhow::Result;
 use crate::kernels::BlockFormat;
 use crate::pipeline::{Plan, PlanOptions, WEBGPU_BUFFER};
 
-/// Tells what memory a model needs, from its configurations and the headers of its weights
+/// Says how much memory a model needs, from its configurations and the headers of its weights
 #[derive(clap::Args)]
 pub struct PlanArgs {
     /// A model in the diffusers folder layout, or one .safetensors or .gguf file
@@ -19,18 +19,17 @@ pub struct PlanArgs {
     /// Width and height of the picture in pixels [default: the model's]
     #[arg(long)]
     size: Option<usize>,
-    /// Float weights are put into blocks of 8 or 4 bits as they are read
+    /// Puts float weights into blocks of 8 or 4 bits while they are read
     #[arg(long, value_parser = super::quantize::format)]
     bits: Option<BlockFormat>,
-    /// The longest buffer that the graphics card binds, in MiB
+    /// The largest buffer that the graphics card binds, in MiB
     #[arg(long, value_name = "MIB", default_value_t = WEBGPU_BUFFER >> 20)]
     buffer: u64,
-    /// As JSON, all sizes in bytes
+    /// Prints JSON, all sizes in bytes
     #[arg(long)]
     json: bool,
 }
 
-/// Runs the command.
 pub fn run(args: &PlanArgs) -> Result<()> {
     let options =
         PlanOptions { size: args.size.map(|size| (size, size)), quantize: args.bits, buffer: Some(args.buffer << 20) };

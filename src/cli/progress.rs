@@ -1,22 +1,22 @@
-//! How far a command is: one line that is written over on a terminal, now and then a line of its own in a file.
+//! Progress of a command: on a terminal one line that is overwritten, in a file a new line now and then.
 
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-/// Says on standard error what is being done, how much of it is, and the time left.
+/// Prints on standard error what is being done, how much of it is done, and the time left.
 pub struct Progress {
     terminal: bool,
-    /// What is being done, and since when.
+    /// What is being done, and when it began.
     doing: Option<(String, Instant)>,
     said: Instant,
     line_open: bool,
 }
 
-/// Between lines that are no terminal's.
+/// Time between lines when standard error is not a terminal.
 const SELDOM: Duration = Duration::from_secs(20);
 
 impl Progress {
-    /// Nothing is said yet.
+    /// Starts silent.
     pub fn new() -> Self {
         Self { terminal: std::io::stderr().is_terminal(), doing: None, said: Instant::now(), line_open: false }
     }
@@ -32,7 +32,7 @@ impl Progress {
         self.line(&format!("{what}: {done} of {total}, {since:.0} s{left}"));
     }
 
-    /// Says how far the command is: at once on a terminal, else only when the last line was some time ago.
+    /// Prints a line of progress: always on a terminal, otherwise only some time after the last one.
     pub fn line(&mut self, line: &str) {
         if self.terminal {
             eprint!("\r{line:<70}");
@@ -44,7 +44,7 @@ impl Progress {
         }
     }
 
-    /// Ends the line, so that something else can be said.
+    /// Ends the line, so that other output can follow.
     pub fn end(&mut self) {
         if std::mem::take(&mut self.line_open) {
             eprintln!();

@@ -1,4 +1,4 @@
-//! `fourstep quantize`: a model's folder again, with the weights of its layers in blocks of 8 or 4 bits a number.
+//! `fourstep quantize`: writes a model with the weights of its layers in blocks of 8 or 4 bits a number.
 
 use std::path::{Path, PathBuf};
 
@@ -9,15 +9,16 @@ use super::{manifest, quantize_report};
 use crate::kernels::BlockFormat;
 use crate::weights::{DirFiles, Files, QuantizedTensor, Written};
 
-/// The worst layers that are listed of each component.
+/// How many of each component's worst layers are listed.
 const LISTED: usize = 3;
 
-/// Writes a model again with the weights of its layers quantized to 8 or 4 bits
+/// Writes a model with the weights of its layers quantized to 8 or 4 bits
 #[derive(clap::Args)]
 pub struct QuantizeArgs {
     /// A model in the diffusers folder layout, with float weights
     dir: PathBuf,
-    /// Bits a number: 8 or 4, and half a bit more for the scales; 4 bits are for the layers inside the UNet's transformers, with 8 for all others
+    /// Bits for each number: 8 or 4, plus half a bit for the scales. With 4, only the layers inside the UNet's
+    /// transformers have 4 bits; all others have 8
     #[arg(long, value_parser = format)]
     bits: BlockFormat,
     /// A new or empty folder for the quantized model
@@ -26,15 +27,14 @@ pub struct QuantizeArgs {
     /// Parts of the model to quantize, by the names of their folders [default: all]
     #[arg(long, value_name = "NAMES", value_delimiter = ',')]
     components: Option<Vec<String>>,
-    /// Writes nothing; prints the error of each group of layers, and how far pictures are from the float model's
+    /// Writes no files; prints the error of each group of layers, and how far pictures are from the float model's
     #[arg(long, conflicts_with_all = ["out", "components"])]
     report: bool,
-    /// Denoising steps of those pictures [default: the model's]
+    /// Denoising steps of these pictures [default: the model's]
     #[arg(long, requires = "report")]
     steps: Option<usize>,
 }
 
-/// Runs the command.
 pub fn run(args: &QuantizeArgs) -> Result<()> {
     let Some(out) = &args.out else {
         let report = quantize_report::report(&args.dir, args.bits, args.steps)?;
@@ -50,7 +50,7 @@ pub fn run(args: &QuantizeArgs) -> Result<()> {
     make_room(&args.dir, out)?;
     let made = make(args, out, &wanted);
     if made.is_err() {
-        // It was empty; half a model would look like a whole one.
+        // The folder was empty; half a model would look like a complete one.
         let _ = std::fs::remove_dir_all(out);
     }
     made
@@ -66,12 +66,12 @@ fn make(args: &QuantizeArgs, out: &Path, components: &[Component]) -> Result<()>
     manifest::rewrite(&args.dir, out)
 }
 
-/// Eight or four bits, as an argument says them.
+/// Parses an option's bits, eight or four.
 pub fn format(bits: &str) -> Result<BlockFormat, String> {
     bits.parse().ok().and_then(BlockFormat::from_bits).ok_or_else(|| "8 or 4".to_string())
 }
 
-/// The line of the table.
+/// Quantizes a component and returns its line of the table.
 fn quantize(component: &Component, files: &DirFiles, out: &Path, format: BlockFormat) -> Result<String> {
     let size = |files: &DirFiles| -> Result<u64> {
         let checkpoint = component.open(files)?;
@@ -99,7 +99,7 @@ fn line(name: &str, before: u64, after: u64, written: &Written) -> String {
     )
 }
 
-/// Of all quantized weights together.
+/// The relative error of all quantized weights together.
 fn relative_error(tensors: &[QuantizedTensor]) -> f64 {
     let square: f64 = tensors.iter().map(|tensor| tensor.square).sum();
     let square_error: f64 = tensors.iter().map(|tensor| tensor.square_error).sum();
@@ -137,7 +137,7 @@ mod tests {
         "a rocket",
     ];
 
-    /// A float model again with some of its parts in blocks.
+    /// Quantizes some parts of a float model.
     fn quantized(model: &Path, bits: u32, components: Option<&[&str]>) -> (tempfile::TempDir, Pipeline) {
         let out = tempfile::tempdir().unwrap();
         let args = QuantizeArgs {
@@ -157,7 +157,7 @@ mod tests {
         Pipeline::load(&DirFiles::new(model), &Device::flex()).unwrap()
     }
 
-    /// The student with its blocks widened: only blocks ship.
+    /// The student as floats; it ships only in blocks.
     fn float_student() -> tempfile::TempDir {
         let out = tempfile::tempdir().unwrap();
         export::export(Path::new(STUDENT), out.path(), Precision::F32).unwrap();
@@ -181,7 +181,8 @@ mod tests {
         (psnr(errors.iter().sum::<f64>() / errors.len() as f64), psnr(errors.iter().copied().fold(0.0, f64::max)))
     }
 
-    /// `docs/quantization.md` has this test's table. Every picture of every part must stay close to the float model's.
+    /// `docs/quantization.md` has this test's table. Every picture must stay close to the float model's, whichever part
+    /// is quantized.
     #[test]
     fn quantized_stickers_draw_almost_the_same_pictures() {
         let student = float_student();

@@ -1,5 +1,5 @@
-//! `fourstep quantize --report`: what blocks do to a model's weights, by groups of layers, and to its pictures. Nothing is
-//! written.
+//! `fourstep quantize --report`: measures how blocks change a model's weights, by groups of layers, and its pictures.
+//! It writes no files.
 
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
@@ -21,15 +21,15 @@ const PROMPTS: [&str; 3] =
 
 /// What quantization does to a model.
 pub struct Report {
-    /// ‖change‖ / ‖weight‖ by group of layers, all of a component first.
+    /// ‖change‖ / ‖weight‖ by group of layers; for each component, the whole comes first.
     pub groups: Vec<(String, f64)>,
-    /// Of the mean error of all pictures against the float model's, in decibels.
+    /// PSNR of the mean error of all pictures against the float model's, in decibels.
     pub mean: f64,
-    /// Of the worst picture.
+    /// PSNR of the worst picture, in decibels.
     pub worst: f64,
 }
 
-/// Draws with and without blocks, on the processor; `steps` where the model's own are not wanted.
+/// Draws with and without blocks, on the CPU; `steps` overrides the model's own.
 pub fn report(dir: &Path, format: BlockFormat, steps: Option<usize>) -> Result<Report> {
     let files = DirFiles::new(dir);
     let mut groups = Vec::new();
@@ -82,7 +82,7 @@ fn drawn(pipeline: &Pipeline, seed: u64, prompt: &str, steps: usize) -> Result<P
     Ok(pollster::block_on(pipeline.generate(&request, &mut on_step))?.0.swap_remove(0))
 }
 
-/// Mean over all numbers of two pictures.
+/// The mean square error of two pictures.
 fn square_error(a: &Picture, b: &Picture) -> f64 {
     crate::eval::mean_square_error(a, b)
 }
@@ -91,7 +91,7 @@ fn square_error(a: &Picture, b: &Picture) -> f64 {
 mod tests {
     use super::*;
 
-    /// Every golden family with weights, of `FOURSTEP_REFERENCE` where that is set; `docs/quantization.md` has the table.
+    /// Every golden family with weights; `FOURSTEP_REFERENCE` names another set. `docs/quantization.md` has the table.
     #[test]
     fn quantized_families_draw_almost_the_same_pictures() {
         let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden");
@@ -102,7 +102,7 @@ mod tests {
             names.sort_by_key(|entry| entry.file_name());
             for entry in names {
                 let there = |file: &str| entry.path().join(file).exists();
-                // Networks for inpainting draw only from a picture.
+                // Inpainting networks can only draw from a picture.
                 let name = entry.file_name().into_string().unwrap();
                 if !there("unet/diffusion_pytorch_model.safetensors") || name.contains("inpaint") {
                     continue;

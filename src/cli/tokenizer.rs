@@ -1,4 +1,4 @@
-//! `fourstep tokenizer`: learns the vocabulary of a small model from its captions.
+//! `fourstep tokenizer`: learns the vocabulary of a small model from captions.
 
 use crate::text::TrainedBpe;
 use anyhow::{Context, Result, bail};
@@ -8,24 +8,24 @@ use std::path::{Path, PathBuf};
 /// Learns a CLIP-style vocabulary from captions and writes the files of a tokenizer folder.
 #[derive(clap::Args)]
 pub struct Tokenizer {
-    /// One JSON object a line, whose text is under --key; or a file of another ending, one caption a line
+    /// Captions: one JSON object a line, with the text under --key; in a file with another ending, one caption a line
     #[arg(long, value_name = "FILE.jsonl")]
     captions: PathBuf,
     /// The key of the caption in each line
     #[arg(long, default_value = "caption")]
     key: String,
-    /// At most so many tokens, begin and end included; 514 or more
+    /// Greatest number of tokens, begin and end included; 514 or more
     #[arg(long)]
     size: usize,
-    /// Ids in a padded sequence, begin and end included: the text encoder's max_position_embeddings
+    /// Length of a padded sequence, begin and end included: the text encoder's max_position_embeddings
     #[arg(long, value_parser = clap::value_parser!(u16).range(3..))]
     max_length: u16,
-    /// The folder to write, made if it is not there
+    /// Folder to write, created if missing
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
 
-/// Runs the command and says on standard output what came of it.
+/// Runs the command and prints the result on standard output.
 pub fn run(args: &Tokenizer) -> Result<()> {
     let captions = read(&args.captions, &args.key)?;
     let bpe = TrainedBpe::learn(captions.iter(), args.size)?;

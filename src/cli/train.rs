@@ -1,4 +1,4 @@
-//! `fourstep train autoencoder|diffusion|classifier`, `fourstep train --resume DIR`: from pictures to a model.
+//! `fourstep train autoencoder|diffusion|classifier` and `fourstep train --resume DIR`.
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,13 +14,13 @@ use crate::train::config::RunConfig;
 use crate::train::run::{Outcome, Report, Settings};
 use crate::train::{autoencoder, checkpoint, classifier, diffusion};
 
-/// Trains a model from scratch, or goes on with a run that stopped
+/// Trains a model from scratch, or resumes a run that stopped
 #[derive(Args)]
 #[command(args_conflicts_with_subcommands = true)]
 pub struct Train {
     #[command(subcommand)]
     what: Option<What>,
-    /// Folder of a run to go on with
+    /// Folder of a run to resume
     #[arg(long, value_name = "DIR")]
     resume: Option<PathBuf>,
     #[command(flatten)]
@@ -29,21 +29,21 @@ pub struct Train {
 
 #[derive(Subcommand)]
 enum What {
-    /// Pictures to latents and back
+    /// Trains an autoencoder: pictures to latents and back
     Autoencoder {
         #[command(flatten)]
         run: NewRun,
         #[command(flatten)]
         how: How,
     },
-    /// Captions and noise to latents
+    /// Trains a UNet and its text encoder: captions and noise to latents
     Diffusion {
         #[command(flatten)]
         run: NewRun,
         #[command(flatten)]
         how: How,
     },
-    /// Pictures to what they show, for `fourstep eval-steps`
+    /// Trains a classifier of pictures, for `fourstep eval-steps`
     Classifier {
         #[command(flatten)]
         run: NewRun,
@@ -54,14 +54,14 @@ enum What {
 
 #[derive(Args)]
 struct NewRun {
-    /// What to train, for example recipes/train-diffusion.json
+    /// Configuration, for example recipes/train-diffusion.json
     #[arg(long, value_name = "FILE.json")]
     config: PathBuf,
-    /// Folder to make for checkpoints, curves, sheets and the model
+    /// Folder for checkpoints, curves, sheets and the model, created if missing
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
-    /// Your own pictures instead of the recipe's: PNG or JPEG files with fox.txt beside fox.png, or a metadata.jsonl of lines
-    /// {"file_name": "fox.png", "text": "a fox"}
+    /// Your own pictures instead of the recipe's: PNG or JPEG files with fox.txt beside fox.png, or a metadata.jsonl
+    /// with lines {"file_name": "fox.png", "text": "a fox"}
     #[arg(long, value_name = "FOLDER")]
     pictures: Option<PathBuf>,
 }
@@ -72,18 +72,17 @@ pub struct How {
     /// Where to compute
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
-    /// Save and stop after so long
+    /// Saves and stops after this many minutes
     #[arg(long, value_name = "MINUTES")]
     time_limit: Option<f64>,
-    /// Save and stop after so many steps in all
+    /// Saves and stops after this step
     #[arg(long, value_name = "STEP")]
     stop_at: Option<u64>,
-    /// Threads that compose pictures; the result does not depend on it
+    /// Threads that compose pictures; the result does not depend on them
     #[arg(long, default_value_t = 1)]
     workers: usize,
 }
 
-/// Runs the command.
 pub fn run(args: &Train) -> Result<()> {
     let started = Instant::now();
     match (&args.what, &args.resume) {
@@ -130,10 +129,10 @@ fn train(config: &RunConfig, folder: &Path, how: &How, started: Instant) -> Resu
 }
 
 impl How {
-    /// For a run in `folder` by a command that began at `started`.
+    /// The settings of a run in `folder`, for a command that began at `started`.
     ///
     /// # Errors
-    /// For a time limit that is none; those of opening the device.
+    /// For an invalid time limit, and those of opening the device.
     pub fn settings(&self, folder: &Path, started: Instant) -> Result<Settings<'static>> {
         let limit = self.time_limit.map(|minutes| {
             let sound = minutes.is_finite() && (0.0..=1e6).contains(&minutes);
@@ -152,7 +151,7 @@ impl How {
     }
 }
 
-/// How a run ended, and what goes on with it.
+/// Prints how a run ended, and the command that resumes it.
 pub fn report_outcome(outcome: Outcome, folder: &Path, goes_on: &str) {
     progress().end();
     match outcome {
@@ -161,7 +160,7 @@ pub fn report_outcome(outcome: Outcome, folder: &Path, goes_on: &str) {
     }
 }
 
-/// Set by the first Ctrl-C; the second ends the program at once.
+/// Set by the first Ctrl-C; the second ends the program immediately.
 fn stop_on_interrupt() -> Result<Arc<AtomicBool>> {
     let stop = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&stop);

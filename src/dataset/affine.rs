@@ -1,4 +1,4 @@
-//! Affine maps of the plane, y downwards: where the parts of a scene lie.
+//! Affine maps of the plane, with y pointing down. They place the parts of a scene.
 
 /// (u, v) -> (a u + b v + x, c u + d v + y).
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -12,26 +12,26 @@ pub struct Affine {
 }
 
 impl Affine {
-    /// Leaves everything where it is.
+    /// The identity.
     pub const IDENTITY: Self = Self { a: 1.0, b: 0.0, c: 0.0, d: 1.0, x: 0.0, y: 0.0 };
 
-    /// Moves the origin to (x, y).
+    /// A translation by (x, y).
     pub fn moved(x: f32, y: f32) -> Self {
         Self { x, y, ..Self::IDENTITY }
     }
 
-    /// Scales about the origin; a negative factor mirrors.
+    /// Scaling about the origin; a negative factor mirrors.
     pub fn scaled(across: f32, down: f32) -> Self {
         Self { a: across, d: down, ..Self::IDENTITY }
     }
 
-    /// Turns clockwise about the origin.
+    /// A clockwise rotation about the origin.
     pub fn turned(degrees: f32) -> Self {
         let (sin, cos) = degrees.to_radians().sin_cos();
         Self { a: cos, b: -sin, c: sin, d: cos, ..Self::IDENTITY }
     }
 
-    /// Moves each row sideways by `by` times its height below the origin.
+    /// A shear: each row moves sideways by `by` times its height below the origin.
     pub fn sheared(by: f32) -> Self {
         Self { b: by, ..Self::IDENTITY }
     }
@@ -54,7 +54,7 @@ impl Affine {
         (self.a * u + self.b * v + self.x, self.c * u + self.d * v + self.y)
     }
 
-    /// The map that undoes this one; none when this one flattens the plane.
+    /// The inverse map; none if this one is singular.
     pub fn inverse(&self) -> Option<Self> {
         let area = self.a * self.d - self.b * self.c;
         if !area.is_normal() {
@@ -64,12 +64,12 @@ impl Affine {
         Some(Self { a, b, c, d, x: -(a * self.x + b * self.y), y: -(c * self.x + d * self.y) })
     }
 
-    /// How much longer a length becomes: the root of the factor of areas.
+    /// The factor by which lengths grow: the root of the factor of areas.
     pub fn scale(&self) -> f32 {
         (self.a * self.d - self.b * self.c).abs().sqrt()
     }
 
-    /// The steps of the image for one step across and one step down.
+    /// How the image moves for one step to the right, and for one step down.
     pub fn steps(&self) -> [(f32, f32); 2] {
         [(self.a, self.c), (self.b, self.d)]
     }

@@ -1,32 +1,32 @@
-//! Where a sprite's eyes, head and belly are, found by program: a hat sits on the head, sunglasses on the eyes, a face
-//! drawn on a thing lies where there is room for it.
+//! Finds a sprite's eyes, head and belly: a hat sits on the head, sunglasses on the eyes, and a face is drawn where a
+//! thing has room for it.
 //!
-//! Eyes are two dark blobs of about one size and height, left and right of the middle. The belly is the middle of
-//! the largest circle that fits into the outline. The head's top is the outline between the ears.
+//! Eyes are two dark blobs of about the same size and height, left and right of the middle. The belly is the centre of
+//! the largest circle that fits into the outline. The top of the head is the outline between the ears.
 
 use super::affine::Affine;
 use super::sprite::Sprite;
 use super::style::luma;
 
-/// In the sprite's places (see the module `sprite`).
+/// In the sprite's coordinates (see the module `sprite`).
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Anchors {
-    /// Both eyes, where two are found.
+    /// Both eyes, if two were found.
     pub eyes: Option<Eyes>,
-    /// Where a hat sits: the middle of the outline's top, and how wide the thing is a little below.
+    /// Where a hat sits: the middle of the outline's top, and the thing's width a little below.
     pub head: Head,
-    /// Middle and radius of the largest circle inside of the outline.
+    /// Centre (x, y) and radius of the largest circle inside the outline.
     pub belly: (f32, f32, f32),
 }
 
 /// A pair of eyes.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Eyes {
-    /// Midway between the two, across.
+    /// x of the point midway between the two.
     pub x: f32,
-    /// Midway, down.
+    /// y of that point.
     pub y: f32,
-    /// From the middle of one to the middle of the other.
+    /// Distance between the centres of the two.
     pub gap: f32,
     /// Width of one.
     pub width: f32,
@@ -37,21 +37,21 @@ pub struct Eyes {
 /// The top of a head.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Head {
-    /// Middle of the top, across.
+    /// x of the middle of the top.
     pub x: f32,
-    /// The top.
+    /// y of the top.
     pub y: f32,
-    /// Width of the thing a sixth of its height below.
+    /// Width of the thing a sixth of its height below the top.
     pub width: f32,
 }
 
-/// Side of the grid that is looked at; it spans -0.55 to 0.55.
+/// Side of the grid of samples; it spans -0.55 to 0.55.
 const GRID: usize = 72;
 const SPAN: f32 = 1.1;
-/// What is narrower at the top is a stem or a leaf.
+/// If the top is narrower than this, it is a stem or a leaf.
 const LEAST_HEAD: f32 = 0.26;
 
-/// Looks for all of them.
+/// Finds all of them.
 pub fn find(sprite: &Sprite) -> Anchors {
     let grid = Grid::of(sprite);
     let eyes = grid.eyes();
@@ -61,7 +61,7 @@ pub fn find(sprite: &Sprite) -> Anchors {
 struct Grid {
     /// Alpha, 0..1.
     alpha: Vec<f32>,
-    /// Of the colour over nothing, 0..1; 1 where little is drawn.
+    /// Luma of the colour over black, 0..1; 1 where little is drawn.
     luma: Vec<f32>,
 }
 
@@ -170,7 +170,7 @@ impl Grid {
             return Head { x: 0.0, y: -0.5, width: 0.5 };
         };
         let height = last + 1 - first;
-        // Without eyes: over the middle of what lies in the top eighth.
+        // Without eyes, the hat sits over the middle of the top eighth.
         let top = first..first + (height / 8).max(1);
         let columns: Vec<usize> = top.flat_map(|y| (0..GRID).filter(move |x| self.inside(*x, y))).collect();
         let over = columns.iter().map(|x| place(*x)).sum::<f32>() / columns.len().max(1) as f32;
@@ -180,7 +180,7 @@ impl Grid {
         let mut tops: Vec<usize> = near(x).map(column).collect();
         tops.sort_unstable();
         let y = tops.get(tops.len() / 2).copied().unwrap_or(first);
-        // The run of a row that lies under the top.
+        // The interval of a row below the top.
         let middle =
             (0..GRID).min_by(|a, b| (place(*a) - x).abs().total_cmp(&(place(*b) - x).abs())).unwrap_or(GRID / 2);
         let run = |row: usize| {
@@ -194,7 +194,7 @@ impl Grid {
     }
 
     fn belly(&self) -> (f32, f32, f32) {
-        // Distance to the nearest pixel outside, by brute force over the outline.
+        // Distance to the nearest pixel outside, by comparison with the whole outline.
         let outside: Vec<(f32, f32)> = (0..GRID * GRID)
             .map(|i| (i % GRID, i / GRID))
             .filter(|&(x, y)| !self.inside(x, y) && self.touches(x, y))
@@ -206,7 +206,7 @@ impl Grid {
             if self.inside(x, y) {
                 let square = |p: &(f32, f32)| (p.0 - x as f32).powi(2) + (p.1 - y as f32).powi(2);
                 let reach = outside.iter().map(square).fold(f32::MAX, f32::min).sqrt();
-                // Of equal circles the one nearest to the middle, a little above rather than below.
+                // Among equal circles, prefer the one nearest to a point slightly above the middle.
                 let score = reach - 0.05 * place(x).hypot(place(y) + 0.05) * GRID as f32;
                 if score > most {
                     most = score;
@@ -223,7 +223,7 @@ impl Grid {
     }
 }
 
-/// Two blobs as eyes: how odd they would be, 0 for the best; none when they cannot be.
+/// Two blobs as a pair of eyes, with a penalty (0 for the best); none if they cannot be eyes.
 fn pair(one: &Blob, two: &Blob, area: f32) -> Option<(f32, Eyes)> {
     let (left, right) = if one.x < two.x { (one, two) } else { (two, one) };
     let gap = right.x - left.x;

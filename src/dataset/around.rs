@@ -1,4 +1,4 @@
-//! What is all around a thing: rain, snow, hearts and so on.
+//! Small things that surround a thing: rain, snow, hearts and so on.
 
 use super::affine::Affine;
 use super::artist::Artist;
@@ -11,7 +11,7 @@ use super::studio::Studio;
 use crate::error::Result;
 use crate::random::{self, Mt19937};
 
-/// The thing's parts with what is around them, in a square from -0.5 to 0.5 or so.
+/// The thing's parts and what surrounds them, in a square from about -0.5 to 0.5.
 pub fn parts<'a>(
     studio: &'a Studio,
     pack: &'a Pack,
@@ -56,7 +56,7 @@ fn rain<'a>(thing: Vec<Part<'a>>, [cloud, streak]: [&'a Sprite; 2], random: &mut
         for column in 0..6 {
             let x = -0.42 + 0.165 * column as f32 + if row % 2 == 0 { 0.04 } else { -0.04 } - 0.04 * (y + 0.1);
             let part = drop(x + about(random, 0.02), y + about(random, 0.03), 0.13 + about(random, 0.015));
-            // A few fall in front, at the sides.
+            // A few fall in front of the thing, at the sides.
             let front = (column == 0 || column == 5) && row > 0 || random.uniform() < 0.1;
             if front { before.push(part) } else { behind.push(part) }
         }
@@ -95,7 +95,7 @@ fn snow<'a>(thing: Vec<Part<'a>>, [mound, flake]: [&'a Sprite; 2], random: &mut 
     behind.into_iter().chain(thing).chain([mound]).chain(before).collect()
 }
 
-/// Six or so of a sprite at the thing's sides and above it.
+/// About six copies of a sprite at the thing's sides and above it.
 fn ring<'a>(thing: Vec<Part<'a>>, sprite: &'a Sprite, random: &mut Mt19937) -> Vec<Part<'a>> {
     let mut parts = moved(thing, (0.0, 0.06), 0.74);
     let spots = [

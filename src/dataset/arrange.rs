@@ -1,5 +1,5 @@
-//! Scene -> parts: which sprites a picture is made of and how they lie to each other, before the whole is fitted into
-//! the square. Lengths are in longer sides of the (first) thing.
+//! From a scene to its parts: which sprites a picture consists of, and how they lie relative to each other. Later the
+//! whole is fitted into the square. The unit of length is the longer side of the (first) thing.
 
 use super::affine::Affine;
 use super::compose::{Paint, Part};
@@ -13,34 +13,34 @@ use super::{around, moods};
 use crate::error::{Error, Result};
 use crate::random::{self, Generator};
 
-/// Parts that are moved as one.
+/// Parts that move together.
 pub struct Group<'a> {
-    /// The hindmost first.
+    /// The parts, the hindmost first.
     pub parts: Vec<Part<'a>>,
-    /// Share of the look's tilt that the whole is turned by.
+    /// Share of the look's tilt by which the whole is rotated.
     pub tilt: f32,
     /// Whether the whole is mirrored.
     pub mirrored: bool,
 }
 
-/// A thing with what of the scene concerns it.
+/// A thing, and the properties of the scene that concern it.
 pub(super) struct Thing<'a> {
     pub(super) sprite: &'a Sprite,
     pub(super) paint: Paint,
-    /// May be mirrored.
+    /// Whether it may be mirrored.
     pub(super) mirror: bool,
-    /// Has a face of its own.
+    /// Whether it has a face.
     pub(super) face: bool,
 }
 
 impl<'a> Thing<'a> {
-    /// At a place, in the size of its longer side.
+    /// The part at a place, in units of its longer side.
     pub(super) fn part(&self, to: Affine) -> Part<'a> {
         Part { sprite: self.sprite, to, paint: self.paint }
     }
 }
 
-/// Copies and pairs stand so far apart, middle to middle.
+/// Distance between the centres of copies and pairs.
 const STEP: f32 = 1.06;
 
 impl Stickers {
@@ -121,7 +121,7 @@ impl Stickers {
             None => None,
         };
         let suits = studio.suits[concept];
-        // An asked colour is drawn as it is called, and nobody's skin turns green.
+        // An asked colour is not shifted, and skin never turns green.
         let shift = if colour.is_some() { None } else { look.shift(if suits.skin { 0.4 } else { 1.0 }) };
         Ok(Thing { sprite, paint: Paint { colour, shift, solid: None }, mirror: suits.mirror, face: suits.face })
     }
@@ -158,11 +158,11 @@ impl Stickers {
 /// Where something to wear sits on a thing.
 fn seat(worn: &Worn, sprite: &Sprite, on: &Thing) -> Affine {
     let anchors = on.sprite.anchors();
-    // A sprite's longer side is 1: its width is twice the half.
+    // A sprite's longer side is 1, and its width is twice the half.
     let wide = |width: f32| width / (2.0 * sprite.half.0);
     match worn.seat {
         Seat::Eyes => {
-            // Seeds and buttons are no eyes.
+            // Seeds and buttons are not eyes.
             let (x, y, gap) = match anchors.eyes.filter(|_| on.face) {
                 Some(eyes) => (eyes.x, eyes.y, eyes.gap),
                 None => {
@@ -191,7 +191,7 @@ fn hand(held: &Held, who: &Sprite) -> Affine {
 
 fn pair<'a>(things: [Thing<'a>; 2], place: Option<Place>, look: &Look) -> Result<Group<'a>> {
     let [one, two] = &things;
-    // Narrow things stand nearer to each other than wide ones.
+    // Narrow things are placed closer together than wide ones.
     let apart = |one: f32, two: f32| (one + two + 0.08).max(0.6);
     let across = apart(one.sprite.half.0, two.sprite.half.0);
     let down = apart(one.sprite.half.1, two.sprite.half.1);
@@ -213,7 +213,7 @@ fn pair<'a>(things: [Thing<'a>; 2], place: Option<Place>, look: &Look) -> Result
     Ok(Group { parts: parts.collect(), tilt: 0.2, mirrored: false })
 }
 
-/// Two to six of a thing: where their middles are, in steps.
+/// The centres of two to six copies, in steps.
 pub(super) fn places(count: usize) -> Vec<(f32, f32)> {
     let row = |y: f32, n: usize| (0..n).map(move |i| (i as f32 - (n as f32 - 1.0) / 2.0, y)).collect::<Vec<_>>();
     match count {
@@ -229,7 +229,7 @@ pub(super) fn places(count: usize) -> Vec<(f32, f32)> {
 fn copies<'a>(thing: &Thing<'a>, count: usize, look: &Look, mirrored: bool) -> Group<'a> {
     let mut random = random::stream(look.details, "dataset.copies", 0);
     let (width, height) = (2.0 * thing.sprite.half.0, 2.0 * thing.sprite.half.1);
-    // Narrow things stand closer, so that the whole fills the picture.
+    // Narrow things are placed closer together, so that the whole fills the picture.
     let (across, down) = ((STEP * width).max(0.62), (STEP * height).max(0.62));
     let parts = places(count).into_iter().map(|(x, y)| {
         let [turn] = [2.0 * random.rand(1)[0] - 1.0];

@@ -1,4 +1,4 @@
-//! Who drew a glyph: the same things come in three ways of drawing.
+//! The three artists whose drawings of the same things the dataset uses.
 
 use serde::{Deserialize, Serialize};
 
@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Artist {
-    /// Noto Color Emoji: shaded, with gradients. The pictures of a font are this artist's too.
+    /// Noto Color Emoji: shaded, with gradients. The bitmaps of a font also count as this artist's.
     Noto,
     /// Fluent Emoji Flat: flat shapes without outlines.
     Fluent,

@@ -1,9 +1,9 @@
-//! Scene -> caption. The sentence says exactly what the scene holds, in one of a few ways.
+//! From a scene to its caption, a sentence that says exactly what the scene contains, in one of a few wordings.
 
 use super::scene::{Place, Says, Scene, Size, Style, Turn};
 use super::words;
 
-/// How many wordings there are: [`Scene::wording`] counts modulo this.
+/// Number of wordings; [`Scene::wording`] is taken modulo this.
 pub const WORDINGS: usize = 6;
 
 /// The caption of a scene, for example "two green foxes on a blue background".
@@ -30,7 +30,7 @@ fn whole(scene: &Scene) -> String {
     }
 }
 
-/// With words in place of the colours that leave them open, in British and in American spelling.
+/// The scene with words that leave its colours open, in British or American spelling.
 fn without_colours(scene: &Scene) -> Scene {
     let (glyph, behind) =
         if scene.wording.is_multiple_of(2) { ("colourful", "coloured") } else { ("colorful", "colored") };
@@ -41,7 +41,7 @@ fn without_colours(scene: &Scene) -> Scene {
     }
 }
 
-/// "green", or "a green background"; of a scene with both, one of them.
+/// "green", or "a green background"; if a scene has both, one of them.
 fn colour_alone(scene: &Scene) -> String {
     let one = |colour: &str| words::with_article(colour);
     match (&scene.colour, &scene.background) {
@@ -59,7 +59,7 @@ fn colour_alone(scene: &Scene) -> String {
     }
 }
 
-/// What is drawn, with and without its article.
+/// The subject, with and without its article.
 fn subject(scene: &Scene) -> (String, String) {
     let first = scene.concepts.first().map_or("", String::as_str);
     let adjectives = adjectives(scene);

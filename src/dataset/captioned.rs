@@ -1,18 +1,18 @@
-//! What training asks of a dataset, whoever made its pictures.
+//! The trait through which training reads a dataset: captioned pictures by index.
 
 use super::sample::{Split, Stickers};
 use crate::Result;
 use crate::picture::Picture;
 
-/// Captioned pictures by number. Number `i` depends on the dataset, `seed`, `split` and `i`, and on nothing else.
+/// Captioned pictures by index. Picture `i` depends only on the dataset, `seed`, `split` and `i`.
 pub trait Captioned: Send + Sync {
-    /// What picture `i` is said to show.
+    /// The caption of picture `i`.
     ///
     /// # Errors
-    /// [`crate::Error::Request`] for a split that the dataset does not have, or a number past its end.
+    /// [`crate::Error::Request`] for a split that the dataset does not have, or an index beyond its end.
     fn caption_at(&self, seed: u64, split: Split, i: u64) -> Result<String>;
 
-    /// Picture `i`, a square of `size` pixels a side.
+    /// Picture `i`, a square with sides of `size` pixels.
     ///
     /// # Errors
     /// As [`Self::caption_at`].

@@ -1,27 +1,28 @@
-//! Parts into a picture: premultiplied, four samples a pixel, each part from its own outline's box.
+//! From parts to a picture: premultiplied colours, four samples a pixel. Each part is drawn only within the box of its
+//! outline.
 
 use super::affine::Affine;
 use super::raster::Layer;
 use super::sprite::{Sprite, neutral};
 use super::style::{luma, tone};
 
-/// A sprite at a place.
+/// A sprite at a place, in certain colours.
 #[derive(Clone)]
 pub struct Part<'a> {
-    /// What is drawn.
+    /// The sprite.
     pub sprite: &'a Sprite,
-    /// From the sprite's places to the picture's, whose sides are 0..1.
+    /// From the sprite's coordinates to the picture's, whose sides are 0..1.
     pub to: Affine,
-    /// In which colours.
+    /// The colours.
     pub paint: Paint,
 }
 
-/// What happens to a sprite's colours.
+/// How a sprite's colours are changed.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Paint {
-    /// The colour that the whole sprite is given (sRGB, 0..255).
+    /// The colour that the whole sprite gets, with its shades (sRGB, 0..255).
     pub colour: Option<[u8; 3]>,
-    /// The colour that every part of the sprite is drawn with, without shades (sRGB, 0..255).
+    /// The colour that every part of the sprite gets, without shades (sRGB, 0..255).
     pub solid: Option<[u8; 3]>,
     /// Applied to premultiplied colours after that.
     pub shift: Option<Shift>,
@@ -35,25 +36,26 @@ pub struct Shift {
     lighter: f32,
 }
 
-/// A slight bend of the whole picture: how far the middle of a side moves against its ends, in sides of the picture.
+/// A slight bend of the whole picture: how far the middle of a side moves relative to its ends, in sides of the
+/// picture.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Bend {
-    /// Of vertical lines.
+    /// Bend of vertical lines.
     pub across: f32,
-    /// Of horizontal lines.
+    /// Bend of horizontal lines.
     pub down: f32,
 }
 
 impl<'a> Part<'a> {
-    /// A sprite as it is.
+    /// A sprite in its own colours.
     pub fn new(sprite: &'a Sprite, to: Affine) -> Self {
         Self { sprite, to, paint: Paint::default() }
     }
 }
 
 impl Shift {
-    /// Turns hues by `degrees`, multiplies saturation, and moves lightness towards white (`lighter` > 0) or black, by the
-    /// matrices of SVG's `feColorMatrix` (W3C Filter Effects 1, hueRotate and saturate).
+    /// Rotates hues by `degrees`, multiplies saturation, and moves lightness towards white (`lighter` > 0) or black,
+    /// with the matrices of SVG's `feColorMatrix` (W3C Filter Effects 1, hueRotate and saturate).
     pub fn new(degrees: f32, saturation: f32, lighter: f32) -> Self {
         let (sin, cos) = degrees.to_radians().sin_cos();
         let grey = [0.213, 0.715, 0.072];
@@ -88,7 +90,7 @@ impl Shift {
 }
 
 impl Paint {
-    /// Of one premultiplied pixel in 0..1.
+    /// Changes one premultiplied pixel (0..1).
     fn apply(&self, sprite: &Sprite, pixel: [f32; 4]) -> [f32; 4] {
         let pixel = match self.colour {
             Some(colour) => recoloured(sprite, colour.map(|c| f32::from(c) / 255.0), pixel),
@@ -102,14 +104,14 @@ impl Paint {
     }
 }
 
-/// In a sprite's parts that take colour, shades and tints of `colour`; black parts of what becomes black turn light, so
-/// that a black cat still has eyes.
+/// Gives the coloured parts of a sprite shades and tints of `colour`. If they become black, black parts become light,
+/// so that a black cat still has visible eyes.
 fn recoloured(sprite: &Sprite, colour: [f32; 3], [r, g, b, a]: [f32; 4]) -> [f32; 4] {
     let own = [r / a, g / a, b / a].map(|c| c.min(1.0));
     let tones = sprite.tones;
     let lighter = luma(own) - tones.mean;
     let made = match luma(colour) {
-        // White has room for shades alone.
+        // White can only be shaded darker.
         bright if bright > 0.85 => [(bright - 0.05 + 0.5 * lighter).clamp(0.3, 1.0); 3],
         _ => tone(colour, lighter),
     };
@@ -124,14 +126,14 @@ fn recoloured(sprite: &Sprite, colour: [f32; 3], [r, g, b, a]: [f32; 4]) -> [f32
     out
 }
 
-/// Draws the parts in their order over a layer whose sides are 0..1.
+/// Draws the parts in order onto a layer whose sides are 0..1.
 pub fn compose(parts: &[Part], bend: Bend, onto: &mut Layer) {
     for part in parts {
         draw(part, bend, onto);
     }
 }
 
-/// Left, top, right and bottom of all parts when each is mapped by `then` as well.
+/// Left, top, right and bottom of all parts after `then` is applied to each.
 pub fn bounds(parts: &[Part], then: Affine) -> (f32, f32, f32, f32) {
     let far = |direction: (f32, f32)| {
         let reaches = parts.iter().map(|part| part.sprite.reach(&part.to.then(then), direction));

@@ -1,5 +1,5 @@
-//! Scene -> picture for recipes with alpha: the arranged parts are fitted into the square, drawn on nothing, sent
-//! through the style, given a shadow, and laid on the background that the caption names.
+//! From a scene to a picture, for recipes with alpha: the arranged parts are fitted into the square, drawn on a
+//! transparent ground and styled; a shadow and the background that the caption names are added.
 
 use super::affine::Affine;
 use super::arrange::Group;
@@ -11,16 +11,16 @@ use super::scene::{Scene, Size, Spot, Style, Turn};
 use super::style;
 use crate::error::{Error, Result};
 
-/// Longer side of what is drawn, as a share of the picture.
+/// Longer side of the drawing, as a share of the picture.
 pub const FULL: f32 = 0.92;
-/// Cells a side of pixel art.
+/// Cells on each side of pixel art.
 pub const CELLS: usize = 32;
-/// What every picture keeps free at each side when something is moved.
+/// The margin on each side that stays free when something is moved.
 const EDGE: f32 = 0.015;
 
 impl Stickers {
-    /// The scene of a recipe with alpha as a square layer of `size` pixels a side; what [`Stickers::render_layer`] does for
-    /// such recipes.
+    /// Draws a scene of a recipe with alpha as a square layer with sides of `size` pixels; [`Stickers::render_layer`]
+    /// uses it.
     pub(super) fn cut_out(&self, scene: &Scene, size: usize) -> Result<Layer> {
         if size == 0 {
             return Err(Error::Request("a picture of 0 pixels".into()));
@@ -28,7 +28,7 @@ impl Stickers {
         let look = self.look(scene);
         let group = fitted(self.arrange(scene, &look)?, scene, &look);
         let mut layer = match scene.style {
-            // Lines are found at twice the size.
+            // Outlines are found at twice the size.
             Some(Style::Outline) => {
                 let mut large = Layer::clear(2 * size, 2 * size);
                 compose(&group.parts, look.bend, &mut large);
@@ -59,7 +59,7 @@ impl Stickers {
         Ok(layer)
     }
 
-    /// What the scene's caption leaves open, as its number draws it.
+    /// The properties that the scene's caption leaves open, drawn from its number.
     pub(super) fn look(&self, scene: &Scene) -> Look {
         match scene.more.look {
             Some(seed) => Look::draw(seed, &self.recipe.variation),
@@ -68,7 +68,7 @@ impl Stickers {
     }
 }
 
-/// The group turned as look and scene say, and moved and scaled into the picture.
+/// Rotates the group as look and scene say, and fits it into the picture.
 fn fitted<'a>(mut group: Group<'a>, scene: &Scene, look: &Look) -> Group<'a> {
     let turned = match scene.turn {
         Some(Turn::UpsideDown) => 180.0,
@@ -91,7 +91,7 @@ fn fitted<'a>(mut group: Group<'a>, scene: &Scene, look: &Look) -> Group<'a> {
     let bent = 1.0 - 2.0 * look.bend.across.abs().max(look.bend.down.abs());
     let scale = longer * bent * said.unwrap_or(look.size) / width.max(height);
     let free = |extent: f32| ((1.0 - extent * scale) / 2.0 - EDGE).max(0.0);
-    // Near the middle, wherever a narrow thing could go.
+    // Near the middle, even if a narrow thing could move further.
     let most = if said.is_some() { 0.12 } else { 0.07 };
     let moved = |share: f32, extent: f32| 0.5 + share * free(extent).min(most);
     let mut at = (moved(look.place.0, width), moved(look.place.1, height));
@@ -108,7 +108,7 @@ fn fitted<'a>(mut group: Group<'a>, scene: &Scene, look: &Look) -> Group<'a> {
     group
 }
 
-/// Over a soft shadow, a little below.
+/// Puts a soft shadow below, shifted slightly down.
 fn shadowed(layer: &Layer) -> Layer {
     let alpha = layer.pixels.iter().map(|p| p[3]).collect::<Vec<_>>();
     let alpha = softened(&alpha, layer.width, (layer.width / 40).max(1));
@@ -136,7 +136,7 @@ mod tests {
         scene
     }
 
-    /// Left, top, right and bottom of what is drawn, as shares of the side.
+    /// Left, top, right and bottom of the drawing, as shares of the side.
     fn drawn(stickers: &Stickers, scene: &Scene) -> [f32; 4] {
         let layer = stickers.render_layer(scene, 64).unwrap();
         drawn_box(&layer).unwrap().map(|at| at as f32 / 64.0)
@@ -190,7 +190,7 @@ mod tests {
             scene.more.facing = Some(facing);
             stickers.render_layer(&scene, 64).unwrap()
         };
-        // The eye is black and in the head.
+        // The eye is black and inside the head.
         let dark =
             |layer: Layer| (0..64 * 64).find(|i| layer.pixels[*i][3] > 0.9 && layer.pixels[*i][0] < 0.2).unwrap() % 64;
         assert!(dark(fish(Facing::Left)) < 24 && dark(fish(Facing::Right)) > 40);

@@ -1,11 +1,11 @@
-//! Pictures of digits in the manner of MNIST, from the outlines of free fonts: shifted, slanted, turned, bent, with
-//! strokes of many widths, and noise. The foundations' lesson learns from them.
+//! Pictures of digits like MNIST's, from the outlines of free fonts: shifted, slanted, rotated, bent, with strokes of
+//! many widths, and with noise. The lesson's classifier learns from them.
 
 use crate::foundations::data::{PIXELS, SIDE};
 use crate::random::{Generator, Mt19937, stream};
 use crate::{Error, Result};
 
-/// The name of a font's Debian package, and where that installs it. All are free (Bitstream Vera's licence, or the SIL
+/// The font's Debian package, and the file that it installs. All fonts are free (Bitstream Vera's licence, or the SIL
 /// Open Font License); about half imitate handwriting.
 pub const FONTS: &[(&str, &str)] = &[
     ("fonts-dejavu-core", "/usr/share/fonts/truetype/dejavu/DejaVuSans.ttf"),
@@ -22,7 +22,7 @@ pub const FONTS: &[(&str, &str)] = &[
     ("fonts-bwht", "/usr/share/fonts/opentype/bwht/BecauseWeLearn-Regular.otf"),
 ];
 
-/// Closed lines; the digit is 1 high and its box is centred on 0, y downwards.
+/// Closed polygons. The digit is 1 high, its box is centred on 0, and y points down.
 type Outline = Vec<Vec<[f32; 2]>>;
 
 /// The ten digits of some fonts.
@@ -34,7 +34,7 @@ impl DigitFonts {
     /// Reads the outlines of TrueType or OpenType fonts; names are for messages.
     ///
     /// # Errors
-    /// [`Error::BadFile`] for what is no font, or one without digits; [`Error::Request`] for no font at all.
+    /// [`Error::BadFile`] for a file that is no font or has no digits; [`Error::Request`] if there is no font.
     pub fn read(fonts: &[(String, Vec<u8>)]) -> Result<Self> {
         if fonts.is_empty() {
             return Err(Error::Request("digits need at least one font".to_owned()));
@@ -55,7 +55,7 @@ impl DigitFonts {
     }
 }
 
-/// How one digit is written.
+/// How one digit is written: slant, stroke width and so on.
 struct Hand {
     height: f32,
     aspect: f32,
@@ -64,7 +64,7 @@ struct Hand {
     shift: [f32; 2],
     bend: [f32; 2],
     phase: [f32; 2],
-    /// Pixels that the outline grows by, on each side.
+    /// Pixels by which the outline grows on each side.
     growth: f32,
     noise: f32,
 }
@@ -97,7 +97,7 @@ impl Hand {
     }
 }
 
-/// Each pixel by its distance from the outline: half ink on it, full ink half a pixel inside.
+/// The ink of each pixel by its distance from the outline: half on it, full half a pixel inside.
 fn ink(outline: &Outline, hand: &Hand, generator: &mut Mt19937) -> [u8; PIXELS] {
     let noise = generator.randn(PIXELS);
     let mut pixels = [0; PIXELS];
@@ -105,7 +105,7 @@ fn ink(outline: &Outline, hand: &Hand, generator: &mut Mt19937) -> [u8; PIXELS] 
         let at = [(i % SIDE) as f32, (i / SIDE) as f32];
         let cover = (0.5 + hand.growth - distance(outline, at)).clamp(0.0, 1.0);
         if cover > 0.0 {
-            // 16 shades are enough to learn from, and make smaller files.
+            // 16 shades are enough for learning, and make smaller files.
             let shade = ((cover + hand.noise * noise[i]).clamp(0.0, 1.0) * 15.0).round();
             *pixel = (shade * 17.0) as u8;
         }
@@ -113,7 +113,7 @@ fn ink(outline: &Outline, hand: &Hand, generator: &mut Mt19937) -> [u8; PIXELS] 
     pixels
 }
 
-/// Pixels from the outline to `at`, negative inside (where the lines wind around it).
+/// Distance in pixels from the outline to `at`, negative inside (where the lines wind around it).
 fn distance(outline: &Outline, at: [f32; 2]) -> f32 {
     let (mut nearest, mut winding) = (f32::INFINITY, 0);
     for line in outline {
@@ -149,7 +149,7 @@ fn outlines(name: &str, bytes: &[u8]) -> Result<[Outline; 10]> {
     Ok(all)
 }
 
-/// Follows an outline and makes short straight pieces of its curves.
+/// Follows an outline and divides its curves into short straight pieces.
 #[derive(Default)]
 struct Pen {
     lines: Outline,
@@ -168,7 +168,7 @@ impl Pen {
         }
     }
 
-    /// 1 high, the box centred on 0, y downwards; `None` for an empty outline.
+    /// Scales the outline to height 1, centred on 0, with y pointing down; `None` for an empty outline.
     fn centred(self) -> Option<Outline> {
         let bounds = |axis: usize| {
             let all = || self.lines.iter().flatten().map(|point| point[axis]);
@@ -219,7 +219,7 @@ impl ttf_parser::OutlineBuilder for Pen {
 mod tests {
     use super::*;
 
-    /// A square and, for other digits, the same square: enough to see where ink goes.
+    /// A font whose digits are all the same square: enough to see where the ink is.
     fn square() -> Outline {
         vec![vec![[10.0, 10.0], [18.0, 10.0], [18.0, 18.0], [10.0, 18.0]]]
     }

@@ -1,5 +1,5 @@
-//! The draw of a scene for recipes with alpha: which thing, what about it, and the number from which wording and look are
-//! drawn.
+//! Draws a random scene for recipes with alpha: the thing, what happens to it, and the numbers that decide wording and
+//! look.
 
 use super::artist::Artist;
 use super::sample::{Stickers, below, pick};
@@ -8,7 +8,7 @@ use super::studio::Studio;
 use super::suits::Suits;
 use crate::random::Mt19937;
 
-/// Draws of a thing until one suits; of the rarest (things to pot) one in twelve does.
+/// Attempts to draw a suitable thing. Of the rarest kind (things to pot), one in twelve suits.
 const TRIES: usize = 400;
 
 impl Stickers {
@@ -60,7 +60,7 @@ impl Stickers {
         self.draw_extras(studio, thing, &mut scene, random);
         if matches!(kind, Kind::Background | Kind::Recolour | Kind::RecolourBackground) {
             scene.says = self.draw_says(random);
-            // What no caption asks for lies on nothing, and grey and brown are not colourful.
+            // Scenes that no caption asks for have no background, and grey and brown are not colourful.
             let grey = ["black", "white", "grey", "brown"].iter().any(|name| scene.colour.as_deref() == Some(name));
             if scene.says == Says::Nothing && scene.background.is_some() || scene.says == Says::Open && grey {
                 scene.says = Says::All;
@@ -69,7 +69,7 @@ impl Stickers {
         scene
     }
 
-    /// An index into `names`, as often as the lexicon weighs it among those that fit.
+    /// Draws an index into `names` among the things that fit, with the lexicon's weights.
     fn draw_thing(&self, studio: &Studio, fits: fn(&Suits) -> bool, random: &mut Mt19937) -> usize {
         let mut thing = 0;
         for _ in 0..TRIES {
@@ -93,7 +93,7 @@ impl Stickers {
         thing
     }
 
-    /// One that has a face, or room for one as every artist drew it.
+    /// Draws a thing that has a face, or room for one in every artist's drawing.
     fn draw_roomy(&self, studio: &Studio, random: &mut Mt19937) -> usize {
         let mut thing = 0;
         for _ in 0..TRIES {
@@ -132,7 +132,7 @@ impl Stickers {
         Some(*pick(random, &drawn))
     }
 
-    /// A second attribute, sometimes.
+    /// Sometimes adds a second attribute.
     fn draw_extras(&self, studio: &Studio, thing: usize, scene: &mut Scene, random: &mut Mt19937) {
         let more = random.uniform() < self.recipe.extra_background;
         let background = self.draw_background(random, scene.colour.as_deref());
@@ -170,7 +170,7 @@ fn draw_word<'a>(random: &mut Mt19937, words: impl Iterator<Item = &'a str>) -> 
     (!words.is_empty()).then(|| (*pick(random, &words)).to_owned())
 }
 
-/// Rain, snow and hearts are said more often than the others.
+/// Rain, snow and hearts are more frequent than the others.
 fn draw_around(studio: &Studio, random: &mut Mt19937) -> Option<Around> {
     let all = [Around::Rain, Around::Rain, Around::Snow, Around::Snow, Around::Hearts, Around::Hearts]
         .into_iter()

@@ -1,4 +1,5 @@
-//! A folder of somebody's own captioned pictures, laid out as Hugging Face's imagefolder or with a text beside each picture.
+//! A folder of the user's own captioned pictures, in the layout of Hugging Face's imagefolder or with a text file
+//! beside each picture.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Component, Path, PathBuf};
@@ -12,19 +13,19 @@ use crate::error::{Error, Result};
 use crate::picture::Picture;
 use crate::random;
 
-/// PNG and JPEG files, and their captions: `fox.txt` beside `fox.png`, or lines `{"file_name": "fox.png", "text": "a fox"}` of
-/// `metadata.jsonl`, whose other keys are passed over. Folders within the folder count, hidden files do not.
+/// A folder of PNG and JPEG files with captions: `fox.txt` beside `fox.png`, or lines `{"file_name": "fox.png", "text":
+/// "a fox"}` of `metadata.jsonl`, whose other keys are ignored. Subfolders count, hidden files do not.
 pub struct Folder {
     /// Caption and picture, in the order of the files' names.
     samples: Vec<(String, Picture)>,
 }
 
 impl Folder {
-    /// Reads the whole folder and keeps each picture as a square of `size` pixels a side ([`Picture::covered`]).
+    /// Reads the whole folder and keeps each picture as a square with sides of `size` pixels ([`Picture::covered`]).
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::BadFile`] naming a picture that has no caption or cannot be read, a caption without a picture, or
-    /// a folder without pictures.
+    /// [`Error::Io`]; [`Error::BadFile`] that names a picture without a caption or one that cannot be read, a caption
+    /// without a picture, or a folder without pictures.
     pub fn open(folder: &Path, size: usize) -> Result<Self> {
         let mut files = BTreeSet::new();
         collect(folder, Path::new(""), &mut files)?;
@@ -49,7 +50,7 @@ impl Folder {
         Ok(Self { samples: pictures.par_iter().map(one).collect::<Result<_>>()? })
     }
 
-    /// Sample `i` of training: round after round, each in an order of its own in which every picture comes once.
+    /// Sample `i` of training. Each epoch shows every picture once, in its own order.
     fn sample(&self, seed: u64, split: Split, i: u64) -> Result<&(String, Picture)> {
         if split != Split::Train {
             return Err(Error::Request(format!("a folder of pictures has no split {split:?}")));
@@ -79,7 +80,7 @@ impl Captioned for Folder {
 
 const METADATA: &str = "metadata.jsonl";
 const READ: [&str; 3] = ["png", "jpg", "jpeg"];
-/// Endings of other pictures, which are refused instead of passed over.
+/// Endings of other picture formats, which are errors instead of being ignored.
 const NOT_READ: [&str; 10] = ["avif", "bmp", "gif", "heic", "heif", "jxl", "svg", "tif", "tiff", "webp"];
 
 /// A line of `metadata.jsonl`.

@@ -1,4 +1,4 @@
-//! Drawings of npm's icon packages (Iconify JSON): SVG bodies by name, with the code points that a name stands for.
+//! Drawings from npm's icon packages (Iconify JSON): SVG bodies by name, and the code points that each name stands for.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,16 +11,16 @@ use super::pack::Concept;
 use super::vector;
 use crate::error::{Error, Result};
 
-/// npm's place of the icon packages.
+/// Folder in which npm installs the icon packages.
 pub const FOLDER: &str = "node_modules/@iconify-json";
 
-/// One artist's drawings.
+/// The drawings of one artist.
 pub struct Icons {
-    /// Whose they are.
+    /// The artist.
     pub artist: Artist,
     file: PathBuf,
     set: IconSet,
-    /// Code points, as in [`Concept::codepoints`], to names of icons.
+    /// Names of icons by code points, as in [`Concept::codepoints`].
     chars: HashMap<String, String>,
 }
 
@@ -28,7 +28,7 @@ impl Icons {
     /// Reads `icons.json` and `chars.json` of the artist's package in `folder`.
     ///
     /// # Errors
-    /// [`Error::BadFile`] naming the file and, when it is missing, the npm package.
+    /// [`Error::BadFile`] that names the file and, if it is missing, the npm package.
     pub fn read(folder: &Path, artist: Artist) -> Result<Self> {
         let package = format!("@iconify-json/{}", artist.package());
         let place = folder.join(artist.package());
@@ -38,10 +38,10 @@ impl Icons {
         Ok(Self { artist, file, set, chars })
     }
 
-    /// The drawing of a concept, cut to its ink (`vector::fitted`); none when the artist has not drawn it.
+    /// The drawing of a concept, cropped to what is drawn (`vector::fitted`); none if the artist has not drawn it.
     ///
     /// # Errors
-    /// [`Error::BadFile`] naming the icon when its body is no SVG or it is placed in a way that is not built.
+    /// [`Error::BadFile`] that names the icon if its body is no SVG or its placement is not supported.
     pub fn drawing(&self, concept: &Concept) -> Result<Option<String>> {
         let Some(name) = self.name(concept) else { return Ok(None) };
         let bad = |reason: String| Error::BadFile {
@@ -53,7 +53,7 @@ impl Icons {
         drawing.map(Some).ok_or_else(|| bad("nothing can be seen of it".into()))
     }
 
-    /// The icon of a concept: by its code points, else by its name in the form that Iconify writes.
+    /// The icon of a concept: by its code points, otherwise by its name in Iconify's form.
     fn name(&self, concept: &Concept) -> Option<String> {
         let by_points = self.chars.get(&concept.codepoints).cloned();
         by_points.or_else(|| Some(icon_name(&concept.name)).filter(|name| self.set.has(name)))
@@ -63,7 +63,7 @@ impl Icons {
 /// Reads one of an npm package's JSON files.
 ///
 /// # Errors
-/// [`Error::BadFile`] with the name of the package when the file is not there.
+/// [`Error::BadFile`] with the name of the package if the file is missing.
 pub fn json<T: DeserializeOwned>(path: &Path, package: &str) -> Result<T> {
     let bad = |reason: String| Error::BadFile { file: path.display().to_string(), reason };
     let bytes = std::fs::read(path).map_err(|e| match e.kind() {
@@ -160,7 +160,7 @@ impl IconSet {
 
 /// Iconify's width and height where a file has none.
 const DEFAULT_SIDE: f32 = 16.0;
-/// Longest chain of aliases that is followed; Iconify's own files have chains of one.
+/// Longest chain of aliases that is followed. Iconify's own files have chains of one.
 const ALIASES_DEEP: usize = 5;
 
 fn flipped(body: &str, [left, top, width, height]: [f32; 4], (mirrored, upside_down): (bool, bool)) -> String {

@@ -1,6 +1,7 @@
-//! Counting by program whether a picture has the colour, or the background, that was asked for.
+//! Judges by program whether a picture has the colour, or the background, that was asked for.
 //!
-//! Colours are compared in Oklab (Ottosson 2020, "A perceptual color space for image processing"), where equal distances look alike.
+//! Colours are compared in Oklab (Ottosson 2020, "A perceptual color space for image processing"), where equal
+//! distances look equal.
 
 use super::raster::Layer;
 use super::recipe::Recipe;
@@ -9,32 +10,32 @@ use super::style::tone;
 use crate::error::{Error, Result};
 use crate::picture::Picture;
 
-/// The palette of a recipe, prepared for looking at pictures.
+/// The palette of a recipe, prepared for judging pictures.
 pub struct ColourJudge {
     glyphs: Vec<Hue>,
     backgrounds: Vec<(String, Lab)>,
 }
 
 impl ColourJudge {
-    /// Takes over the recipe's palette.
+    /// Uses the recipe's palette.
     pub fn new(recipe: &Recipe) -> Self {
         let glyphs = recipe.palette.iter().filter_map(|c| Some(Hue::new(&c.name, c.glyph?))).collect();
         let backgrounds = recipe.palette.iter().filter_map(|c| Some((c.name.clone(), oklab(c.background?)))).collect();
         Self { glyphs, backgrounds }
     }
 
-    /// Whether what is drawn has the named colour: its mean colour is nearer to it than to any other of the palette,
-    /// and at least `SHARE_NEEDED` of it are shades of the colour.
+    /// Whether the drawing has the named colour: its mean colour is nearer to it than to any other of the palette, and
+    /// at least `SHARE_NEEDED` of it are shades of the colour.
     ///
     /// # Errors
-    /// [`Error::Request`] when the palette has no such glyph colour.
+    /// [`Error::Request`] if the palette has no such glyph colour.
     pub fn shows_colour(&self, picture: &Picture, name: &str) -> Result<bool> {
         let share = self.colour_share(picture, &foreground(picture), name)?;
         Ok(share >= SHARE_NEEDED && self.colour_of(picture) == Some(name))
     }
 
-    /// Share of the pixels in `mask` (as [`foreground`] gives it) that are shades or tints of the named colour; 0 for
-    /// an empty mask.
+    /// Share of the pixels in `mask` (from [`foreground`]) that are shades or tints of the named colour; 0 for an empty
+    /// mask.
     ///
     /// # Errors
     /// As [`ColourJudge::shows_colour`].
@@ -46,14 +47,14 @@ impl ColourJudge {
         Ok(hits as f32 / inside.len().max(1) as f32)
     }
 
-    /// The palette's glyph colour nearest to the mean of what is drawn; none when nothing is.
+    /// The palette's glyph colour nearest to the drawing's mean; none if nothing is drawn.
     pub fn colour_of(&self, picture: &Picture) -> Option<&str> {
         let inside = masked(picture, &foreground(picture));
         self.nearest(&inside)
     }
 
-    /// Whether what is drawn on a clear ground was given the named colour: eyes, teeth and tyres may stay white and
-    /// black, the rest is shades of it and nearer to it, on the whole, than to any other of the palette.
+    /// Whether a drawing on a transparent ground was given the named colour. Eyes, teeth and tyres may stay white and
+    /// black; the rest must be shades of the colour and on the whole nearer to it than to any other of the palette.
     ///
     /// # Errors
     /// As [`ColourJudge::shows_colour`].
@@ -63,7 +64,7 @@ impl ColourJudge {
         let grey = hue.colour[1].hypot(hue.colour[2]) < 0.04;
         let (drawn, mut counted) = opaque(lone);
         if grey {
-            // Eyes may be white in what is black, and black in what is white.
+            // Eyes may be white in a black thing, and black in a white one.
             let (dark, light) = (hue.colour[0] < 0.4, hue.colour[0] > 0.85);
             let kept = |lab: &Lab| dark && lab[0] > 0.85 || light && lab[0] < 0.4;
             counted = drawn.iter().filter(|lab| !kept(lab)).copied().collect();
@@ -76,7 +77,7 @@ impl ColourJudge {
         Ok(fits >= least && self.nearest(&counted) == Some(name))
     }
 
-    /// The palette's glyph colour nearest to the mean of some.
+    /// The palette's glyph colour nearest to the mean of these colours.
     fn nearest(&self, colours: &[Lab]) -> Option<&str> {
         if colours.is_empty() {
             return None;
@@ -86,7 +87,7 @@ impl ColourJudge {
         nearest.map(|h| h.name.as_str())
     }
 
-    /// Whether most of a border (premultiplied colours in 0..1) is of the named background colour.
+    /// Whether most of a border (premultiplied colours in 0..1) has the named background colour.
     ///
     /// # Errors
     /// As [`ColourJudge::shows_background`].
@@ -99,10 +100,10 @@ impl ColourJudge {
         Ok(2 * hits.count() > border.len())
     }
 
-    /// Whether the picture's border is mostly of the named background colour.
+    /// Whether most of the picture's border has the named background colour.
     ///
     /// # Errors
-    /// [`Error::Request`] when the palette has no such background.
+    /// [`Error::Request`] if the palette has no such background.
     pub fn shows_background(&self, picture: &Picture, name: &str) -> Result<bool> {
         if !self.backgrounds.iter().any(|(n, _)| n == name) {
             return Err(Error::Request(format!("no background '{name}' in the palette")));
@@ -110,7 +111,7 @@ impl ColourJudge {
         Ok(self.background_of(picture) == Some(name))
     }
 
-    /// The palette's background that most of the picture's border is; none when no one colour is.
+    /// The palette's background of most of the picture's border; none if no single colour has most of it.
     pub fn background_of(&self, picture: &Picture) -> Option<&str> {
         let border = border(picture);
         let names = border.iter().map(|pixel| self.background_name(oklab(*pixel))).collect::<Vec<_>>();
@@ -118,19 +119,19 @@ impl ColourJudge {
         self.backgrounds.iter().map(|(name, _)| name.as_str()).find(most)
     }
 
-    /// The palette's background that the colour is, or none when it is far from all.
+    /// The palette's background that a colour is; none if it is far from all.
     fn background_name(&self, colour: Lab) -> Option<&str> {
         let near = self.backgrounds.iter().map(|(name, lab)| (name.as_str(), distance(*lab, colour)));
         near.min_by(|a, b| a.1.total_cmp(&b.1)).filter(|(_, d)| *d < BACKGROUND_TOLERANCE).map(|(name, _)| name)
     }
 }
 
-/// Which pixels are drawn: those that differ from the border's median colour. Row-major, like the picture.
+/// Which pixels are drawn: those that differ from the border's median colour. In row-major order.
 pub fn foreground(picture: &Picture) -> Vec<bool> {
     apart(picture).into_iter().map(|distance| distance > FOREGROUND_DISTANCE).collect()
 }
 
-/// How far each pixel is from the border's median colour, in Oklab.
+/// The distance of each pixel from the border's median colour, in Oklab.
 pub(super) fn apart(picture: &Picture) -> Vec<f32> {
     let mut border = border(picture);
     let behind = [0, 1, 2].map(|c| {
@@ -141,21 +142,21 @@ pub(super) fn apart(picture: &Picture) -> Vec<f32> {
     picture.rgb.chunks_exact(3).map(|p| distance(oklab([p[0], p[1], p[2]]), behind)).collect()
 }
 
-/// Least share of shades of the asked colour; the rest may be eyes, windows, labels and soft edges.
+/// Smallest share of shades of the asked colour; the rest may be eyes, windows, labels and soft edges.
 ///
-/// With this and the tolerances below, all 374 glyphs of stickers-v0 in all 11 colours at 64 pixels: the asked colour
-/// is seen in 99 % of them and another one in fewer than 1 %; of the glyphs as they are, 2 % of (glyph, colour) count
-/// as shown (a lemon is yellow). Backgrounds: 100 % and 0 %.
+/// Measured with this and the tolerances below on all 374 glyphs of stickers-v0 in all 11 colours at 64 pixels: the
+/// asked colour is seen in 99 % of them, another one in fewer than 1 %. For the glyphs in their own colours, 2 % of all
+/// pairs (glyph, colour) count as shown (a lemon is yellow). Backgrounds: 100 % and 0 %.
 pub const SHARE_NEEDED: f32 = 0.75;
-/// Least share of shades of the asked colour among what is neither white nor black.
+/// Smallest share of shades of the asked colour among pixels that are neither white nor black.
 const TINT_NEEDED: f32 = 0.7;
-/// The same for white, grey and black, among everything.
+/// The same for white, grey and black, among all pixels.
 const GREY_NEEDED: f32 = 0.6;
 const FOREGROUND_DISTANCE: f32 = 0.06;
 const RAMP_TOLERANCE: f32 = 0.05;
 const BACKGROUND_TOLERANCE: f32 = 0.1;
 
-/// Lightness, green-red, blue-yellow.
+/// An Oklab colour: lightness, green-red, blue-yellow.
 type Lab = [f32; 3];
 
 /// A glyph colour with the shades and tints that recolouring makes of it.
@@ -177,7 +178,7 @@ impl Hue {
     }
 }
 
-/// Of what is fully drawn on a layer: every pixel, and those that are neither white nor black.
+/// The colours of a layer's opaque pixels: all of them, and those that are neither white nor black.
 fn opaque(lone: &Layer) -> (Vec<Lab>, Vec<Lab>) {
     let drawn = lone.pixels.iter().filter(|p| p[3] > 0.9).map(|p| [p[0], p[1], p[2]].map(|c| (c / p[3]).min(1.0)));
     let drawn = drawn.collect::<Vec<_>>();

@@ -1,47 +1,49 @@
-//! How alike two pictures are, whatever their place, size, side and slight turn: each is cut to what is drawn on it and
-//! brought to `SIDE` pixels; the distance is the least over mirroring, small turns and shifts of one of them.
+//! The distance between two pictures that ignores position, size, mirroring and slight rotation. Each picture is
+//! cropped to what is drawn on it and scaled to `SIDE` pixels; the distance is the minimum over mirrored, slightly
+//! rotated and shifted copies of one of them.
 
 use super::raster::Layer;
 
-/// An alternative that is this much nearer is nearer; some emoji are twins of others.
+/// An alternative counts as nearer only below this share of the distance, because some emoji are nearly identical.
 const NEARER: f32 = 0.98;
 /// Side of a descriptor in pixels.
 pub const SIDE: usize = 48;
 const COARSE: usize = 16;
-/// Alternatives that are compared at full size, the nearest of a first look; there are hundreds of yellow faces.
+/// Number of alternatives that are compared at full size, the nearest of a coarse comparison. There are hundreds of
+/// yellow faces.
 const CLOSE: usize = 320;
-/// Of these the nearest, which are compared with shifts.
+/// Number of these that are compared with shifts, the nearest.
 const CLOSEST: usize = 32;
-/// Turns of the query, in degrees.
+/// Rotations of the query, in degrees.
 const TURNS: [f32; 7] = [-15.0, -10.0, -5.0, 0.0, 5.0, 10.0, 15.0];
-/// Shifts in pixels of the descriptor, each way.
+/// Greatest shift in pixels of the descriptor, in each direction.
 const SHIFT: isize = 1;
 
-/// A picture cut to what is drawn: premultiplied, 8 bits, with a coarse copy for a first look.
+/// A picture cropped to what is drawn: premultiplied, 8 bits, with a small copy for a coarse comparison.
 #[derive(Clone)]
 pub struct Descriptor {
     fine: Vec<u8>,
     coarse: Vec<u8>,
 }
 
-/// A drawing in all the ways that it may be held against others.
+/// A drawing in all variants that are compared with others.
 pub struct Query {
-    /// Each with whether it is mirrored, and with its shifts.
+    /// Each variant: whether it is mirrored, and its shifted copies.
     ways: Vec<(bool, Descriptor, Vec<Vec<u8>>)>,
 }
 
 /// Alternatives drawn by every artist.
 pub struct Gallery {
-    /// Which alternative each descriptor shows.
+    /// The alternative that each descriptor shows.
     pub owners: Vec<usize>,
     /// The drawings.
     pub descriptors: Vec<Descriptor>,
-    /// How many alternatives.
+    /// The number of alternatives.
     pub alternatives: usize,
 }
 
 impl Descriptor {
-    /// Of a layer on nothing; none when nothing is drawn.
+    /// From a layer on a transparent ground; none if nothing is drawn.
     pub fn new(layer: &Layer) -> Option<Self> {
         let fine = cut(layer)?;
         Some(Self { coarse: bytes(&fine.resized(COARSE, COARSE)), fine: bytes(&fine) })
@@ -49,9 +51,9 @@ impl Descriptor {
 }
 
 impl Query {
-    /// Of a layer on nothing; none when nothing is drawn.
+    /// From a layer on a transparent ground; none if nothing is drawn.
     pub fn new(layer: &Layer) -> Option<Self> {
-        // Twice the descriptor's side is enough to turn it.
+        // Twice the descriptor's side is enough for rotation.
         let small = padded(&cut(layer)?);
         let mut ways = Vec::new();
         for turned in TURNS.map(|degrees| if degrees == 0.0 { small.clone() } else { small.turned(degrees) }) {
@@ -69,23 +71,23 @@ impl Query {
         Some(Self { ways })
     }
 
-    /// Of a layer on nothing that is turned about its middle by each of some degrees first.
+    /// From a layer on a transparent ground, rotated about its middle by each of some angles.
     pub fn turned(layer: &Layer, degrees: &[f32]) -> Vec<Self> {
         let Some(cut) = drawn_box(layer).map(|at| part(layer, at)) else { return Vec::new() };
-        // Room for corners to turn in.
+        // Space for the rotated corners.
         let side = (cut.width.max(cut.height) * 3).div_ceil(2);
         let mut square = Layer::clear(side, side);
         cut.onto(&mut square, ((side - cut.width) / 2) as isize, ((side - cut.height) / 2) as isize);
         degrees.iter().filter_map(|degrees| Self::new(&square.turned(*degrees))).collect()
     }
 
-    /// The ways that are mirrored, or those that are not.
+    /// Only the mirrored variants, or only the others.
     pub fn only(&self, flipped: bool) -> Self {
         Self { ways: self.ways.iter().filter(|way| way.0 == flipped).cloned().collect() }
     }
 
-    /// Distance to each of some descriptors (mean square of the differences, in steps of 8 bits), closely for the nearest
-    /// alone: others keep a larger distance, of a look from afar.
+    /// Distance to each descriptor (mean square of the differences, in 8-bit levels). Only the nearest ones are
+    /// compared closely; the others keep a larger distance from the coarse comparison.
     pub fn distances(&self, to: &[Descriptor]) -> Vec<f32> {
         let least = |values: &mut dyn Iterator<Item = u32>, side: usize| {
             values.min().unwrap_or(u32::MAX) as f32 / (4 * side * side) as f32
@@ -101,7 +103,7 @@ impl Query {
     }
 }
 
-/// Looks more closely at the `count` nearest; none of the others stays nearer than these.
+/// Compares the `count` nearest more closely; afterwards none of the others is nearer than these.
 fn closer(distances: &mut [f32], count: usize, look: &dyn Fn(usize) -> f32) {
     let mut order = (0..distances.len()).collect::<Vec<_>>();
     order.sort_by(|a, b| distances[*a].total_cmp(&distances[*b]));
@@ -115,7 +117,7 @@ fn closer(distances: &mut [f32], count: usize, look: &dyn Fn(usize) -> f32) {
 }
 
 impl Gallery {
-    /// The least distance to each alternative.
+    /// The smallest distance to each alternative.
     pub fn distances(&self, query: &Query) -> Vec<f32> {
         let mut least = vec![f32::MAX; self.alternatives];
         for (owner, distance) in self.owners.iter().zip(query.distances(&self.descriptors)) {
@@ -124,7 +126,7 @@ impl Gallery {
         least
     }
 
-    /// Whether none is clearly nearer than the asked one.
+    /// Whether no alternative is clearly nearer than the asked one.
     pub fn nearest(&self, query: &Query, asked: usize) -> bool {
         let distances = self.distances(query);
         let least = distances.iter().copied().fold(f32::MAX, f32::min);
@@ -132,8 +134,8 @@ impl Gallery {
     }
 }
 
-/// How far pictures of one caption are from each other: the mean over all pairs of the root mean square of their
-/// differences (premultiplied, 0..1) at `SIDE` pixels, wherever they lie.
+/// How much pictures of one caption differ: the mean over all pairs of the root mean square of their differences
+/// (premultiplied, 0..1) at `SIDE` pixels, wherever they lie.
 pub fn spread(pictures: &[Layer]) -> f32 {
     let small = pictures.iter().map(|picture| picture.resized(SIDE, SIDE)).collect::<Vec<_>>();
     let (mut sum, mut pairs) = (0.0, 0);
@@ -147,8 +149,8 @@ pub fn spread(pictures: &[Layer]) -> f32 {
     sum / pairs.max(1) as f32
 }
 
-/// What is drawn on a layer, without the ground: as it is when the border is clear, else what differs from the border's
-/// median colour.
+/// The drawing of a layer without its background: unchanged if the border is transparent, otherwise what differs from
+/// the border's median colour.
 pub fn without_ground(layer: &Layer) -> Layer {
     let mut border = border(layer);
     let clear = border.iter().filter(|p| p[3] < 0.5).count();
@@ -164,7 +166,7 @@ pub fn without_ground(layer: &Layer) -> Layer {
         let [r, g, b, a] = *pixel;
         let away = [r, g, b].iter().zip(ground).map(|(c, g)| (c - g).powi(2)).sum::<f32>().sqrt();
         let alpha = ((away - 0.03) / 0.07).clamp(0.0, 1.0) * a;
-        // Mixed pixels hold a part of the ground.
+        // Mixed pixels contain a part of the background.
         let own = |c: f32, g: f32| (c - g * (1.0 - alpha)).clamp(0.0, alpha);
         *pixel = [own(r, ground[0]), own(g, ground[1]), own(b, ground[2]), alpha];
     }
@@ -178,10 +180,9 @@ pub fn border(layer: &Layer) -> Vec<[f32; 4]> {
     places.filter(|(x, y)| ring(*x, *y)).map(|(x, y)| layer.pixels[y * layer.width + x]).collect()
 }
 
-/// Left, top, right and bottom (the last two exclusive) of what is drawn; rows and columns that hold next to nothing do
-/// not count.
+/// Left, top, right and bottom (the last two exclusive) of the drawing; nearly empty rows and columns do not count.
 pub fn drawn_box(layer: &Layer) -> Option<[usize; 4]> {
-    // Shadows do not count, unless there is nothing but veils.
+    // Shadows do not count, unless the whole drawing is translucent.
     let most = layer.pixels.iter().map(|p| p[3]).fold(0.0, f32::max);
     let sum = |values: &mut dyn Iterator<Item = f32>| values.filter(|a| *a > 0.45 * most).sum::<f32>();
     let column = |x: usize| sum(&mut (0..layer.height).map(|y| layer.pixels[y * layer.width + x][3]));
@@ -192,7 +193,7 @@ pub fn drawn_box(layer: &Layer) -> Option<[usize; 4]> {
     Some([*columns.first()?, *rows.first()?, columns.last()? + 1, rows.last()? + 1])
 }
 
-/// The part of a layer, on a layer of its own.
+/// A part of a layer as a layer.
 pub fn part(layer: &Layer, [left, top, right, bottom]: [usize; 4]) -> Layer {
     let mut done = Layer::clear(right - left, bottom - top);
     for y in 0..done.height {
@@ -203,7 +204,7 @@ pub fn part(layer: &Layer, [left, top, right, bottom]: [usize; 4]) -> Layer {
     done
 }
 
-/// What is drawn, in the middle of a square of `SIDE` pixels that its longer side fills.
+/// The drawing in the middle of a square of `SIDE` pixels that its longer side fills.
 fn cut(layer: &Layer) -> Option<Layer> {
     let at = drawn_box(layer)?;
     let own = part(layer, at);
@@ -217,7 +218,7 @@ fn cut(layer: &Layer) -> Option<Layer> {
     Some(done)
 }
 
-/// With room for corners to turn in, at twice the size.
+/// With space for rotated corners, at twice the size.
 fn padded(layer: &Layer) -> Layer {
     let large = layer.resized(2 * SIDE, 2 * SIDE);
     let mut done = Layer::clear(3 * SIDE, 3 * SIDE);

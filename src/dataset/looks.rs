@@ -1,5 +1,5 @@
-//! What a caption leaves open: who drew the thing, which way it faces, how it is turned, where exactly it lies, its
-//! shade, a shadow. All of it comes from one number, so that a scene with it is drawn the same each time.
+//! The properties that a caption leaves open: the artist, the direction in which the thing faces, its rotation, exact
+//! position and shade, a shadow. All come from one number, so a scene with that number always looks the same.
 
 use serde::{Deserialize, Serialize};
 
@@ -8,21 +8,21 @@ use super::artist::Artist;
 use super::compose::{Bend, Shift};
 use crate::random::{self, Generator, Mt19937};
 
-/// How much of each there is in a recipe's pictures. Shares are of all pictures, 0 to 1.
+/// How much a recipe's pictures vary. Shares are of all pictures, 0 to 1.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Variation {
-    /// Share that is mirrored, of what may be.
+    /// Share that is mirrored, among pictures that may be.
     pub mirrored: f32,
-    /// Share that is tilted clearly, by up to `degrees`; the others by at most a tenth of it.
+    /// Share that is tilted clearly, by up to `degrees`; the others are tilted by at most a tenth of that.
     pub tilted: f32,
     /// Greatest tilt in degrees.
     pub degrees: f32,
     /// Share that is clearly smaller, down to `smallest`.
     pub smaller: f32,
-    /// Smallest size as a share of the full one.
+    /// Smallest size, as a share of the full size.
     pub smallest: f32,
-    /// Greatest turn of hues, in degrees.
+    /// Greatest rotation of hues, in degrees.
     pub hue: f32,
     /// Greatest change of lightness, as a share of the way to white or black.
     pub lightness: f32,
@@ -30,39 +30,39 @@ pub struct Variation {
     pub shadow: f32,
     /// Share that is stretched, sheared or bent.
     pub warped: f32,
-    /// Greatest stretch, shear and bend, as a share of the side.
+    /// Greatest stretch, shear or bend, as a share of the side.
     pub warp: f32,
 }
 
-/// One draw of it.
+/// One random choice of these properties.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Look {
     /// The artists, the preferred one first.
     pub artists: [Artist; 3],
-    /// Left and right are exchanged.
+    /// Whether left and right are exchanged.
     pub mirrored: bool,
     /// Clockwise, in degrees.
     pub tilt: f32,
     /// Share of the full size.
     pub size: f32,
-    /// Where in the space that the size leaves, -1 to 1 across and down.
+    /// Position within the space that the size leaves free, -1 to 1 across and down.
     pub place: (f32, f32),
-    /// Turn of hues in degrees, factor of saturation, and lightness on the way to white (or, below 0, to black).
+    /// Rotation of hues in degrees, factor of saturation, and lightness towards white (or, below 0, towards black).
     pub shade: (f32, f32, f32),
-    /// A soft shadow lies under everything.
+    /// Whether a soft shadow lies below.
     pub shadow: bool,
-    /// Width against height, about 1.
+    /// Ratio of width to height, about 1.
     pub stretch: f32,
-    /// Sideways lean.
+    /// Horizontal shear.
     pub shear: f32,
-    /// Of the lines of the picture.
+    /// Bend of vertical and horizontal lines.
     pub bend: Bend,
-    /// For arrangements that are drawn by chance: drops, hearts, small turns of copies.
+    /// Seed of random arrangements: drops, hearts, small rotations of copies.
     pub details: u64,
 }
 
 impl Look {
-    /// Nothing varies.
+    /// No variation.
     pub const STILL: Self = Self {
         artists: Artist::ALL,
         mirrored: false,
@@ -77,7 +77,7 @@ impl Look {
         details: 0,
     };
 
-    /// The look of a number. The same random numbers are taken whatever the amounts are.
+    /// The look of a seed. It consumes the same random numbers whatever the amounts are.
     pub fn draw(seed: u64, amounts: &Variation) -> Self {
         let mut random = random::stream(seed, "dataset.look", 0);
         let mut artists = Artist::ALL;
@@ -90,7 +90,7 @@ impl Look {
         let details = u64::from(random.next_u32());
         let small = tilt * amounts.degrees / 10.0;
         let warp = if warp_kind < amounts.warped { amounts.warp } else { 0.0 };
-        // Cubes: most are near the middle.
+        // Cubed, so that most are near the middle.
         let colours = f32::from(u8::from(amounts.hue > 0.0 || amounts.lightness > 0.0));
         let shade = (hue.powi(3) * amounts.hue, 1.0 + 0.15 * colours * saturation, lighter.powi(3) * amounts.lightness);
         Self {
@@ -111,13 +111,13 @@ impl Look {
         }
     }
 
-    /// The change of colours, its turn of hues and its change of lightness multiplied by `share`; none where nothing varies.
+    /// The change of colours, with hue and lightness multiplied by `share`; none if nothing varies.
     pub fn shift(&self, share: f32) -> Option<Shift> {
         let (hue, saturation, lighter) = self.shade;
         (self.shade != Self::STILL.shade).then(|| Shift::new(share * hue, saturation, share * lighter))
     }
 
-    /// Of a whole group about the origin: mirror, stretch, lean, turn; `share` of the tilt.
+    /// The map of a whole group about the origin: mirror, stretch, shear, and `share` of the tilt.
     pub fn pose(&self, mirrored: bool, share: f32) -> Affine {
         let across = if mirrored { -self.stretch } else { self.stretch };
         Affine::scaled(across, 1.0 / self.stretch)
@@ -127,7 +127,7 @@ impl Look {
 }
 
 impl Variation {
-    /// Whether every field is in its range; else which is not.
+    /// Checks that every field is in its range; the error names the field that is not.
     pub fn check(&self) -> Result<(), String> {
         let shares = [
             ("mirrored", self.mirrored, 1.0),

@@ -1,10 +1,11 @@
-//! Captioned stickers: drawings of emoji, multiplied by programs into pictures whose captions are true.
+//! Captioned stickers: programs compose drawings of emoji into many pictures with true captions.
 //!
-//! [`packer`] gathers drawings and names into one file, the [`pack`]; a [`Recipe`] says what to make of them; [`Stickers`] puts both
-//! together: `sample(seed, split, i)` draws a [`Scene`], `render(&scene, size)` draws its picture, and [`caption`] says
-//! it. All three are pure, so the trainer composes samples on the fly with what `fourstep dataset render` writes.
+//! [`packer`] collects drawings and names in one file, the [`pack`]. A [`Recipe`] says what to make of them.
+//! [`Stickers`] combines both: `sample(seed, split, i)` draws a random [`Scene`], `render(&scene, size)` draws its
+//! picture, and [`caption`] describes it. All three are pure functions, so the trainer can compose on the fly the same
+//! samples that `fourstep dataset render` writes.
 //!
-//! Training asks for [`Captioned`] pictures; the other source of them is a [`Folder`] of somebody's own.
+//! Training reads [`Captioned`] pictures. Their other source is a [`Folder`] of the user's own.
 
 mod affine;
 mod anchors;
@@ -67,6 +68,7 @@ pub use recipe::{Choice, Colour, Recipe};
 pub use sample::{Split, Stickers};
 pub use scene::{Around, Facing, Kind, Mood, More, Place, Says, Scene, Size, Spot, Style, Turn};
 pub use scores::{Missed, Scores, scores};
+pub use suits::Suits;
 pub use verdict::{Check, Judge, Verdict};
 pub use world::{Known, World};
 pub use write::{Output, Record, write_split};

@@ -1,4 +1,4 @@
-//! What a thing feels: brows, tears and signs beside a face that it has, or a whole face on a thing that has none.
+//! How a thing shows what it feels: with brows, tears and signs beside its face, or with a whole face if it has none.
 
 use super::affine::Affine;
 use super::anchors::Eyes;
@@ -11,7 +11,7 @@ use super::sprite::Sprite;
 use super::studio::Studio;
 use crate::error::Result;
 
-/// What is laid over the thing.
+/// The parts that are laid over the thing.
 pub fn parts<'a>(
     studio: &'a Studio,
     pack: &'a Pack,
@@ -31,7 +31,7 @@ fn at(sprite: &Sprite, width: f32, x: f32, y: f32) -> Affine {
     Affine::scaled(scale, scale).then(Affine::moved(x, y))
 }
 
-/// The sign of a mood beside the head.
+/// The sign of a mood, beside the head.
 fn sign<'a>(
     studio: &'a Studio,
     pack: &'a Pack,
@@ -51,7 +51,7 @@ fn sign<'a>(
     })
 }
 
-/// Brows, tears and hearts where a face is.
+/// Brows, tears and hearts on a face.
 fn on_face<'a>(
     studio: &'a Studio,
     pack: &'a Pack,
@@ -76,7 +76,7 @@ fn on_face<'a>(
         }
         Ok(())
     };
-    // The eye is covered with the colour around it.
+    // The eye is covered with the surrounding colour.
     let closed = |name: &str, parts: &mut Vec<Part<'a>>| -> Result<()> {
         let (lid, eye) = (studio.prop("lid")?, studio.prop(name)?);
         let (across, down) = (1.5 * eyes.width.max(0.05), 1.5 * eyes.height.max(0.05));
@@ -84,7 +84,7 @@ fn on_face<'a>(
             let beside = [(0.0, -0.75 * down), (outwards * 0.75 * across, 0.0), (0.0, 0.75 * down)];
             let solid = beside.into_iter().find_map(|(dx, dy)| sprite.colour(x + dx, eyes.y + dy));
             let to = Affine::scaled(across, down).then(Affine::moved(x, eyes.y));
-            // The thing's own change of colours holds for its lids.
+            // The thing's own colour shift also applies to its lids.
             let lid = Part { paint: Paint { solid, shift: thing.paint.shift, colour: None }, ..Part::new(lid, to) };
             let wide = (1.5 * eyes.width).max(0.14).min(0.6 * eyes.gap);
             parts.extend([lid, Part::new(eye, at(eye, wide, x, eyes.y))]);
@@ -125,7 +125,7 @@ fn on_face<'a>(
     Ok(parts)
 }
 
-/// A whole face where there is room for it.
+/// A whole face, where there is room for it.
 fn drawn_face<'a>(
     studio: &'a Studio,
     pack: &'a Pack,

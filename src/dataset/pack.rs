@@ -1,7 +1,7 @@
-//! The pack: every drawing with its concept in one safetensors file, so that a training machine needs nothing else.
+//! The pack: every drawing and its concept in one safetensors file. Training needs no other file.
 //!
-//! Drawings are SVG texts, one tensor `artist/codepoints` each, which are rasterised when the pack is read; or, of a
-//! font, PNG files in tensors `codepoints`.
+//! Drawings are SVG texts in tensors `artist/codepoints`, which are rasterised when the pack is read. Packs made from a
+//! font have PNG files in tensors `codepoints`.
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::Path;
@@ -40,16 +40,16 @@ pub struct Concept {
 pub struct Pack {
     /// What each glyph shows.
     pub concepts: Vec<Concept>,
-    /// Of the concept at the same index, in the order of [`Artist::ALL`]; at least one is there.
+    /// The glyphs of the concept at the same index, in the order of [`Artist::ALL`]; at least one is present.
     glyphs: Vec<[Option<Glyph>; Artist::ALL.len()]>,
 }
 
 impl Pack {
-    /// Reads a pack, its drawings as glyphs of `side` x `side` pixels. The bitmaps of a font keep their own size.
+    /// Reads a pack, with its drawings as glyphs of `side` x `side` pixels. The bitmaps of a font keep their own size.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::BadFile`] when it is no pack or a drawing is neither SVG nor PNG; [`Error::MissingTensor`]
-    /// when nobody drew a concept.
+    /// [`Error::Io`]; [`Error::BadFile`] if it is no pack or a drawing is neither SVG nor PNG; [`Error::MissingTensor`]
+    /// if a concept has no drawing.
     pub fn read(path: &Path, side: usize) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         Self::from_bytes(&bytes, &path.display().to_string(), side)
@@ -84,38 +84,39 @@ impl Pack {
         Ok(Self { concepts, glyphs })
     }
 
-    /// The concept's glyph by an artist, none when the artist did not draw it; panics past the concepts.
+    /// The concept's glyph by an artist; none if the artist did not draw it. Panics if there is no such concept.
     pub fn glyph(&self, concept: usize, artist: Artist) -> Option<&Glyph> {
         self.glyphs[concept][artist as usize].as_ref()
     }
 
-    /// Who drew the concept, in the order of [`Artist::ALL`]; never empty; panics past the concepts.
+    /// The artists who drew the concept, in the order of [`Artist::ALL`]; never empty. Panics if there is no such
+    /// concept.
     pub fn artists(&self, concept: usize) -> impl Iterator<Item = Artist> + '_ {
         Artist::ALL.into_iter().filter(move |artist| self.glyph(concept, *artist).is_some())
     }
 
-    /// The concept's glyph by the first artist who drew it; panics past the concepts.
+    /// The concept's glyph by the first artist who drew it. Panics if there is no such concept.
     pub fn first(&self, concept: usize) -> &Glyph {
         let first = self.glyphs[concept].iter().flatten().next();
         first.expect("a pack is not read when nobody drew a concept")
     }
 
-    /// The choice of all concepts, under their own names.
+    /// All concepts, under their own names.
     pub fn everything(&self) -> Choice {
         let groups = self.concepts.iter().map(|c| (c.group.clone(), Vec::new())).collect();
         Choice { groups, also: Vec::new(), exclude: Vec::new(), names: BTreeMap::new() }
     }
 }
 
-/// Where an artist's drawing lies in a pack.
+/// The name of a drawing's tensor in a pack.
 pub(super) fn tensor_name(artist: Artist, codepoints: &str) -> String {
     format!("{}/{codepoints}", artist.key())
 }
 
-/// The pack's bytes, from the concepts and the drawings (SVG or PNG) under the names of their tensors.
+/// The bytes of a pack, from the concepts and the drawings (SVG or PNG) with the names of their tensors.
 ///
 /// # Errors
-/// [`Error::BadFile`] when a name occurs twice.
+/// [`Error::BadFile`] if a name occurs twice.
 pub fn serialize(concepts: &[Concept], drawings: &[(String, &[u8])]) -> Result<Vec<u8>> {
     let broken = |e: String| Error::BadFile { file: "pack".into(), reason: e };
     let mut views = Vec::with_capacity(drawings.len());
@@ -128,10 +129,10 @@ pub fn serialize(concepts: &[Concept], drawings: &[(String, &[u8])]) -> Result<V
     safetensors::serialize(views, Some(header)).map_err(|e| broken(e.to_string()))
 }
 
-/// The header's key of the list of concepts.
+/// The header's key for the list of concepts.
 const CONCEPTS: &str = "concepts";
 
-/// A drawing's glyph; PNG files start with the byte 0x89, which no text does.
+/// The glyph of a drawing. PNG files start with the byte 0x89, which no text does.
 fn glyph(drawing: &[u8], side: usize) -> std::result::Result<Glyph, String> {
     match drawing.first() {
         Some(0x89) => Glyph::from_png(drawing),

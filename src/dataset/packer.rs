@@ -1,4 +1,4 @@
-//! Builds packs: from npm's icon packages, or from a font with colour bitmaps.
+//! Builds packs from npm's icon packages, or from a font with colour bitmaps.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -11,17 +11,17 @@ use super::pack::{Concept, serialize, tensor_name};
 use super::{sources, things};
 use crate::error::{Error, Result};
 
-/// A pack's file, and what is in it.
+/// A pack's file and a summary of it.
 pub struct Built {
     /// The whole file.
     pub bytes: Vec<u8>,
-    /// Of every glyph.
+    /// The concepts of all glyphs.
     pub concepts: Vec<Concept>,
-    /// How many of the concepts each artist drew.
+    /// How many concepts each artist drew.
     pub drawings: Vec<(Artist, usize)>,
 }
 
-/// Where names and words come from.
+/// The files with names and words.
 pub struct Words {
     /// Unicode's emoji-test.txt.
     pub emoji_test: PathBuf,
@@ -29,11 +29,11 @@ pub struct Words {
     pub annotations: Vec<PathBuf>,
 }
 
-/// Builds a pack from the icon packages in the folder `drawings`: every thing that at least one artist has drawn.
+/// Builds a pack from the icon packages in the folder `drawings`, with every thing that at least one artist has drawn.
 /// `emojilib` is that npm package's list of words for each emoji.
 ///
 /// # Errors
-/// [`Error::BadFile`] naming the file and, when it is missing, the package that has it.
+/// [`Error::BadFile`] that names the file and, if it is missing, its package.
 pub fn from_icons(drawings: &Path, emojilib: &Path, words: &Words) -> Result<Built> {
     let artists = Artist::ALL.into_par_iter().map(|artist| Icons::read(drawings, artist));
     let artists = artists.collect::<Result<Vec<_>>>()?;
@@ -68,10 +68,10 @@ pub fn from_icons(drawings: &Path, emojilib: &Path, words: &Words) -> Result<Bui
     Ok(Built { bytes: serialize(&concepts, &tensors)?, concepts, drawings: counts })
 }
 
-/// Builds a pack from a font with colour bitmaps: every emoji of one code point that it has.
+/// Builds a pack from a font with colour bitmaps, with every emoji of one code point that the font has.
 ///
 /// # Errors
-/// [`Error::BadFile`] naming the file and, when it is missing, the Debian package.
+/// [`Error::BadFile`] that names the file and, if it is missing, the Debian package.
 pub fn from_font(font: &Path, words: &Words) -> Result<Built> {
     let font_bytes = sources::read(font, "fonts-noto-color-emoji")?;
     let bad_font = |reason: String| Error::BadFile { file: font.display().to_string(), reason };

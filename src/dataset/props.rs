@@ -1,8 +1,9 @@
-//! What things wear and hold, and the few drawings that no artist's set has: a pot, drops, flakes, a party hat.
+//! Things that other things wear or hold, and the few drawings that no artist's set contains: a pot, drops, flakes, a
+//! party hat.
 
 use super::artist::Artist;
 
-/// Where something that is worn sits.
+/// The place of something that is worn.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub enum Seat {
     /// Over both eyes; the width is in gaps between the eyes.
@@ -23,9 +24,9 @@ pub enum Source {
 /// Something to wear.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Worn {
-    /// In captions, without article.
+    /// Its word in captions, without an article.
     pub word: &'static str,
-    /// With article, where it takes one.
+    /// With an article, if it takes one.
     pub one: &'static str,
     /// Its drawing.
     pub from: Source,
@@ -33,22 +34,22 @@ pub struct Worn {
     pub seat: Seat,
     /// How wide it is; see [`Seat`].
     pub width: f32,
-    /// Share of its height that lies below the top of the head; of glasses, how far they lie below the eyes.
+    /// Share of its height that lies below the top of the head; for glasses, how far they lie below the eyes.
     pub sink: f32,
 }
 
 /// Something to hold.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Held {
-    /// In captions, without article.
+    /// Its word in captions, without an article.
     pub word: &'static str,
-    /// With article, where it takes one.
+    /// With an article, if it takes one.
     pub one: &'static str,
     /// Its drawing: a concept of the pack, by its emoji-test.txt name.
     pub concept: &'static str,
-    /// Its longer side, in sides of who holds it.
+    /// Its longer side, in units of the holder's longer side.
     pub side: f32,
-    /// How far above the hand its middle is, in its own sides.
+    /// How far its middle is above the hand, in units of its own side.
     pub above: f32,
 }
 
@@ -85,7 +86,7 @@ pub const HELD: &[Held] = &[
     held("umbrella", "an umbrella", "umbrella", 0.78, 0.45),
 ];
 
-/// What no artist's set has: name and drawing. Each fills its view.
+/// Drawings that no artist's set has, with their names. Each fills its view.
 pub const DRAWN: &[(&str, &str)] = &[
     ("party hat", PARTY_HAT),
     ("santa hat", SANTA_HAT),
@@ -111,7 +112,7 @@ pub const DRAWN: &[(&str, &str)] = &[
     ("note", NOTE),
 ];
 
-/// The word of an artist in captions: how the drawings look.
+/// An artist's word in captions, which says how the drawings look.
 pub const fn manner(artist: Artist) -> &'static str {
     match artist {
         Artist::Noto => "shaded",

@@ -1,16 +1,15 @@
-//! Arithmetic on glyphs: decoding, premultiplied layers, area resampling, turning, compositing.
+//! Operations on glyphs: decoding, premultiplied layers, area resampling, rotation, compositing.
 //!
-//! Everything that averages pixels does so on premultiplied values, so that the colour behind full transparency never
-//! leaks into an edge.
+//! All averages are of premultiplied values, so the colour of fully transparent pixels never shows at an edge.
 
 use crate::picture::Picture;
 
-/// Decoded glyph: straight (not premultiplied) 8-bit RGBA. [`Glyph::layer`] multiplies by alpha.
+/// A decoded glyph: straight (not premultiplied) 8-bit RGBA. [`Glyph::layer`] multiplies by alpha.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Glyph {
-    /// Pixels across.
+    /// Width in pixels.
     pub width: usize,
-    /// Pixels down.
+    /// Height in pixels.
     pub height: usize,
     /// Rows from the top.
     pub rgba: Vec<[u8; 4]>,
@@ -20,7 +19,7 @@ impl Glyph {
     /// Decodes a PNG file of any colour type.
     ///
     /// # Errors
-    /// A description when the bytes are no PNG or are cut off.
+    /// A description if the bytes are no PNG or are truncated.
     pub fn from_png(bytes: &[u8]) -> std::result::Result<Self, String> {
         let mut decoder = png::Decoder::new(std::io::Cursor::new(bytes));
         decoder.set_transformations(png::Transformations::normalize_to_color8() | png::Transformations::ALPHA);
@@ -36,13 +35,13 @@ impl Glyph {
         Ok(Self { width, height, rgba: rgba[..width * height].to_vec() })
     }
 
-    /// The pixel at column `x`, row `y`; panics outside.
+    /// The pixel at column `x`, row `y`; panics outside the glyph.
     pub fn pixel(&self, x: usize, y: usize) -> [u8; 4] {
         self.rgba[y * self.width + x]
     }
 
-    /// Premultiplied, in 0..1, each colour sent through `change` first, cut or padded to a square as high as the
-    /// glyph (Noto's bitmaps are 136 x 128 with 4 transparent columns at each side).
+    /// The glyph premultiplied, in 0..1, with each colour first mapped by `change`, cropped or padded to a square as
+    /// high as the glyph (Noto's bitmaps are 136 x 128 with 4 transparent columns at each side).
     pub fn layer(&self, change: impl Fn([f32; 3]) -> [f32; 3]) -> Layer {
         let side = self.height;
         let shift = (self.width as isize - side as isize).div_euclid(2);
@@ -65,25 +64,25 @@ impl Glyph {
     }
 }
 
-/// Premultiplied RGBA in 0..1, rows from the top.
+/// Premultiplied RGBA pixels in 0..1, rows from the top.
 #[derive(Clone, Debug)]
 pub struct Layer {
-    /// Pixels across.
+    /// Width in pixels.
     pub width: usize,
-    /// Pixels down.
+    /// Height in pixels.
     pub height: usize,
     /// Red, green and blue times alpha, then alpha.
     pub pixels: Vec<[f32; 4]>,
 }
 
 impl Layer {
-    /// Fully transparent.
+    /// A fully transparent layer.
     pub fn clear(width: usize, height: usize) -> Self {
         Self { width, height, pixels: vec![[0.0; 4]; width * height] }
     }
 
     /// Resampled to `width` x `height`: each new pixel is the mean over the area that it covers (linear interpolation
-    /// where the layer grows).
+    /// if the layer grows).
     pub fn resized(&self, width: usize, height: usize) -> Self {
         if (width, height) == (self.width, self.height) {
             return self.clone();
@@ -105,7 +104,7 @@ impl Layer {
         done
     }
 
-    /// Turned clockwise about its centre by `degrees`, keeping its size: corners that leave it are cut.
+    /// Rotated clockwise about its centre by `degrees`, with the same size: corners outside are lost.
     pub fn turned(&self, degrees: f32) -> Self {
         let (sin, cos) = degrees.to_radians().sin_cos();
         let (cx, cy) = ((self.width as f32 - 1.0) / 2.0, (self.height as f32 - 1.0) / 2.0);
@@ -119,7 +118,7 @@ impl Layer {
         done
     }
 
-    /// Sends the colour of each pixel (not premultiplied) through `change`.
+    /// Maps the colour of each pixel (not premultiplied) by `change`.
     pub fn recolour(&mut self, change: impl Fn([f32; 3]) -> [f32; 3]) {
         for pixel in self.pixels.iter_mut().filter(|p| p[3] > 1e-4) {
             let [r, g, b, a] = *pixel;
@@ -128,13 +127,13 @@ impl Layer {
         }
     }
 
-    /// Of one opaque colour, 8-bit sRGB.
+    /// A layer of one opaque colour, 8-bit sRGB.
     pub fn filled(width: usize, height: usize, colour: [u8; 3]) -> Self {
         let [r, g, b] = colour.map(|c| f32::from(c) / 255.0);
         Self { width, height, pixels: vec![[r, g, b, 1.0]; width * height] }
     }
 
-    /// Lays this layer over another, its upper left corner at (`left`, `top`); what lies outside is cut.
+    /// Composites this layer over another, with its upper left corner at (`left`, `top`); parts outside are dropped.
     pub fn onto(&self, below: &mut Self, left: isize, top: isize) {
         for y in 0..self.height {
             for x in 0..self.width {
@@ -149,7 +148,8 @@ impl Layer {
         }
     }
 
-    /// In 8 bits: red, green, blue (times alpha) and alpha for each pixel, rows from the top. No colour exceeds alpha.
+    /// The layer in 8 bits: red, green, blue (times alpha) and alpha for each pixel, rows from the top. No colour
+    /// exceeds alpha.
     pub fn bytes(&self) -> Vec<u8> {
         let byte = |value: f32| (value * 255.0).round().clamp(0.0, 255.0) as u8;
         let pixels = self.pixels.iter().flat_map(|pixel| {
@@ -159,10 +159,10 @@ impl Layer {
         pixels.collect()
     }
 
-    /// From what [`Layer::bytes`] gives, rows from the top.
+    /// A layer from the bytes of [`Layer::bytes`].
     ///
     /// # Errors
-    /// A description when the bytes are not `width` x `height` pixels.
+    /// A description if the bytes are not `width` x `height` pixels.
     #[cfg(test)]
     pub fn from_bytes(width: usize, height: usize, bytes: &[u8]) -> std::result::Result<Self, String> {
         if bytes.is_empty() || bytes.len() != 4 * width * height {
@@ -172,7 +172,7 @@ impl Layer {
         Ok(Self { width, height, pixels })
     }
 
-    /// As a picture: straight 8-bit colours and alpha, which is left out where all is opaque.
+    /// The layer as a picture: straight 8-bit colours and alpha, without alpha if everything is opaque.
     pub fn picture(&self) -> Picture {
         let byte = |value: f32| (value * 255.0).round().clamp(0.0, 255.0) as u8;
         let straight = |&[r, g, b, a]: &[f32; 4]| match byte(a) {
@@ -186,7 +186,8 @@ impl Layer {
         Picture { width: self.width, height: self.height, rgb, alpha }
     }
 
-    /// Lays this layer over an opaque picture, its upper left corner at (`left`, `top`); what lies outside is cut.
+    /// Composites this layer over an opaque picture, with its upper left corner at (`left`, `top`); parts outside are
+    /// dropped.
     pub fn over(&self, picture: &mut Picture, left: isize, top: isize) {
         for y in 0..self.height {
             for x in 0..self.width {
@@ -205,7 +206,7 @@ impl Layer {
         }
     }
 
-    /// Linear interpolation at a place between pixels; transparent outside.
+    /// The value at a place between pixels by linear interpolation; transparent outside.
     fn between(&self, x: f32, y: f32) -> [f32; 4] {
         let (left, top) = (x.floor(), y.floor());
         let (fx, fy) = (x - left, y - top);
@@ -219,8 +220,8 @@ impl Layer {
     }
 }
 
-/// The values of a square, each the mean of those within `reach` across and down, twice: nearly a Gaussian. Nothing
-/// lies outside.
+/// Blurs the values of a square: the mean within `reach` across and down, twice, which is nearly a Gaussian. Values
+/// outside count as 0.
 pub fn softened(values: &[f32], side: usize, reach: usize) -> Vec<f32> {
     let mut soft = values.to_vec();
     for _ in 0..2 {
@@ -230,7 +231,7 @@ pub fn softened(values: &[f32], side: usize, reach: usize) -> Vec<f32> {
     soft
 }
 
-/// Each value the mean of its row within `reach`; nothing lies outside.
+/// Each value becomes the mean of its row within `reach`; values outside count as 0.
 fn blurred(values: &[f32], width: usize, reach: usize) -> Vec<f32> {
     let mut done = Vec::with_capacity(values.len());
     for row in values.chunks_exact(width) {
@@ -244,7 +245,7 @@ fn blurred(values: &[f32], width: usize, reach: usize) -> Vec<f32> {
     done
 }
 
-/// Of a square.
+/// Transposes a square.
 fn transposed(values: &[f32], side: usize) -> Vec<f32> {
     (0..values.len()).map(|i| values[i % side * side + i / side]).collect()
 }
@@ -260,10 +261,10 @@ impl From<&Picture> for Layer {
     }
 }
 
-/// For each of `to` pixels, which of `from` pixels it is made of and with what weights (they sum to 1).
+/// For each of `to` pixels, the source pixels (of `from`) that it is made of, with their weights, which sum to 1.
 fn taps(from: usize, to: usize) -> Vec<Vec<(usize, f32)>> {
     let scale = from as f32 / to as f32;
-    // Half the reach of the filter: a box when shrinking, a tent of one source pixel when growing.
+    // Half the width of the filter: a box when shrinking, a tent of one source pixel when growing.
     let weight = |place: f32, pixel: usize| {
         if scale >= 1.0 {
             let (low, high) = (place - scale / 2.0, place + scale / 2.0);
@@ -299,7 +300,7 @@ fn weighted(pixels: impl Iterator<Item = ([f32; 4], f32)>) -> [f32; 4] {
 mod tests {
     use super::*;
 
-    /// A red disc whose transparent surroundings are black, as in many PNG files.
+    /// A red disc with black transparent surroundings, as in many PNG files.
     fn disc() -> Glyph {
         let inside = |x: i32, y: i32| (x - 16).pow(2) + (y - 16).pow(2) < 150;
         let rgba = (0..32 * 32).map(|i| if inside(i % 32, i / 32) { [255, 0, 0, 255] } else { [0, 0, 0, 0] });

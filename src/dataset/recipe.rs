@@ -1,4 +1,4 @@
-//! The recipe: which concepts, which kinds in what mixture, which colours, what is held out. One JSON file.
+//! The recipe, a JSON file: the concepts, the kinds of pictures and their shares, the colours, and what is held out.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::path::Path;
@@ -12,68 +12,68 @@ use super::scene::Kind;
 use crate::checked;
 use crate::error::{Error, Result};
 
-/// What `fourstep dataset` is asked to make; see `recipes/stickers-v0.json`.
+/// What `fourstep dataset` makes; see `recipes/stickers-v0.json`.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Side of the square pictures in pixels.
     pub size: usize,
-    /// Whether pictures are cut out: things lie on nothing unless the caption names a background; they are called as
-    /// the lexicon calls them; and what the caption leaves open varies. Without alpha, scenes are those of stickers-v0.
+    /// Whether pictures are cut out. Then things have no background unless the caption names one, their names come from
+    /// the lexicon, and properties that the caption leaves open vary. Without alpha, scenes are those of stickers-v0.
     #[serde(default)]
     pub alpha: bool,
-    /// With alpha: whose drawings, the preferred one first.
+    /// With alpha: the artists, the preferred one first.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub artists: Vec<Artist>,
-    /// With alpha: how much of what captions leave open varies.
+    /// With alpha: how much the properties vary that captions leave open.
     #[serde(default)]
     pub variation: Variation,
-    /// Which of the pack's concepts.
+    /// The pack's concepts to use.
     pub concepts: Choice,
-    /// Relative weight of each kind; they need not sum to 1. A kind that is not listed is not drawn.
+    /// Relative weights of the kinds; they need not sum to 1. A kind that is not listed is not drawn.
     pub mixture: BTreeMap<Kind, f32>,
     /// Probability that a count, pair, size, rotation or style also gets a coloured background.
     pub extra_background: f32,
-    /// Of pictures with a colour or a background, the share whose captions leave open which ("a colourful fox").
+    /// Among pictures with a colour or a background, the share whose captions leave it open ("a colourful fox").
     #[serde(default)]
     pub open_captions: f32,
-    /// And the share whose captions are the colour alone ("green").
+    /// Among them, the share whose captions are only the colour ("green").
     #[serde(default)]
     pub colour_captions: f32,
-    /// And the share whose captions leave the colours out ("a fox" for a green one).
+    /// Among them, the share whose captions do not mention the colour ("a fox" for a green one).
     #[serde(default)]
     pub silent_captions: f32,
-    /// Share of (concept, colour), (concept, background) and (concept, concept) combinations kept out of training.
+    /// Share of (concept, colour), (concept, background) and (concept, concept) combinations that training never sees.
     pub held_out: f32,
     /// The colours.
     pub palette: Vec<Colour>,
 }
 
-/// Which concepts: whole subgroups of emoji-test.txt and single names, minus some.
+/// A selection of concepts: whole subgroups of emoji-test.txt and single names, minus some.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Choice {
-    /// Group -> its subgroups; an empty list means all of them.
+    /// Groups and their subgroups; an empty list means all of them.
     pub groups: BTreeMap<String, Vec<String>>,
-    /// Single emoji from elsewhere, by their emoji-test.txt names.
+    /// Single emoji from other groups, by their emoji-test.txt names.
     pub also: Vec<String>,
-    /// Emoji of the groups that are left out.
+    /// Emoji of the groups that are excluded.
     pub exclude: Vec<String>,
-    /// emoji-test.txt name -> the name that captions use.
+    /// Names in captions, by emoji-test.txt names.
     pub names: BTreeMap<String, String>,
 }
 
-/// A named colour, 8-bit sRGB. At least one of the two uses is there.
+/// A named colour, 8-bit sRGB. At least one of its two uses is present.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Colour {
     /// The word in captions.
     pub name: String,
-    /// Mean colour of a recoloured glyph; null when the colour serves as background alone.
+    /// Mean colour of a recoloured glyph; null if the colour is only used for backgrounds.
     pub glyph: Option<[u8; 3]>,
-    /// The background's colour; null when the colour is not used for backgrounds.
+    /// The background's colour; null if the colour is not used for backgrounds.
     pub background: Option<[u8; 3]>,
-    /// Other words for it, which captions of recipes with alpha use as well.
+    /// Other words for it, which captions of recipes with alpha also use.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub also: Vec<String>,
 }
@@ -82,7 +82,7 @@ impl Recipe {
     /// Reads a recipe.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Config`] naming the file and the key.
+    /// [`Error::Io`]; [`Error::Config`] that names the file and the key.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
         Self::from_json(&text, &path.display().to_string())
@@ -93,10 +93,11 @@ impl Recipe {
         checked::from_json(text, file, Self::check)
     }
 
-    /// The chosen concepts in the pack's order: caption name and index into the pack.
+    /// The chosen concepts in the pack's order: the name in captions and the index into the pack.
     ///
     /// # Errors
-    /// [`Error::Config`] naming a group, subgroup or emoji that the pack lacks, or a caption name that occurs twice.
+    /// [`Error::Config`] that names a group, subgroup or emoji that the pack lacks, or a caption name that occurs
+    /// twice.
     pub fn select(&self, pack: &Pack) -> Result<Vec<(String, usize)>> {
         let config = |reason: String| Error::Config { file: "recipe".into(), reason };
         self.check_names(&pack.concepts).map_err(config)?;
@@ -120,16 +121,16 @@ impl Recipe {
         Ok(chosen)
     }
 
-    /// Side in pixels at which a pack's drawings are rasterised for pictures of `size`: with alpha a quarter more than
-    /// things are drawn with, because they are turned and scaled.
+    /// Side in pixels at which a pack's drawings are rasterised for pictures of `size`. With alpha it is a quarter more
+    /// than the size at which things are drawn, because they are rotated and scaled.
     pub fn raster_side(&self, size: usize) -> usize {
         if self.alpha { (size * 5).div_ceil(4) } else { size }
     }
 
-    /// The palette's entry.
+    /// The palette's colour of that name.
     ///
     /// # Errors
-    /// [`Error::Request`] when the palette has no such name.
+    /// [`Error::Request`] if the palette has no such name.
     pub fn colour(&self, name: &str) -> Result<&Colour> {
         let known = || self.palette.iter().map(|c| c.name.as_str()).collect::<Vec<_>>().join(", ");
         let found = self.palette.iter().find(|c| c.name == name);

@@ -1,11 +1,11 @@
-//! Where the things of pairs and numbers lie in a picture of them.
+//! The regions of a picture in which the things of pairs and numbers lie.
 
 use super::arrange::places;
 use super::likeness::drawn_box;
 use super::raster::Layer;
 use super::scene::Place;
 
-/// The places of copies in what is drawn.
+/// The regions of the copies in a drawing.
 pub fn cells(lone: &Layer, count: usize) -> Vec<[usize; 4]> {
     let Some([left, top, right, bottom]) = drawn_box(lone) else { return Vec::new() };
     let middles = places(count);
@@ -20,7 +20,7 @@ pub fn cells(lone: &Layer, count: usize) -> Vec<[usize; 4]> {
     middles.iter().map(cell).collect()
 }
 
-/// The places of the first and the second of a pair: what is drawn, parted where the least is drawn.
+/// The regions of the first and the second of a pair: the drawing is divided where the least is drawn.
 pub fn halves(lone: &Layer, place: Option<Place>) -> (Option<[usize; 4]>, Option<[usize; 4]>) {
     let Some([left, top, right, bottom]) = drawn_box(lone) else { return (None, None) };
     let across = !matches!(place, Some(Place::Above | Place::Below));
@@ -33,7 +33,7 @@ pub fn halves(lone: &Layer, place: Option<Place>) -> (Option<[usize; 4]>, Option
     };
     let (low, high) = (from + (to - from) / 5, to - (to - from) / 5);
     let middle = (from + to) as f32 / 2.0;
-    // Of equally empty lines the one nearest to the middle.
+    // Among equally empty lines, the one nearest to the middle.
     let cost = |at: usize| mass(at) + 0.02 * (at as f32 - middle).abs();
     let cut = (low..high.max(low + 1)).min_by(|a, b| cost(*a).total_cmp(&cost(*b))).unwrap_or(low);
     let (one, two) = match across {

@@ -1,4 +1,4 @@
-//! Scene -> picture. Pure: the same scene at the same size is the same picture, bit for bit.
+//! From a scene to a picture. The same scene at the same size gives the same picture, bit for bit.
 
 use super::raster::{Glyph, Layer};
 use super::sample::Stickers;
@@ -8,10 +8,10 @@ use crate::error::{Error, Result};
 use crate::picture::Picture;
 
 impl Stickers {
-    /// The scene as a square picture of `size` pixels a side: on white, or cut out in recipes with alpha.
+    /// The scene as a square picture with sides of `size` pixels: on white, or cut out in recipes with alpha.
     ///
     /// # Errors
-    /// [`Error::Request`] naming a concept or colour that the recipe lacks, a count outside 1..=4, or a size of 0.
+    /// [`Error::Request`] that names a concept or colour that the recipe lacks, a count outside 1..=4, or a size of 0.
     pub fn render(&self, scene: &Scene, size: usize) -> Result<Picture> {
         if self.recipe.alpha {
             return Ok(self.cut_out(scene, size)?.picture());
@@ -33,7 +33,7 @@ impl Stickers {
         Ok(picture)
     }
 
-    /// The scene cut out: a square layer of `size` pixels a side, transparent unless the scene has a background.
+    /// The scene cut out: a square layer with sides of `size` pixels, transparent unless the scene has a background.
     ///
     /// # Errors
     /// As [`Stickers::render`].
@@ -60,7 +60,7 @@ impl Stickers {
         Ok(picture)
     }
 
-    /// The concept's glyph, plain on white, `size` pixels a side.
+    /// The concept's glyph, plain on white, with sides of `size` pixels.
     ///
     /// # Errors
     /// As [`Stickers::render`].
@@ -68,8 +68,8 @@ impl Stickers {
         self.render(&Scene::plain(name), size)
     }
 
-    /// Every glyph of the pack in the pack's order, plain on white as [`Stickers::glyph`] draws it, under its caption
-    /// name where it is one of the recipe's and under its Unicode name elsewhere.
+    /// Every glyph of the pack, in the pack's order, plain on white as [`Stickers::glyph`] draws it. Its name is the
+    /// caption name if it is one of the recipe's concepts, otherwise the Unicode name.
     pub fn all_glyphs(&self, size: usize) -> Vec<(String, Picture)> {
         let mut names = self.pack.concepts.iter().map(|concept| concept.name.clone()).collect::<Vec<_>>();
         for (name, &at) in &self.index {
@@ -91,7 +91,7 @@ impl Stickers {
         self.pack.glyph(concept, artist).ok_or_else(missing)
     }
 
-    /// One glyph with the scene's colour, style and turn, `side` pixels a side.
+    /// One glyph with the scene's colour, style and rotation, with sides of `side` pixels.
     fn layer(&self, glyph: &Glyph, scene: &Scene, side: usize) -> Result<Layer> {
         let mut layer = match (&scene.colour, scene.style) {
             (_, Some(Style::Silhouette)) => style::silhouette(glyph),
@@ -123,7 +123,7 @@ pub(super) struct Spot {
     pub(super) side: f32,
 }
 
-/// What goes where; spots of one scene never overlap.
+/// The place of each glyph; places of one scene never overlap.
 pub(super) fn spots(scene: &Scene) -> Result<Vec<(&str, Spot)>> {
     let spot = |x, y, side| Spot { x, y, side };
     let first = scene.concepts.first().ok_or_else(|| Error::Request("a scene without a concept".into()))?.as_str();
@@ -164,7 +164,7 @@ mod tests {
     use super::super::testing;
     use super::*;
 
-    /// Centre of gravity and number of pixels near a colour.
+    /// Centre of gravity and number of the pixels near a colour.
     fn find(picture: &Picture, colour: [u8; 4]) -> (f32, f32, usize) {
         let near = |p: [u8; 3]| (0..3).all(|c| p[c].abs_diff(colour[c]) < 12);
         let places = (0..picture.width * picture.height).map(|i| (i % picture.width, i / picture.width));
@@ -219,7 +219,7 @@ mod tests {
         let (plain, small) = (fox(|_| ()), fox(|s| s.size = Some(Size::Small)));
         let (tiny, huge) = (fox(|s| s.size = Some(Size::Tiny)), fox(|s| s.size = Some(Size::Huge)));
         assert!(inked(&tiny) * 2 < inked(&small) && inked(&small) * 2 < inked(&plain) && inked(&plain) < inked(&huge));
-        // The test glyph is darker below; upside-down it is darker above.
+        // The test glyph is darker below; upside down it is darker above.
         assert!(plain.pixel(32, 12)[0] > plain.pixel(32, 52)[0]);
         let turned = fox(|s| s.turn = Some(Turn::UpsideDown));
         assert!(turned.pixel(32, 12)[0] < turned.pixel(32, 52)[0]);

@@ -1,4 +1,4 @@
-//! The pack seen through a recipe, and the draw of sample number i: which scene it is.
+//! Combines a pack with a recipe, and draws the scene of sample number i.
 
 use std::collections::HashMap;
 
@@ -10,22 +10,23 @@ use super::pack::Pack;
 use super::recipe::Recipe;
 use super::scene::{Kind, Place, Scene, Size, Style, Turn};
 use super::studio::Studio;
+use super::suits::Suits;
 use super::{caption, words};
 use crate::error::{Error, Result};
 use crate::random::{self, Mt19937};
 
-/// Which of the recipe's pictures.
+/// A split of the recipe's pictures.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Split {
-    /// Everything but the held-out combinations.
+    /// Everything except the held-out combinations.
     Train,
-    /// Held-out combinations alone.
+    /// Only held-out combinations.
     HeldOut,
-    /// Each concept once by each of its artists, plain; all of a concept follow one another.
+    /// Each concept once by each of its artists, plain; the drawings of a concept are consecutive.
     Glyphs,
 }
 
-/// A pack and a recipe that fit each other; draws scenes and (in render.rs) pictures of them. Both are pure.
+/// A pack and a matching recipe. Draws scenes and (in render.rs) pictures of them; both are pure functions.
 pub struct Stickers {
     pub(super) pack: Pack,
     /// The recipe.
@@ -34,11 +35,11 @@ pub struct Stickers {
     pub names: Vec<String>,
     pub(super) index: HashMap<String, usize>,
     countable: Vec<usize>,
-    /// Index into `names`, and who drew it.
+    /// For each drawing, the index into `names` and the artist.
     drawings: Vec<(usize, Artist)>,
     /// With alpha: the sprites and words.
     pub(super) studio: Option<Studio>,
-    /// With alpha: sums of the things' weights.
+    /// With alpha: cumulative sums of the things' weights.
     pub(super) weights: Vec<f32>,
 }
 
@@ -51,7 +52,7 @@ impl Stickers {
         let mut chosen = recipe.select(&pack)?;
         let mut lexicon = None;
         if recipe.alpha {
-            // Things are called as the lexicon calls them.
+            // The lexicon gives things their names.
             let indices = chosen.iter().map(|(_, concept)| *concept).collect::<Vec<_>>();
             let words = Lexicon::of(&pack.concepts, &indices)?;
             chosen.iter_mut().for_each(|(name, concept)| *name = words.name(*concept).text().to_owned());
@@ -78,7 +79,7 @@ impl Stickers {
         Ok(Self { pack, recipe, names, index, countable, drawings, studio, weights })
     }
 
-    /// How many samples [`Split::Glyphs`] has.
+    /// The number of samples of [`Split::Glyphs`].
     pub fn drawings(&self) -> usize {
         self.drawings.len()
     }
@@ -88,18 +89,18 @@ impl Stickers {
         self.studio.as_ref().map(|studio| &studio.lexicon)
     }
 
-    /// Where the named concept is in the pack.
+    /// The index of the named concept in the pack.
     ///
     /// # Errors
-    /// [`Error::Request`] when it is not one of the recipe's.
+    /// [`Error::Request`] if it is not one of the recipe's.
     pub fn concept(&self, name: &str) -> Result<usize> {
         self.index.get(name).copied().ok_or_else(|| Error::Request(format!("no concept '{name}' in the recipe")))
     }
 
-    /// Sample `i` of a split: depends on the pack, the recipe, `seed`, `split` and `i`, and on nothing else.
+    /// Sample `i` of a split, which depends only on the pack, the recipe, `seed`, `split` and `i`.
     ///
     /// # Errors
-    /// [`Error::Request`] when `i` is past the last of [`Split::Glyphs`], or when the recipe leaves nothing to draw.
+    /// [`Error::Request`] if `i` is beyond the end of [`Split::Glyphs`], or if the recipe leaves nothing to draw.
     pub fn sample(&self, seed: u64, split: Split, i: u64) -> Result<Scene> {
         let stream = match split {
             Split::Glyphs => {
@@ -121,11 +122,16 @@ impl Stickers {
         Err(Error::Request(format!("recipe: no {split:?} scene in {TRIES} draws; check mixture and held_out")))
     }
 
+    /// What may be done with a concept; none in recipes without alpha, and for names that the recipe lacks.
+    pub fn suits(&self, name: &str) -> Option<Suits> {
+        Some(self.studio.as_ref()?.suits[*self.index.get(name)?])
+    }
+
     /// Whether the scene has a combination that training never sees.
     pub fn is_held_out(&self, scene: &Scene) -> bool {
         let kept = |kind: &str, a: &str, b: &str| fraction(&[kind, a, b]) < f64::from(self.recipe.held_out);
         let pair = match &scene.concepts[..] {
-            // Unordered: "a cat above a dog" and "a dog next to a cat" are kept or trained together.
+            // Unordered, so that "a cat above a dog" and "a dog next to a cat" are both held out or both trained.
             [a, b] => kept("pair", a.min(b), a.max(b)),
             _ => false,
         };
@@ -148,7 +154,7 @@ impl Stickers {
         }
         let kind = self.draw_kind(random);
         let mut scene = Scene { kind, ..Scene::plain(&self.names[below(random, self.names.len())]) };
-        // Half of the captions are said the plain way.
+        // Half of the captions have the plain wording.
         scene.wording = if random.uniform() < 0.5 { 0 } else { 1 + below(random, caption::WORDINGS - 1) };
         match kind {
             Kind::Plain => {}
@@ -176,7 +182,7 @@ impl Stickers {
             _ => {}
         }
         let combines = matches!(kind, Kind::Count | Kind::Pair | Kind::Size | Kind::Rotation | Kind::Style);
-        // The dark styles need a light background to be seen.
+        // The dark styles are only visible on a light background.
         let dark = matches!(scene.style, Some(Style::Silhouette | Style::Outline));
         if combines && !dark && random.uniform() < self.recipe.extra_background {
             scene.background = Some(self.draw_background(random, None));
@@ -219,10 +225,11 @@ impl Stickers {
     }
 }
 
-/// Draws until one of the split comes up; at 8 % held out, 1,000 draws miss with probability 1e-36.
+/// Maximum number of draws until a scene belongs to the split. With 8 % held out, 1,000 draws fail with probability
+/// 1e-36.
 const TRIES: usize = 1000;
 
-/// Uniform over 0..n; the bias of the modulo is below n / 2^32.
+/// Uniform over 0..n; the modulo's bias is below n / 2^32.
 pub(super) fn below(random: &mut Mt19937, n: usize) -> usize {
     random.next_u32() as usize % n
 }
@@ -286,7 +293,7 @@ mod tests {
             assert!(scene.concepts.len() == 1 || scene.concepts[0] != scene.concepts[1]);
         }
         assert_eq!(counts.len(), 9);
-        // 9 kinds of weight 1; held-out ones are drawn again, which favours plain a little.
+        // 9 kinds of weight 1. Held-out scenes are drawn again, which slightly favours plain ones.
         assert!(counts.values().all(|&n| n > 250 && n < 750), "{counts:?}");
     }
 }

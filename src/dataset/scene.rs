@@ -1,4 +1,4 @@
-//! What a picture shows, in words that a program can count: the truth behind every caption.
+//! What a picture shows, in terms that a program can count. Captions describe scenes.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,38 +7,39 @@ use super::artist::Artist;
 /// A described picture. Colours and concepts are names of the recipe.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Scene {
-    /// Which entry of the mixture it came from.
+    /// The entry of the mixture that it came from.
     pub kind: Kind,
     /// One concept, or the two of a pair.
     pub concepts: Vec<String>,
-    /// The colour that the whole glyph was given.
+    /// The colour that the whole glyph gets.
     pub colour: Option<String>,
-    /// The colour behind; none is unsaid in the caption, and plain white or, in recipes with alpha, transparent.
+    /// The background's colour. None means that the caption does not mention it, and that it is white or, in recipes
+    /// with alpha, transparent.
     pub background: Option<String>,
-    /// How many of the concept, 1 to 6; to 4 in recipes without alpha.
+    /// The number of copies: 1 to 6, or to 4 in recipes without alpha.
     pub count: usize,
-    /// Where the first of a pair is, seen from the second.
+    /// The position of the first of a pair relative to the second.
     pub place: Option<Place>,
-    /// How large.
+    /// The size that the caption names.
     pub size: Option<Size>,
-    /// How turned.
+    /// The rotation that the caption names.
     pub turn: Option<Turn>,
-    /// How drawn.
+    /// The style that the caption names.
     pub style: Option<Style>,
-    /// Which of the ways to say it; 0 is the plain one.
+    /// The number of the wording; 0 is the plain one.
     pub wording: usize,
-    /// How much of the colours the caption tells.
+    /// How much the caption says about the colours.
     #[serde(default)]
     pub says: Says,
-    /// Who drew the things; none is the first artist that the pack has of each.
+    /// The artist of the things; none means the first who drew each.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub artist: Option<Artist>,
-    /// What only recipes with alpha have.
+    /// The properties that only recipes with alpha have.
     #[serde(flatten)]
     pub more: More,
 }
 
-/// The parts of a scene that only recipes with alpha have; none of them by default.
+/// Properties of a scene that only recipes with alpha have; none of them by default.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default)]
 pub struct More {
@@ -51,7 +52,7 @@ pub struct More {
     /// What the thing holds, by the word in `props::HELD`.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub holding: Option<String>,
-    /// What is all around.
+    /// What surrounds the thing.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub around: Option<Around>,
     /// Whether the thing stands in a pot.
@@ -60,19 +61,19 @@ pub struct More {
     /// What the thing feels.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mood: Option<Mood>,
-    /// Which way it faces, when the caption says so.
+    /// The direction in which it faces, if the caption names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub facing: Option<Facing>,
-    /// Where in the picture, when the caption says so.
+    /// Its position in the picture, if the caption names it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub spot: Option<Spot>,
-    /// The number that what the caption leaves open is drawn from; none draws the plainest picture.
+    /// The seed of the properties that the caption leaves open; none gives the plainest picture.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub look: Option<u64>,
 }
 
 impl Scene {
-    /// One concept on white, nothing else.
+    /// One concept on white.
     pub fn plain(concept: &str) -> Self {
         Self {
             kind: Kind::Plain,
@@ -126,7 +127,7 @@ pub enum Kind {
     Wearing,
     /// A concept that holds something.
     Holding,
-    /// A concept in the rain, in the snow, among hearts.
+    /// A concept in the rain, in the snow, or among hearts.
     Around,
     /// A concept in a pot.
     Potted,
@@ -134,28 +135,29 @@ pub enum Kind {
     Mood,
 }
 
-/// How much of a coloured picture its caption tells.
+/// How much the caption of a coloured picture says about its colours.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Says {
     /// Thing and colours: "a green fox".
     #[default]
     All,
-    /// That there is a colour, not which: "a colourful fox". What a prompt leaves open, a negative prompt can exclude.
+    /// That there is a colour, but not which: "a colourful fox". A negative prompt can exclude what a prompt leaves
+    /// open.
     Open,
-    /// One colour alone, as negative prompts do: "green", "a green background".
+    /// One colour only, as in negative prompts: "green", "a green background".
     Colour,
-    /// Nothing of the colours: "a fox" for a green one, so that words for things do not promise a colour.
+    /// Nothing about the colours: "a fox" for a green one, so that words for things do not imply a colour.
     Nothing,
 }
 
-/// What is all around a thing.
+/// What surrounds a thing.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Around {
-    /// A cloud above it, drops all around.
+    /// A cloud above it and drops around it.
     Rain,
-    /// Flakes all around, snow at its feet.
+    /// Flakes around it and snow at its feet.
     Snow,
     /// Hearts at its sides.
     Hearts,
@@ -185,17 +187,17 @@ pub enum Mood {
     Surprised,
 }
 
-/// Which way a thing faces, as seen by us.
+/// The direction in which a thing faces, as the viewer sees it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Facing {
-    /// Left: as all artists draw animals and vehicles from the side.
+    /// Left, the direction in which all artists draw animals and vehicles from the side.
     Left,
-    /// Right: mirrored.
+    /// Right, mirrored.
     Right,
 }
 
-/// Where in the picture.
+/// A position in the picture.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Spot {
@@ -209,11 +211,11 @@ pub enum Spot {
     Bottom,
 }
 
-/// Where the first of a pair is, seen from the second.
+/// The position of the first of a pair relative to the second.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Place {
-    /// Left of it, said without the side.
+    /// Left of it; the caption does not name the side.
     NextTo,
     /// Left of it.
     LeftOf,
@@ -223,7 +225,7 @@ pub enum Place {
     Above,
     /// Below it.
     Below,
-    /// Left of it, said with "and" alone. Not in [`Place::ALL`].
+    /// Left of it; the caption only says "and". Not in [`Place::ALL`].
     And,
 }
 
@@ -231,7 +233,7 @@ impl Around {
     /// All of them.
     pub const ALL: [Self; 6] = [Self::Rain, Self::Snow, Self::Hearts, Self::Stars, Self::Flowers, Self::Music];
 
-    /// The concept that is drawn around things, by its emoji-test.txt name, where it is one of the pack's.
+    /// The concept that is drawn around things, by its emoji-test.txt name, if it comes from the pack.
     pub const fn concept(self) -> Option<&'static str> {
         match self {
             Self::Hearts => Some("red heart"),
@@ -256,31 +258,31 @@ impl Spot {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Size {
-    /// About half.
+    /// About half the full size.
     Small,
-    /// About a third.
+    /// About a third of the full size.
     Tiny,
     /// Larger than the picture.
     Huge,
 }
 
-/// Turns.
+/// Rotations.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Turn {
     /// Half a turn.
     UpsideDown,
-    /// An eighth of a turn clockwise or so.
+    /// About an eighth of a turn clockwise.
     Tilted,
 }
 
-/// Ways of drawing.
+/// Styles.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Style {
     /// A coarse grid of hard pixels.
     PixelArt,
-    /// Greys only.
+    /// Only greys.
     BlackAndWhite,
     /// Brownish greys.
     Sepia,

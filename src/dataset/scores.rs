@@ -1,5 +1,5 @@
-//! What the judges say of the dataset's own pictures, and of the pictures of other captions: no model can be told right
-//! more often than the first, and one that draws anything is right as often as the second.
+//! The judges' verdicts on the dataset's own pictures, and on the pictures of other captions. The first are the best
+//! that a model can reach; the second are what a model reaches that ignores its prompt.
 
 use std::collections::BTreeMap;
 
@@ -11,16 +11,16 @@ use super::scene::{Kind, Scene};
 use super::verdict::{Check, Judge};
 use crate::error::Result;
 
-/// Of one kind of scenes.
+/// The judges' verdicts on one kind of scenes.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Scores {
-    /// How many scenes.
+    /// Number of scenes.
     pub scenes: usize,
     /// Share whose own picture passes every check.
     pub own: f64,
-    /// Share that another picture of the kind passes.
+    /// Share that the picture of another scene of the kind passes.
     pub chance: f64,
-    /// The same for each check, among the scenes that have it: own, chance.
+    /// The same for each check, among the scenes that it applies to: own, chance.
     pub checks: BTreeMap<Check, (f64, f64)>,
 }
 
@@ -31,13 +31,12 @@ pub struct Missed {
     pub scene: Scene,
     /// The checks that it did not pass.
     pub checks: Vec<Check>,
-    /// Where it is of a plain thing: the nearest thing, and how much nearer that is (a share of the asked one's
-    /// distance).
+    /// For a plain thing: the nearest thing, and how much nearer it is (as a share of the asked one's distance).
     pub nearest: Option<(String, f32)>,
 }
 
-/// Judges samples 0..`count` of a split, `size` pixels a side, against their own scenes and against the next scene of
-/// the same kind.
+/// Judges samples 0..`count` of a split, with sides of `size` pixels, against their own scenes and against the next
+/// scene of the same kind.
 ///
 /// # Errors
 /// Those of sampling, drawing and judging.
@@ -84,7 +83,7 @@ pub fn scores(
     Ok((all, missed))
 }
 
-/// The thing that a picture of one thing without attributes is nearest to, and its distance against the asked one's.
+/// For a picture of one thing without attributes: the nearest thing, and its distance as a share of the asked one's.
 fn nearest(stickers: &Stickers, judge: &Judge, scene: &Scene, size: usize) -> Result<Option<(String, f32)>> {
     let kinds = [Kind::Plain, Kind::Background, Kind::Recolour, Kind::RecolourBackground, Kind::Size, Kind::Spot];
     if ![&kinds[..], &[Kind::Artist]].concat().contains(&scene.kind) {

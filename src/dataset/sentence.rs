@@ -1,5 +1,5 @@
-//! Scene -> caption for recipes with alpha: a sentence that people would type, in one of many wordings. The scene's
-//! `wording` is the seed of the choice; 0 is the plainest way to say everything.
+//! From a scene to its caption, for recipes with alpha: a sentence as people type it, in one of many wordings. The
+//! scene's `wording` is the seed of the choice; 0 is the plainest complete wording.
 
 use super::caption;
 use super::lexicon::Noun;
@@ -12,10 +12,10 @@ use crate::error::Result;
 use crate::random::{self, Mt19937};
 
 impl Stickers {
-    /// The caption of a scene; what [`caption::caption`] says for recipes without alpha.
+    /// The caption of a scene. Recipes without alpha use [`caption::caption`].
     ///
     /// # Errors
-    /// [`crate::Error::Request`] naming a concept that the recipe lacks.
+    /// [`crate::Error::Request`] that names a concept that the recipe lacks.
     pub fn caption(&self, scene: &Scene) -> Result<String> {
         let Some(studio) = &self.studio else { return Ok(caption::caption(scene)) };
         let mut speaker = Speaker { stickers: self, studio, random: wording(scene) };
@@ -30,7 +30,7 @@ impl Stickers {
     }
 }
 
-/// The generator of a wording; none for the plainest.
+/// The generator of a wording; none for the plainest one.
 fn wording(scene: &Scene) -> Option<Mt19937> {
     (scene.wording > 0).then(|| random::stream(scene.wording as u64, "dataset.wording", 0))
 }
@@ -42,17 +42,17 @@ struct Speaker<'a> {
 }
 
 impl Speaker<'_> {
-    /// One of several ways, the first in plain wordings.
+    /// One of several variants; the first in plain wordings.
     fn one<'b>(&mut self, ways: &[&'b str]) -> &'b str {
         self.random.as_mut().map_or(ways[0], |random| *pick(random, ways))
     }
 
-    /// Whether something that happens in a share of wordings happens.
+    /// Whether something happens that happens in this share of wordings.
     fn chance(&mut self, share: f32) -> bool {
         self.random.as_mut().is_some_and(|random| random.uniform() < share)
     }
 
-    /// A noun that the adjectives do not contradict; the thing's name where they contradict all.
+    /// A noun that the adjectives do not contradict; the thing's name if they contradict all.
     fn noun(&mut self, name: &str, adjectives: &[String], counted: bool) -> Result<Noun> {
         let thing = self.stickers.concept(name)?;
         let lexicon = &self.studio.lexicon;
@@ -146,7 +146,7 @@ impl Speaker<'_> {
         all
     }
 
-    /// A colour's word: "grey" or "gray"; "colourful" where the caption leaves it open.
+    /// A colour's word: "grey" or "gray"; "colourful" if the caption leaves it open.
     fn colour(&mut self, name: &str, says: Says) -> String {
         if says == Says::Open {
             return self.one(&["colourful", "colorful"]).to_owned();
@@ -165,7 +165,7 @@ impl Speaker<'_> {
         }
     }
 
-    /// What follows the noun, with a space or comma before it.
+    /// The words after the noun, with a space or comma before them.
     fn clauses(&mut self, scene: &Scene) -> String {
         let mut said = String::new();
         if let Some(word) = &scene.more.wearing {
@@ -255,7 +255,7 @@ impl Speaker<'_> {
         let clauses = self.clauses(scene);
         let many = noun.many(scene.count, &adjectives).unwrap_or_else(|| noun.one(&adjectives));
         let many = match words::number_word(scene.count) {
-            // Digits, as people type them.
+            // As digits, which people often type.
             Some(word) if self.chance(0.15) => many.replacen(word, &scene.count.to_string(), 1),
             _ => many,
         };

@@ -1,5 +1,5 @@
-//! What the packer reads beside drawings: Unicode's emoji-test.txt, CLDR's English annotations and a colour font, as
-//! Debian installs them. Only `dataset pack` needs these; everything after it needs the pack alone.
+//! The packer's other inputs: Unicode's emoji-test.txt, CLDR's English annotations and a colour font, as Debian
+//! installs them. Only `dataset pack` needs them; everything after it needs only the pack.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -7,21 +7,21 @@ use std::path::Path;
 use super::pack::Concept;
 use crate::error::{Error, Result};
 
-/// Debian's place of the colour font.
+/// Path of the colour font on Debian.
 pub const FONT: &str = "/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf";
-/// Debian's place of Unicode's list of emoji.
+/// Path of Unicode's list of emoji on Debian.
 pub const EMOJI_TEST: &str = "/usr/share/unicode/emoji/emoji-test.txt";
-/// Debian's place of CLDR's English names and keywords of single characters and of some sequences.
+/// Path on Debian of CLDR's English names and keywords of single characters and of some sequences.
 pub const ANNOTATIONS: &str = "/usr/share/unicode/cldr/common/annotations/en.xml";
-/// Debian's place of CLDR's English names and keywords of the other sequences.
+/// Path on Debian of CLDR's English names and keywords of the other sequences.
 pub const ANNOTATIONS_DERIVED: &str = "/usr/share/unicode/cldr/common/annotationsDerived/en.xml";
-/// npm's place of emojilib's English words.
+/// Path of emojilib's English words as npm installs them.
 pub const EMOJILIB: &str = "node_modules/emojilib/dist/emoji-en-US.json";
 
-/// Reads one of Debian's files.
+/// Reads a file that a Debian package installs.
 ///
 /// # Errors
-/// [`Error::BadFile`] with the name of the Debian package when the file is not there.
+/// [`Error::BadFile`] with the name of the Debian package if the file is missing.
 pub fn read(path: &Path, package: &str) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| match e.kind() {
         std::io::ErrorKind::NotFound => Error::BadFile {
@@ -33,10 +33,10 @@ pub fn read(path: &Path, package: &str) -> Result<Vec<u8>> {
 }
 
 /// Concepts of emoji-test.txt (UTS #51): the fully-qualified emoji in the file's order, without the group of skin tones
-/// and hair. Keywords are filled from `keywords`, by code points.
+/// and hair. Their keywords come from `keywords`, by code points.
 ///
 /// # Errors
-/// [`Error::BadFile`] where a line is not of the format.
+/// [`Error::BadFile`] if a line has another format.
 pub fn concepts(emoji_test: &str, file: &Path, keywords: &HashMap<String, Vec<String>>) -> Result<Vec<Concept>> {
     let (mut group, mut subgroup) = (String::new(), String::new());
     let mut found = Vec::new();
@@ -76,7 +76,7 @@ pub fn keywords(annotations: &str) -> HashMap<String, Vec<String>> {
     for line in annotations.lines() {
         let Some(rest) = line.trim().strip_prefix("<annotation cp=\"") else { continue };
         let Some((characters, rest)) = rest.split_once('"') else { continue };
-        // The lines with type="tts" hold the name, which emoji-test.txt has already.
+        // Lines with type="tts" contain the name, which emoji-test.txt has too.
         let Some((text, _)) = rest.strip_prefix('>').and_then(|r| r.split_once("</annotation>")) else { continue };
         let words = text.split('|').map(|w| w.trim().replace("&amp;", "&")).filter(|w| !w.is_empty());
         found.insert(codepoints(characters.chars()), words.collect());
@@ -84,7 +84,7 @@ pub fn keywords(annotations: &str) -> HashMap<String, Vec<String>> {
     found
 }
 
-/// The PNG file that the font has for a character (CBDT or sbix), or none.
+/// The PNG file that the font has for a character (CBDT or sbix), if any.
 pub fn glyph_png<'a>(face: &'a ttf_parser::Face<'a>, character: char) -> Option<&'a [u8]> {
     let image = face.glyph_raster_image(face.glyph_index(character)?, u16::MAX)?;
     (image.format == ttf_parser::RasterImageFormat::PNG).then_some(image.data)

@@ -1,8 +1,9 @@
-//! A glyph made ready to be drawn often, at any size and turn: premultiplied pixels in halving sizes, its outline, and
-//! what recolouring needs to know of it.
+//! A glyph prepared for repeated drawing at any size and rotation: premultiplied pixels in halving sizes, its outline,
+//! and data for recolouring.
 //!
-//! Places in a sprite are in units of its longer side: the middle of what is drawn is (0, 0), its longer side reaches
-//! from -0.5 to 0.5, y downwards. So glyphs of all artists are of one size, whatever margins their files have.
+//! Positions in a sprite are in units of its longer side. The middle of what is drawn is (0, 0), and its longer side
+//! reaches from -0.5 to 0.5, with y pointing down. So glyphs of all artists have the same size, whatever margins their
+//! files have.
 
 use std::sync::OnceLock;
 
@@ -11,29 +12,29 @@ use super::anchors::{self, Anchors};
 use super::raster::Glyph;
 use super::style::luma;
 
-/// See the module.
+/// A glyph prepared for drawing; see the module.
 pub struct Sprite {
     levels: Vec<Level>,
-    /// From a sprite's places to the glyph's square, 0..1.
+    /// From the sprite's coordinates to the glyph's square, 0..1.
     inner: Affine,
-    /// Half the width and half the height of what is drawn; the larger is 0.5.
+    /// Half the width and half the height of the drawing; the larger is 0.5.
     pub half: (f32, f32),
-    /// Greatest reach of what is drawn in [`DIRECTIONS`] directions, clockwise from the right.
+    /// Greatest extent of the drawing in [`DIRECTIONS`] directions, clockwise from the right.
     reach: [f32; DIRECTIONS],
-    /// For recolouring.
+    /// Data for recolouring.
     pub tones: Tones,
     anchors: OnceLock<Anchors>,
 }
 
-/// The pixels of one size, premultiplied.
+/// The pixels at one size, premultiplied.
 pub struct Level {
-    /// Pixels a side.
+    /// Side in pixels.
     pub side: usize,
     /// Rows from the top.
     pub pixels: Vec<[u8; 4]>,
 }
 
-/// Which parts of a glyph take another colour, and how light they are.
+/// The parts of a glyph that take another colour, and their lightness.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tones {
     /// Mean luma of the parts that take the colour, 0..1.
@@ -44,17 +45,17 @@ pub struct Tones {
     pub keep_black: bool,
 }
 
-/// Steps of the outline's table.
+/// Number of directions in the outline's table.
 const DIRECTIONS: usize = 64;
-/// Alpha (of 255) from which a pixel counts as drawn.
+/// Alpha (of 255) at which a pixel counts as drawn.
 const DRAWN: u8 = 24;
-/// Smallest level.
+/// Side of the smallest level, in pixels.
 const LEAST_SIDE: usize = 8;
-/// A glyph keeps its black and white parts when at least this share of it takes the colour.
+/// A glyph keeps its black and white parts if at least this share of it takes the colour.
 const ENOUGH: f32 = 0.5;
 
 impl Sprite {
-    /// Of a square glyph with straight alpha; a glyph of which nothing is drawn gives a sprite of nothing.
+    /// Prepares a square glyph with straight alpha. An empty glyph gives an empty sprite.
     pub fn new(glyph: &Glyph) -> Self {
         let levels = levels(glyph);
         let first = &levels[0];
@@ -69,12 +70,12 @@ impl Sprite {
         Self { levels, inner, half, reach, tones, anchors: OnceLock::new() }
     }
 
-    /// Where eyes, head and belly are.
+    /// The positions of eyes, head and belly.
     pub fn anchors(&self) -> &Anchors {
         self.anchors.get_or_init(|| anchors::find(self))
     }
 
-    /// The colour (sRGB, 0..255) at a place; none where nothing is drawn.
+    /// The colour (sRGB, 0..255) at a place; none if nothing is drawn there.
     pub fn colour(&self, x: f32, y: f32) -> Option<[u8; 3]> {
         let (level, to_level) = self.level(40.0);
         let (u, v) = to_level.apply(x, y);
@@ -82,16 +83,17 @@ impl Sprite {
         (a > 200.0).then(|| [r, g, b].map(|c| (c / a * 255.0).round().min(255.0) as u8))
     }
 
-    /// The level for drawing with `scale` pixels of the picture to one unit of the sprite, and the map from the sprite's
-    /// places to the level's pixels. Two of the level's pixels or less go to one of the picture, so that four samples
-    /// of a pixel miss nothing.
+    /// The level for drawing with `scale` pixels of the picture to one unit of the sprite, and the map from the
+    /// sprite's coordinates to the level's pixels. At most two of the level's pixels correspond to one of the picture,
+    /// so that four samples a pixel miss nothing.
     pub fn level(&self, scale: f32) -> (&Level, Affine) {
         let whole = scale / self.inner.scale();
         let level = self.levels.iter().rev().find(|l| l.side as f32 >= whole).unwrap_or(&self.levels[0]);
         (level, self.inner.then(Affine::scaled(level.side as f32, level.side as f32)))
     }
 
-    /// The greatest value of u x + v y over what is drawn, when the sprite is mapped by `to`: its reach in direction (u, v).
+    /// The extent in direction (u, v) when the sprite is mapped by `to`: the greatest value of u x + v y over the
+    /// drawing.
     pub fn reach(&self, to: &Affine, (u, v): (f32, f32)) -> f32 {
         let [across, down] = to.steps();
         let (along_x, along_y) = (across.0 * u + across.1 * v, down.0 * u + down.1 * v);
@@ -106,13 +108,13 @@ impl Sprite {
 }
 
 impl Level {
-    /// The pixel, transparent outside.
+    /// The pixel; transparent outside.
     fn at(&self, x: isize, y: isize) -> [f32; 4] {
         let inside = x >= 0 && y >= 0 && x < self.side as isize && y < self.side as isize;
         if inside { self.pixels[y as usize * self.side + x as usize].map(f32::from) } else { [0.0; 4] }
     }
 
-    /// Linear interpolation; pixel (0, 0) has its middle at (0.5, 0.5). Premultiplied, 0..255.
+    /// Linear interpolation; the centre of pixel (0, 0) is at (0.5, 0.5). Premultiplied, 0..255.
     pub fn between(&self, x: f32, y: f32) -> [f32; 4] {
         let (x, y) = (x - 0.5, y - 0.5);
         let (left, top) = (x.floor(), y.floor());
@@ -133,7 +135,7 @@ impl Level {
         mixed
     }
 
-    /// Left, top, right and bottom of what is drawn, the last two exclusive.
+    /// Left, top, right and bottom of the drawing, the last two exclusive.
     fn drawn(&self) -> Option<(usize, usize, usize, usize)> {
         let places = (0..self.pixels.len()).filter(|&i| self.pixels[i][3] >= DRAWN);
         places.map(|i| (i % self.side, i / self.side)).fold(None, |found, (x, y)| {
@@ -156,7 +158,7 @@ impl Level {
 
 impl Tones {
     fn of(level: &Level) -> Self {
-        // Area and sum of luma of: white, black, the rest.
+        // Area and sum of luma of the white parts, the black parts and the rest.
         let mut sums = [(1e-6f32, 0.0f32); 3];
         for pixel in level.pixels.iter().filter(|p| p[3] >= DRAWN) {
             let alpha = f32::from(pixel[3]);
@@ -183,7 +185,7 @@ impl Tones {
     }
 }
 
-/// How much a colour (sRGB, 0..1) is white and how much it is black; both 0 for most colours.
+/// How white and how black a colour (sRGB, 0..1) is; both are 0 for most colours.
 pub fn neutral(colour: [f32; 3]) -> (f32, f32) {
     let most = colour.iter().fold(0.0f32, |m, c| m.max(*c));
     let least = colour.iter().fold(1.0f32, |m, c| m.min(*c));
@@ -207,7 +209,7 @@ fn reach(level: &Level, inner: Affine) -> [f32; DIRECTIONS] {
     let back = Affine::scaled(1.0 / level.side as f32, 1.0 / level.side as f32)
         .then(inner.inverse().unwrap_or(Affine::IDENTITY));
     let drawn = |x: usize, y: usize| level.pixels[y * level.side + x][3] >= DRAWN;
-    // The outermost pixels of each row suffice.
+    // The outermost pixels of each row are enough.
     let mut points = Vec::new();
     for y in 0..level.side {
         let first = (0..level.side).find(|&x| drawn(x, y));

@@ -1,4 +1,5 @@
-//! What recipes with alpha need beside the pack: the lexicon, every drawing as a sprite, and which things suit which scenes.
+//! Everything that recipes with alpha need besides the pack: the lexicon, every drawing as a sprite, and which things
+//! suit which scenes.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
@@ -14,15 +15,15 @@ use super::suits::{Suits, suits};
 use super::vector;
 use crate::error::{Error, Result};
 
-/// See the module.
+/// A pack and a recipe prepared for drawing; see the module.
 pub struct Studio {
-    /// What things are called.
+    /// The names of things.
     pub lexicon: Lexicon,
-    /// What each chosen concept suits, by its index in the pack; others suit nothing.
+    /// What suits each chosen concept, by its index in the pack; nothing suits the others.
     pub suits: Vec<Suits>,
-    /// Things to wear of which the pack has the drawing.
+    /// Things to wear whose drawing the pack has.
     pub worn: Vec<&'static Worn>,
-    /// Things to hold of which the pack has the drawing.
+    /// Things to hold whose drawing the pack has.
     pub held: Vec<&'static Held>,
     artists: Vec<Artist>,
     sprites: Vec<[OnceLock<Sprite>; Artist::ALL.len()]>,
@@ -32,7 +33,7 @@ pub struct Studio {
 }
 
 impl Studio {
-    /// Prepares; sprites are made when they are first drawn.
+    /// Prepares the studio; sprites are made when they are first drawn.
     ///
     /// # Errors
     /// Those of the lexicon.
@@ -75,10 +76,10 @@ impl Studio {
         &self.artists
     }
 
-    /// The concept as the artist drew it.
+    /// The concept's sprite by an artist.
     ///
     /// # Errors
-    /// [`Error::Request`] when the artist did not.
+    /// [`Error::Request`] if the artist did not draw it.
     pub fn sprite(&self, pack: &Pack, concept: usize, artist: Artist) -> Result<&Sprite> {
         let glyph = pack.glyph(concept, artist).ok_or_else(|| {
             let Concept { name, .. } = &pack.concepts[concept];
@@ -87,10 +88,11 @@ impl Studio {
         Ok(self.sprites[concept][artist as usize].get_or_init(|| Sprite::new(glyph)))
     }
 
-    /// The concept of that emoji-test.txt name as the first of `preferred` drew it, or the first of the recipe's artists.
+    /// The sprite of the concept with that emoji-test.txt name by the first of `preferred` who drew it, or by the first
+    /// of the recipe's artists.
     ///
     /// # Errors
-    /// [`Error::Request`] when the pack has no such concept by any of the recipe's artists.
+    /// [`Error::Request`] if none of the recipe's artists drew such a concept.
     pub fn named(&self, pack: &Pack, name: &str, preferred: &[Artist]) -> Result<&Sprite> {
         let missing = || Error::Request(format!("the pack has no '{name}' by the recipe's artists"));
         let concept = *self.by_name.get(name).ok_or_else(missing)?;
@@ -99,7 +101,7 @@ impl Studio {
         self.sprite(pack, concept, artist)
     }
 
-    /// Whether a face can be seen on the concept as each of the recipe's artists drew it: it has eyes, or room for them.
+    /// Whether every artist's drawing of the concept can show a face: it has eyes, or room for them.
     pub fn has_room(&self, pack: &Pack, concept: usize) -> bool {
         let roomy = |artist: Artist| {
             let anchors = self.sprite(pack, concept, artist).map(|sprite| *sprite.anchors());
@@ -109,10 +111,10 @@ impl Studio {
         self.artists(pack, concept, &self.artists).all(roomy)
     }
 
-    /// One of the drawings of `props::DRAWN`.
+    /// A drawing of `props::DRAWN`.
     ///
     /// # Errors
-    /// [`Error::Request`] when there is none of that name.
+    /// [`Error::Request`] if there is none with that name.
     pub fn prop(&self, name: &str) -> Result<&Sprite> {
         let missing = || Error::Request(format!("no drawing '{name}' among the props"));
         let place = self.props.get(name).ok_or_else(missing)?;
@@ -130,13 +132,13 @@ impl Studio {
         }
     }
 
-    /// Whether the pack has a concept of that emoji-test.txt name.
+    /// Whether the pack has a concept with that emoji-test.txt name.
     pub fn has(&self, name: &str) -> bool {
         self.by_name.contains_key(name)
     }
 }
 
-/// Lays white under and around what is drawn, so that it is seen on dark things, too.
+/// Puts white under and around the drawing, so that it is also visible on dark things.
 fn haloed(glyph: &mut Glyph) {
     let side = glyph.width;
     let alpha = glyph.rgba.iter().map(|p| f32::from(p[3]) / 255.0).collect::<Vec<_>>();

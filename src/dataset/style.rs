@@ -1,8 +1,8 @@
-//! Recolouring and styles: what happens to one glyph before it is placed.
+//! Recolouring and styles, applied to one glyph before it is placed.
 
 use super::raster::{Glyph, Layer};
 
-/// The glyph in another colour: its shading is kept around its own mean lightness, its hue is replaced, so that the
+/// The glyph in another colour. Its hue is replaced and its shading is kept relative to its mean lightness, so that the
 /// mean of the result is `colour` (sRGB, 0..255) and darker or lighter parts are shades and tints of it.
 pub fn recoloured(glyph: &Glyph, colour: [u8; 3]) -> Layer {
     let colour = colour.map(|c| f32::from(c) / 255.0);
@@ -14,12 +14,12 @@ pub fn recoloured(glyph: &Glyph, colour: [u8; 3]) -> Layer {
 pub fn tone(colour: [f32; 3], lighter: f32) -> [f32; 3] {
     let anchor = luma(colour);
     let chroma = colour.iter().fold(0.0f32, |m, c| m.max(*c)) - colour.iter().fold(1.0f32, |m, c| m.min(*c));
-    // Black and grey would spread over all greys and stop being what they are called.
+    // Black and grey would otherwise spread over all greys and no longer match their names.
     let spread = if chroma < 0.1 { 0.6 } else { 0.8 };
     let lightness = (anchor + spread * lighter).clamp(0.0, 1.0);
     if lightness <= anchor {
         let shade = if anchor > 0.0 { lightness / anchor } else { 1.0 };
-        // Not quite to black: the darkest parts still show the hue.
+        // Not completely black: the darkest parts still show the hue.
         colour.map(|c| c * (0.15 + 0.85 * shade))
     } else {
         let tint = 0.7 * (lightness - anchor) / (1.0 - anchor);
@@ -27,12 +27,12 @@ pub fn tone(colour: [f32; 3], lighter: f32) -> [f32; 3] {
     }
 }
 
-/// Greys of the same luma.
+/// Converts to greys of the same luma.
 pub fn black_and_white(glyph: &Glyph) -> Layer {
     glyph.layer(|pixel| [luma(pixel); 3])
 }
 
-/// Browns of the same luma.
+/// Converts to browns of the same luma.
 pub fn sepia(glyph: &Glyph) -> Layer {
     glyph.layer(brown)
 }
@@ -43,19 +43,19 @@ pub fn brown(colour: [f32; 3]) -> [f32; 3] {
     [0.22 + 0.78 * grey, 0.13 + 0.77 * grey, 0.04 + 0.66 * grey]
 }
 
-/// The shape alone, nearly black.
+/// The shape only, nearly black.
 pub fn silhouette(glyph: &Glyph) -> Layer {
     glyph.layer(|_| [0.1, 0.1, 0.12])
 }
 
-/// Dark lines where the shape ends and where its lightness changes quickly (Sobel's operator), clear elsewhere.
+/// Dark lines at the shape's edges and where its lightness changes quickly (Sobel's operator), transparent elsewhere.
 pub fn outline(glyph: &Glyph) -> Layer {
     outlined(&glyph.layer(|c| c))
 }
 
-/// As [`outline`], of a square layer.
+/// As [`outline`], for a square layer.
 pub fn outlined(full: &Layer) -> Layer {
-    // A slight blur first: lines of shapes rather than of texture.
+    // A slight blur first, to find the lines of shapes instead of texture.
     let side = full.width;
     let soft = full.resized(side / 2, side / 2).resized(side, side);
     let at = |x: isize, y: isize| {
@@ -74,7 +74,7 @@ pub fn outlined(full: &Layer) -> Layer {
     lines
 }
 
-/// The layer on a grid of `cells` x `cells` hard squares, without half-transparent ones, at `side` pixels.
+/// The layer on a grid of `cells` x `cells` hard squares, without translucent ones, at `side` pixels.
 pub fn pixelated(layer: &Layer, cells: usize, side: usize) -> Layer {
     let coarse = layer.resized(cells, cells);
     let mut done = Layer::clear(side, side);
@@ -82,7 +82,7 @@ pub fn pixelated(layer: &Layer, cells: usize, side: usize) -> Layer {
         for x in 0..side {
             let [r, g, b, a] = coarse.pixels[(y * cells / side) * cells + x * cells / side];
             if a >= 0.5 {
-                // Five levels a channel, as on an old display.
+                // Five levels for each channel, as on an old display.
                 let level = |c: f32| ((c / a) * 5.0).round() / 5.0;
                 done.pixels[y * side + x] = [level(r), level(g), level(b), 1.0];
             }

@@ -1,35 +1,35 @@
-//! Which things suit which scenes: a hat needs a head or at least a top, a rose is not asked to hold a balloon, and a green apple is
-//! not drawn in red.
+//! Which things suit which scenes: a hat needs a head or at least a top, a rose does not hold a balloon, and a green
+//! apple is not drawn in red.
 
 use super::pack::Concept;
 use super::recipe::Colour;
 
-/// What may be done with a thing.
+/// The scenes that suit a thing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Suits {
     /// It may be given another colour.
     pub colour: bool,
-    /// It may be mirrored: nothing on it is to be read, and its name has no left or right.
+    /// It may be mirrored: it shows no text, and its name has no left or right.
     pub mirror: bool,
-    /// All artists drew it facing left, so that its facing can be asked for.
+    /// All artists drew it facing left, so a caption may name its direction.
     pub faces_left: bool,
     /// It may wear something.
     pub wearing: bool,
-    /// It is a person, a hand or a smiley: hues stay near its own.
+    /// It is a person, a hand or a smiley, so its hues stay near its own.
     pub skin: bool,
-    /// It has a face of its own.
+    /// It has a face.
     pub face: bool,
     /// It may hold something.
     pub holding: bool,
-    /// It may feel something, by tears or a face drawn over it.
+    /// It may feel something, shown by tears or a face drawn over it.
     pub mood: bool,
-    /// It may stand in the rain, in the snow, among hearts.
+    /// It may stand in the rain, in the snow, or among hearts.
     pub around: bool,
     /// It may stand in a pot.
     pub potted: bool,
 }
 
-/// By the concept's group, subgroup and name.
+/// Decides by the concept's group, subgroup and name.
 pub fn suits(concept: &Concept, palette: &[Colour]) -> Suits {
     let (group, subgroup, name) = (concept.group.as_str(), concept.subgroup.as_str(), concept.name.as_str());
     let words = || name.split([' ', '-', ':', ',']);
@@ -109,7 +109,7 @@ pub fn suits(concept: &Concept, palette: &[Colour]) -> Suits {
     }
 }
 
-/// Heads and bodies that look at us, outside of the subgroups of faces.
+/// Heads and bodies that face the viewer, outside of the subgroups of faces.
 const FRONTAL: &[&str] = &[
     "dog face",
     "cat face",
@@ -144,7 +144,7 @@ const FRONTAL: &[&str] = &[
     "teddy bear",
 ];
 
-/// Figures outside of the animals and people.
+/// Figures outside of the groups of animals and people.
 const FIGURES: &[&str] = &[
     "robot",
     "ghost",
@@ -208,11 +208,11 @@ const TOPS: &[&str] = &[
     "globe showing Europe-Africa",
 ];
 
-/// Beside heads: who has hands or could have.
+/// Things besides heads that have hands or could have them.
 const HANDS: &[&str] =
     &["chipmunk", "otter", "kangaroo", "T-Rex", "duck", "rabbit", "turtle", "bird", "crab", "beaver"];
 
-/// Subgroups of things that can be given a face.
+/// Subgroups of things that can get a face.
 const FACELESS: &[&str] = &[
     "food",
     "drink",
@@ -232,7 +232,7 @@ const FACELESS: &[&str] = &[
     "award",
 ];
 
-/// Seen from the side, facing left, by all artists.
+/// Things that all artists draw from the side, facing left.
 const FACING_LEFT: &[&str] = &[
     "guide dog",
     "poodle",
@@ -302,7 +302,7 @@ const FACING_LEFT: &[&str] = &[
     "horse racing",
 ];
 
-/// What stands among the plants and cannot grow in a pot, or does already.
+/// Things among the plants that cannot grow in a pot, or already do.
 const UNPOTTED: &[&str] = &[
     "potted plant",
     "bouquet",
@@ -319,11 +319,11 @@ const UNPOTTED: &[&str] = &[
 /// Plants outside of their subgroups.
 const PLANTS: &[&str] = &["Christmas tree", "carrot", "pineapple", "strawberry", "broccoli", "hot pepper", "mushroom"];
 
-/// Things that are of many colours or of none.
+/// Things with many colours or none.
 const RAINBOWS: &[&str] =
     &["rainbow", "artist palette", "mirror ball", "fireworks", "sparkler", "framed picture", "national park"];
 
-/// Things on which something is to be read.
+/// Things that show text.
 const READ: &[&str] = &[
     "hundred points",
     "calendar",

@@ -1,4 +1,4 @@
-//! A pack and a recipe small enough to write down, for the tests of this folder.
+//! A tiny pack and recipe for the tests of this folder.
 
 use super::artist::Artist;
 use super::pack::{Concept, Pack, serialize, tensor_name};
@@ -9,7 +9,7 @@ use super::sample::Stickers;
 pub const GLYPH_COLOURS: [[u8; 4]; 5] =
     [[230, 120, 40, 255], [240, 240, 240, 255], [40, 40, 40, 255], [230, 200, 60, 255], [120, 60, 160, 255]];
 
-/// Weighs all kinds alike and holds out 30 %.
+/// A recipe with equal weights for all kinds; holds out 30 %.
 pub const RECIPE: &str = r#"{
     "size": 32,
     "concepts": {
@@ -56,7 +56,7 @@ pub fn stickers() -> Stickers {
     Stickers::new(pack, Recipe::from_json(RECIPE, "test").unwrap()).unwrap()
 }
 
-/// A fox by three artists and a bat by one: squares of one colour for each artist.
+/// A fox by three artists and a bat by one, as squares with one colour for each artist.
 pub fn drawn() -> Stickers {
     let concepts = [concept("fox", 0), concept("bat", 1)];
     let who = [(0, Artist::Noto), (0, Artist::Fluent), (0, Artist::Twemoji), (1, Artist::Fluent)];

@@ -5,7 +5,7 @@ use super::pack::{Concept, Pack, serialize, tensor_name};
 use super::recipe::Recipe;
 use super::sample::Stickers;
 
-/// Weighs the kinds alike and varies as the shipped recipe does.
+/// A recipe with equal weights for all kinds and the shipped recipe's variation.
 pub const RECIPE: &str = r#"{
     "size": 64, "alpha": true, "artists": ["noto", "fluent"],
     "variation": { "mirrored": 0.25, "tilted": 0.25, "degrees": 15, "smaller": 0.2, "smallest": 0.65, "hue": 10,
@@ -73,7 +73,7 @@ pub fn pack() -> Pack {
     let mut concepts = Vec::new();
     let mut drawings = Vec::new();
     for (i, (name, group, subgroup, body)) in DRAWINGS.iter().enumerate() {
-        // For private use, so that the lexicon knows them by their names alone.
+        // Code points for private use, so that the lexicon knows the things only by their names.
         let codepoints = format!("{:x}", 0xf_0000 + i);
         for (artist, turn) in [(Artist::Noto, 0), (Artist::Fluent, 40)] {
             if *name == "key" && artist == Artist::Fluent {
@@ -97,14 +97,14 @@ pub fn pack() -> Pack {
     Pack::from_bytes(&serialize(&concepts, &named).unwrap(), "test", 80).unwrap()
 }
 
-/// The pack under the recipe, changed.
+/// The pack with a changed recipe.
 pub fn stickers_with(change: impl Fn(&mut Recipe)) -> Stickers {
     let mut recipe = Recipe::from_json(RECIPE, "test").unwrap();
     change(&mut recipe);
     Stickers::new(pack(), recipe).unwrap()
 }
 
-/// The pack under the recipe.
+/// The pack with the recipe.
 pub fn stickers() -> Stickers {
     stickers_with(|_| ())
 }

@@ -1,14 +1,14 @@
-//! Which emoji are things that a sticker can show: no flags, keycaps, letters, clock faces, signs or skin tones.
+//! Decides which emoji a sticker can show: no flags, keycaps, letters, clock faces, signs or skin tones.
 
 use super::artist::Artist;
 use super::pack::Concept;
 
-/// Whether the emoji goes into a pack of drawings.
+/// Whether the emoji belongs in a pack of drawings.
 pub fn is_thing(concept: &Concept) -> bool {
     let name = concept.name.as_str();
     let toned = concept.codepoints.split('-').any(|point| SKIN_TONES.contains(&point));
     let clock = name.ends_with("o’clock") || name.ends_with("-thirty");
-    // "family", "family: man, woman, boy" and so on: all artists draw signs with silhouettes.
+    // "family", "family: man, woman, boy" and so on: all artists draw them as signs with silhouettes.
     let family = name == "family" || name.starts_with("family:");
     match concept.group.as_str() {
         "Flags" | "Component" => false,
@@ -17,18 +17,19 @@ pub fn is_thing(concept: &Concept) -> bool {
     }
 }
 
-/// Whether the artist's drawing of a thing is fit for a sticker.
+/// Whether the artist's drawing of a thing can be used for stickers.
 pub fn is_fit(concept: &Concept, artist: Artist) -> bool {
     !UNFIT.contains(&(concept.name.as_str(), artist))
 }
 
-/// In the npm package this one lost the clip paths of its clouds.
+/// In the npm package this drawing lost the clip paths of its clouds.
 const UNFIT: &[(&str, Artist)] = &[("face in clouds", Artist::Fluent)];
 
 /// The modifiers of UTS #51, 1.4.4.
 const SKIN_TONES: [&str; 5] = ["1f3fb", "1f3fc", "1f3fd", "1f3fe", "1f3ff"];
 
-/// Of the group Symbols, what people send. (Hearts, "dizzy", "collision" and "hundred points" are in other groups.)
+/// The emoji of the group Symbols that people send. (Hearts, "dizzy", "collision" and "hundred points" are in other
+/// groups.)
 const SYMBOLS: &[&str] = &[
     "atom symbol",
     "biohazard",

@@ -1,34 +1,34 @@
-//! SVG drawings to glyphs, by the crate resvg.
+//! Rasterises SVG drawings with the crate resvg.
 
 use resvg::tiny_skia::{Pixmap, Transform};
 use resvg::usvg::{Options, Tree};
 
 use super::raster::Glyph;
 
-/// Share of a fitted drawing's side that stays empty at each side of the ink.
+/// Share of a fitted drawing's side that stays empty at each side.
 pub const MARGIN: f32 = 1.0 / 32.0;
 
-/// The drawing on a square of `side` pixels, its own square or narrower view in the middle.
+/// Rasterises the drawing on a square of `side` pixels, with its view in the middle if that is not square.
 ///
 /// # Errors
-/// A description when the text is no SVG file, or for a side of 0.
+/// A description if the text is no SVG file, or if the side is 0.
 pub fn rasterised(svg: &str, side: usize) -> Result<Glyph, String> {
     let tree = parse(svg)?;
     let (width, height) = (tree.size().width(), tree.size().height());
     let scale = side as f32 / width.max(height);
     let place = Transform::from_translate((width.max(height) - width) / 2.0, (width.max(height) - height) / 2.0);
     let pixmap = drawn(&tree, place.post_scale(scale, scale), side)?;
-    // Dividing by alpha loses nothing: multiplied and rounded again, it gives the same 8 bits.
+    // Dividing by alpha loses nothing: multiplied and rounded again, the result has the same 8 bits.
     let straight = pixmap.pixels().iter().map(|pixel| pixel.demultiply());
     let rgba = straight.map(|p| [p.red(), p.green(), p.blue(), p.alpha()]).collect();
     Ok(Glyph { width: side, height: side, rgba })
 }
 
-/// A drawing cut to its ink: the same `body` under a square view that leaves [`MARGIN`] free around everything that can
-/// be seen inside `view` (left, top, width, height). None when nothing can be seen.
+/// Crops a drawing to what is visible: the same `body` in a square view that leaves [`MARGIN`] free around everything
+/// visible inside `view` (left, top, width, height). None if nothing is visible.
 ///
 /// # Errors
-/// A description when the text is no SVG.
+/// A description if the text is no SVG.
 pub fn fitted(body: &str, view: [f32; 4]) -> Result<Option<String>, String> {
     let tree = parse(&document(body, view))?;
     let [left, top, width, height] = view;
@@ -60,7 +60,7 @@ pub fn fitted(body: &str, view: [f32; 4]) -> Result<Option<String>, String> {
     let centre = |axis: usize| (low[axis] + high[axis]) as f32 / 2.0 - frame as f32;
     let new = extent(0).max(extent(1)) / (1.0 - 2.0 * MARGIN);
     let corner = [left + centre(0) / scale - new / 2.0, top + centre(1) / scale - new / 2.0];
-    // A nested view cuts off what lies outside of the artist's own.
+    // A nested view clips parts outside the artist's own view.
     let body = match spills {
         true => format!(
             r#"<svg x="{left}" y="{top}" width="{width}" height="{height}" viewBox="{left} {top} {width} {height}">{body}</svg>"#
@@ -70,9 +70,9 @@ pub fn fitted(body: &str, view: [f32; 4]) -> Result<Option<String>, String> {
     Ok(Some(document(&body, [corner[0], corner[1], new, new].map(thousandths))))
 }
 
-/// Pixels a side on which ink is looked for.
+/// Side in pixels at which visible parts are searched.
 const PROBE: usize = 256;
-/// Alpha above which a pixel counts as seen.
+/// Alpha above which a pixel counts as visible.
 const INK: u8 = 12;
 
 fn document(body: &str, [left, top, width, height]: [f32; 4]) -> String {
@@ -101,7 +101,7 @@ fn thousandths(value: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// First and last column and row that have ink.
+    /// First and last column and row with visible pixels.
     fn ink(glyph: &Glyph) -> [usize; 4] {
         let places = (0..glyph.rgba.len()).map(|i| (i % glyph.width, i / glyph.width));
         let inked = places.filter(|&(x, y)| glyph.pixel(x, y)[3] > 100).collect::<Vec<_>>();
@@ -115,7 +115,7 @@ mod tests {
         for (body, expected) in [
             (r##"<path fill="#00f" d="M10 12h8v4h-8z"/>"##, [2, 61, 17, 46]),
             (r##"<path fill="#00f" d="M0 0h4v8H0z"/>"##, [17, 46, 2, 61]),
-            // What lies outside of the view stays unseen.
+            // Parts outside of the view stay invisible.
             (r##"<path fill="#00f" d="M-4 0h8v8h-8z"/>"##, [17, 46, 2, 61]),
         ] {
             let svg = fitted(body, [0.0, 0.0, 32.0, 32.0]).unwrap().unwrap();

@@ -1,9 +1,9 @@
-//! Counting by program whether a picture is what a scene of a recipe with alpha says.
+//! Judges by program whether a picture shows a scene of a recipe with alpha.
 //!
-//! Most questions are put the same way: of all scenes that differ from the asked one in one respect (another thing, another
-//! hat, no hat, another number), drawn by every artist, is the asked one nearest to the picture, whatever its side, slight turn and
-//! shift ([`likeness`](super::likeness))? The things of pairs and numbers are looked for inside their own
-//! places. Colours and backgrounds are counted ([`ColourJudge`]).
+//! Most questions are answered in the same way: take all scenes that differ from the asked one in one respect (another
+//! thing, another hat, no hat, another number), drawn by every artist. Is the asked one nearest to the picture,
+//! ignoring mirroring, slight rotation and shift ([`likeness`](super::likeness))? The things of pairs and numbers are
+//! searched for in their own regions. Colours and backgrounds are judged by [`ColourJudge`].
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -21,25 +21,25 @@ use super::studio::Studio;
 use super::suits::Suits;
 use crate::error::Result;
 
-/// One thing that a scene says.
+/// One statement of a scene that can be checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Check {
-    /// The thing, or each copy of it in its place, or the first of a pair in its place.
+    /// The thing, or each copy of it in its region, or the first of a pair in its region.
     Thing,
-    /// The second of a pair, in its place.
+    /// The second of a pair, in its region.
     Second,
-    /// How many there are.
+    /// The number of copies.
     Count,
-    /// The thing's colour; of a pair both colours.
+    /// The thing's colour; for a pair, both colours.
     Colour,
-    /// The colour behind; clear where none is said.
+    /// The background's colour; transparent if the caption names none.
     Background,
     /// What it wears.
     Wearing,
     /// What it holds.
     Holding,
-    /// What is around it.
+    /// What surrounds it.
     Around,
     /// The pot.
     Potted,
@@ -47,22 +47,22 @@ pub enum Check {
     Mood,
     /// Its size.
     Size,
-    /// Its place in the picture.
+    /// Its position in the picture.
     Spot,
-    /// Its turn.
+    /// Its rotation.
     Turn,
-    /// Which way it faces.
+    /// The direction in which it faces.
     Facing,
     /// Its style.
     Style,
-    /// Who drew it.
+    /// Its artist.
     Artist,
 }
 
-/// What was asked and whether it is there, in the order of [`Check`].
+/// The checks, and whether each is passed, in the order of [`Check`].
 pub type Verdict = Vec<(Check, bool)>;
 
-/// Looks at pictures of a recipe with alpha.
+/// Judges pictures of a recipe with alpha.
 pub struct Judge<'a> {
     stickers: &'a Stickers,
     studio: &'a Studio,
@@ -70,9 +70,9 @@ pub struct Judge<'a> {
     galleries: Mutex<HashMap<String, Arc<Gallery>>>,
 }
 
-/// Greatest unevenness of pixel art against the same scene without that style.
+/// Greatest unevenness of pixel art, relative to the same scene without that style.
 const PIXELATED: f32 = 0.6;
-/// Side at which alternatives are drawn before they are cut to descriptors.
+/// Side at which alternatives are drawn before they are reduced to descriptors.
 const DRAWN: usize = 96;
 impl<'a> Judge<'a> {
     /// A judge of the recipe's scenes.
@@ -84,12 +84,12 @@ impl<'a> Judge<'a> {
         Ok(Self { stickers, studio, colours, galleries: Mutex::default() })
     }
 
-    /// Whether a picture (premultiplied, any size) shows each thing that the scene says.
+    /// Checks each statement of the scene on a picture (premultiplied, of any size).
     ///
     /// # Errors
     /// Those of drawing the alternatives.
     pub fn judge(&self, scene: &Scene, picture: &Layer) -> Result<Verdict> {
-        // What is larger than the picture hides what lies behind.
+        // A thing larger than the picture hides what is behind it.
         let hidden = scene.size == Some(Size::Huge);
         let mut verdict = Verdict::new();
         if !hidden {
@@ -121,8 +121,8 @@ impl<'a> Judge<'a> {
         Ok(verdict)
     }
 
-    /// The things whose drawings are nearest to a picture of one thing, by their places in [`Stickers::names`], each with
-    /// its distance. A recoloured thing is looked for among things of that colour.
+    /// The things whose drawings are nearest to a picture of one thing, by their indices in [`Stickers::names`], with
+    /// their distances. A recoloured thing is compared with things in that colour.
     ///
     /// # Errors
     /// Those of drawing the alternatives.
@@ -135,7 +135,7 @@ impl<'a> Judge<'a> {
         Ok(found)
     }
 
-    /// The thing among all things in the same state.
+    /// Compares the thing with all things in the same state.
     fn thing(&self, scene: &Scene, query: &Query) -> Result<bool> {
         let (names, gallery) = self.things(scene)?;
         let asked = self.stickers.names.iter().position(|name| *name == scene.concepts[0]);
@@ -143,7 +143,7 @@ impl<'a> Judge<'a> {
         Ok(place.is_some_and(|place| gallery.nearest(query, place)))
     }
 
-    /// The thing, turned back where the scene turns it, and whether it is turned.
+    /// The drawing rotated back if the scene rotates it, and whether it is rotated.
     fn upright(&self, scene: &Scene, lone: &Layer, query: &Query, verdict: &mut Verdict) -> Result<()> {
         let back: &[f32] = match scene.turn {
             None => {
@@ -164,7 +164,7 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    /// Places in `names` of the things that may be in the scene's state, and the gallery of them in it.
+    /// The indices in `names` of the things that may be in the scene's state, and the gallery of them in it.
     fn things(&self, scene: &Scene) -> Result<(Vec<usize>, Arc<Gallery>)> {
         let fits = |suits: &Suits, own: bool| {
             let more = &scene.more;
@@ -186,7 +186,7 @@ impl<'a> Judge<'a> {
         Ok((names.clone(), self.gallery(key, scenes.collect())?))
     }
 
-    /// Of the alternatives, the first is asked.
+    /// Whether the first of some alternatives is nearest.
     fn first_of(&self, scenes: Vec<Scene>, query: &Query) -> Result<bool> {
         let scenes = scenes.iter().map(bare).collect::<Vec<_>>();
         Ok(self.gallery(format!("{scenes:?}"), scenes)?.nearest(query, 0))
@@ -226,7 +226,7 @@ impl<'a> Judge<'a> {
             ask(Check::Mood, all.map(|mood| others(&|s| s.more.mood = mood)).collect())?;
         }
         if more.facing.is_some() {
-            // The picture as it is must be nearer than mirrored.
+            // The picture must be nearer unmirrored than mirrored.
             let gallery = self.gallery(format!("{:?}", bare(scene)), vec![bare(scene)])?;
             let [as_it_is, mirrored] = [false, true].map(|flipped| gallery.distances(&query.only(flipped))[0]);
             verdict.push((Check::Facing, as_it_is < mirrored));
@@ -244,7 +244,7 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    /// Size and place in the picture.
+    /// Checks size and position in the picture.
     fn placing(&self, scene: &Scene, picture: &Layer, lone: &Layer, verdict: &mut Verdict) {
         let Some([left, top, right, bottom]) = drawn_box(lone) else { return };
         let (width, height) = (picture.width as f32, picture.height as f32);
@@ -278,7 +278,7 @@ impl<'a> Judge<'a> {
         })
     }
 
-    /// Every copy in its place, and no other number as near.
+    /// Checks every copy in its region, and that no other number fits as well.
     fn copies(&self, scene: &Scene, (lone, query): (&Layer, &Query), verdict: &mut Verdict) -> Result<()> {
         let one = Scene { count: 1, ..scene.clone() };
         let mut all = true;
@@ -294,7 +294,7 @@ impl<'a> Judge<'a> {
         Ok(())
     }
 
-    /// Both things in their places.
+    /// Checks both things in their regions.
     fn pair(&self, scene: &Scene, lone: &Layer, verdict: &mut Verdict) -> Result<()> {
         let (first, second) = halves(lone, scene.place);
         let colours = [&scene.colour, &scene.more.second_colour];
@@ -322,7 +322,7 @@ impl<'a> Judge<'a> {
         }
         let gallery = Arc::new(self.drawn(&scenes)?);
         let mut galleries = self.galleries.lock().unwrap_or_else(PoisonError::into_inner);
-        // Small galleries are cheap to draw again.
+        // Small galleries are cheap to redraw.
         if galleries.len() < 400 || scenes.len() > 40 {
             galleries.insert(key, Arc::clone(&gallery));
         }
@@ -350,7 +350,7 @@ impl<'a> Judge<'a> {
     }
 }
 
-/// How far pixels are from the mean of their cell of pixel art: the root of the mean square over what is drawn.
+/// How far pixels are from the mean of their cell of pixel art: the root of the mean square over the drawing.
 fn unevenness(layer: &Layer) -> f32 {
     let cells = super::cutout::CELLS;
     let means = layer.resized(cells, cells);
@@ -364,7 +364,7 @@ fn unevenness(layer: &Layer) -> f32 {
     (apart.sum::<f32>() / drawn).sqrt()
 }
 
-/// Without what a caption does not fix, or what is judged by other means.
+/// The scene without properties that a caption does not fix, or that are judged by other means.
 fn bare(scene: &Scene) -> Scene {
     let size = scene.size.filter(|size| *size == Size::Huge);
     let mut bare = Scene { background: None, size, turn: None, wording: 0, says: super::Says::All, ..scene.clone() };
@@ -391,7 +391,7 @@ mod tests {
         let (own, chance) = (of(&|s| s.own), of(&|s| s.chance));
         println!("{own:.3} {chance:.3} {all:#?} {missed:#?}");
         assert!(own > 0.95, "own pictures: {own}; {missed:?}");
-        // Few things and few values of each attribute: a tenth is alike by chance.
+        // There are few things and few values of each attribute, so a tenth agrees by chance.
         assert!(chance < 0.2, "pictures of other captions: {chance}");
     }
 

@@ -15,10 +15,10 @@ pub fn with_article_for(phrase: &str, name: &str) -> String {
     }
 }
 
-/// "a" or "an", by the sound that the phrase begins with.
+/// "a" or "an", by the sound with which the phrase begins.
 pub fn article(phrase: &str) -> &'static str {
     let first = phrase.split([' ', '-']).next().unwrap_or_default();
-    // Letters that are spelled out: "an SUV", "a UFO", "an X-ray".
+    // Letters that are spelled: "an SUV", "a UFO", "an X-ray".
     if first.chars().all(|c| c.is_ascii_uppercase()) && !first.is_empty() {
         return if first.starts_with(['A', 'E', 'F', 'H', 'I', 'L', 'M', 'N', 'O', 'R', 'S', 'X']) {
             "an"
@@ -35,19 +35,19 @@ pub fn article(phrase: &str) -> &'static str {
     if (vowel && !sounds_consonant) || sounds_vowel { "an" } else { "a" }
 }
 
-/// Whether the name can be counted: "three grapes" and "two breads" cannot be told from one picture of them.
+/// Whether the name can be counted. A picture of "three grapes" or "two breads" looks like a picture of one.
 pub fn countable(name: &str) -> bool {
     number(name) == Number::Countable
 }
 
-/// The plural of a countable name: of its head noun, the last word before "of", "with", "in" and the like.
+/// The plural of a countable name. It changes the head noun, the last word before "of", "with", "in" and the like.
 pub fn plural(name: &str) -> String {
     let (head, rest) = name.split_at(head_end(name));
     let start = head.rfind([' ', '-']).map_or(0, |at| at + 1);
     format!("{}{}{rest}", &head[..start], plural_word(&head[start..]))
 }
 
-/// Where the words end that the noun which is counted ends.
+/// Position of the end of the head noun.
 fn head_end(name: &str) -> usize {
     AFTER_HEAD.iter().filter_map(|word| name.find(word)).min().unwrap_or(name.len())
 }
@@ -57,7 +57,7 @@ pub fn number_word(count: usize) -> Option<&'static str> {
     ["zero", "one", "two", "three", "four", "five", "six"].get(count).copied()
 }
 
-/// How a name takes articles and numbers, where only its words are known.
+/// How a name takes articles and numbers, guessed from its words.
 pub fn number(name: &str) -> Number {
     let head = &name[..head_end(name)];
     let many = head.ends_with('s') && !["ss", "us", "is", "as"].iter().any(|end| head.ends_with(end));
@@ -94,7 +94,7 @@ fn plural_word(word: &str) -> String {
     format!("{word}s")
 }
 
-/// What can follow the noun that is counted.
+/// Words that can follow the head noun.
 const AFTER_HEAD: &[&str] = &[
     " of ",
     " with ",

@@ -1,8 +1,8 @@
-//! Everything that captions of a recipe say, for a page that tells people what the model knows.
+//! Lists everything that the captions of a recipe can say, for a page that tells people what the model knows.
 //!
-//! Of recipes with alpha the things and their phrases are the lexicon's. The other words are taken out of captions of
-//! scenes made for it, and of many of the captions that training sees, so that a new wording is in the list as soon as
-//! it is in the captions.
+//! For recipes with alpha, things and their phrases come from the lexicon. The other words are taken from captions of
+//! scenes made for this purpose, and from many of the captions that training sees. So a new wording is in the list as
+//! soon as it is in the captions.
 
 use std::collections::{BTreeSet, HashMap};
 
@@ -13,18 +13,18 @@ use crate::error::{Error, Result};
 use crate::text::world::Occasion;
 pub use crate::text::world::{Known, World};
 
-/// Captions of training that are searched for words.
+/// Number of training captions that are searched for words.
 const SEARCHED: u64 = 20_000;
-/// The least weight of a thing in a surprise: smileys, people, hands, animals, food and celebrations.
+/// The lowest weight of a thing for surprises: smileys, people, hands, animals, food and celebrations.
 const SURPRISING: f32 = 1.5;
-/// Counts in captions, of recipes without alpha and with it.
+/// Greatest count in captions, of recipes without alpha and with it.
 const MOST: [usize; 2] = [4, 6];
 
 impl World {
-    /// Takes the captions apart; `surprises` of them, of the kinds in `kinds`, are drawn with `seed`.
+    /// Analyses the captions; draws `surprises` of them, of the kinds in `kinds`, with `seed`.
     ///
     /// # Errors
-    /// As [`Stickers::sample`]; [`Error::Request`] when none of the things can be counted.
+    /// As [`Stickers::sample`]; [`Error::Request`] if none of the things can be counted.
     pub fn new(stickers: &Stickers, (seed, surprises): (u64, usize), kinds: &[Kind]) -> Result<Self> {
         let said = all_words(stickers, seed)?;
         let asked = Asked::new(stickers)?;
@@ -58,16 +58,16 @@ impl World {
     }
 }
 
-/// Scenes of one thing, to see what captions say beside it.
+/// Scenes of one thing, to see what captions say besides the thing.
 struct Asked<'a> {
     stickers: &'a Stickers,
     thing: &'a str,
-    /// Of recipes without alpha the wording without articles.
+    /// For recipes without alpha, the number of the wording without articles.
     plainest: usize,
 }
 
 impl<'a> Asked<'a> {
-    /// With a thing whose name can be counted.
+    /// Uses a thing whose name can be counted.
     fn new(stickers: &'a Stickers) -> Result<Self> {
         let none = || Error::Request("the recipe has no thing that can be counted".to_owned());
         let thing = stickers.names.iter().find(|name| words::countable(name)).ok_or_else(none)?;
@@ -79,7 +79,8 @@ impl<'a> Asked<'a> {
         self.stickers.recipe.mixture.get(&kind).is_some_and(|weight| *weight > 0.0)
     }
 
-    /// What the plainest caption says beside the thing, for each of the changes; nothing where the kind is not drawn.
+    /// The words that the plainest caption adds to the thing, for each of the changes; nothing if the kind is not
+    /// drawn.
     fn each<T: Copy>(&self, kind: Kind, all: &[T], change: impl Fn(&mut Scene, T)) -> Result<Vec<String>> {
         let wanted = if self.has(kind) { all } else { &[] };
         let said = wanted.iter().map(|one| {
@@ -108,7 +109,7 @@ impl<'a> Asked<'a> {
         Ok(styles)
     }
 
-    /// What can follow a thing: "wearing a hat", "in the rain".
+    /// Clauses that can follow a thing: "wearing a hat", "in the rain".
     fn clauses(&self) -> Result<Vec<String>> {
         let more = |more: More| move |scene: &mut Scene, ()| scene.more = more.clone();
         let mut all = Vec::new();
@@ -164,7 +165,8 @@ fn split(text: &str) -> impl Iterator<Item = String> {
     words.filter(|word| !word.is_empty()).map(str::to_lowercase).collect::<Vec<_>>().into_iter()
 }
 
-/// What the page is told of a thing. Related words are for suggestions, so those that captions know anyway go.
+/// What the page learns about a thing. Related words are for suggestions, so words that captions use anyway are
+/// omitted.
 fn known(stickers: &Stickers, name: &str, said: &BTreeSet<String>) -> Result<Known> {
     let thing = stickers.concept(name)?;
     let mut known = match stickers.lexicon() {
@@ -180,7 +182,7 @@ fn known(stickers: &Stickers, name: &str, said: &BTreeSet<String>) -> Result<Kno
     Ok(known)
 }
 
-/// Occasions whose things are numbered as the recipe's names, not as the pack's concepts.
+/// The occasions with their things numbered by the recipe's names instead of the pack's concepts.
 fn numbered(stickers: &Stickers, occasions: Vec<Occasion>) -> Vec<Occasion> {
     let names = stickers.names.iter().enumerate();
     let numbers = names.map(|(number, name)| (stickers.index[name], number)).collect::<HashMap<_, _>>();
@@ -191,7 +193,7 @@ fn numbered(stickers: &Stickers, occasions: Vec<Occasion>) -> Vec<Occasion> {
     numbered.filter(|occasion| !occasion.things.is_empty()).collect()
 }
 
-/// Those of the words that no caption has.
+/// The words that no caption has.
 fn unknown(mut related: Vec<Occasion>, said: &BTreeSet<String>) -> Vec<Occasion> {
     for occasion in &mut related {
         occasion.says.retain(|word| split(word).any(|part| !said.contains(&part)));
@@ -200,7 +202,7 @@ fn unknown(mut related: Vec<Occasion>, said: &BTreeSet<String>) -> Vec<Occasion>
     related
 }
 
-/// Captions in their plainest wording, in recipes with alpha of things that are drawn often.
+/// Captions in their plainest wording; in recipes with alpha, of things that are drawn often.
 fn surprises_of(stickers: &Stickers, (seed, count): (u64, usize), kinds: &[Kind]) -> Result<Vec<String>> {
     let mut captions = BTreeSet::new();
     for i in 0..SEARCHED {

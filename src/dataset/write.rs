@@ -1,5 +1,5 @@
-//! A rendered split on disk: `images.safetensors`, or `images-00000.safetensors` and so on with alpha, and
-//! `captions.jsonl`, in the same order.
+//! Writes a rendered split to disk: `images.safetensors`, or `images-00000.safetensors` and so on with alpha, and
+//! `captions.jsonl` in the same order.
 
 use std::io::Write;
 use std::path::Path;
@@ -13,12 +13,12 @@ use super::scene::Scene;
 use crate::error::{Error, Result};
 use crate::picture::WHITE;
 
-/// One line of `captions.jsonl`: the caption and the truth that it tells.
+/// One line of `captions.jsonl`: the caption and what the picture shows.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Record {
-    /// Row of `images`.
+    /// Row of the tensor `images`.
     pub index: u64,
-    /// What the picture is trained with.
+    /// The caption that the picture is trained with.
     pub caption: String,
     /// The concepts' indices in the pack.
     pub ids: Vec<usize>,
@@ -39,28 +39,28 @@ impl Stickers {
     }
 }
 
-/// What is written of a split.
+/// What to write of a split.
 #[derive(Clone, Copy, Debug)]
 pub struct Output {
-    /// Samples 0 to this, exclusive.
+    /// Number of samples, from 0.
     pub count: usize,
     /// Side of the pictures in pixels.
     pub size: usize,
-    /// Cut out, in several files, instead of on white in one.
+    /// Whether pictures are cut out, in several files, instead of on white in one.
     pub alpha: bool,
 }
 
-/// Most pictures in a file with alpha.
+/// Greatest number of pictures in a file with alpha.
 const FILE_PICTURES: usize = 8192;
-/// Most bytes of pictures in a file with alpha; a file is in memory until it is written.
+/// Greatest number of bytes of pictures in a file with alpha; a file is in memory until it is written.
 const FILE_BYTES: usize = 512 << 20;
-/// Pictures between two reports of the progress.
+/// Pictures between two reports of progress.
 const ROUND: usize = 256;
 
 /// Renders a split into `folder`, on all cores: `captions.jsonl` with one [`Record`] a line, and the tensor `images`
-/// (u8). That is `[count, size, size, 3]` on white in `images.safetensors`; or, with alpha, `[n, size, size, 4]`
-/// with colours multiplied by alpha in `images-00000.safetensors` and so on, at most 8,192 pictures each.
-/// `progress` is told how many are done.
+/// (u8). On white that is `[count, size, size, 3]` in `images.safetensors`. With alpha it is `[n, size, size, 4]` with
+/// colours multiplied by alpha, in `images-00000.safetensors` and so on, at most 8,192 pictures each. `progress` gets
+/// the number of finished pictures.
 ///
 /// # Errors
 /// [`Error::Io`]; as [`Stickers::sample`] and [`Stickers::render`].
@@ -131,7 +131,7 @@ fn write_images(path: &Path, output: Output, pixels: &[u8]) -> Result<()> {
     safetensors::serialize_to_file([("images", images)], None, path).map_err(failed)
 }
 
-/// Removes the pictures of an earlier split, of which there may have been more files.
+/// Removes the pictures of an earlier split, which may have had more files.
 fn remove_old(folder: &Path) -> Result<()> {
     for entry in std::fs::read_dir(folder).map_err(Error::io(folder))? {
         let path = entry.map_err(Error::io(folder))?.path();
@@ -161,7 +161,7 @@ mod tests {
         let captions = std::fs::read_to_string(folder.path().join("captions.jsonl")).unwrap();
         let records = captions.lines().map(|l| serde_json::from_str::<Record>(l).unwrap()).collect::<Vec<_>>();
         assert_eq!(records.len(), 12);
-        // Sample 7 by itself is row 7 of the file.
+        // Sample 7 alone equals row 7 of the file.
         let alone = stickers.render(&stickers.sample(5, Split::Train, 7).unwrap(), 16).unwrap();
         assert_eq!(records[7].scene, stickers.sample(5, Split::Train, 7).unwrap());
         assert_eq!(&images.data()[7 * 768..8 * 768], &alone.rgb[..]);

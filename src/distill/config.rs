@@ -1,4 +1,4 @@
-//! What the distillation of a model is: one JSON file for the whole ladder. Its copy lies beside each run.
+//! The configuration of a distillation: one JSON file for all its runs. A copy is saved beside each run.
 
 use std::path::{Path, PathBuf};
 
@@ -9,25 +9,25 @@ use crate::train::config::{Latents, SheetConfig, Training};
 use crate::train::pictures::Pictures;
 use crate::{Error, Result};
 
-/// See `recipes/distill.json`. A key that is not known is an error, none has a default.
+/// See `recipes/distill.json`. An unknown key is an error; no key has a default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DistillConfig {
-    /// The teacher of the first run, in the diffusers layout: a v-predicting model with trailing timesteps.
+    /// The teacher of the first run, in the diffusers layout: a model that predicts v, with trailing timesteps.
     pub teacher: PathBuf,
-    /// Which pictures.
+    /// The source of the pictures.
     pub pictures: Pictures,
-    /// Where latents come from.
+    /// How latents are made.
     pub latents: Latents,
     /// The inputs that a student learns.
     pub inputs: Inputs,
-    /// Guidance into one evaluation.
+    /// The run that replaces guidance's two evaluations by one.
     pub guidance: GuidanceConfig,
-    /// Half as many steps, again and again.
+    /// The run that halves the number of steps repeatedly.
     pub progressive: ProgressiveConfig,
-    /// Jumps within segments.
+    /// The consistency run.
     pub consistency: ConsistencyConfig,
-    /// Sheets; the steps are those of the student.
+    /// The sheets; they use the student's number of steps.
     pub sheet: SheetConfig,
 }
 
@@ -35,35 +35,36 @@ pub struct DistillConfig {
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inputs {
-    /// Least and largest guidance scale, drawn uniformly (w = scale - 1 of Meng et al., 2022, from 0 to 4 there).
+    /// Smallest and greatest guidance scale; scales are drawn uniformly (Meng et al., 2022: w = scale - 1 from 0 to 4).
     pub guidance_scale: [f32; 2],
     /// Share of the prompts that are empty.
     pub caption_dropout: f32,
     /// Share of the negative prompts that name a colour or a background ("green", "a green background").
     pub negative_colours: f32,
-    /// Share of the negative prompts that are captions of other pictures; what is left is empty.
+    /// Share of the negative prompts that are captions of other pictures; the remaining ones are empty.
     pub negative_captions: f32,
 }
 
-/// The first run.
+/// Guidance distillation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct GuidanceConfig {
     /// Steps, batch, optimizer.
     pub training: Training,
-    /// Width of the guidance scale's sinusoids: `time_cond_proj_dim` of the student.
+    /// Number of sinusoids of the guidance scale: the student's `time_cond_proj_dim`.
     pub time_cond_proj_dim: usize,
 }
 
-/// The second run.
+/// Progressive distillation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ProgressiveConfig {
-    /// Batch, optimizer; its `steps` are not used.
+    /// Batch and optimizer; its `steps` are not used.
     pub training: Training,
-    /// From many to few; each student has half of its teacher's steps, the first teacher twice the first student's.
+    /// The students, from many steps to few. Each has half of its teacher's steps, and the first has half of the first
+    /// teacher's.
     pub stages: Vec<StageConfig>,
-    /// Of the squared error.
+    /// Weighting of the squared error.
     pub weighting: Weighting,
 }
 
@@ -73,7 +74,7 @@ pub struct ProgressiveConfig {
 pub struct StageConfig {
     /// Denoising steps of the student.
     pub steps: usize,
-    /// Steps of training.
+    /// Training updates.
     pub updates: u64,
 }
 
@@ -83,32 +84,32 @@ pub struct StageConfig {
 pub struct ConsistencyConfig {
     /// Steps, batch, optimizer.
     pub training: Training,
-    /// Whose small steps the student follows.
+    /// The model whose small steps the student follows.
     pub teacher: ConsistencyTeacher,
     /// Denoising steps of the student.
     pub segments: usize,
-    /// DDIM steps of the teacher over the whole way, a multiple of `segments`; few at first, growing to the last number
-    /// evenly over the run (Heek et al., 2024, section 3.2).
+    /// DDIM steps of the teacher over the whole path, a multiple of `segments`: the number at the start, which grows
+    /// evenly to the number at the end (Heek et al., 2024, section 3.2).
     pub teacher_steps: [usize; 2],
-    /// Of the squared error.
+    /// Weighting of the squared error.
     pub weighting: Weighting,
 }
 
-/// The teacher of the consistency run; its student starts as the guidance-distilled model in both cases.
+/// The teacher of the consistency run. The student starts from the guidance-distilled model in both cases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ConsistencyTeacher {
-    /// The first teacher, guided by two evaluations: what guidance distillation missed is learned here.
+    /// The first teacher, guided with two evaluations. The student also learns what guidance distillation missed.
     Guided,
-    /// The guidance-distilled model: one evaluation.
+    /// The guidance-distilled model, with one evaluation.
     Distilled,
 }
 
-/// Weights of the squared error of x.
+/// Weighting of the squared error of x.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Weighting {
-    /// SNR + 1: the plain error of v.
+    /// SNR + 1: the unweighted error of v.
     SnrPlusOne,
     /// max(SNR, 1).
     TruncatedSnr,
@@ -118,7 +119,7 @@ impl DistillConfig {
     /// Reads and checks a file.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Config`] naming the file and the key.
+    /// [`Error::Io`]; [`Error::Config`] that names the file and the key.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
         Self::from_json(&text, &path.display().to_string())

@@ -1,9 +1,10 @@
-//! Multistep consistency: Heek et al. (2024), algorithm 1 with a teacher, with the guidance scale and the negative prompt
-//! as inputs.
+//! Multistep consistency: Heek et al. (2024), algorithm 1 with a teacher; guidance scale and negative prompt are
+//! inputs.
 //!
-//! The way from noise to picture is cut into segments. Anywhere in a segment the student learns to point where it itself
-//! points a little further on, one DDIM step of the teacher later; at the segment's end it points to the teacher's own
-//! step. So every prediction comes to lead to the end of its segment, and sampling takes one DDIM step a segment.
+//! The path from noise to picture is divided into segments. At any point of a segment, the student learns to predict
+//! the same end point that it predicts itself one DDIM step of the teacher later. At the segment's end the target is
+//! the teacher's own step. So every prediction comes to lead to the end of its segment, and sampling takes one DDIM
+//! step for each segment.
 
 use std::path::Path;
 
@@ -24,7 +25,7 @@ use crate::train::run::{Outcome, Settings, Stage, run_stage};
 use crate::train::samples::Samples;
 use crate::train::task::Task;
 
-/// Distils on from the guidance-distilled model in `first`, or goes on, in `settings.folder`; leaves `model/` there.
+/// Distils the guidance-distilled model in `first` further, or resumes, in `settings.folder`; writes `model/` there.
 ///
 /// # Errors
 /// Those of reading the teacher and the pack, of saving, and [`crate::Error::Diverged`].
@@ -54,7 +55,7 @@ pub fn distill(config: &DistillConfig, first: &Path, settings: &Settings) -> Res
 }
 
 impl ConsistencyConfig {
-    /// Steps of the teacher at update `update`: from few to many, in multiples of the segments.
+    /// Steps of the teacher at update `update`: the number grows, in multiples of the segments.
     fn teacher_steps_at(&self, update: u64) -> usize {
         let [few, many] = self.teacher_steps.map(|steps| steps / self.segments);
         let done = update as f64 / self.training.steps as f64;
@@ -67,7 +68,7 @@ struct ConsistencyTask {
     bench: Bench,
     teacher: ModelFolder,
     config: ConsistencyConfig,
-    /// Of the guidance scale's sinusoids.
+    /// Number of the guidance scale's sinusoids.
     width: usize,
     samples: Samples,
 }
@@ -89,7 +90,7 @@ impl Task<DiffusionModel> for ConsistencyTask {
         let target = {
             let v = self.teach(z.clone(), &t, &inputs, batch);
             let z_next = ddim_step(z.clone(), v, &here, &next)?;
-            // Where the step already ends the segment, this turns by nothing, whatever the student says.
+            // If the step already ends the segment, this rotates by 0, whatever the student predicts.
             let student = student.valid();
             let (context, scale) = inputs.conditions(&student, self.width, &z.device());
             let v = student.unet.forward(z_next.clone(), &t_next, context, &scale);

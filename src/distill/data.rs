@@ -1,5 +1,5 @@
-//! Batches of distillation: pictures with captions, and the inputs of a student beside them. Batch number n depends on
-//! the configuration and on n alone.
+//! Batches for distillation: pictures with captions, and a student's additional inputs. Batch number n depends only on
+//! the configuration and on n.
 
 use std::sync::Arc;
 
@@ -9,17 +9,17 @@ use crate::dataset::{Says, Split, Stickers, caption};
 use crate::random::{self, Generator, Mt19937};
 use crate::train::data::{CaptionedBatch, CaptionedSource};
 
-/// What one step learns from.
+/// The data of one update.
 pub struct DistillBatch {
-    /// Which one it is.
+    /// The number of the batch.
     pub number: u64,
-    /// Pictures, prompts, noise, and timesteps over the whole schedule.
+    /// Pictures, prompts, noise, and timesteps from the whole schedule.
     pub captioned: CaptionedBatch,
     /// Padded ids of each negative prompt.
     pub negative: Vec<Vec<i64>>,
-    /// One for each sample.
+    /// The scale of each sample.
     pub guidance_scale: Vec<f32>,
-    /// Uniform over 0..2^32, from which a run chooses the step of each sample.
+    /// Uniform over 0..2^32; a run derives each sample's step from it.
     pub place: Vec<u32>,
 }
 
@@ -27,9 +27,9 @@ pub struct DistillBatch {
 pub struct DistillSource {
     /// Pictures and prompts.
     pub captioned: CaptionedSource,
-    /// The same, of which negative prompts are made.
+    /// The same dataset, for negative prompts.
     pub stickers: Arc<Stickers>,
-    /// The rest.
+    /// How the other inputs are drawn.
     pub inputs: Inputs,
 }
 
@@ -54,13 +54,13 @@ impl DistillSource {
     /// The ids of a negative prompt.
     fn negative(&self, random: &mut Mt19937) -> Result<Vec<i64>> {
         let (CaptionedSource { tokenizer, seed, .. }, stickers) = (&self.captioned, &self.stickers);
-        // Always the same number of draws, so that the shares do not move what follows.
+        // Always the same number of draws, so that the shares do not change later draws.
         let (kind, index) = (random.uniform(), u64::from(random.next_u32()));
         let colours = self.inputs.negative_colours;
         let mut scene = stickers.sample(seed.wrapping_add(NEGATIVES), Split::Train, index)?;
         let text = match kind {
             kind if kind < colours => {
-                // Pictures without a colour are drawn again from the samples that follow.
+                // A picture without a colour is replaced by one of the following samples.
                 for next in 1..TRIES {
                     if scene.colour.is_some() || scene.background.is_some() {
                         break;
@@ -77,7 +77,7 @@ impl DistillSource {
     }
 }
 
-/// Added to the run's seed for the samples whose captions are negative prompts.
+/// Added to the run's seed for samples whose captions become negative prompts.
 const NEGATIVES: u64 = 1 << 32;
 const TRIES: u64 = 100;
 

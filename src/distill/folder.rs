@@ -1,5 +1,5 @@
-//! A model's folder as distillation needs it: configurations as they were read, weights on a chosen device. And the
-//! step from a teacher to its first student.
+//! A model's folder as distillation needs it: configurations as they were read, weights on a chosen device. Also makes
+//! the first student of a teacher.
 
 use std::path::{Path, PathBuf};
 
@@ -18,17 +18,17 @@ use crate::train::{export, vocabulary};
 use crate::weights::{self, Checkpoint, DirFiles, Files};
 use crate::{Error, Result};
 
-/// A text-to-image model in the diffusers layout, in pieces.
+/// The parts of a text-to-image model in the diffusers layout.
 pub struct ModelFolder {
-    /// Where it was read; the tokenizer is copied from there.
+    /// The folder that it was read from; the tokenizer is copied from there.
     pub folder: PathBuf,
     /// Text encoder and UNet.
     pub model: DiffusionModel,
     /// `unet/config.json`.
     pub unet: UNet2DConditionConfig,
-    /// Noise of training, and sampler.
+    /// The noise schedule of training, and the sampler.
     pub scheduler: SchedulerConfig,
-    /// The text encoder takes the negative prompt too.
+    /// Whether the text encoder also reads the negative prompt.
     pub negative_prompt_in_context: bool,
     unet_json: Map<String, Value>,
     text_json: Map<String, Value>,
@@ -77,15 +77,15 @@ impl ModelFolder {
     /// The noise schedule of training.
     ///
     /// # Errors
-    /// [`Error::Config`] for an impossible one.
+    /// [`Error::Config`] for an invalid one.
     pub fn schedule(&self) -> Result<NoiseSchedule> {
         NoiseSchedule::new(&self.scheduler)
     }
 
-    /// The same folder's autoencoder, for pictures of `size`.
+    /// The autoencoder of the same folder, for pictures of `size`.
     ///
     /// # Errors
-    /// Those of reading and loading; [`Error::Config`] when the UNet is for another size.
+    /// Those of reading and loading; [`Error::Config`] if the UNet is for another size.
     pub fn encoder(&self, size: usize, device: &Device) -> Result<LatentEncoder> {
         let encoder = LatentEncoder::read(&self.folder.join("vae"), size, device)?;
         let [channels, side, _] = encoder.shape();
@@ -99,12 +99,12 @@ impl ModelFolder {
     }
 
     /// The first student: this model with the guidance scale and the negative prompt as inputs. Its weights are the
-    /// teacher's; the projection of the scale starts at zero (`cond_dim` sinusoids wide), and the places of the negative
-    /// prompt are the prompt's own plus one vector, the mark that tells the two apart, drawn with `seed` as long as a
-    /// place is on average. `scales`: the guidance scales that it will learn. `device` is the weights'.
+    /// teacher's. The projection of the scale starts at zero (`cond_dim` sinusoids wide). The position vectors of the
+    /// negative prompt are the prompt's plus one random vector, the mark, drawn with `seed` and as long as a position
+    /// vector is on average. `scales` are the guidance scales that it will learn. `device` is that of the weights.
     ///
     /// # Errors
-    /// [`Error::Request`] for a model that has these inputs already.
+    /// [`Error::Request`] for a model that already has these inputs.
     pub fn into_student(mut self, cond_dim: usize, scales: [f32; 2], seed: u64, device: &Device) -> Result<Self> {
         if self.negative_prompt_in_context || self.unet.time_cond_proj_dim.is_some() {
             let reason = format!("{}: takes the guidance scale as an input already", self.folder.display());
@@ -121,14 +121,14 @@ impl ModelFolder {
         self.unet_json.insert("time_cond_proj_dim".into(), cond_dim.into());
         self.text_json.insert("max_position_embeddings".into(), count.into());
         self.index_json.insert(NEGATIVE_IN_CONTEXT.into(), true.into());
-        // As they are written in the recipe, not as the next f64.
+        // As the recipe writes them, not as the nearest f64.
         let scales = scales.map(|scale| scale.to_string().parse::<f64>().expect("a number"));
         self.index_json.insert(GUIDANCE_SCALE_RANGE.into(), scales.to_vec().into());
         self.negative_prompt_in_context = true;
         Ok(self)
     }
 
-    /// Writes a whole model folder with the weights of `model`.
+    /// Writes a complete model folder with the weights of `model`.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -139,12 +139,12 @@ impl ModelFolder {
         vocabulary::copy(&self.folder.join("tokenizer"), &folder.join("tokenizer"))?;
         let scheduler = Value::Object(self.scheduler_json.clone());
         export::write_json(&folder.join("scheduler/scheduler_config.json"), &scheduler)?;
-        // Last: a folder with an index is whole.
+        // Written last: a folder with an index is complete.
         export::write_json(&folder.join("model_index.json"), &Value::Object(self.index_json.clone()))
     }
 }
 
-/// Twice as many places `[2n, features]`.
+/// Doubles the position vectors, to `[2n, features]`.
 fn marked(places: Tensor<2>, seed: u64) -> Tensor<2> {
     let [count, features] = places.dims();
     let values: Vec<f32> = places.into_data().iter::<f32>().collect();

@@ -1,8 +1,8 @@
-//! Classifier-free guidance folded into one evaluation: stage one of Meng et al. (2022, section 3.1).
+//! Classifier-free guidance in one evaluation: stage one of Meng et al. (2022, section 3.1).
 //!
-//! The student takes the guidance scale s = 1 + w as an input and learns, over the whole noise schedule,
-//! v = v(∅) + s (v(c) - v(∅)), that is (1 + w) v(c) - w v(∅). And it takes the negative prompt too, which the paper does not:
-//! what stands for ∅ is drawn at random, so that one pass does what two passes of the teacher do.
+//! The student takes the guidance scale s = 1 + w as an input and learns, over the whole noise schedule, v = v(∅) + s
+//! (v(c) - v(∅)), that is (1 + w) v(c) - w v(∅). Unlike in the paper, it also takes the negative prompt: ∅ is drawn at
+//! random, so one pass of the student replaces two of the teacher.
 
 use burn::tensor::{Tensor, TensorData};
 
@@ -19,7 +19,7 @@ use crate::train::run::{Outcome, Settings, Stage, run_stage};
 use crate::train::samples::Samples;
 use crate::train::task::Task;
 
-/// Distils `config.teacher`, or goes on, in `settings.folder`; leaves `model/` there.
+/// Distils `config.teacher`, or resumes, in `settings.folder`; writes `model/` there.
 ///
 /// # Errors
 /// Those of reading the teacher and the pack, of saving, and [`crate::Error::Diverged`].
@@ -44,7 +44,7 @@ pub fn distill(config: &DistillConfig, settings: &Settings) -> Result<Outcome> {
 struct GuidanceTask {
     bench: Bench,
     teacher: ModelFolder,
-    /// Of the guidance scale's sinusoids.
+    /// Number of the guidance scale's sinusoids.
     width: usize,
     samples: Samples,
 }
@@ -68,7 +68,7 @@ impl Task<DiffusionModel> for GuidanceTask {
     }
 }
 
-/// The teacher's velocity for `z` at `times`, with each sample's guidance scale taken against its negative prompt.
+/// The teacher's velocity for `z` at `times`, guided by each sample's scale and negative prompt.
 pub fn guided(teacher: &DiffusionModel, z: Tensor<4>, times: &[f32], batch: &DistillBatch) -> Tensor<4> {
     let device = z.device();
     let ids: Vec<Vec<i64>> = batch.negative.iter().chain(&batch.captioned.ids).cloned().collect();

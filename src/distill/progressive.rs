@@ -1,8 +1,8 @@
-//! Half as many steps, again and again: Salimans & Ho (2022), algorithm 2, with the guidance scale and the negative
+//! Repeated halving of the number of steps: Salimans & Ho (2022), algorithm 2, with the guidance scale and the negative
 //! prompt as inputs (stage two of Meng et al., 2022, section 3.2).
 //!
-//! The student of N steps starts as its teacher and learns to arrive in one step where the teacher of 2 N arrives in two.
-//! Then it becomes the teacher.
+//! The student of N steps starts as a copy of its teacher and learns to arrive in one step where the teacher of 2 N
+//! steps arrives in two. Then it becomes the teacher.
 
 use std::path::{Path, PathBuf};
 
@@ -21,8 +21,8 @@ use crate::train::run::{Outcome, Settings, Stage, run_stage};
 use crate::train::samples::Samples;
 use crate::train::task::Task;
 
-/// Climbs down the ladder from the guidance-distilled model in `first_teacher`, or goes on, in `settings.folder`; leaves
-/// `student-N/` there for each number of steps N.
+/// Distils the guidance-distilled model in `first_teacher` to ever fewer steps, or resumes, in `settings.folder`;
+/// writes `student-N/` there for each number of steps N.
 ///
 /// # Errors
 /// Those of reading the teacher and the pack, of saving, and [`crate::Error::Diverged`].
@@ -46,12 +46,12 @@ pub fn distill(config: &DistillConfig, first_teacher: &Path, settings: &Settings
     Ok(outcome)
 }
 
-/// Where the student of `steps` steps is left.
+/// The folder of the student of `steps` steps.
 pub fn student_folder(run: &Path, steps: usize) -> PathBuf {
     run.join(format!("student-{steps}"))
 }
 
-/// One student.
+/// Trains one student.
 fn climb(config: &DistillConfig, teacher: &Path, beginning: Position, settings: &Settings) -> Result<Outcome> {
     let stage = config.progressive.stages[beginning.stage as usize];
     let training = &config.progressive.training;
@@ -81,10 +81,10 @@ fn climb(config: &DistillConfig, teacher: &Path, beginning: Position, settings: 
 struct ProgressiveTask {
     bench: Bench,
     teacher: ModelFolder,
-    /// Of the teacher: the student's steps are its pairs.
+    /// The teacher's grid; each of the student's steps is a pair of its steps.
     grid: Grid,
     weighting: Weighting,
-    /// Of the guidance scale's sinusoids.
+    /// Number of the guidance scale's sinusoids.
     width: usize,
     samples: Samples,
 }

@@ -1,23 +1,23 @@
 //! DDIM steps, and the targets of the students, as rotations.
 //!
-//! With z = α x + σ ε, α² + σ² = 1 and v = α ε - σ x (Salimans & Ho, 2022, appendix D), α = cos φ and σ = sin φ make
-//! (z, v) the turned (x, ε), and a DDIM step from the angle φ_t to φ_s is
-//! z_s = cos(φ_t - φ_s) z_t - sin(φ_t - φ_s) v. Read backwards it says which v makes one step of a student arrive where
-//! several steps of its teacher did. In terms of x this is the target of Salimans & Ho (appendix G),
-//! x̃ = (z_s - σ_s/σ_t z_t) / (α_s - σ_s/σ_t α_t), which is the `invDDIM` of Heek et al. (2024, section 3). At zero SNR
-//! (α_t = 0) nothing is divided by the signal.
+//! Let z = α x + σ ε, α² + σ² = 1 and v = α ε - σ x (Salimans & Ho, 2022, appendix D). With α = cos φ and σ = sin φ,
+//! (z, v) is (x, ε) rotated by φ, and a DDIM step from the angle φ_t to φ_s is z_s = cos(φ_t - φ_s) z_t - sin(φ_t -
+//! φ_s) v. Solved for v, this says which v leads one step of a student to where several steps of its teacher arrived.
+//! In terms of x this is the target of Salimans & Ho (appendix G), x̃ = (z_s - σ_s/σ_t z_t) / (α_s - σ_s/σ_t α_t),
+//! which is the `invDDIM` of Heek et al. (2024, section 3). Nothing is divided by the signal, so it also holds at zero
+//! SNR (α_t = 0).
 
 use burn::tensor::Tensor;
 
 use crate::schedulers::{NoiseSchedule, SchedulerConfig, TimestepSpacing, mix, spaced_integers};
 use crate::{Error, Result};
 
-/// Signal and noise rate at one point of the way, α² + σ² = 1.
+/// Signal and noise rate at one point of the path, α² + σ² = 1.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Point {
-    /// α, 1 at the finished latents, 0 at pure noise (zero SNR).
+    /// α: 1 at the finished latents, 0 at pure noise (zero SNR).
     pub signal: f64,
-    /// σ.
+    /// σ: 0 at the finished latents, 1 at pure noise.
     pub noise: f64,
 }
 
@@ -25,22 +25,22 @@ impl Point {
     /// The finished latents.
     pub const END: Self = Self { signal: 1.0, noise: 0.0 };
 
-    /// At a timestep of training.
+    /// The point at a timestep of training.
     ///
     /// # Panics
-    /// Past the schedule.
+    /// Beyond the schedule.
     pub fn at(schedule: &NoiseSchedule, timestep: usize) -> Self {
         let a = f64::from(schedule.alphas_cumprod()[timestep]);
         Self { signal: a.sqrt(), noise: (1.0 - a).sqrt() }
     }
 
-    /// cos and sin of the angle from `to` up to here.
+    /// cos and sin of the angle from `to` to here.
     fn turn(self, to: Self) -> (f64, f64) {
         (self.signal * to.signal + self.noise * to.noise, self.noise * to.signal - self.signal * to.noise)
     }
 
-    /// What the squared error of v is multiplied with for a squared error of x weighted by max(SNR, 1) (Salimans & Ho,
-    /// section 4, "truncated SNR"). Without it the error of v is that of x weighted by SNR + 1.
+    /// The factor that turns the squared error of v into a squared error of x weighted by max(SNR, 1) (Salimans & Ho,
+    /// section 4, "truncated SNR"). Without it, the error of v is that of x weighted by SNR + 1.
     pub fn truncated_snr(self) -> f64 {
         // SNR / (SNR + 1) = α², 1 / (SNR + 1) = σ².
         (self.signal * self.signal).max(self.noise * self.noise)
@@ -48,19 +48,19 @@ impl Point {
 }
 
 /// One DDIM step (Song et al., 2020, equation 12, η = 0) from latents `z` `[n, c, h, w]` with the predicted velocity
-/// `v`; a start and an end for each of the batch.
+/// `v`, with a start and an end for each sample.
 ///
 /// # Errors
-/// [`Error::Request`] when there are not as many points as samples.
+/// [`Error::Request`] if the numbers of points and samples differ.
 pub fn ddim_step(z: Tensor<4>, v: Tensor<4>, from: &[Point], to: &[Point]) -> Result<Tensor<4>> {
     let turns: Vec<_> = turns(from, to).map(|(cos, sin)| (cos, -sin)).collect();
     mix(z, v, &turns)
 }
 
-/// The velocity with which one DDIM step from `z` ends in `z_end`; a start and an end for each of the batch.
+/// The velocity with which one DDIM step from `z` ends in `z_end`, with a start and an end for each sample.
 ///
 /// # Errors
-/// [`Error::Request`] for a step of no length, or when there are not as many points as samples.
+/// [`Error::Request`] for a step of length 0, or if the numbers of points and samples differ.
 pub fn velocity_between(z: Tensor<4>, z_end: Tensor<4>, from: &[Point], to: &[Point]) -> Result<Tensor<4>> {
     let inverse: Vec<_> = turns(from, to).map(|(cos, sin)| (cos / sin, -1.0 / sin)).collect();
     if inverse.iter().any(|(a, b)| !a.is_finite() || !b.is_finite()) {
@@ -73,7 +73,7 @@ fn turns<'a>(from: &'a [Point], to: &'a [Point]) -> impl Iterator<Item = (f64, f
     from.iter().zip(to).map(|(from, to)| from.turn(*to))
 }
 
-/// The timesteps of a run of n steps, from noise to picture, and the points there.
+/// The timesteps of a run of n steps, from noise to picture, with their points.
 #[derive(Clone, Debug)]
 pub struct Grid {
     timesteps: Vec<usize>,
@@ -84,8 +84,8 @@ impl Grid {
     /// The scheduler's own timesteps for `steps` steps.
     ///
     /// # Errors
-    /// [`Error::Config`] when the spacing is not `trailing`: only its grids lie within each other and begin at pure
-    /// noise; [`Error::Request`] for more steps than timesteps.
+    /// [`Error::Config`] if the spacing is not `trailing`: only such grids contain each other and begin at pure noise;
+    /// [`Error::Request`] for more steps than timesteps.
     pub fn new(config: &SchedulerConfig, schedule: &NoiseSchedule, steps: usize) -> Result<Self> {
         if config.timestep_spacing() != TimestepSpacing::Trailing {
             let reason = "timestep_spacing must be \"trailing\" for distillation";
@@ -96,20 +96,20 @@ impl Grid {
         Ok(Self { timesteps, points })
     }
 
-    /// How many steps.
+    /// The number of steps.
     pub fn steps(&self) -> usize {
         self.timesteps.len()
     }
 
-    /// Where step `i` starts, as the network takes it. At the end, after the last step, there is none: 0 stands for it.
+    /// The timestep at which step `i` starts, as the network takes it; 0 after the last step.
     pub fn timestep(&self, i: usize) -> f32 {
         self.timesteps.get(i).copied().unwrap_or_default() as f32
     }
 
-    /// Where step `i` starts; the end for the number of steps.
+    /// The point at which step `i` starts; after the last step, the end of the path.
     ///
     /// # Panics
-    /// Past it.
+    /// Beyond that.
     pub fn point(&self, i: usize) -> Point {
         self.points[i]
     }
@@ -147,7 +147,7 @@ mod tests {
         (config, schedule)
     }
 
-    /// By hand: α 0.6, σ 0.8, x 2, ε -1 make z = 0.4, v = -2.2. At α 0.8, σ 0.6: z = 1.6 - 0.6 = 1.
+    /// By hand: α 0.6, σ 0.8, x 2, ε -1 give z = 0.4, v = -2.2. At α 0.8, σ 0.6: z = 1.6 - 0.6 = 1.
     #[test]
     fn a_ddim_step_keeps_x_and_noise() {
         let (from, to) = (Point { signal: 0.6, noise: 0.8 }, Point { signal: 0.8, noise: 0.6 });
@@ -155,7 +155,7 @@ mod tests {
         close(velocity_between(tensor(&[0.4]), tensor(&[1.0]), &[from], &[to]).unwrap(), &[-2.2]);
     }
 
-    /// Where there is no signal v is -x, and the last step ends in x itself.
+    /// Without signal v is -x, and the last step ends at x.
     #[test]
     fn the_limits_at_zero_snr_and_at_the_last_step() {
         let noise = Point { signal: 0.0, noise: 1.0 };
@@ -172,8 +172,9 @@ mod tests {
         assert!((Point { signal: 0.6, noise: 0.8 }.truncated_snr() - 0.64).abs() < 1e-12);
     }
 
-    /// Algorithm 2 of Salimans & Ho with x instead of v, in float64 by tests/reference/distillation_golden.py: two
-    /// teacher steps with predictions x1 and x2, the student's x̃ = (z'' - r z) / (α'' - r α) with r = σ''/σ, and its v.
+    /// Algorithm 2 of Salimans & Ho in terms of x instead of v, in float64, by tests/reference/distillation_golden.py:
+    /// two teacher steps with predictions x1 and x2, the student's x̃ = (z'' - r z) / (α'' - r α) with r = σ''/σ, and
+    /// its v.
     #[test]
     fn two_steps_of_a_teacher_become_one() {
         for case in golden() {

@@ -1,4 +1,4 @@
-//! What the three runs share: pictures, batches, sheets, and the place of a run on disk.
+//! The parts that all three runs share: pictures, batches, sheets, and the run's folder.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -22,11 +22,11 @@ use crate::train::samples::{Frozen, Samples};
 use crate::train::vocabulary;
 use crate::{Error, Result};
 
-/// What every step of a run needs besides its teacher and its student.
+/// Everything that a step of a run needs besides its teacher and student.
 pub struct Bench {
     pub encoder: LatentEncoder,
     pub schedule: NoiseSchedule,
-    /// With autodiff.
+    /// The device, with autodiff.
     pub device: Device,
     stickers: Arc<Stickers>,
 }
@@ -50,7 +50,7 @@ impl Bench {
         })
     }
 
-    /// Of the steps from `step` on.
+    /// The batches of the steps from `step` on.
     pub fn batches(
         &self,
         config: &DistillConfig,
@@ -110,12 +110,12 @@ impl Bench {
 }
 
 impl Inputs<'_> {
-    /// The latents with the noise of a timestep each.
+    /// The latents with noise, each at its timestep.
     pub fn noisy(&self, schedule: &NoiseSchedule, timesteps: &[usize]) -> Result<Tensor<4>> {
         schedule.add_noise(self.latents.clone(), self.noise.clone(), timesteps)
     }
 
-    /// What a model with guidance scale and negative prompt as inputs reads, on `device`: the one that the model is on.
+    /// The conditioning of a model with guidance scale and negative prompt as inputs, on `device`, the model's.
     pub fn conditions(&self, model: &DiffusionModel, width: usize, device: &Device) -> (Tensor<3>, AddedConditions) {
         let context = model.text_encoder.encode(&self.ids, device);
         let scale = guidance_scale_embedding(&self.batch.guidance_scale, width, device);
@@ -123,17 +123,17 @@ impl Inputs<'_> {
     }
 }
 
-/// The width of the guidance scale's sinusoids of a model that takes it.
+/// The number of the guidance scale's sinusoids of a model that takes it.
 ///
 /// # Errors
-/// [`Error::Request`] for one that does not.
+/// [`Error::Request`] for a model that does not.
 pub fn guidance_width(folder: &ModelFolder) -> Result<usize> {
     let width = folder.unet.time_cond_proj_dim.filter(|_| folder.negative_prompt_in_context);
     let missing = || format!("{}: run `fourstep distill guidance` first", folder.folder.display());
     width.ok_or_else(|| Error::Request(missing()))
 }
 
-/// Mean squared error of `v` against `target`, `[1]`; `points` are where the batch's predictions were made.
+/// Mean squared error of `v` against `target`, `[1]`; `points` are those of the batch's predictions.
 pub fn loss(v: Tensor<4>, target: Tensor<4>, points: &[Point], weighting: Weighting) -> Tensor<1> {
     let square = (v - target).square();
     match weighting {

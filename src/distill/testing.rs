@@ -1,5 +1,6 @@
-//! A whole distillation at toy size: pictures of 8 x 8 pixels of a world with two colours, half of whose captions leave
-//! open which. So the way from noise to picture has to decide, and few steps of the teacher decide badly.
+//! A complete distillation at toy size: pictures of 8 x 8 pixels of a world with two colours, in which half of the
+//! captions leave the colour open. So the path from noise to picture has to decide, and a few steps of the teacher
+//! decide badly.
 
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
@@ -29,7 +30,7 @@ const RECIPE: &str = r#"{
     ]
 }"#;
 
-/// A trained teacher in `folder/teacher/model`; its autoencoder and itself are from the tiny recipes.
+/// A trained teacher in `folder/teacher/model`; its autoencoder and UNet are those of the tiny recipes.
 fn teacher(folder: &Path, steps: u64) -> PathBuf {
     let recipe = folder.join("two-colours.json");
     std::fs::write(&recipe, RECIPE).unwrap();
@@ -72,7 +73,7 @@ fn ladder(folder: &Path, updates: u64) -> DistillConfig {
         json!({ "pack": folder.join("test.pack"), "recipe": folder.join("two-colours.json"), "size": 8 });
     config["latents"] = json!({ "precomputed": 256 });
     config["inputs"]["guidance_scale"] = json!([1.0, 3.0]);
-    // Few updates: many of them have to show what a negative prompt does.
+    // With few updates, many of them must show what a negative prompt does.
     config["inputs"]["negative_colours"] = 0.6.into();
     for section in ["guidance", "progressive", "consistency"] {
         let training = &mut config[section]["training"];
@@ -84,17 +85,17 @@ fn ladder(folder: &Path, updates: u64) -> DistillConfig {
     }
     let stages = [8, 4].map(|steps| json!({ "steps": steps, "updates": updates }));
     config["progressive"]["stages"] = json!(stages);
-    // Every target is the student's own a step further on: it takes longer.
+    // Every target is the student's own a step further on, so this takes longer.
     config["consistency"]["training"]["steps"] = (4 * updates).into();
     config["consistency"]["teacher_steps"] = json!([8, 16]);
-    // It is held against 64 steps of the guidance-distilled model, which is then its teacher too.
+    // It is compared with 64 steps of the guidance-distilled model, so that is its teacher too.
     config["consistency"]["teacher"] = "distilled".into();
     DistillConfig::from_json(&config.to_string(), "toy").unwrap()
 }
 
 const PROMPTS: [&str; 4] = ["a colourful fox", "a red fox", "a blue fox", "colorful fox"];
 
-/// 48 pictures, each of a seed of its own, as numbers in 0..=255.
+/// 48 pictures, each with its own seed, as numbers in 0..=255.
 fn drawn(model: &Path, steps: usize, prompts: &[&str], negative_prompt: &str) -> Vec<Vec<f64>> {
     let pipeline = Pipeline::load(&DirFiles::new(model), &Device::flex()).unwrap();
     let requests: Vec<Request> = (0..48)
@@ -110,12 +111,12 @@ fn drawn(model: &Path, steps: usize, prompts: &[&str], negative_prompt: &str) ->
     pictures.iter().map(|picture| picture.rgb.iter().map(|byte| f64::from(*byte)).collect()).collect()
 }
 
-/// Rather than blue.
+/// Whether the picture is red rather than blue.
 fn is_red(picture: &[f64]) -> bool {
     picture.chunks(3).map(|pixel| pixel[0] - pixel[2]).sum::<f64>() > 0.0
 }
 
-/// Of each pair of pictures.
+/// The mean square difference of each pair of pictures.
 fn mean_squares(a: &[Vec<f64>], b: &[Vec<f64>]) -> Vec<f64> {
     let of = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| (a - b).powi(2)).sum::<f64>() / a.len() as f64;
     a.iter().zip(b).map(|(a, b)| of(a, b)).collect()
@@ -132,11 +133,11 @@ fn median(mut values: Vec<f64>) -> f64 {
 
 /// How a model's pictures of [`PROMPTS`] at 4 steps compare with the goal's.
 struct Compared {
-    /// Of the pictures that end in the goal's colour.
+    /// Mean squared distance among the pictures that end in the goal's colour.
     mean_of_same: f64,
-    /// Share of the pictures that end in the goal's colour, where the prompt leaves it open.
+    /// Share of the pictures that end in the goal's colour, if the prompt leaves it open.
     same: f64,
-    /// Share of the pictures in the right colour, where the prompt names it.
+    /// Share of the pictures in the right colour, if the prompt names it.
     right: f64,
 }
 
@@ -161,8 +162,8 @@ fn compare(model: &Path, goal: &[Vec<f64>]) -> Compared {
     compared
 }
 
-/// At 4 steps, the students' mean squared distance to 64 steps of the model that they were distilled from, over the pictures
-/// of the same colour, is at most this share of its own.
+/// The students' mean squared distance to 64 steps of the model that they were distilled from, over the pictures of the
+/// same colour at 4 steps, may be at most this share of that model's own at 4 steps.
 const MARGIN: f64 = 0.6;
 
 #[test]
@@ -177,7 +178,7 @@ fn students_of_four_steps_beat_the_undistilled_model_at_four_steps() {
     assert_eq!(progressive::distill(&config, &first, &settings(of("progressive"), None, 1)).unwrap(), finished);
     assert_eq!(consistency::distill(&config, &first, &settings(of("consistency"), None, 1)).unwrap(), finished);
 
-    // One evaluation a step draws what two do: the same pictures, not just any.
+    // One evaluation a step must draw the same pictures as two, not just any pictures.
     let guided = drawn(&teacher, 64, &PROMPTS, "");
     let goal = drawn(&first, 64, &PROMPTS, "");
     let guidance = median(mean_squares(&goal, &guided));
@@ -191,8 +192,8 @@ fn students_of_four_steps_beat_the_undistilled_model_at_four_steps() {
     println!("red of 48 colourful foxes: {plain}, not red {without}, not blue {only}");
     assert!(without + 6 <= plain && plain < only, "{plain} {without} {only}");
 
-    // From the same noise a student may decide otherwise than its teacher where the prompt leaves the colour open; one such
-    // picture is as far away as all others together, so it is counted instead of averaged.
+    // From the same noise a student may decide differently than its teacher if the prompt leaves the colour open. One
+    // such picture is as far away as all others together, so these are counted, not averaged.
     let undistilled = compare(&first, &goal);
     for model in [student, of("consistency").join("model")] {
         let student = compare(&model, &goal);
@@ -214,7 +215,7 @@ fn a_resumed_ladder_is_the_uninterrupted_one() {
 
     let first = of("guidance").join("model");
     progressive::distill(&config, &first, &settings(of("straight"), None, 1)).unwrap();
-    // Within the first student, at its end, within the second.
+    // Stops within the first student, at its end, and within the second.
     for stop in [1, 3, 5] {
         let outcome = progressive::distill(&config, &first, &settings(of("stopped"), Some(stop), 1)).unwrap();
         assert_eq!(outcome, Outcome::Stopped(stop));

@@ -4,17 +4,24 @@
 //! The two methods without training ask the network about two samples with the same noise, one of the picture and one of the
 //! edit, and let the difference of its two answers move the edit. That difference walks through the pipeline's denoising loop like
 //! any other sample (`difference.rs`), by DDIM in [FlowEdit](flowedit) and by DDCM in [InfEdit](infedit). They work with every
-//! checkpoint that the pipeline loads, but for inpainting networks. Imagic (`imagic/`, native) fits the model to the picture first.
+//! checkpoint that the pipeline loads, but for inpainting networks. Two native
+//! methods fit the model first (`fit/`): Imagic (`imagic/`) to the picture that is edited, [`adapt`] to pictures of a thing that it is to
+//! learn.
 
+#[cfg(feature = "fit")]
+pub mod adapt;
 mod difference;
+#[cfg(feature = "fit")]
+pub mod fit;
 pub mod flowedit;
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 pub mod imagic;
 pub mod infedit;
+mod infotext;
 
 use std::ops::ControlFlow;
 
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::{Device, Tensor, TensorData};
 
 use crate::picture::Picture;
 use crate::pipeline::{Output, Pipeline, Request, Settings, StepEvent};
@@ -33,6 +40,25 @@ pub enum Method {
     /// Xu et al., 2023: [`infedit`], without attention control.
     InfEdit,
 }
+
+impl Method {
+    /// Every method by its name in requests, with the name that its paper gives it.
+    pub const NAMES: [(&str, &str, Self); 2] =
+        [("flowedit", "FlowEdit", Self::FlowEdit), ("infedit", "InfEdit", Self::InfEdit)];
+
+    /// The method of that name.
+    ///
+    /// # Errors
+    /// [`Error::Request`] names those that there are.
+    pub fn named(name: &str) -> Result<Self> {
+        let found = Self::NAMES.iter().find(|(known, ..)| *known == name);
+        let known = Self::NAMES.map(|(known, ..)| known).join(" or ");
+        found.map(|(.., method)| *method).ok_or_else(|| Error::Request(format!("edit method {name}: use {known}")))
+    }
+}
+
+/// How far an edit may go by default, as [`EditRequest::strength`] counts it.
+pub const STRENGTH: f64 = 0.75;
 
 /// An edit to make. The fields have the names of the papers' programs where those agree.
 #[derive(Clone, Debug, PartialEq)]
@@ -77,13 +103,39 @@ impl EditRequest {
             target_prompt: target.into(),
             negative_prompt: String::new(),
             num_inference_steps: own.steps,
-            strength: 0.75,
+            strength: STRENGTH,
             source_guidance_scale: own.guidance_scale,
             target_guidance_scale: own.guidance_scale,
             n_avg: 1,
             n_min: 0,
             seed: 0,
         }
+    }
+
+    /// An edit of the settings' picture to what their prompt says; `source` is what it shows. What they leave out is as in
+    /// [`Self::new`]. The sampler is the method's, whatever the settings say.
+    ///
+    /// # Errors
+    /// [`Error::Request`] without a picture, with a mask, or for a picture of another size than the settings ask for; those of
+    /// [`Pipeline::request_of`].
+    pub fn of(pipeline: &Pipeline, method: Method, source: &str, settings: Settings) -> Result<Self> {
+        let strength = settings.strength.unwrap_or(STRENGTH);
+        let request = pipeline.request_of(settings)?;
+        request.check(pipeline.scale())?;
+        if request.mask.is_some() {
+            return Err(Error::Request("an edit by words takes no mask: it changes what the words ask for".into()));
+        }
+        let no_image = || Error::Request("an edit by words needs an image: the picture that is to be changed".into());
+        let image = request.image.ok_or_else(no_image)?;
+        Ok(Self {
+            negative_prompt: request.negative_prompt,
+            num_inference_steps: request.num_inference_steps,
+            strength,
+            source_guidance_scale: request.guidance_scale,
+            target_guidance_scale: request.guidance_scale,
+            seed: request.seed,
+            ..Self::new(pipeline, method, image, source, &request.prompt)
+        })
     }
 
     /// What the pipeline is asked for with one of the two prompts.
@@ -112,15 +164,16 @@ pub async fn edit(
     request: &EditRequest,
     on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
 ) -> Result<(Picture, Vec<String>)> {
-    let mut generator = Mt19937::new(request.seed);
-    let device = pipeline.device().clone();
-    let mut noise = move |shape: [usize; 4]| {
-        let values = generator.randn(shape.iter().product());
-        Tensor::from_data(TensorData::new(values, shape), &device)
-    };
+    let mut noise = noise_of(request.seed, pipeline.device().clone());
     let output = run(pipeline, request, &mut noise, on_step).await?;
     let picture = Picture::from_tensor(output.decoded).await?.swap_remove(0);
     Ok((picture, output.warnings))
+}
+
+/// Standard normal noise from torch's CPU generator.
+fn noise_of(seed: u64, device: Device) -> impl FnMut([usize; 4]) -> Tensor<4> {
+    let mut generator = Mt19937::new(seed);
+    move |shape| Tensor::from_data(TensorData::new(generator.randn(shape.iter().product()), shape), &device)
 }
 
 /// Makes an edit with random numbers from `noise`, which is asked once in each step, for `n_avg` samples.

@@ -1,4 +1,5 @@
-//! What pictures can be compared by without asking what they show: error, how colourful, how nearly a training picture.
+//! Measures that compare pictures without asking what they show: error, colourfulness, distance to the training
+//! pictures.
 
 use super::gallery::{halved, squares};
 use super::psnr::psnr;
@@ -7,30 +8,30 @@ use crate::picture::Picture;
 /// Mean squared difference of 8-bit values.
 ///
 /// # Panics
-/// When the pictures are of different sizes.
+/// If the pictures have different sizes.
 pub fn mean_square_error(a: &Picture, b: &Picture) -> f64 {
     assert_eq!((a.width, a.height), (b.width, b.height), "pictures of one size");
     squares(&a.rgb, &b.rgb) as f64 / a.rgb.len() as f64
 }
 
-/// How near one set of pictures is to another, picture by picture.
+/// How similar two sets of pictures are, picture by picture.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Nearness {
-    /// Mean over the pictures of the PSNR of each, in dB; one that is equal counts [`EQUAL_DB`].
+    /// Mean over the pictures of the PSNR of each, in dB; an equal one counts [`EQUAL_DB`].
     pub mean_psnr_db: f64,
     /// PSNR of the mean squared error over all pictures, in dB.
     pub psnr_of_mean_db: f64,
-    /// Root of the mean squared error, in steps of 8 bits.
+    /// Root of the mean squared error, in levels of 0 to 255.
     pub rms: f64,
 }
 
-/// PSNR that an equal picture counts with: an error of 1 in one of 10,000 values.
+/// PSNR assigned to an equal picture: that of an error of 1 in one of 10,000 values.
 pub const EQUAL_DB: f64 = 88.0;
 
-/// Compares `pictures` with `reference`, in order; none of none.
+/// Compares `pictures` with `reference`, in order; none if there are none.
 ///
 /// # Panics
-/// When they are not as many, or of different sizes.
+/// If their numbers or sizes differ.
 pub fn nearness(pictures: &[Picture], reference: &[Picture]) -> Option<Nearness> {
     assert_eq!(pictures.len(), reference.len(), "as many pictures as there are in the reference");
     let errors: Vec<f64> = pictures.iter().zip(reference).map(|(a, b)| mean_square_error(a, b)).collect();
@@ -52,7 +53,7 @@ pub fn saturation(pictures: &[Picture]) -> f64 {
     mean(pictures.iter().flat_map(|picture| picture.rgb.chunks_exact(3).map(of)))
 }
 
-/// Mean over pictures of the standard deviation of their luma (Rec. 601), in steps of 8 bits.
+/// Mean over pictures of the standard deviation of their luma (Rec. 601), in levels of 0 to 255.
 pub fn contrast(pictures: &[Picture]) -> f64 {
     let luma = |p: &[u8]| 0.299 * f64::from(p[0]) + 0.587 * f64::from(p[1]) + 0.114 * f64::from(p[2]);
     mean(pictures.iter().map(|picture| {
@@ -62,18 +63,18 @@ pub fn contrast(pictures: &[Picture]) -> f64 {
     }))
 }
 
-/// Pictures to find the nearest of, at half their size, so that fine detail does not decide.
+/// Pictures among which the nearest is searched, at half their size, so that fine detail does not decide.
 pub struct Memory {
     pictures: Vec<Picture>,
 }
 
 impl Memory {
-    /// Takes the pictures, all of one size.
+    /// Stores the pictures, all of one size.
     pub fn new(pictures: impl IntoIterator<Item = Picture>) -> Self {
         Self { pictures: pictures.into_iter().map(|picture| halved(&picture)).collect() }
     }
 
-    /// How many there are.
+    /// Their number.
     #[cfg(test)]
     fn len(&self) -> usize {
         self.pictures.len()
@@ -84,7 +85,8 @@ impl Memory {
         self.pictures.is_empty()
     }
 
-    /// Root of the mean squared difference to the nearest, at half size, in steps of 8 bits; infinite when there is none.
+    /// Root of the mean squared difference to the nearest, at half size, in levels of 0 to 255; infinite if there is
+    /// none.
     pub fn distance(&self, picture: &Picture) -> f64 {
         let half = halved(picture);
         let least = self.pictures.iter().map(|other| squares(&other.rgb, &half.rgb)).min();
@@ -97,7 +99,7 @@ impl Memory {
     }
 }
 
-/// The middle value, of an even number the mean of the two; none of none.
+/// The median; for an even number of values the mean of the middle two; none for no values.
 pub fn median(values: &[f64]) -> Option<f64> {
     let mut sorted = values.to_vec();
     sorted.sort_unstable_by(f64::total_cmp);
@@ -105,7 +107,7 @@ pub fn median(values: &[f64]) -> Option<f64> {
     (n > 0).then(|| (sorted[(n - 1) / 2] + sorted[n / 2]) / 2.0)
 }
 
-/// 0 of none.
+/// The mean; 0 for no values.
 fn mean(values: impl Iterator<Item = f64>) -> f64 {
     let (sum, count) = values.fold((0.0, 0usize), |(sum, count), value| (sum + value, count + 1));
     sum / count.max(1) as f64

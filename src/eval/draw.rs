@@ -1,4 +1,4 @@
-//! Prompts to pictures, several at a time.
+//! Draws several prompts at a time.
 
 use std::ops::ControlFlow;
 
@@ -7,17 +7,17 @@ use crate::Result;
 use crate::picture::{Picture, WHITE};
 use crate::pipeline::{self, Pipeline, Request, StepEvent};
 
-/// What all prompts share, and how many are drawn at once.
+/// The settings that all prompts share, and how many are drawn together.
 pub struct Batch {
     request: Request,
     size: usize,
 }
 
 impl Batch {
-    /// From an evaluation's settings.
+    /// Takes an evaluation's settings.
     ///
     /// # Errors
-    /// [`crate::Error::Request`] for a sampler that is not known.
+    /// [`crate::Error::Request`] for an unknown sampler.
     pub fn new(pipeline: &Pipeline, settings: &Settings) -> Result<Self> {
         let request = pipeline.request_of(pipeline::Settings {
             steps: Some(settings.steps),
@@ -31,8 +31,8 @@ impl Batch {
     }
 }
 
-/// Draws every prompt with its own seed, as `fourstep generate` would, what is transparent on white; also gives what the pipeline had to say, once
-/// each. `progress` is told how many are done.
+/// Draws every prompt with its own seed, as `fourstep generate` would, with transparent pictures on white. Also returns
+/// the pipeline's warnings, once each. `progress` gets the number of finished pictures.
 ///
 /// # Errors
 /// Those of [`Pipeline::generate_batch`].

@@ -30,11 +30,11 @@ impl Gaussian {
         Ok(Self { mean, covariance })
     }
 
-    /// |μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2 (Σ₁ Σ₂)^½), 0 or more. The last trace is that of (√Σ₁ Σ₂ √Σ₁)^½, which is symmetric:
-    /// the sum of the roots of its eigenvalues. So covariances of less than full rank need no care.
+    /// |μ₁ - μ₂|² + tr(Σ₁ + Σ₂ - 2 (Σ₁ Σ₂)^½), 0 or more. The last trace is that of (√Σ₁ Σ₂ √Σ₁)^½, which is symmetric,
+    /// so it is the sum of the roots of its eigenvalues. Covariances of less than full rank need no special case.
     ///
     /// # Panics
-    /// When the features are not as many.
+    /// If the numbers of features differ.
     pub fn distance(&self, other: &Self) -> f64 {
         let root = square_root(&self.covariance);
         let product = root.times(&other.covariance).times(&root);
@@ -45,7 +45,7 @@ impl Gaussian {
     }
 }
 
-/// The symmetric root of a symmetric matrix without negative eigenvalues (but for rounding).
+/// The symmetric root of a symmetric matrix without negative eigenvalues (except for rounding).
 fn square_root(matrix: &Matrix) -> Matrix {
     let (values, vectors) = eigen(matrix);
     let roots: Vec<f64> = values.iter().map(|value| value.max(0.0).sqrt()).collect();
@@ -58,7 +58,7 @@ fn square_root(matrix: &Matrix) -> Matrix {
 mod tests {
     use super::*;
 
-    /// Rows that numpy can make again: sin(1.7 i (j + 1) + shift) + 0.3 j cos(0.9 i (j + 2)).
+    /// Rows that numpy can reproduce: sin(1.7 i (j + 1) + shift) + 0.3 j cos(0.9 i (j + 2)).
     fn rows(shift: f64, n: usize, change: impl Fn(f64) -> f64) -> Vec<Vec<f64>> {
         let value = |i: f64, j: f64| (1.7 * i * (j + 1.0) + shift).sin() + 0.3 * j * (0.9 * i * (j + 2.0)).cos();
         (0..n).map(|i| (0..5).map(|j| change(value(i as f64, f64::from(j)))).collect()).collect()
@@ -68,7 +68,7 @@ mod tests {
         Gaussian::new(a).unwrap().distance(&Gaussian::new(b).unwrap())
     }
 
-    /// By numpy.cov and scipy.linalg.sqrtm of the product of the covariances.
+    /// The value is from numpy.cov and scipy.linalg.sqrtm of the product of the covariances.
     #[test]
     fn the_distance_is_scipys() {
         let (a, b) = (rows(0.5, 40, |x| x), rows(2.0, 30, |x| 1.2 * x + 0.1));
@@ -87,7 +87,7 @@ mod tests {
         let (a, b) = (column(&[1.0, 2.0, 3.0]), column(&[4.0, 7.0, 10.0]));
         assert!((distance(&a, &b) - (25.0 + 4.0)).abs() < 1e-12);
         assert!(distance(&a, &a) < 1e-12);
-        // Independent features: the sum over them. Deviations 1 and 2, then 3 and 1, from corners of a square.
+        // For independent features, the sum over them. Deviations 1 and 2, then 3 and 1, from corners of a square.
         let corners = |x: f64, y: f64| {
             let scale = 0.75f64.sqrt();
             let at = |sx: f64, sy: f64| vec![sx * x * scale, sy * y * scale];

@@ -1,16 +1,18 @@
-//! All glyphs of a pack, and which of them is nearest to a drawing.
+//! All glyphs of a pack, and the search for the one that is nearest to a drawing.
 //!
-//! Two distances, both over opaque RGB on white and both without any learned part, so that no network's taste decides:
+//! There are two distances, both over opaque RGB on white. Neither has a learned part, so no network's preferences
+//! decide:
+//!
 //! - [`Distance::Pixel`], the plain L2 over pixels;
-//! - [`Distance::Shift`], the L2 at half resolution, least over shifts of the drawing by up to 2 of those pixels (4 of
-//!   the picture's).
+//! - [`Distance::Shift`], the L2 at half resolution, the minimum over shifts of the drawing by up to 2 of those pixels
+//!   (4 of the picture's).
 //!
-//! The second decides ([`Distance::HEADLINE`]): a sticker that is drawn well but a little to the side is still itself,
-//! while plain L2 punishes every displaced edge and so favours small, pale glyphs. Measured on 300 of the 1,377 glyphs
-//! at 64 pixels, share that finds itself, plain / shifts allowed: as it is 100 / 100 %, noise of standard deviation 40
-//! 100 / 99.7, moved by (3, 2) 68 / 100, blurred over 5 pixels 93 / 99, shrunk to 0.9, moved by 2 and blurred 49 / 73,
-//! washed out to 60 % contrast 68 / 57, mixed with 40 % of another glyph 86 / 82. So it is no easier for a drawing that
-//! is pale or half something else.
+//! The second decides ([`Distance::HEADLINE`]). A sticker that is drawn well but slightly shifted is still that
+//! sticker, while plain L2 punishes every displaced edge and so favours small, pale glyphs. Measured on 300 of the
+//! 1,377 glyphs at 64 pixels, the share whose nearest glyph is the right one, plain / with shifts: unchanged 100 / 100
+//! %, with noise of standard deviation 40 100 / 99.7, moved by (3, 2) 68 / 100, blurred over 5 pixels 93 / 99, shrunk
+//! to 0.9, moved by 2 and blurred 49 / 73, at 60 % contrast 68 / 57, mixed with 40 % of another glyph 86 / 82. So
+//! allowing shifts does not help drawings that are pale or half something else.
 
 use serde::{Deserialize, Serialize};
 
@@ -22,14 +24,14 @@ use crate::picture::Picture;
 pub enum Distance {
     /// Sum of squared differences of 8-bit RGB.
     Pixel,
-    /// The same at half resolution, least over shifts by -2..=2 pixels each way.
+    /// The same at half resolution, the minimum over shifts by -2..=2 pixels in each direction.
     Shift,
 }
 
 impl Distance {
     /// Both.
     pub const ALL: [Self; 2] = [Self::Pixel, Self::Shift];
-    /// The one that decides what counts as found.
+    /// The distance that decides whether the glyph was found.
     pub const HEADLINE: Self = Self::Shift;
 }
 
@@ -55,10 +57,10 @@ impl Gallery {
         &self.names[index]
     }
 
-    /// From a drawing of the gallery's size to each glyph, squared, in the gallery's order; exact integers.
+    /// The squared distance from a drawing of the gallery's size to each glyph, in the gallery's order; exact integers.
     ///
     /// # Panics
-    /// When the drawing has another size.
+    /// If the drawing has another size.
     pub fn distances(&self, drawing: &Picture, distance: Distance) -> Vec<u64> {
         let same = |glyph: &Picture| (glyph.width, glyph.height) == (drawing.width, drawing.height);
         assert!(self.full.iter().all(same), "drawing and glyphs are of one size");
@@ -72,21 +74,21 @@ impl Gallery {
     }
 }
 
-/// 1 for the nearest: one more than the glyphs among `among` that are strictly nearer than `sought`, so that glyphs
-/// that look the same share a rank.
+/// The rank of `sought`, 1 for the nearest: one more than the number of glyphs among `among` that are strictly nearer,
+/// so that glyphs that look the same share a rank.
 pub fn rank(distances: &[u64], sought: usize, among: impl Iterator<Item = usize>) -> usize {
     1 + among.filter(|&other| distances[other] < distances[sought]).count()
 }
 
-/// The index of the nearest, the first of several; none of none.
+/// The index of the nearest, the first of several; none if there are none.
 pub fn nearest(distances: &[u64]) -> Option<usize> {
     (0..distances.len()).min_by_key(|&i| distances[i])
 }
 
-/// Pixels of the half-sized pictures, each way.
+/// Shift in pixels of the half-sized pictures, in each direction.
 const SHIFT: usize = 2;
 
-/// Each pixel the mean of 2 x 2; an odd last row or column is left out.
+/// Each pixel is the mean of 2 x 2; an odd last row or column is dropped.
 pub(super) fn halved(picture: &Picture) -> Picture {
     let mut half = Picture::filled((picture.width / 2).max(1), (picture.height / 2).max(1), [255; 3]);
     for y in 0..picture.height / 2 {
@@ -99,7 +101,7 @@ pub(super) fn halved(picture: &Picture) -> Picture {
     half
 }
 
-/// With [`SHIFT`] more pixels at each side, which repeat the edge.
+/// With [`SHIFT`] more pixels at each side that repeat the edge.
 fn padded(picture: &Picture) -> Picture {
     let mut large = Picture::filled(picture.width + 2 * SHIFT, picture.height + 2 * SHIFT, [255; 3]);
     let inside = |at: usize, size: usize| at.saturating_sub(SHIFT).min(size - 1);
@@ -125,7 +127,7 @@ fn least_over_shifts(glyph: &Picture, padded: &Picture) -> u64 {
     shifts.map(|(left, top)| shifted(left, top)).min().unwrap_or(u64::MAX)
 }
 
-/// Sum of squared differences; sums of a chunk fit 32 bits.
+/// Sum of squared differences; the sum of a chunk fits 32 bits.
 pub(super) fn squares(a: &[u8], b: &[u8]) -> u64 {
     let chunk = |(a, b): (&[u8], &[u8])| -> u64 {
         let square = |(a, b): (&u8, &u8)| (i32::from(*a) - i32::from(*b)).pow(2) as u32;

@@ -1,16 +1,17 @@
-//! How good a model of stickers is, counted by programs: does the drawing show the concept that was asked for, the
-//! colour, the background, and how much does the autoencoder lose.
+//! Measures by program how good a model of stickers is: whether a drawing shows the thing, the colour and the
+//! background that were asked for, and how much the autoencoder loses.
 //!
 //! [`evaluate`] draws every prompt with the pipeline and asks
+//!
 //! - [`Gallery`]: which of all glyphs of the pack is nearest to the drawing ("a fox");
 //! - the dataset's `ColourJudge`: is the colour there ("a green fox", "a fox on a blue background"), for combinations
 //!   that training saw and for held-out ones;
 //! - [`psnr`]: what encoding and decoding every glyph loses.
 //!
-//! [`steps`] compares models over numbers of steps, [`guidance`] over guidance scales and negative prompts, [`edits`] ways to edit a
-//! picture over their strengths.
+//! [`steps`] compares models over numbers of steps, [`guidance`] over guidance scales and negative prompts, [`edits`]
+//! ways to edit a picture over their strengths.
 //!
-//! Beside each share stands what chance would reach, and what the dataset's own picture of the same scene reaches.
+//! Reports give for each share what chance would reach, and what the dataset's own pictures of the same scenes reach.
 
 pub mod compare;
 mod draw;
@@ -44,9 +45,9 @@ use crate::dataset::{ColourJudge, Stickers};
 use crate::picture::Picture;
 use crate::pipeline::Pipeline;
 
-/// A report, and the pictures that it speaks of, in the order of `report.drawings`.
+/// A report and its pictures, in the order of `report.drawings`.
 pub struct Evaluation {
-    /// Every number.
+    /// The numbers.
     pub report: Report,
     /// What the model drew.
     pub drawn: Vec<Picture>,
@@ -54,11 +55,11 @@ pub struct Evaluation {
     pub truth: Vec<Picture>,
 }
 
-/// Draws and counts. `progress` is told what is being done, and how many of how many are.
+/// Draws and counts. `progress` gets what is being done, how many are done, and how many there are.
 ///
 /// # Errors
-/// [`crate::Error::Request`] when the recipe has none of the pictures that are asked about, or for settings that the
-/// model does not take; those of [`Pipeline::generate_batch`].
+/// [`crate::Error::Request`] if the recipe lacks a kind of picture that is asked for, or for settings that the model
+/// does not take; those of [`Pipeline::generate_batch`].
 pub fn evaluate(
     pipeline: &Pipeline,
     stickers: &Stickers,

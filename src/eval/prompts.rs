@@ -1,4 +1,4 @@
-//! What is asked of a model: plain concepts, other colours, backgrounds.
+//! The prompts of an evaluation: plain concepts, other colours, backgrounds.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,7 +7,7 @@ use crate::dataset::{Kind, Says, Scene, Split, Stickers, caption};
 use crate::error::{Error, Result};
 use crate::random;
 
-/// What the drawing is looked at for.
+/// The property that is checked.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Asked {
@@ -19,38 +19,38 @@ pub enum Asked {
     Background,
 }
 
-/// Whether training could have seen this concept with this colour.
+/// Whether training could contain this concept with this colour.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Combinations {
-    /// It could.
+    /// Yes, training could contain it.
     Trained,
-    /// The recipe keeps the combination out of training.
+    /// No, the recipe keeps the combination out of training.
     HeldOut,
 }
 
-/// One prompt with the truth that it tells.
+/// One prompt with the scene that it describes.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Prompt {
     /// What the model reads.
     pub text: String,
     /// What it should draw.
     pub scene: Scene,
-    /// What the drawing is looked at for.
+    /// The property that is checked.
     pub asked: Asked,
-    /// Of the scene.
+    /// Whether the scene's combination could be in training.
     pub combinations: Combinations,
-    /// Of the drawing's noise.
+    /// Seed of the noise.
     pub seed: u64,
 }
 
-/// The prompts of an evaluation, all drawn from `settings.seed`:
-/// `settings.prompts` plain ones, each concept of the recipe once in a shuffled order before any comes again, then
-/// `settings.colour_prompts` that ask for a colour and as many that ask for a background, half of each from held-out
-/// combinations. White backgrounds are not asked for: no background is white too.
+/// The prompts of an evaluation, all drawn from `settings.seed`: `settings.prompts` plain ones (each concept of the
+/// recipe once in a shuffled order before any is repeated), then `settings.colour_prompts` that ask for a colour and as
+/// many that ask for a background, half of each from held-out combinations. White backgrounds are not asked for,
+/// because no background is white too.
 ///
 /// # Errors
-/// [`Error::Request`] when the recipe's mixture has no recoloured pictures or no backgrounds, or holds none out.
+/// [`Error::Request`] if the recipe's mixture has no recoloured pictures or no backgrounds, or holds none out.
 pub fn prompts(stickers: &Stickers, settings: &Settings) -> Result<Vec<Prompt>> {
     let mut chosen = Vec::new();
     let order = shuffled(stickers.names.len(), settings.seed);
@@ -72,7 +72,7 @@ pub fn prompts(stickers: &Stickers, settings: &Settings) -> Result<Vec<Prompt>> 
     Ok(chosen.into_iter().enumerate().map(prompt).collect())
 }
 
-/// The first `count` scenes of a kind, in the plain wording and with their colours said.
+/// The first `count` scenes of a kind, in the plain wording that names their colours.
 pub(super) fn scenes(
     stickers: &Stickers,
     seed: u64,
@@ -106,7 +106,7 @@ pub(super) fn scenes(
     }
 }
 
-/// 0..n in an order that depends on the seed alone (Fisher and Yates).
+/// 0..n in an order that depends only on the seed (Fisher and Yates).
 pub(super) fn shuffled(n: usize, seed: u64) -> Vec<usize> {
     let mut random = random::stream(seed, "eval.order", 0);
     let mut order: Vec<usize> = (0..n).collect();

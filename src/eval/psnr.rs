@@ -1,6 +1,7 @@
-//! What an autoencoder loses: peak signal-to-noise ratio of encoding and decoding, and how well what is transparent stays so.
+//! What an autoencoder loses: the peak signal-to-noise ratio of encoding and decoding, and how well transparency is
+//! preserved.
 //!
-//! Pictures with alpha are compared as they are seen on mid-grey, where light and dark edges count alike.
+//! Pictures with alpha are compared on mid-grey, where light and dark edges count equally.
 
 use burn::tensor::{Tensor, TensorData};
 
@@ -9,13 +10,14 @@ use crate::picture::{Picture, WHITE};
 use crate::pipeline::Pipeline;
 use crate::{Error, Result};
 
-/// 10 · log10(255² / mse) in decibels, for a mean squared error of 8-bit values; infinite without error.
+/// 10 · log10(255² / mse) in decibels, for a mean squared error of 8-bit values; infinite for 0.
 pub fn psnr(mse: f64) -> f64 {
     10.0 * (255.0 * 255.0 / mse).log10()
 }
 
-/// Every picture through encoder and decoder, compared as 8-bit colours. All pictures are of one size, a multiple of
-/// the autoencoder's scale; a model without alpha sees what is transparent on white. `progress` is told how many are done.
+/// Encodes and decodes every picture and compares 8-bit colours. All pictures have one size, a multiple of the
+/// autoencoder's scale; a model without alpha sees transparent pictures on white. `progress` gets the number of
+/// finished pictures.
 ///
 /// # Errors
 /// As [`decoded`].
@@ -31,12 +33,12 @@ pub fn reconstruction(
     Ok(compared(names.zip(originals.iter().zip(&decoded))))
 }
 
-/// A picture as the model takes it: on white, where it knows no alpha.
+/// A picture as the model sees it: on white if it has no alpha.
 pub fn seen(pipeline: &Pipeline, picture: &Picture) -> Picture {
     if pipeline.channels() == 3 { picture.over(WHITE).into_owned() } else { picture.clone() }
 }
 
-/// Pictures of one size encoded and decoded again.
+/// Encodes and decodes pictures of one size.
 ///
 /// # Errors
 /// As [`decoded`].
@@ -44,11 +46,12 @@ pub fn through(pipeline: &Pipeline, pictures: &[Picture], batch: usize) -> Resul
     decoded(pipeline, pictures, false, batch, |_| {})
 }
 
-/// Pictures of one size encoded and decoded again, `batch` at a time; with `large` by the large decoder, for which they are made as
-/// small as the encoder takes them.
+/// Encodes and decodes pictures of one size, `batch` at a time. With `large` it uses the large decoder, and scales the
+/// pictures down for the encoder.
 ///
 /// # Errors
-/// As [`Picture::from_tensor`]; [`Error::Request`] for sizes that differ or do not fit, and when there is no large decoder.
+/// As [`Picture::from_tensor`]; [`Error::Request`] for sizes that differ or do not fit, and if there is no large
+/// decoder.
 pub fn decoded(
     pipeline: &Pipeline,
     pictures: &[Picture],
@@ -68,7 +71,7 @@ pub fn decoded(
     Ok(all)
 }
 
-/// What is lost between pairs of a picture and what became of it, under the picture's name.
+/// The losses between pairs of a picture and its reconstruction, with the pictures' names.
 pub fn compared<'p>(pairs: impl Iterator<Item = (&'p str, (&'p Picture, &'p Picture))>) -> Reconstruction {
     let (mut names, mut errors, mut overlaps, mut transparent) = (Vec::new(), Vec::new(), Vec::new(), false);
     for (name, (original, decoded)) in pairs {
@@ -82,7 +85,7 @@ pub fn compared<'p>(pairs: impl Iterator<Item = (&'p str, (&'p Picture, &'p Pict
 }
 
 impl Reconstruction {
-    /// In words, after the number and kind of the pictures ("112 glyphs").
+    /// A sentence that begins with the number and kind of the pictures ("112 glyphs").
     pub fn sentence(&self, what: &str) -> String {
         let Self { mean_psnr_db, psnr_of_mean_db, worst_psnr_db, worst, .. } = self;
         let alpha = self.mean_alpha_iou.map_or(String::new(), |iou| format!(", mean IoU of alpha {iou:.3}"));
@@ -118,7 +121,7 @@ fn tensor(pipeline: &Pipeline, pictures: &[Picture]) -> Result<Tensor<4>> {
     Ok(Tensor::from_data(TensorData::new(planes, [pictures.len(), channels, height, width]), pipeline.device()))
 }
 
-/// Of the colours as they are seen on mid-grey, in levels of 0 to 255.
+/// Mean square error of the colours as seen on mid-grey, in levels of 0 to 255.
 pub fn mean_square_error(a: &Picture, b: &Picture) -> f64 {
     let on_grey = |[r, g, b, alpha]: [u8; 4]| {
         let alpha = f64::from(alpha);
@@ -128,7 +131,7 @@ pub fn mean_square_error(a: &Picture, b: &Picture) -> f64 {
     levels.map(|(a, b)| (a - b).powi(2)).sum::<f64>() / a.rgb.len() as f64
 }
 
-/// Of the pixels that are more than half opaque: those of both pictures in parts of those of either (1 where neither has any).
+/// Intersection over union of the pixels that are more than half opaque; 1 if there are none.
 fn alpha_iou(a: &Picture, b: &Picture) -> f64 {
     let (mut both, mut either) = (0, 0);
     for (a, b) in a.pixels().zip(b.pixels()) {
@@ -162,20 +165,20 @@ mod tests {
         assert!((summary.worst_psnr_db - 20.0).abs() < 1e-9);
     }
 
-    /// Two pixels: one loses its colour under nothing, which nobody sees; of the other half the white goes, 102 levels in each
-    /// channel on mid-grey.
+    /// Two pixels. One loses its colour under zero alpha, which is invisible. Half of the other's white is lost, 102
+    /// levels in each channel on mid-grey.
     #[test]
     fn what_is_transparent_is_compared_as_it_is_seen_on_grey() {
         let a = Picture::from_rgba(2, 1, &[255, 0, 0, 0, 255, 255, 255, 255]).unwrap();
         let b = Picture::from_rgba(2, 1, &[0, 0, 0, 0, 255, 255, 255, 51]).unwrap();
         assert!((mean_square_error(&a, &b) - (0.8 * 127.5f64).powi(2) / 2.0).abs() < 1e-9);
         let of = |pairs: [(&str, (&Picture, &Picture)); 2]| compared(pairs.into_iter());
-        // One of one pixel is lost in the first pair, none in the second.
+        // The only opaque pixel is lost in the first pair, none in the second.
         assert_eq!(of([("lost", (&a, &b)), ("kept", (&a, &a))]).mean_alpha_iou, Some(0.5));
         let opaque = Picture::filled(2, 1, [9; 3]);
         let same = of([("x", (&opaque, &opaque)), ("y", (&opaque, &opaque))]);
         assert_eq!((same.mean_alpha_iou, same.sentence("2 pictures").contains("IoU")), (None, false));
-        // Everything, where one pixel of two is asked for.
+        // Everything is opaque, where only one of two pixels should be.
         assert_eq!(alpha_iou(&a, &opaque), 0.5);
         assert_eq!(alpha_iou(&b, &b), 1.0);
     }

@@ -1,4 +1,4 @@
-//! Questions about one drawing, and the shares of all drawings that pass.
+//! Questions about one drawing, and the share of all drawings that pass.
 
 use super::gallery::{nearest, rank};
 use super::{Asked, ColourShare, Combinations, Distance, Drawing, Gallery, Prompt, Retrieval};
@@ -6,7 +6,7 @@ use crate::Result;
 use crate::dataset::{ColourJudge, foreground};
 use crate::picture::Picture;
 
-/// The record of one drawing. `gallery` comes with the indices of the recipe's concepts and of the one that was asked.
+/// The record of one drawing. `gallery` has the indices of the recipe's concepts and of the one that was asked for.
 pub fn drawing(
     prompt: &Prompt,
     picture: &Picture,
@@ -41,7 +41,7 @@ pub fn drawing(
     Ok(record)
 }
 
-/// How often the concept that was asked for is nearest, among `glyphs` and among the recipe's `concepts` alone.
+/// How often the asked concept is nearest, among all `glyphs` and among the recipe's `concepts`.
 pub fn retrieval(distance: Distance, drawings: &[Drawing], glyphs: usize, concepts: usize) -> Retrieval {
     let place = Distance::ALL.iter().position(|other| *other == distance).unwrap_or(0);
     let plain: Vec<&Drawing> = drawings.iter().filter(|drawing| drawing.asked == Asked::Concept).collect();
@@ -61,9 +61,9 @@ pub fn retrieval(distance: Distance, drawings: &[Drawing], glyphs: usize, concep
     }
 }
 
-/// Colour and background, for trained and held-out combinations: how often the asked one is there; how often it is
-/// in pictures that were drawn for the other colours (chance); how often in the dataset's own pictures (the judge's
-/// own mistakes).
+/// Colour and background, for trained and held-out combinations: how often the asked one is present; how often it is
+/// present in pictures drawn for the other colours (chance); and how often in the dataset's own pictures (which shows
+/// the judge's mistakes).
 ///
 /// # Errors
 /// [`crate::Error::Request`] for a colour that the judge's palette lacks.
@@ -158,7 +158,7 @@ mod tests {
         for share in colours(&asked, &wrong, &truth, &judge).unwrap() {
             assert!(share.share < 0.3 && share.truth == 1.0, "{share:?}");
         }
-        // One that draws everything in one colour has that colour by chance as often as by asking.
+        // A model that draws everything in one colour has that colour by chance as often as on request.
         let one: Vec<Picture> = truth.iter().map(|_| truth[5].clone()).collect();
         let share = &colours(&asked, &one, &truth, &judge).unwrap()[0];
         assert!(share.share > 0.0 && (share.share - share.chance).abs() < 0.1, "{share:?}");

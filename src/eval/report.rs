@@ -1,4 +1,4 @@
-//! The numbers of an evaluation: as JSON, and as a short table for people.
+//! The numbers of an evaluation, as JSON and as a short table.
 
 use std::fmt::Write;
 
@@ -7,117 +7,118 @@ use serde::{Deserialize, Serialize};
 use super::{Asked, Combinations, Distance, Prompt, Settings};
 use crate::dataset::Scene;
 
-/// Everything that was counted.
+/// All numbers of an evaluation.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Report {
-    /// What was asked.
+    /// The settings.
     pub settings: Settings,
-    /// By each distance.
+    /// Retrieval by each distance.
     pub retrieval: Vec<Retrieval>,
     /// Colours and backgrounds.
     pub colours: Vec<ColourShare>,
-    /// The autoencoder by itself.
+    /// The autoencoder alone.
     pub autoencoder: Reconstruction,
-    /// How long it took.
+    /// Timing.
     pub times: Times,
-    /// What the pipeline had to say.
+    /// The pipeline's warnings.
     pub warnings: Vec<String>,
     /// One for each prompt.
     pub drawings: Vec<Drawing>,
 }
 
-/// How often the nearest glyph is the one that was asked for; shares in 0..1.
+/// How often the nearest glyph is the asked one; shares in 0..1.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Retrieval {
-    /// Nearest by this.
+    /// The distance that decides which is nearest.
     pub distance: Distance,
-    /// How many were asked.
+    /// Number of prompts.
     pub prompts: usize,
-    /// How many there are in the pack; chance is 1 in these.
+    /// Number of glyphs in the pack; chance is 1 in this many.
     pub glyphs: usize,
-    /// Nearest of all glyphs.
+    /// Share with the asked glyph nearest of all.
     pub top_1: f64,
-    /// Among the five nearest of all glyphs.
+    /// Share with the asked glyph among the five nearest of all.
     pub top_5: f64,
-    /// How many the recipe has.
+    /// Number of the recipe's concepts.
     pub concepts: usize,
-    /// Nearest of the recipe's.
+    /// Share with the asked one nearest of the recipe's concepts.
     pub top_1_among_concepts: f64,
-    /// Among the five nearest of the recipe's.
+    /// Share with the asked one among the five nearest of the recipe's concepts.
     pub top_5_among_concepts: f64,
 }
 
-/// How often an asked colour is there; shares in 0..1.
+/// How often an asked colour is present; shares in 0..1.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct ColourShare {
-    /// Of the glyph or of the background.
+    /// Whether it is the colour of the glyph or of the background.
     pub asked: Asked,
-    /// Which combinations.
+    /// The kind of combinations.
     pub combinations: Combinations,
-    /// How many were asked.
+    /// Number of prompts.
     pub prompts: usize,
-    /// In the drawings for them.
+    /// Share in the drawings for these prompts.
     pub share: f64,
-    /// In the drawings for prompts of other colours, trained and held-out ones together.
+    /// Share in the drawings for prompts with other colours, trained and held-out ones together.
     pub chance: f64,
-    /// In the dataset's own pictures.
+    /// Share in the dataset's own pictures.
     pub truth: f64,
 }
 
-/// What the autoencoder loses; decibels, null in JSON for infinity.
+/// What the autoencoder loses. In decibels; null in JSON means infinity.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Reconstruction {
-    /// How many.
+    /// Number of pictures.
     pub pictures: usize,
     /// Mean over pictures of the PSNR of each.
     pub mean_psnr_db: f64,
     /// PSNR of the mean squared error over all pictures.
     pub psnr_of_mean_db: f64,
-    /// Of the picture that loses most.
+    /// PSNR of the picture that loses most.
     pub worst_psnr_db: f64,
-    /// Its name.
+    /// The name of that picture.
     pub worst: String,
-    /// Mean over pictures of the intersection over union of what is more than half opaque; null where nothing is transparent.
+    /// Mean over pictures of the intersection over union of the pixels that are more than half opaque; null if nothing
+    /// is transparent.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub mean_alpha_iou: Option<f64>,
 }
 
-/// Seconds.
+/// Times in seconds.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Times {
-    /// All drawings.
+    /// Time for all drawings.
     pub drawing_s: f64,
-    /// One drawing.
+    /// Time for one drawing.
     pub picture_s: f64,
-    /// Everything after loading.
+    /// Time for everything after loading.
     pub all_s: f64,
 }
 
-/// One prompt and what was drawn for it; `fourstep generate` with this seed draws it again.
+/// One prompt and its drawing; `fourstep generate` with this seed reproduces it.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct Drawing {
     /// What the model read.
     pub prompt: String,
-    /// Of its noise.
+    /// Seed of the noise.
     pub seed: u64,
-    /// What it was looked at for.
+    /// The property that was checked.
     pub asked: Asked,
-    /// Of the scene.
+    /// The kind of combination.
     pub combinations: Combinations,
-    /// Whether that was there; for concepts: nearest of all glyphs by [`Distance::HEADLINE`].
+    /// Whether the property is present; for concepts: nearest of all glyphs by [`Distance::HEADLINE`].
     pub found: bool,
     /// The nearest glyph, the main colour, or the background.
     pub looks_like: String,
-    /// Place of the asked concept among all glyphs, by each distance; empty for colours.
+    /// Rank of the asked concept among all glyphs, by each distance; empty for colours.
     pub ranks: Vec<usize>,
-    /// Place among the recipe's concepts, likewise.
+    /// Rank among the recipe's concepts, by each distance.
     pub ranks_among_concepts: Vec<usize>,
     /// What it should show.
     pub scene: Scene,
 }
 
 impl Drawing {
-    /// Not looked at yet.
+    /// A record that is not judged yet.
     pub fn new(prompt: &Prompt) -> Self {
         Self {
             prompt: prompt.text.clone(),
@@ -134,7 +135,7 @@ impl Drawing {
 }
 
 impl Report {
-    /// A Markdown table, and a line on how it was made.
+    /// A Markdown table, and a line about the settings.
     pub fn markdown(&self) -> String {
         let mut rows: Vec<[String; 4]> = Vec::new();
         for retrieval in self.retrieval.iter().filter(|r| r.prompts > 0) {

@@ -1,8 +1,8 @@
-//! The settings of an evaluation, which its report repeats.
+//! The settings of an evaluation. Its report repeats them.
 
 use serde::{Deserialize, Serialize};
 
-/// What was asked, of which model, drawn how.
+/// The settings of an evaluation.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// The model's folder.
@@ -11,23 +11,23 @@ pub struct Settings {
     pub pack: String,
     /// The recipe's file.
     pub recipe: String,
-    /// Where it was drawn.
+    /// The device that drew.
     pub device: String,
-    /// Plain prompts.
+    /// Number of plain prompts.
     pub prompts: usize,
-    /// Prompts for a colour, and again as many for a background.
+    /// Number of prompts for a colour, and again as many for a background.
     pub colour_prompts: usize,
     /// Denoising steps.
     pub steps: usize,
-    /// 1 and below: no guidance.
+    /// Guidance scale; no guidance at 1 and below.
     pub guidance_scale: f32,
-    /// The sampler's short name; none is the model's own.
+    /// The sampler's short name; none means the model's own.
     #[serde(alias = "scheduler")]
     pub sampler: Option<String>,
     /// Side of the pictures in pixels.
     pub size: usize,
-    /// Of the prompts and their noise.
+    /// Seed of the prompts and their noise.
     pub seed: u64,
-    /// Pictures drawn at once.
+    /// Pictures drawn together.
     pub batch: usize,
 }

@@ -1,10 +1,10 @@
-//! Drawn pictures on disk: what was drawn once is not drawn again, whether the evaluation was interrupted or another
-//! model joined it.
+//! Stores drawn pictures on disk, so that nothing is drawn twice when an evaluation was interrupted or another model is
+//! added.
 //!
 //! A cell is many prompts drawn by one model in one way. Its file `drawn/*.rgb` (8-bit RGB, one picture after another)
 //! is named by a hash of everything that the pictures depend on: the model's files, sampler, steps, guidance, size,
-//! device, prompts and seeds. It grows batch by batch, so an interrupted cell goes on where it stopped. The file
-//! `.json` beside it says for people what it is, and how often the network was evaluated.
+//! device, prompts and seeds. It grows batch by batch, so an interrupted cell continues where it stopped. The file
+//! `.json` beside it describes the cell for people, and says how often the network was evaluated.
 
 use std::io::{Seek, Write};
 use std::ops::ControlFlow;
@@ -22,35 +22,35 @@ use crate::{Error, Result};
 
 /// A model that takes part.
 pub struct Model {
-    /// For people; part of file names.
+    /// Its name for people, also part of file names.
     pub name: String,
-    /// Ready to draw.
+    /// The loaded pipeline.
     pub pipeline: Pipeline,
-    /// SHA-256 over its files.
+    /// SHA-256 of its files.
     fingerprint: String,
 }
 
 /// How a model draws.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Way {
-    /// The sampler's short name; none is the model's own.
+    /// The sampler's short name; none means the model's own.
     pub sampler: Option<String>,
     /// Denoising steps.
     pub steps: usize,
-    /// 1 and below: no guidance.
+    /// Guidance scale; no guidance at 1 and below.
     pub guidance_scale: f32,
-    /// Side in pixels.
+    /// Side of the pictures in pixels.
     pub size: usize,
 }
 
-/// What is to be drawn.
+/// A prompt with its seed.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Ask {
-    /// What the model reads.
+    /// The prompt.
     pub prompt: String,
-    /// What it keeps away from; may be empty.
+    /// The negative prompt; may be empty.
     pub negative_prompt: String,
-    /// Of the noise.
+    /// Seed of the noise.
     pub seed: u64,
 }
 
@@ -58,7 +58,7 @@ pub struct Ask {
 pub struct Drawn {
     /// In the order of the asks.
     pub pictures: Vec<Picture>,
-    /// Of the network, for one picture: both halves of classifier-free guidance count.
+    /// Evaluations of the network for one picture; both halves of classifier-free guidance count.
     pub evaluations: f64,
 }
 
@@ -81,10 +81,10 @@ impl Model {
         Ok(Self { name: name.to_owned(), pipeline, fingerprint: hex(&hash.finalize()) })
     }
 
-    /// The configuration of the sampler that a name stands for.
+    /// The scheduler configuration of a named sampler.
     ///
     /// # Errors
-    /// [`Error::Request`] for a name that is not known.
+    /// [`Error::Request`] for an unknown name.
     pub fn scheduler(&self, name: Option<&str>) -> Result<SchedulerConfig> {
         let own = self.pipeline.scheduler();
         name.map_or_else(|| Ok(own.clone()), |name| schedulers::named(name, own))
@@ -117,8 +117,8 @@ impl Ask {
 }
 
 impl Store {
-    /// In `folder`/drawn, which is made if it is not there. `device` is the name of the models' device: other devices
-    /// round otherwise. `batch` pictures are drawn at once.
+    /// The store in `folder`/drawn, created if missing. `device` is the name of the models' device, because devices
+    /// round differently. `batch` pictures are drawn together.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -128,10 +128,10 @@ impl Store {
         Ok(Self { folder, device: device.to_owned(), batch: batch.max(1) })
     }
 
-    /// The pictures of a cell, drawn now as far as they are not there. `progress` is told how many are.
+    /// The pictures of a cell; those that are missing are drawn now. `progress` gets the number of finished pictures.
     ///
     /// # Errors
-    /// Those of [`Pipeline::generate_batch`]; [`Error::Io`], for a full disk too.
+    /// Those of [`Pipeline::generate_batch`]; [`Error::Io`], also for a full disk.
     pub fn draw(&self, model: &Model, way: &Way, asks: &[Ask], progress: &mut dyn FnMut(usize)) -> Result<Drawn> {
         let path = self.folder.join(format!("{}.rgb", self.name(model, way, asks)?));
         let record = path.with_extension("json");
@@ -185,7 +185,7 @@ impl Store {
     }
 }
 
-/// Draws a few prompts at once; also how often the network was evaluated for each.
+/// Draws a few prompts together; also returns how often the network was evaluated for each.
 pub fn draw_batch(model: &Model, way: &Way, asks: &[Ask]) -> Result<(Vec<Picture>, f64)> {
     let requests = asks.iter().map(|ask| model.request(way, ask)).collect::<Result<Vec<_>>>()?;
     let mut evaluations = 0;
@@ -197,7 +197,7 @@ pub fn draw_batch(model: &Model, way: &Way, asks: &[Ask]) -> Result<(Vec<Picture
     Ok((pictures, evaluations as f64 / asks.len().max(1) as f64))
 }
 
-/// For writing from `position` on; what lies behind it goes.
+/// Opens a file for writing from `position`, and removes everything after it.
 fn open_at(path: &Path, position: u64) -> std::io::Result<std::fs::File> {
     let mut file = std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
     file.set_len(position)?;
@@ -219,7 +219,7 @@ fn write_record(path: &Path, model: &Model, way: &Way, pictures: usize, evaluati
     std::fs::write(path, format!("{record:#}\n")).map_err(Error::io(path))
 }
 
-/// None where nothing was drawn yet.
+/// None if nothing was drawn yet.
 fn read_evaluations(path: &Path) -> Result<Option<f64>> {
     let bytes = read_if_there(path)?;
     if bytes.is_empty() {
@@ -238,7 +238,7 @@ fn read_if_there(path: &Path) -> Result<Vec<u8>> {
     }
 }
 
-/// Paths, sizes and bytes of the files that a reader of the model needs, in the order of their names.
+/// Hashes the paths, sizes and bytes of the files that a reader of the model needs, in the order of their names.
 fn add_files(root: &Path, folder: &Path, hash: &mut Sha256) -> Result<()> {
     let entries = std::fs::read_dir(folder).map_err(Error::io(folder))?;
     let mut paths = entries.map(|e| Ok(e?.path())).collect::<std::io::Result<Vec<_>>>().map_err(Error::io(folder))?;
@@ -297,14 +297,14 @@ mod tests {
         assert_eq!((first.pictures.len(), first.evaluations, steps), (5, 4.0, vec![0, 2, 4, 5]));
         let (again, steps) = drawn(&way);
         assert!(again.pictures == first.pictures && again.evaluations == 4.0 && steps.is_empty());
-        // Cut off within the third picture.
+        // Truncated within the third picture.
         let path = store.folder.join(format!("{}.rgb", store.name(&model, &way, &asks).unwrap()));
         let bytes = std::fs::read(&path).unwrap();
         std::fs::write(&path, &bytes[..2 * 3 * 64 * 64 + 100]).unwrap();
         let (healed, steps) = drawn(&way);
         assert!(healed.pictures == first.pictures);
         assert_eq!(steps, [2, 4, 5]);
-        // Another way is another cell, and without guidance the network is evaluated once a step.
+        // Another way is another cell. Without guidance the network is evaluated once a step.
         let (plain, _) = drawn(&Way { guidance_scale: 1.0, ..way });
         assert!(plain.pictures != first.pictures && plain.evaluations == 2.0);
     }

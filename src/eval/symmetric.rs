@@ -1,8 +1,8 @@
-//! Eigenvalues of small symmetric matrices, by Jacobi's rotations (Golub & Van Loan, "Matrix Computations", section 8.5):
-//! for the 48 features of a classifier that takes milliseconds, and every digit is right. A crate for linear algebra would
-//! change features of the crates below burn.
+//! Eigenvalues of small symmetric matrices, by Jacobi's rotations (Golub & Van Loan, "Matrix Computations", section
+//! 8.5). For the 48 features of the classifier this takes milliseconds, and is accurate to the last digits. A crate for
+//! linear algebra would change features of the crates below burn.
 
-/// Square, in f64.
+/// A square matrix in f64.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Matrix {
     size: usize,
@@ -10,7 +10,7 @@ pub struct Matrix {
 }
 
 impl Matrix {
-    /// Of `size` rows and columns, from row and column.
+    /// A matrix of `size` rows and columns, from a function of row and column.
     pub fn from_fn(size: usize, value: impl Fn(usize, usize) -> f64) -> Self {
         Self { size, values: (0..size * size).map(|at| value(at / size, at % size)).collect() }
     }
@@ -23,13 +23,13 @@ impl Matrix {
     /// The matrix product.
     ///
     /// # Panics
-    /// When the sizes differ.
+    /// If the sizes differ.
     pub fn times(&self, other: &Self) -> Self {
         assert_eq!(self.size, other.size, "matrices of one size");
         Self::from_fn(self.size, |i, j| (0..self.size).map(|k| self.at(i, k) * other.at(k, j)).sum())
     }
 
-    /// Half of the sum with the transpose: itself, but for rounding, where it is symmetric.
+    /// Half of the sum with the transpose; for a symmetric matrix this is the matrix itself, up to rounding.
     pub fn symmetric_part(&self) -> Self {
         Self::from_fn(self.size, |i, j| (self.at(i, j) + self.at(j, i)) / 2.0)
     }
@@ -39,7 +39,7 @@ impl Matrix {
         (0..self.size).map(|i| self.at(i, i)).sum()
     }
 
-    /// Turns rows `p` and `q` by the angle of this cosine and sine.
+    /// Rotates rows `p` and `q` by the angle with this cosine and sine.
     fn turn_rows(&mut self, (p, q): (usize, usize), (c, s): (f64, f64)) {
         for k in 0..self.size {
             let (a, b) = (self.at(p, k), self.at(q, k));
@@ -58,7 +58,7 @@ impl Matrix {
     }
 }
 
-/// Eigenvalues of a symmetric matrix, in no order, and its eigenvectors as columns in the same order.
+/// Eigenvalues of a symmetric matrix, in no particular order, and its eigenvectors as columns in the same order.
 pub fn eigen(matrix: &Matrix) -> (Vec<f64>, Matrix) {
     let size = matrix.size;
     let mut left = matrix.clone();
@@ -82,7 +82,7 @@ pub fn eigen(matrix: &Matrix) -> (Vec<f64>, Matrix) {
     ((0..size).map(|i| left.at(i, i)).collect(), vectors)
 }
 
-/// Rounds through all pairs; the rest falls quadratically, six to ten are usual.
+/// Greatest number of rounds through all pairs. Convergence is quadratic, and six to ten are usual.
 const SWEEPS: usize = 50;
 
 /// Cosine and sine of the smaller rotation that makes the entry `off` of [[`first`, `off`], [`off`, `second`]] vanish.
@@ -107,7 +107,7 @@ mod tests {
         let two = Matrix::from_fn(2, |i, j| if i == j { 2.0 } else { 1.0 });
         let found = sorted(eigen(&two).0);
         assert!((found[0] - 1.0).abs() < 1e-14 && (found[1] - 3.0).abs() < 1e-14, "{found:?}");
-        // Of the second difference on n points: 2 - 2 cos(k π / (n + 1)).
+        // The eigenvalues of the second difference on n points: 2 - 2 cos(k π / (n + 1)).
         let n = 48;
         let difference = Matrix::from_fn(n, |i, j| [2.0, -1.0].get(i.abs_diff(j)).copied().unwrap_or(0.0));
         let expected = (1..=n).map(|k| 2.0 - 2.0 * (k as f64 * std::f64::consts::PI / (n + 1) as f64).cos());

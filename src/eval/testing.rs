@@ -1,4 +1,4 @@
-//! The comparisons from one end to the other, with a model of 16 pixels as teacher and as its own student.
+//! Tests of the comparisons from end to end, with a model of 16 pixels as teacher and as its own student.
 
 use burn::tensor::Device;
 
@@ -67,7 +67,7 @@ fn over_steps(models: &[Model], (stickers, classifier): (&Stickers, &Classifier)
     assert_eq!(points[3].near.unwrap().mean_psnr_db, EQUAL_DB);
     assert!(points.iter().all(|point| point.measured.frechet.is_some() && point.time.is_some()));
     assert_eq!((first.report.truth.top_1, first.report.truth.count.trained), (Some(1.0), Some(1.0)));
-    // Another line draws itself alone, and no number of the others changes.
+    // An added line is drawn alone, and the numbers of the others stay the same.
     let more = [&entries[..], &[entry("student", 1, None, &[2])]].concat();
     let (second, drew) = compared(&more);
     assert_eq!(drew, ["student, 2 steps"]);

@@ -1,4 +1,5 @@
-//! A copied state draws the same numbers: what happens when a process forks, and what cures it.
+//! What happens to random numbers when a process forks: both processes have the same state and draw the same numbers.
+//! And how to avoid that.
 
 use crate::random::{Mt19937, WichmannHill, stream};
 
@@ -6,7 +7,7 @@ use crate::random::{Mt19937, WichmannHill, stream};
 pub use real::fork_and_draw;
 
 // cell: copied-state
-/// Two workers begin with a copy of one state: the first `n` numbers of each.
+/// Two workers start with copies of one state: the first `n` numbers of each.
 pub fn draw_from_copies(generator: &WichmannHill, n: usize) -> [Vec<f64>; 2] {
     let mut parent = generator.clone();
     let mut child = generator.clone();
@@ -15,7 +16,7 @@ pub fn draw_from_copies(generator: &WichmannHill, n: usize) -> [Vec<f64>; 2] {
 // end
 
 // cell: own-streams
-/// The cure: a worker makes its generator from the seed and its own number, so there is nothing to copy.
+/// The cure: a worker makes its generator from the seed and its own number, so no state is copied.
 pub fn worker_stream(seed: u64, worker: u64) -> Mt19937 {
     stream(seed, "worker", worker)
 }
@@ -33,23 +34,23 @@ mod real {
     use crate::{Error, Result};
 
     // cell: fork
-    /// `os.fork()` as in the lesson: the process goes on twice, each with its own copy of the whole memory, so also of
-    /// the generator. The next number of the parent, then that of the child.
+    /// `os.fork()` as in the lesson: the process continues twice, each with its own copy of the whole memory, including
+    /// the generator. Returns the next number of the parent, then that of the child.
     pub fn fork_and_draw(generator: &mut WichmannHill) -> Result<[f64; 2]> {
         let (mut from_child, mut to_parent) = pipe()?;
-        // SAFETY: the child only computes, writes eight bytes and leaves: it takes no lock and allocates nothing.
+        // SAFETY: the child only computes, writes eight bytes and exits; it takes no lock and allocates nothing.
         match unsafe { libc::fork() } {
             -1 => Err(system("fork")),
             0 => {
                 let written = to_parent.write_all(&generator.random().to_le_bytes());
-                // SAFETY: ends the child at once, without the parent's cleaning up.
+                // SAFETY: ends the child immediately, without the parent's clean-up.
                 unsafe { libc::_exit(i32::from(written.is_err())) }
             }
             child => {
                 drop(to_parent);
                 let mut bytes = [0; 8];
                 let read = from_child.read_exact(&mut bytes);
-                // SAFETY: waits for the child that was made above; no status is asked for.
+                // SAFETY: waits for the child created above; no status is requested.
                 unsafe { libc::waitpid(child, std::ptr::null_mut(), 0) };
                 read.map_err(Error::io(Path::new("the pipe from the child")))?;
                 Ok([generator.random(), f64::from_le_bytes(bytes)])
@@ -58,7 +59,7 @@ mod real {
     }
     // end
 
-    /// The end to read from and the end to write to.
+    /// The ends for reading and writing.
     fn pipe() -> Result<(File, File)> {
         let mut ends = [0; 2];
         // SAFETY: `ends` has room for the two descriptors, which nobody else owns.

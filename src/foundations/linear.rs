@@ -7,13 +7,13 @@ use super::{Matrix, Rung};
 use crate::random::{WichmannHill, stream};
 use crate::{Error, Result};
 
-/// Kinds of digits.
+/// The number of classes: ten digits.
 pub const CLASSES: usize = 10;
 
 /// A score for each digit: pixels times weights plus bias.
 #[derive(Clone, Debug)]
 pub struct Linear {
-    /// 784 x 10: what a pixel's ink says for each digit.
+    /// 784 x 10: how much a pixel's ink counts for each digit.
     pub weights: Matrix,
     /// 1 x 10: added to each score.
     pub bias: Matrix,
@@ -29,7 +29,7 @@ pub struct Gradient {
 
 impl Linear {
     // cell: linear-init
-    /// The lesson's beginning: 7,840 normal numbers from our own generator, made small, and no bias.
+    /// The lesson's initial state: 7,840 normal numbers from our own generator, scaled down, and no bias.
     pub fn new(generator: &mut WichmannHill) -> Self {
         let scale = 1.0 / (PIXELS as f64).sqrt();
         let weights = Matrix::from_fn(PIXELS, CLASSES, |_, _| (generator.gauss() * scale) as f32);
@@ -38,7 +38,7 @@ impl Linear {
     // end
 
     // cell: linear-forward
-    /// The scores (n x 10) of n pictures (n x 784), by any rung of the ladder.
+    /// The scores (n x 10) of n pictures (n x 784), computed by any rung of the ladder.
     ///
     /// # Errors
     /// [`Error::Request`] for pictures of another size.
@@ -53,21 +53,21 @@ impl Linear {
     }
     // end
 
-    /// Loss, and its slope for every weight, on some pictures.
+    /// The loss on some pictures, and its slope for every weight.
     ///
     /// # Errors
     /// [`Error::Request`] for pictures of another size.
     pub fn gradient(&self, images: &Matrix, labels: &[u8]) -> Result<(f64, Gradient)> {
         // cell: linear-gradient
-        let chances = softmax(&self.forward(images, Rung::Slices)?);
-        let loss = cross_entropy(&chances, labels);
-        // The slope for each score is simple: the chance that was given, minus 1 for the right digit.
-        let mut errors = chances;
+        let probabilities = softmax(&self.forward(images, Rung::Slices)?);
+        let loss = cross_entropy(&probabilities, labels);
+        // The slope for each score is simple: the predicted probability, minus 1 for the right digit.
+        let mut errors = probabilities;
         for (row, &label) in labels.iter().enumerate() {
             errors[(row, usize::from(label))] -= 1.0;
         }
         let errors = errors.map(|error| error / labels.len() as f32);
-        // A weight acts through its pixel: slopes = pictures turned over, times errors.
+        // A weight acts through its pixel: slopes = transposed pictures times errors.
         let weights = Rung::Slices.multiply(&images.transposed(), &errors)?;
         let ones = Matrix::from_fn(1, errors.rows(), |_, _| 1.0);
         let bias = Rung::Slices.multiply(&ones, &errors)?;
@@ -75,10 +75,10 @@ impl Linear {
         Ok((loss, Gradient { weights, bias }))
     }
 
-    /// One step downhill, and the loss before it.
+    /// One step downhill; returns the loss before it.
     ///
     /// # Errors
-    /// [`Error::Request`] where the loss is no longer a number: the rate is too high.
+    /// [`Error::Request`] if the loss is no longer a number, because the rate is too high.
     pub fn step(&mut self, images: &Matrix, labels: &[u8], rate: f32) -> Result<f64> {
         let (loss, gradient) = self.gradient(images, labels)?;
         if !loss.is_finite() {
@@ -113,23 +113,23 @@ impl Linear {
 }
 
 // cell: softmax
-/// Scores to chances: e to the power of each, divided by their sum. The largest is taken off first, so that nothing
-/// overflows; that changes no result.
+/// Scores to probabilities: e to the power of each, divided by their sum. The largest score is subtracted first, so
+/// that nothing overflows; this does not change the result.
 pub fn softmax(scores: &Matrix) -> Matrix {
-    let mut chances = scores.clone();
-    for row in 0..chances.rows() {
-        let row = chances.row_mut(row);
+    let mut probabilities = scores.clone();
+    for row in 0..probabilities.rows() {
+        let row = probabilities.row_mut(row);
         let largest = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
         row.iter_mut().for_each(|score| *score = (*score - largest).exp());
         let sum: f32 = row.iter().sum();
-        row.iter_mut().for_each(|chance| *chance /= sum);
+        row.iter_mut().for_each(|score| *score /= sum);
     }
-    chances
+    probabilities
 }
 
-/// How surprising the right digits were: the mean of -ln(chance). 2.303 is guessing, 0 is knowing.
-pub fn cross_entropy(chances: &Matrix, labels: &[u8]) -> f64 {
-    let surprise = |(row, &label): (usize, &u8)| -f64::from(chances[(row, usize::from(label))]).ln();
+/// How surprising the right digits were: the mean of -ln(probability). 2.303 is guessing, 0 is certainty.
+pub fn cross_entropy(probabilities: &Matrix, labels: &[u8]) -> f64 {
+    let surprise = |(row, &label): (usize, &u8)| -f64::from(probabilities[(row, usize::from(label))]).ln();
     labels.iter().enumerate().map(surprise).sum::<f64>() / labels.len() as f64
 }
 // end
@@ -139,13 +139,13 @@ pub fn best(scores: &[f32]) -> usize {
     (0..scores.len()).max_by(|&a, &b| scores[a].total_cmp(&scores[b])).unwrap_or(0)
 }
 
-/// The share of right answers in a table of [`Linear::confusion`]; 0 for none.
+/// The share of right answers in a table of [`Linear::confusion`]; 0 if it is empty.
 pub fn accuracy(confusion: &[[usize; CLASSES]; CLASSES]) -> f64 {
     let right: usize = (0..CLASSES).map(|digit| confusion[digit][digit]).sum();
     right as f64 / confusion.as_flattened().iter().sum::<usize>().max(1) as f64
 }
 
-/// The pictures of one pass in a random order, in batches of at most `size`; every pass has an order of its own.
+/// The pictures of one pass in a random order, in batches of at most `size`; every pass has its own order.
 pub fn batches(count: usize, size: usize, seed: u64, pass: u64) -> Vec<Vec<usize>> {
     let mut generator = stream(seed, "order", pass);
     let mut order: Vec<usize> = (0..count).collect();
@@ -156,7 +156,8 @@ pub fn batches(count: usize, size: usize, seed: u64, pass: u64) -> Vec<Vec<usize
 }
 
 // cell: finite-differences
-/// The slope for one weight by trying: the loss a little above and a little below, and the difference per step.
+/// The slope for one weight by finite differences: the loss slightly above and slightly below, and their difference
+/// divided by the distance.
 ///
 /// # Errors
 /// [`Error::Request`] for pictures of another size.
@@ -216,9 +217,9 @@ mod tests {
     }
 
     #[test]
-    fn chances_add_up_to_1_for_any_scores() {
-        let chances = softmax(&Matrix::new(2, 3, vec![1000.0, 1000.0, -1000.0, 0.0, 0.0, 0.0]).expect("fits"));
-        assert_eq!(chances.row(0), [0.5, 0.5, 0.0]);
+    fn probabilities_add_up_to_1_for_any_scores() {
+        let probabilities = softmax(&Matrix::new(2, 3, vec![1000.0, 1000.0, -1000.0, 0.0, 0.0, 0.0]).expect("fits"));
+        assert_eq!(probabilities.row(0), [0.5, 0.5, 0.0]);
         assert!((cross_entropy(&softmax(&Matrix::zeros(4, 10)), &[0, 3, 9, 9]) - 10f64.ln()).abs() < 1e-6);
     }
 

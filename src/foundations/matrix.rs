@@ -1,4 +1,4 @@
-//! Numbers in rows and columns: one flat list, and an index that takes a row and a column.
+//! Matrices: numbers in rows and columns, stored in one flat list, with an index that takes a row and a column.
 
 use std::ops::{Index, IndexMut};
 
@@ -13,7 +13,7 @@ pub struct Matrix {
     values: Vec<f32>,
 }
 
-/// `m[(row, column)]` reads a number: what `__getitem__` is in Python.
+/// `m[(row, column)]` reads a number, like `__getitem__` in Python.
 impl Index<(usize, usize)> for Matrix {
     type Output = f32;
 
@@ -23,7 +23,7 @@ impl Index<(usize, usize)> for Matrix {
     }
 }
 
-/// `m[(row, column)] = x` writes one: `__setitem__`.
+/// `m[(row, column)] = x` writes one, like `__setitem__`.
 impl IndexMut<(usize, usize)> for Matrix {
     fn index_mut(&mut self, (row, column): (usize, usize)) -> &mut f32 {
         assert!(column < self.columns, "column {column} of a matrix with {}", self.columns);
@@ -38,10 +38,10 @@ impl Matrix {
         Self { rows, columns, values: vec![0.0; rows * columns] }
     }
 
-    /// The values in rows.
+    /// A matrix with these values, row after row.
     ///
     /// # Errors
-    /// [`Error::Request`] where their number is not rows times columns.
+    /// [`Error::Request`] if their number is not rows times columns.
     pub fn new(rows: usize, columns: usize, values: Vec<f32>) -> Result<Self> {
         if rows.checked_mul(columns) != Some(values.len()) {
             let found = values.len();
@@ -50,10 +50,10 @@ impl Matrix {
         Ok(Self { rows, columns, values })
     }
 
-    /// A list of lists, as the lesson's images are at first.
+    /// A matrix from a list of lists, as the lesson's images are at first.
     ///
     /// # Errors
-    /// [`Error::Request`] where a row has another length than the first.
+    /// [`Error::Request`] if a row has another length than the first.
     pub fn from_rows(rows: &[Vec<f32>]) -> Result<Self> {
         let columns = rows.first().map_or(0, Vec::len);
         if let Some(at) = rows.iter().position(|row| row.len() != columns) {
@@ -63,18 +63,18 @@ impl Matrix {
         Self::new(rows.len(), columns, rows.concat())
     }
 
-    /// Filled by a function of row and column.
+    /// A matrix filled by a function of row and column.
     pub fn from_fn(rows: usize, columns: usize, mut value: impl FnMut(usize, usize) -> f32) -> Self {
         let values = (0..rows * columns).map(|i| value(i / columns, i % columns)).collect();
         Self { rows, columns, values }
     }
 
-    /// How many rows.
+    /// The number of rows.
     pub fn rows(&self) -> usize {
         self.rows
     }
 
-    /// How many columns.
+    /// The number of columns.
     pub fn columns(&self) -> usize {
         self.columns
     }
@@ -89,7 +89,7 @@ impl Matrix {
         &self.values
     }
 
-    /// The same, to be changed.
+    /// The same, mutable.
     pub fn values_mut(&mut self) -> &mut [f32] {
         &mut self.values
     }
@@ -97,31 +97,31 @@ impl Matrix {
     /// One row.
     ///
     /// # Panics
-    /// Where there is no such row.
+    /// If there is no such row.
     pub fn row(&self, row: usize) -> &[f32] {
         &self.values[row * self.columns..(row + 1) * self.columns]
     }
 
-    /// One row, to be changed.
+    /// One row, mutable.
     ///
     /// # Panics
-    /// Where there is no such row.
+    /// If there is no such row.
     pub fn row_mut(&mut self, row: usize) -> &mut [f32] {
         &mut self.values[row * self.columns..(row + 1) * self.columns]
     }
 
-    /// The rows that `wanted` names, in its order.
+    /// The rows with the indices `wanted`, in that order.
     pub fn pick(&self, wanted: &[usize]) -> Self {
         let values = wanted.iter().flat_map(|&row| self.row(row)).copied().collect();
         Self { rows: wanted.len(), columns: self.columns, values }
     }
 
-    /// Rows become columns.
+    /// The transpose.
     pub fn transposed(&self) -> Self {
         Self::from_fn(self.columns, self.rows, |row, column| self[(column, row)])
     }
 
-    /// The sum of two matrices of one shape.
+    /// The sum of two matrices of the same shape.
     ///
     /// # Errors
     /// [`Error::Request`] that names both shapes.
@@ -137,7 +137,7 @@ impl Matrix {
         self.paired(other, "multiply elementwise", |a, b| a * b)
     }
 
-    /// Each number through a function.
+    /// The matrix with a function applied to each number.
     pub fn map(&self, change: impl Fn(f32) -> f32) -> Self {
         Self { values: self.values.iter().map(|&value| change(value)).collect(), ..*self }
     }

@@ -1,14 +1,14 @@
-//! The matrix product, from three loops to many threads. Every rung of the ladder computes the same numbers.
+//! Matrix products, from three loops to many threads. Every rung of the ladder computes the same numbers.
 
 use super::Matrix;
 use crate::{Error, Result};
 
-/// One way to multiply, the slowest first.
+/// The ways to multiply, the slowest first.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rung {
     /// Row, column, inner index, each number by `m[(row, column)]`.
     Loops,
-    /// A number of `a` times a whole row of `b`.
+    /// A number of `a` times a whole row of `b`, as slices.
     Slices,
     /// A row of `a` with a column of `b`, as iterators.
     Iterators,
@@ -21,7 +21,7 @@ pub enum Rung {
 }
 
 impl Rung {
-    /// All rungs that this build has: a wasm module has no threads of its own.
+    /// All rungs that this build has; a wasm module has no threads.
     pub const ALL: &[Self] = &[
         Self::Loops,
         Self::Slices,
@@ -32,7 +32,7 @@ impl Rung {
         Self::Threads,
     ];
 
-    /// As the page and the tables call it.
+    /// The name on the page and in tables.
     pub fn name(self) -> &'static str {
         match self {
             Self::Loops => "three loops",
@@ -58,7 +58,7 @@ impl Rung {
     /// `a` (rows x inner) times `b` (inner x columns).
     ///
     /// # Errors
-    /// [`Error::Request`] where the columns of `a` are not as many as the rows of `b`.
+    /// [`Error::Request`] if the columns of `a` are not as many as the rows of `b`.
     pub fn multiply(self, a: &Matrix, b: &Matrix) -> Result<Matrix> {
         let ([rows, inner], [inner_b, columns]) = (a.shape(), b.shape());
         if inner != inner_b {
@@ -93,7 +93,7 @@ fn loops(a: &Matrix, b: &Matrix, out: &mut Matrix) {
 // end
 
 // cell: multiply-slices
-/// One number of `a` meets a whole row of `b` at once (the lesson's broadcasting).
+/// Each number of `a` is multiplied with a whole row of `b` (the lesson's broadcasting).
 fn slices(a: &Matrix, b: &Matrix, out: &mut Matrix) {
     for i in 0..a.rows() {
         let sums = out.row_mut(i);
@@ -108,7 +108,7 @@ fn slices(a: &Matrix, b: &Matrix, out: &mut Matrix) {
 // end
 
 // cell: multiply-iterators
-/// Each number is a row of `a` and a column of `b` side by side, multiplied and summed (the lesson's dot).
+/// Each number is a row of `a` and a column of `b`, multiplied pairwise and summed (the lesson's dot).
 fn iterators(a: &Matrix, b: &Matrix, out: &mut Matrix) {
     for i in 0..a.rows() {
         for j in 0..b.columns() {
@@ -120,7 +120,7 @@ fn iterators(a: &Matrix, b: &Matrix, out: &mut Matrix) {
 // end
 
 // cell: multiply-blocked
-/// 64 x 64 numbers of `b` are used for all rows of `a` while they lie in the fast cache.
+/// 64 x 64 numbers of `b` are used for all rows of `a` while they are in the fast cache.
 fn blocked(a: &Matrix, b: &Matrix, out: &mut Matrix) {
     const SIDE: usize = 64;
     for k0 in (0..a.columns()).step_by(SIDE) {
@@ -142,7 +142,7 @@ fn blocked(a: &Matrix, b: &Matrix, out: &mut Matrix) {
 // end
 
 // cell: multiply-simd
-/// `b` is turned over once, so that both lists lie one after the other in memory.
+/// `b` is transposed once, so that both lists are contiguous in memory.
 fn simd(a: &Matrix, b: &Matrix, out: &mut Matrix) {
     let columns = b.transposed();
     for i in 0..a.rows() {
@@ -152,7 +152,8 @@ fn simd(a: &Matrix, b: &Matrix, out: &mut Matrix) {
     }
 }
 
-/// Sixteen sums side by side: the compiler makes vector instructions of them, which multiply 4, 8 or 16 pairs at once.
+/// Sixteen sums side by side. The compiler turns them into vector instructions, which multiply 4, 8 or 16 pairs
+/// together.
 fn dot(x: &[f32], y: &[f32]) -> f32 {
     const LANES: usize = 16;
     let ((xs, x_rest), (ys, y_rest)) = (x.as_chunks::<LANES>(), y.as_chunks::<LANES>());
@@ -168,7 +169,7 @@ fn dot(x: &[f32], y: &[f32]) -> f32 {
 // end
 
 // cell: multiply-threads
-/// Every core takes a share of the rows. Nobody waits for anybody: no row is written by two.
+/// Every core takes a share of the rows. No core waits for another, because no row is written by two.
 fn threads(a: &Matrix, b: &Matrix, out: &mut Matrix) {
     let columns = b.transposed();
     let cores = std::thread::available_parallelism().map_or(1, |n| n.get());

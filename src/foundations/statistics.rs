@@ -4,7 +4,7 @@
 //! "On a test whether two samples are from the same population", 1940 (runs).
 
 // cell: histogram
-/// How many of the numbers (0 up to 1) fall into each of `bins` parts of equal width.
+/// How many of the numbers (0 up to 1) fall into each of `bins` intervals of equal width.
 pub fn histogram(numbers: &[f64], bins: usize) -> Vec<usize> {
     let mut counts = vec![0; bins];
     for number in numbers {
@@ -16,23 +16,25 @@ pub fn histogram(numbers: &[f64], bins: usize) -> Vec<usize> {
 // end
 
 // cell: lag
-/// Each number with the one `lag` places after it, as points: chance fills the square evenly, a pattern shows as lines.
+/// Each number with the one `lag` places later, as points. Random numbers fill the square evenly; a pattern shows as
+/// lines.
 pub fn lag_pairs(numbers: &[f64], lag: usize) -> Vec<(f64, f64)> {
     numbers.iter().zip(numbers.iter().skip(lag)).map(|(&now, &later)| (now, later)).collect()
 }
 // end
 
-/// What a test measured, and how often true chance strays at least as far.
+/// The result of a test.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Outcome {
-    /// The test's own measure.
+    /// The test's statistic.
     pub statistic: f64,
-    /// The p-value, 0 to 1: below 0.001 is hard to call chance.
+    /// The p-value, 0 to 1: how often random numbers deviate at least as far. Below 0.001 is hard to attribute to
+    /// chance.
     pub p: f64,
 }
 
 // cell: chi-square
-/// Counts against equal shares: the sum of (count - expected)^2 / expected.
+/// Compares counts with equal shares: the sum of (count - expected)^2 / expected.
 pub fn chi_square(counts: &[usize]) -> Outcome {
     let expected = counts.iter().sum::<usize>() as f64 / counts.len() as f64;
     let statistic = counts.iter().map(|&count| (count as f64 - expected).powi(2) / expected).sum();
@@ -41,8 +43,8 @@ pub fn chi_square(counts: &[usize]) -> Outcome {
 // end
 
 // cell: runs
-/// Numbers above and below one half come in runs. Chance makes a known number of them; the statistic is the distance from
-/// it in standard deviations.
+/// Numbers above and below one half form runs. Random numbers form a known number of them; the statistic is the
+/// distance from it in standard deviations.
 pub fn runs(numbers: &[f64]) -> Outcome {
     let above: Vec<bool> = numbers.iter().map(|&number| number >= 0.5).collect();
     let high = above.iter().filter(|&&is| is).count() as f64;
@@ -55,7 +57,7 @@ pub fn runs(numbers: &[f64]) -> Outcome {
 // end
 
 // cell: serial-correlation
-/// Does a number tell something of the next one? The correlation of neighbours, in standard deviations.
+/// Does a number predict the next one? The correlation of neighbours, in standard deviations.
 pub fn serial_correlation(numbers: &[f64]) -> Outcome {
     let n = numbers.len() as f64;
     let mean = numbers.iter().sum::<f64>() / n;
@@ -65,7 +67,7 @@ pub fn serial_correlation(numbers: &[f64]) -> Outcome {
 }
 // end
 
-/// `z` with the share of a normal distribution that lies at least as far out, on both sides.
+/// `z` with the share of a normal distribution that is at least as far from 0, on both sides.
 fn in_deviations(z: f64) -> Outcome {
     Outcome { statistic: z, p: chi_square_tail(z * z, 1) }
 }

@@ -1,19 +1,20 @@
-//! Tensors of rank 0 to 4: numbers with a shape, and strides that say how far apart neighbours lie.
+//! Tensors of rank 0 to 4: numbers with a shape, and strides that say how far apart neighbours are in memory.
 //!
-//! A view (a transpose, a slice, a stretched axis) is a new shape and new strides over the same list: no number is copied.
+//! A view (a transpose, a slice, a stretched axis) is a new shape and new strides over the same list; no number is
+//! copied.
 
 use std::ops::Range;
 use std::sync::Arc;
 
 use crate::{Error, Result};
 
-/// The most axes a tensor has here: pictures in a batch need four (picture, channel, row, column).
+/// The greatest number of axes: pictures in a batch need four (picture, channel, row, column).
 pub const MAX_RANK: usize = 4;
-/// The most numbers that an operation may make: 256 MiB of them.
+/// The greatest number of values that an operation may create: 256 MiB of them.
 const MAX_NUMBERS: usize = 1 << 26;
 
 // cell: tensor
-/// A list of numbers, and how to walk through it: index [i, j, k] lies at `offset + i * strides[0] + j * strides[1] + ...`
+/// A list of numbers, and how to index it: index [i, j, k] is at `offset + i * strides[0] + j * strides[1] + ...`
 #[derive(Clone, Debug)]
 pub struct Tensor {
     values: Arc<Vec<f32>>,
@@ -36,8 +37,8 @@ impl Tensor {
 // end
 
 // cell: broadcast
-/// The shape of `a` combined with `b`. The shapes are laid side by side from the right; two sizes fit where they are
-/// equal or where one of them is 1 (or missing): that one is stretched, without a copy, by a stride of 0.
+/// The shape of `a` combined with `b`. The shapes are aligned at the right. Two sizes fit if they are equal or if one
+/// of them is 1 (or missing); that axis is stretched, without a copy, by a stride of 0.
 pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
     let rank = a.len().max(b.len());
     let size = |shape: &[usize], axis: usize| (axis + shape.len()).checked_sub(rank).map_or(1, |i| shape[i]);
@@ -55,10 +56,10 @@ pub fn broadcast(a: &[usize], b: &[usize]) -> Result<Vec<usize>> {
 // end
 
 impl Tensor {
-    /// Numbers in the order of the last axis first; no axis at all makes a single number.
+    /// A tensor with these numbers, the last axis fastest. Without axes it is a single number.
     ///
     /// # Errors
-    /// [`Error::Request`] for more than [`MAX_RANK`] axes, or a number of values that the shape does not have.
+    /// [`Error::Request`] for more than [`MAX_RANK`] axes, or if the number of values does not fit the shape.
     pub fn new(values: Vec<f32>, shape: &[usize]) -> Result<Self> {
         let count = count(shape)?;
         if values.len() != count {
@@ -75,7 +76,7 @@ impl Tensor {
         Self::new((0..count(shape)?).map(|i| i as f32).collect(), shape)
     }
 
-    /// How many axes: 0 for a number, 1 for a list, 2 for a matrix, 3 for a picture, 4 for a batch of pictures.
+    /// The number of axes: 0 for a number, 1 for a list, 2 for a matrix, 3 for a picture, 4 for a batch of pictures.
     pub fn rank(&self) -> usize {
         self.shape.len()
     }
@@ -85,17 +86,17 @@ impl Tensor {
         &self.shape
     }
 
-    /// For each axis, how many places the next number along it lies further on in memory.
+    /// For each axis, the distance in memory between neighbours along it.
     pub fn strides(&self) -> &[usize] {
         &self.strides
     }
 
-    /// Where the first number lies.
+    /// The position of the first number.
     pub fn offset(&self) -> usize {
         self.offset
     }
 
-    /// Whether both look at one list in memory.
+    /// Whether both use the same list in memory.
     pub fn shares_memory(&self, other: &Self) -> bool {
         Arc::ptr_eq(&self.values, &other.values)
     }
@@ -121,10 +122,10 @@ impl Tensor {
         out
     }
 
-    /// The same numbers in another shape; a view where they lie in order, a copy where they do not.
+    /// The same numbers in another shape: a view if they are in order in memory, otherwise a copy.
     ///
     /// # Errors
-    /// [`Error::Request`] where the shape has another number of numbers.
+    /// [`Error::Request`] if the shape has another number of values.
     pub fn reshaped(&self, shape: &[usize]) -> Result<Self> {
         if count(shape)? != self.shape.iter().product::<usize>() {
             return Err(Error::Request(format!("shape {:?} cannot become {shape:?}", self.shape)));
@@ -136,7 +137,7 @@ impl Tensor {
     }
 
     // cell: views
-    /// Two axes change places: only their sizes and strides do.
+    /// Two axes change places; only their sizes and strides are swapped.
     pub fn transposed(&self, a: usize, b: usize) -> Result<Self> {
         let mut view = self.on_axis(a)?.on_axis(b)?.clone();
         view.shape.swap(a, b);
@@ -144,7 +145,7 @@ impl Tensor {
         Ok(view)
     }
 
-    /// A part of one axis: the walk starts further on.
+    /// A part of one axis: only the offset and the size change.
     pub fn slice(&self, axis: usize, range: Range<usize>) -> Result<Self> {
         let mut view = self.on_axis(axis)?.clone();
         if range.start > range.end || range.end > self.shape[axis] {
@@ -155,7 +156,7 @@ impl Tensor {
         Ok(view)
     }
 
-    /// One entry of an axis: the axis is gone. `t.select(0, 3)` is `t[3]`.
+    /// One entry of an axis, which disappears. `t.select(0, 3)` is `t[3]`.
     pub fn select(&self, axis: usize, entry: usize) -> Result<Self> {
         let mut view = self.slice(axis, entry..entry.saturating_add(1))?;
         view.shape.remove(axis);
@@ -174,7 +175,7 @@ impl Tensor {
         Ok(view)
     }
 
-    /// Stretched to `shape` by the rules of [`broadcast`]: a stride of 0 reads one number again and again.
+    /// Stretched to `shape` by the rules of [`broadcast`]: a stride of 0 reads the same number repeatedly.
     pub fn expanded(&self, shape: &[usize]) -> Result<Self> {
         count(shape)?;
         if broadcast(&self.shape, shape)? != shape {
@@ -189,20 +190,20 @@ impl Tensor {
     }
     // end
 
-    /// Two tensors combined number by number, after broadcasting.
+    /// Combines two tensors number by number, after broadcasting.
     ///
     /// # Errors
-    /// [`Error::Request`] where the shapes do not fit.
+    /// [`Error::Request`] if the shapes do not fit.
     pub fn zip(&self, other: &Self, combine: impl Fn(f32, f32) -> f32) -> Result<Self> {
         let shape = broadcast(&self.shape, &other.shape)?;
         let (a, b) = (self.expanded(&shape)?.to_vec(), other.expanded(&shape)?.to_vec());
         Self::new(a.into_iter().zip(b).map(|(a, b)| combine(a, b)).collect(), &shape)
     }
 
-    /// The sum along an axis, which is gone.
+    /// The sum along an axis, which disappears.
     ///
     /// # Errors
-    /// [`Error::Request`] where there is no such axis.
+    /// [`Error::Request`] if there is no such axis.
     pub fn sum(&self, axis: usize) -> Result<Self> {
         self.on_axis(axis)?;
         let mut shape = self.shape.clone();
@@ -217,7 +218,7 @@ impl Tensor {
     }
 
     // cell: matmul-by-broadcasting
-    /// The matrix product without a loop of its own: (m, k, 1) times (1, k, n), summed over k.
+    /// The matrix product without a loop: (m, k, 1) times (1, k, n), summed over k.
     pub fn matmul(&self, other: &Self) -> Result<Self> {
         self.unsqueezed(2)?.zip(&other.unsqueezed(0)?, |a, b| a * b)?.sum(1)
     }
@@ -231,7 +232,7 @@ impl Tensor {
     }
 }
 
-/// The numbers of a shape, checked against the limits.
+/// The number of values of a shape, checked against the limits.
 fn count(shape: &[usize]) -> Result<usize> {
     if shape.len() > MAX_RANK {
         return Err(Error::Request(format!("shape {shape:?} has {} axes; at most {MAX_RANK} here", shape.len())));
@@ -242,7 +243,7 @@ fn count(shape: &[usize]) -> Result<usize> {
         .ok_or_else(|| Error::Request(format!("shape {shape:?} has more than {MAX_NUMBERS} numbers")))
 }
 
-/// The strides of numbers that lie in order.
+/// The strides of numbers that are contiguous in order.
 fn dense(shape: &[usize]) -> Vec<usize> {
     let mut strides = vec![1; shape.len()];
     for axis in (1..shape.len()).rev() {

@@ -1,9 +1,9 @@
-//! What several tests of the foundations need.
+//! Helpers for several tests of the foundations.
 
 use super::Matrix;
 use crate::random::{Generator, stream};
 
-/// Values in -1..1 from a stream of their own.
+/// Values in -1..1 from a separate stream.
 pub fn matrix(rows: usize, columns: usize, index: u64) -> Matrix {
     let values = stream(1, "test matrix", index).rand(rows * columns);
     Matrix::new(rows, columns, values.iter().map(|x| 2.0 * x - 1.0).collect()).expect("as many as asked for")

@@ -1,9 +1,9 @@
-//! Weights in blocks of 32 numbers that share a scale: the arithmetic of GGUF's `Q8_0` and `Q4_0`, so that its known
-//! accuracy and its reference code can be held against ours.
+//! Weights in blocks of 32 numbers that share a scale. The arithmetic is that of GGUF's `Q8_0` and `Q4_0`, so it can be
+//! checked against their known accuracy and reference code.
 //!
-//! A weight `[out, in]` or `[out, in, kh, kw]` has `out` rows. A row runs over kh, then kw, then in: where `in` is a
-//! multiple of 32, a block belongs to one tap of the convolution, so that a kernel finds place and border of a
-//! tap once a block. Only the last block of a row may lack numbers; zeros fill it.
+//! A weight `[out, in]` or `[out, in, kh, kw]` has `out` rows. A row runs over kh, then kw, then in: if `in` is a
+//! multiple of 32, a block belongs to one tap of the convolution, and a kernel computes the position and border of a
+//! tap once for each block. Only the last block of a row may be incomplete; it is padded with zeros.
 
 use half::f16;
 
@@ -20,7 +20,7 @@ pub enum BlockFormat {
 }
 
 impl BlockFormat {
-    /// The format of so many bits a number: 8 or 4.
+    /// The format with this many bits a number: 8 or 4.
     pub fn from_bits(bits: u32) -> Option<Self> {
         match bits {
             8 => Some(Self::Q8_0),
@@ -29,7 +29,7 @@ impl BlockFormat {
         }
     }
 
-    /// Bits a number, without the scale's half bit.
+    /// Bits for each number, without the scale's half bit.
     pub fn bits(self) -> u32 {
         match self {
             Self::Q8_0 => 8,
@@ -42,7 +42,7 @@ impl BlockFormat {
         BLOCK * self.bits() as usize / 8
     }
 
-    /// The code of zero, with which a block is filled up.
+    /// The code of zero, which pads a block.
     fn zero(self) -> i32 {
         match self {
             Self::Q8_0 => 0,
@@ -65,9 +65,9 @@ impl BlockFormat {
         }
     }
 
-    /// Scale (not rounded yet) and codes of a full block, in f32 as GGUF's reference has them.
+    /// Scale (not rounded yet) and codes of a full block, in f32 as in GGUF's reference.
     fn quantize(self, block: &[f32; BLOCK]) -> (f32, [i32; BLOCK]) {
-        // The first of the largest, where several are equally large.
+        // The first of the largest, if several are equally large.
         let largest = block.iter().fold(0f32, |largest, x| if x.abs() > largest.abs() { *x } else { largest });
         let scale = match self {
             Self::Q8_0 => largest.abs() / 127.0,
@@ -82,16 +82,16 @@ impl BlockFormat {
     }
 }
 
-/// Why numbers cannot be put into blocks, or blocks not be read.
+/// Why numbers cannot be quantized, or blocks not be read.
 #[derive(Clone, Debug, PartialEq, thiserror::Error)]
 pub enum BlockError {
-    /// Before quantization.
+    /// A number is not finite.
     #[error("holds values that are not finite")]
     NotFinite,
-    /// The scale leaves the range of f16.
+    /// The scale exceeds the range of f16.
     #[error("holds values too large for a block with an f16 scale")]
     TooLarge,
-    /// Another number of dimensions than 2 or 4, or none of some dimension.
+    /// The shape has neither 2 nor 4 dimensions, or one of them is 0.
     #[error("has shape {0:?}; only [out, in] and [out, in, kh, kw] go into blocks")]
     Shape(Vec<usize>),
     /// Codes or scales of the wrong length.
@@ -99,20 +99,20 @@ pub enum BlockError {
     Length {
         /// `bytes of codes` or `scales`.
         what: &'static str,
-        /// Given.
+        /// The actual length.
         found: usize,
-        /// By shape and format.
+        /// The length by shape and format.
         expected: usize,
     },
-    /// A scale that quantization never writes: not finite, or below zero where magnitudes are meant.
+    /// A scale that quantization never writes: not finite, or negative where it is a magnitude.
     #[error("has the scale {scale} in block {block}")]
     Scale {
-        /// In the order of the file.
+        /// Index of the block in the file.
         block: usize,
-        /// As it stands there.
+        /// The scale.
         scale: f32,
     },
-    /// Something else than zero behind the end of a row.
+    /// A number that is not zero in the padding of this row.
     #[error("has numbers behind the end of row {0}")]
     Padding(usize),
 }
@@ -127,7 +127,7 @@ pub struct Blocks {
 }
 
 impl Blocks {
-    /// Puts `values`, in the order of `shape` (`[out, in]` or `[out, in, kh, kw]`), into blocks.
+    /// Quantizes `values`, in the order of `shape` (`[out, in]` or `[out, in, kh, kw]`).
     ///
     /// # Errors
     /// [`BlockError::Shape`], [`BlockError::Length`], [`BlockError::NotFinite`], [`BlockError::TooLarge`].
@@ -154,7 +154,7 @@ impl Blocks {
         Ok(Self { format, shape: shape.to_vec(), codes, scales })
     }
 
-    /// From what a file holds, checked.
+    /// Blocks from a file's codes and scales, which are checked.
     ///
     /// # Errors
     /// [`BlockError::Shape`], [`BlockError::Length`], [`BlockError::Scale`], [`BlockError::Padding`].
@@ -200,7 +200,7 @@ impl Blocks {
         self.format
     }
 
-    /// Of the weight that was put into blocks.
+    /// Shape of the weight that was quantized.
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -222,12 +222,12 @@ impl Blocks {
     }
 }
 
-/// Where the numbers of a row stand in the weight.
+/// How the numbers of a row are ordered in the weight.
 struct Layout {
     rows: usize,
-    /// Numbers a row.
+    /// Numbers in each row.
     columns: usize,
-    /// Blocks a row.
+    /// Blocks in each row.
     blocks: usize,
     channels: usize,
     taps: usize,
@@ -296,7 +296,7 @@ mod tests {
                 for (row, column) in (0..layout.rows).flat_map(|r| (0..layout.columns).map(move |c| (r, c))) {
                     let at = layout.place(row, column);
                     let scale = blocks.scales()[row * layout.blocks + column / BLOCK].to_f32().abs();
-                    // Half a step, a whole one at the far end of Q4_0; and the rounding of the scale itself to f16.
+                    // Half a step, or a whole one at the far end of Q4_0, and the rounding of the scale to f16.
                     let (steps, most) = if format == BlockFormat::Q8_0 { (0.5, 127.0) } else { (1.0, 8.0) };
                     let bound = scale * (steps + most / 1024.0) + most * 6e-8;
                     let apart = (values[at] - widened[at]).abs();

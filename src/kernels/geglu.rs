@@ -3,7 +3,8 @@
 use super::lanes::wide;
 use super::parallel::{Share, for_each_share, shares};
 
-/// `x` `[rows, 2 · hidden]` to value · gelu(gate) `[rows, hidden]`; values come first in a row, gates after them.
+/// From `x` `[rows, 2 · hidden]` to value · gelu(gate) `[rows, hidden]`; in each row the values come first, then the
+/// gates.
 pub fn geglu(x: &[f32], hidden: usize) -> Vec<f32> {
     let mut y = vec![0.0; x.len() / 2];
     let out = Share::new(&mut y);
@@ -27,7 +28,7 @@ pub fn geglu(x: &[f32], hidden: usize) -> Vec<f32> {
     y
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 /// The gradient of `x` for the gradient `dy` of the output.
 pub fn geglu_backward(x: &[f32], dy: &[f32], hidden: usize) -> Vec<f32> {
     let mut dx = vec![0.0; x.len()];
@@ -63,15 +64,15 @@ fn normal_cdf(x: f32) -> f32 {
     0.5 + 0.5 * erf(x * std::f32::consts::FRAC_1_SQRT_2)
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 #[inline(always)]
 fn normal_density(x: f32) -> f32 {
     const AT_ZERO: f32 = 0.398_942_3;
     AT_ZERO * super::lanes::exp(-0.5 * x * x)
 }
 
-/// An odd rational function with the error function's values on [-4, 4], where an f32's reaches 1 (the coefficients of
-/// Eigen's `erf`).
+/// A rational approximation of the error function on [-4, 4]; beyond that it is 1 in f32 (the coefficients of Eigen's
+/// `erf`).
 #[inline(always)]
 fn erf(x: f32) -> f32 {
     let x = x.clamp(-4.0, 4.0);
@@ -91,7 +92,7 @@ fn erf(x: f32) -> f32 {
 mod tests {
     use super::*;
 
-    /// Computed with Python's math.erf in float64.
+    /// Values from Python's math.erf in float64.
     #[test]
     fn gelu_has_its_known_values() {
         let known =

@@ -1,6 +1,7 @@
-//! Plain loops that the compiler turns into wide instructions.
+//! Plain loops that the compiler turns into vector instructions.
 
-/// Runs `work`, compiled for the widest instructions that this processor has. Its closures must be `#[inline(always)]`.
+/// Runs `work`, compiled for the widest vector instructions of this processor. Its closures must be
+/// `#[inline(always)]`.
 #[inline(always)]
 pub fn wide<R>(work: impl FnOnce() -> R) -> R {
     struct Work<F>(F);
@@ -14,7 +15,7 @@ pub fn wide<R>(work: impl FnOnce() -> R) -> R {
     pulp::Arch::new().dispatch(Work(work))
 }
 
-/// The sum of `of` over `x`, in sixteen parts, which can be added at the same time.
+/// The sum of `of` over `x`, in sixteen partial sums that can be added in parallel.
 #[inline(always)]
 pub fn sum(x: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     let (chunks, rest) = x.as_chunks::<16>();
@@ -25,7 +26,7 @@ pub fn sum(x: &[f32], of: impl Fn(f32) -> f32) -> f32 {
     parts.iter().sum::<f32>() + rest.iter().map(|x| of(*x)).sum::<f32>()
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 /// As [`sum`], over two slices of the same length.
 #[inline(always)]
 pub fn sum2(x: &[f32], y: &[f32], of: impl Fn(f32, f32) -> f32) -> f32 {
@@ -39,21 +40,22 @@ pub fn sum2(x: &[f32], y: &[f32], of: impl Fn(f32, f32) -> f32) -> f32 {
     parts.iter().sum::<f32>() + x_rest.iter().zip(y_rest).map(|(x, y)| of(*x, *y)).sum::<f32>()
 }
 
-/// e^x by 2^k · p(r), accurate to about 2 in the last place, for x from -87 to 88; the values at these ends beyond them.
+/// e^x as 2^k · p(r), accurate to about 2 units in the last place, for x from -87 to 88; beyond that, the values at
+/// these ends.
 #[inline(always)]
 pub fn exp(x: f32) -> f32 {
     let x = x.clamp(-87.0, 88.0);
-    // Rounds to the nearest whole number: no fraction is left so far from zero.
+    // Adding this rounds to the nearest whole number, because f32 has no fraction bits at this size.
     const ROUND: f32 = 12_582_912.0;
     let rounded = x * std::f32::consts::LOG2_E + ROUND;
     let k = rounded - ROUND;
     let r = (x - k * 0.693_359_4) - k * -2.121_944_4e-4;
-    // Cephes' expf.
+    // The coefficients of Cephes' expf.
     let mut p = 1.987_569_1e-4;
     for c in [1.398_199_9e-3, 8.333_452e-3, 4.166_579_6e-2, 1.666_666_5e-1, 0.5] {
         p = p * r + c;
     }
-    // The last bits of `rounded` are k: they become the exponent.
+    // The last bits of `rounded` are k; they become the exponent.
     let power = f32::from_bits((rounded.to_bits() << 23).wrapping_add(127 << 23));
     (p * r * r + r + 1.0) * power
 }

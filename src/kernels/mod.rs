@@ -1,5 +1,5 @@
-//! Kernels of our own, each for the GPU and as a plain function on the processor; `glue` makes operations of burn's tensors
-//! of them. And block-quantized numbers, which the kernels widen as they go.
+//! Our own kernels, each for the GPU and as a plain function for the processor, and block-quantized numbers, which the
+//! kernels widen as they go. `glue` makes the kernels operations on burn's tensors.
 
 mod attention;
 mod blocks;

@@ -1,4 +1,4 @@
-//! Weights in blocks as they lie on a device, packed: 32-bit words of codes and of scales, and how the processor widens a row.
+//! Weights in blocks as a device stores them: 32-bit words of codes and of scales, and how the processor widens a row.
 
 use half::f16;
 
@@ -8,31 +8,31 @@ use super::{BLOCK, BlockFormat, Blocks};
 /// How a weight is packed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Packing {
-    /// Of its blocks.
+    /// The format of its blocks.
     pub format: BlockFormat,
-    /// One makes one output.
+    /// Number of rows; each makes one output.
     pub rows: usize,
-    /// Numbers a row.
+    /// Numbers in each row.
     pub columns: usize,
 }
 
 impl Packing {
-    /// Blocks a row.
+    /// Blocks in each row.
     pub fn blocks(&self) -> usize {
         self.columns.div_ceil(BLOCK)
     }
 
-    /// Words of codes a block.
+    /// Words of codes in each block.
     pub fn block_words(&self) -> usize {
         self.format.code_bytes() / 4
     }
 
-    /// Words of codes in all.
+    /// Total number of words of codes.
     pub fn code_words(&self) -> usize {
         self.rows * self.blocks() * self.block_words()
     }
 
-    /// Words of scales in all, two a word.
+    /// Total number of words of scales; each holds two.
     pub fn scale_words(&self) -> usize {
         (self.rows * self.blocks()).div_ceil(2)
     }
@@ -52,19 +52,19 @@ pub fn scale_words(blocks: &Blocks) -> Vec<i32> {
     blocks.scales().chunks(2).map(word).collect()
 }
 
-/// A packed weight in memory.
+/// A packed weight in main memory.
 #[derive(Clone, Copy)]
 pub struct PackedRows<'a> {
-    /// [`code_words`].
+    /// The words of [`code_words`].
     pub codes: &'a [i32],
-    /// [`scale_words`].
+    /// The words of [`scale_words`].
     pub scales: &'a [i32],
-    /// Of both.
+    /// The packing of both.
     pub packing: Packing,
 }
 
 impl PackedRows<'_> {
-    /// Widens a row, in the order of the blocks; `out` takes [`Packing::blocks`] times 32 numbers.
+    /// Widens a row, in the order of the blocks; `out` has space for [`Packing::blocks`] times 32 numbers.
     pub fn widen(&self, row: usize, out: &mut [f32]) {
         let (blocks, words) = (self.packing.blocks(), self.packing.block_words());
         let codes = &self.codes[row * blocks * words..][..blocks * words];
@@ -86,7 +86,7 @@ impl PackedRows<'_> {
         );
     }
 
-    /// Widens a row of a convolution with so many taps into the order of floats: in, then the taps.
+    /// Widens a row of a convolution with this many taps into the order of floats: in, then the taps.
     pub fn widen_window(&self, row: usize, taps: usize, scratch: &mut [f32], out: &mut [f32]) {
         self.widen(row, scratch);
         let channels = out.len() / taps;

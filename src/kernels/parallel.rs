@@ -1,9 +1,9 @@
-//! Work shared among the processor's threads; in the page there is one.
+//! Distributes work over the processor's threads. In the page there is only one.
 
 use std::marker::PhantomData;
 use std::ops::Range;
 
-/// Threads that share work.
+/// The number of threads that share work.
 pub fn threads() -> usize {
     #[cfg(feature = "native")]
     return rayon::current_num_threads();
@@ -11,13 +11,13 @@ pub fn threads() -> usize {
     1
 }
 
-/// `0..count` in as many runs as there are threads, or fewer.
+/// Divides `0..count` into as many ranges as there are threads, or fewer.
 pub fn shares(count: usize) -> Vec<Range<usize>> {
     let each = count.div_ceil(threads()).max(1);
     (0..count).step_by(each).map(|first| first..(first + each).min(count)).collect()
 }
 
-/// Runs `work` on every share, at the same time where there are threads; its results in order.
+/// Runs `work` on every share, in parallel if there are threads, and returns the results in order.
 pub fn for_each_share<R: Send>(shares: Vec<Range<usize>>, work: impl Fn(Range<usize>) -> R + Sync + Send) -> Vec<R> {
     #[cfg(feature = "native")]
     {
@@ -28,35 +28,35 @@ pub fn for_each_share<R: Send>(shares: Vec<Range<usize>>, work: impl Fn(Range<us
     shares.into_iter().map(work).collect()
 }
 
-/// Numbers that several threads write, each its own places.
+/// Numbers that several threads write, each in different places.
 pub struct Share<'a, T> {
     start: *mut T,
     len: usize,
     owner: PhantomData<&'a mut [T]>,
 }
 
-// SAFETY: whoever takes a slice promises that it is nobody else's.
+// SAFETY: a caller of `slice` promises that no other thread uses that slice.
 #[allow(unsafe_code)]
 unsafe impl<T: Send> Sync for Share<'_, T> {}
 
 #[allow(unsafe_code)]
 impl<'a, T> Share<'a, T> {
-    /// Of all of `numbers`.
+    /// Shares all of `numbers`.
     pub fn new(numbers: &'a mut [T]) -> Self {
         Self { start: numbers.as_mut_ptr(), len: numbers.len(), owner: PhantomData }
     }
 
-    /// Some of the numbers.
+    /// A range of the numbers.
     ///
     /// # Safety
-    /// While the slice lives, no other that overlaps it may.
+    /// While the slice lives, there may be no other that overlaps it.
     ///
     /// # Panics
-    /// Past the end.
+    /// Beyond the end.
     #[allow(clippy::mut_from_ref)]
     pub unsafe fn slice(&self, range: Range<usize>) -> &mut [T] {
         assert!(range.start <= range.end && range.end <= self.len);
-        // SAFETY: within the numbers; alone by the caller's promise.
+        // SAFETY: within the numbers, and exclusive by the caller's promise.
         unsafe { std::slice::from_raw_parts_mut(self.start.add(range.start), range.len()) }
     }
 }

@@ -2,40 +2,40 @@
 
 use gemm::{Parallelism, gemm};
 
-/// A matrix somewhere in memory.
+/// A view of a matrix in memory.
 #[derive(Clone, Copy)]
 pub struct Matrix<'a> {
     numbers: &'a [f32],
-    /// From one row to the next, from one column to the next.
+    /// Distance from one row to the next, and from one column to the next.
     strides: [usize; 2],
     size: [usize; 2],
 }
 
 impl<'a> Matrix<'a> {
-    /// Rows of `width` numbers, one after another.
+    /// A matrix of rows of `width` contiguous numbers.
     pub fn rows(numbers: &'a [f32], width: usize) -> Self {
         assert!(numbers.len().is_multiple_of(width.max(1)), "whole rows");
         Self { numbers, strides: [width, 1], size: [numbers.len() / width.max(1), width] }
     }
 
-    /// The same numbers, rows for columns.
+    /// The transposed view.
     pub fn transposed(self) -> Self {
         let ([a, b], [m, n]) = (self.strides, self.size);
         Self { strides: [b, a], size: [n, m], ..self }
     }
 }
 
-/// `a · b` into `out` (row after row), or added to it.
+/// Writes `a · b` into `out` (row after row), or adds it.
 ///
 /// # Panics
-/// When the sizes do not fit.
+/// If the sizes do not fit.
 #[allow(unsafe_code)]
 pub fn product(a: Matrix, b: Matrix, out: &mut [f32], add: bool) {
     let ([rows, inner], columns) = (a.size, b.size[1]);
     assert!(inner == b.size[0] && rows * columns == out.len(), "sizes of a product");
     let [a_row, a_column] = a.strides.map(|s| s as isize);
     let [b_row, b_column] = b.strides.map(|s| s as isize);
-    // SAFETY: all that is read and written lies within the slices, by the assertions.
+    // SAFETY: by the assertions, everything that is read or written lies within the slices.
     unsafe {
         gemm(
             rows,

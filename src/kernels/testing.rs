@@ -1,8 +1,8 @@
-//! What tests of kernels share.
+//! Helpers for the tests of kernels.
 
 use crate::random::{self, Generator, Mt19937};
 
-/// Sizes and numbers, the same in every run; the seed is printed for when a test fails.
+/// Random sizes and numbers, the same in every run; the seed is printed in case a test fails.
 pub struct Draw(Mt19937);
 
 impl Draw {
@@ -16,13 +16,13 @@ impl Draw {
         self.0.next_u32() as usize % n
     }
 
-    /// Standard normal.
+    /// Standard normal numbers.
     pub fn numbers(&mut self, count: usize) -> Vec<f32> {
         self.0.randn(count)
     }
 }
 
-/// Relative L2 distance at most 1e-5.
+/// Asserts a relative L2 distance of at most 1e-5.
 pub fn close(found: &[f32], known: &[f64], what: &str) {
     assert_eq!(found.len(), known.len(), "{what}");
     let distance: f64 = found.iter().zip(known).map(|(a, b)| (f64::from(*a) - b).powi(2)).sum();

@@ -1,25 +1,25 @@
-//! What the GPU kernels for matrix products and convolutions share: tiles of both factors in workgroup memory, weights widened
-//! to f32 while they are staged there, and the sums of one invocation.
+//! Shared by the GPU kernels for matrix products and convolutions: tiles of both factors in workgroup memory, weights
+//! widened to f32 when they are loaded there, and the sums of one invocation.
 //!
-//! Numbers travel in quads along the inner dimension. A row of a staged tile takes five quads, four of numbers and one of
-//! nothing, so that neighbouring rows lie in different memory banks.
+//! Numbers are read in quads along the inner dimension. A row of a tile takes five quads, four of numbers and one
+//! unused, so that neighbouring rows lie in different memory banks.
 
 use cubecl::prelude::*;
 
-/// Four numbers, one behind the other in the inner dimension.
+/// Four numbers that are consecutive in the inner dimension.
 pub type Quad = Vector<f32, Const<4>>;
-/// Quads of the inner dimension that are staged at once.
+/// Quads of the inner dimension in each tile.
 pub const QUADS: usize = 4;
-/// From one row of a staged tile to the next, in quads.
+/// Distance between rows of a tile, in quads.
 pub const STRIDE: usize = QUADS + 1;
-/// Invocations a workgroup: 16 x 16.
+/// Invocations for each workgroup: 16 x 16.
 pub const UNITS: u32 = 256;
 /// Rows of a tile that the invocations of one line of the workgroup share.
 pub const SIDE: usize = 16;
 /// Columns (of weights) in a tile.
 pub const COLUMNS: usize = 64;
 
-/// Multiplies two staged tiles: `sums[i][j]` += row `row + 16 i` of `a` times row `column + 16 j` of `b`.
+/// Multiplies two tiles: `sums[i][j]` += row `row + 16 i` of `a` times row `column + 16 j` of `b`.
 #[cube]
 pub fn multiply(
     a: &Shared<[Quad]>,
@@ -57,8 +57,8 @@ pub fn fused(a: Quad, b: Quad, sum: f32) -> f32 {
     fma(a.extract(3usize), b.extract(3usize), sum)
 }
 
-/// Numbers `k..k + 4` of a row of weights; zeros behind its end. `words` holds f32 numbers (`bits` 32) or codes (8, 4), four
-/// or eight to a word; `scales` two f16 to a word, none with 32 bits.
+/// Numbers `k..k + 4` of a row of weights; zeros beyond its end. `words` holds f32 numbers (`bits` 32) or codes (8, 4),
+/// four or eight to a word; `scales` holds two f16 to a word, and is empty with 32 bits.
 #[cube]
 pub fn weights(words: &[u32], scales: &[u32], row: usize, k: usize, inner: usize, #[comptime] bits: u32) -> Quad {
     let mut quad = Quad::new(0.0f32);
@@ -78,7 +78,7 @@ pub fn weights(words: &[u32], scales: &[u32], row: usize, k: usize, inner: usize
             let word = words[block * 8 + place];
             #[unroll]
             for l in 0..4usize {
-                // Two's complement, moved by 128 to have no sign.
+                // Two's complement, offset by 128 to be unsigned.
                 let code = ((word >> (comptime!(8 * l as u32))) & 255) ^ 128;
                 quad.insert(l, (f32::cast_from(code) - 128.0) * scale);
             }
@@ -94,7 +94,7 @@ pub fn weights(words: &[u32], scales: &[u32], row: usize, k: usize, inner: usize
     quad
 }
 
-/// The f16 in the low half of a word, widened by hand: not every adapter has f16.
+/// The f16 in the low half of a word, converted with integer operations, because not every adapter supports f16.
 #[cube]
 fn half(word: u32) -> f32 {
     let exponent = (word >> 10) & 31;

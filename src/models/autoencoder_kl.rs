@@ -19,20 +19,20 @@ pub struct AutoencoderKlConfig {
     pub in_channels: usize,
     /// Channels of the decoded picture.
     pub out_channels: usize,
-    /// From the highest resolution down.
+    /// Channels of each level, from the highest resolution down.
     pub block_out_channels: Vec<usize>,
-    /// Residual blocks a level (one more in the decoder).
+    /// Residual blocks in each level (one more in the decoder).
     #[serde(default = "one")]
     pub layers_per_block: usize,
     /// Channels of the latents.
     pub latent_channels: usize,
-    /// Of all norms.
+    /// Groups of all norms.
     #[serde(default = "thirty_two")]
     pub norm_num_groups: usize,
-    /// What the latents are divided by before decoding, and multiplied by after encoding.
+    /// Divides the latents before decoding, and multiplies them after encoding.
     #[serde(default = "scaling_factor")]
     pub scaling_factor: f64,
-    /// Everything else.
+    /// All other keys.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }
@@ -50,10 +50,10 @@ fn scaling_factor() -> f64 {
 }
 
 impl AutoencoderKlConfig {
-    /// Refuses what cannot be built.
+    /// Checks that the configuration is supported.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] names `file`, the key, its value and what is understood.
+    /// [`crate::Error::Config`] that names `file`, the key, its value and the supported values.
     pub fn check(&self, file: &str) -> Result<()> {
         let levels = self.block_out_channels.len();
         if levels == 0 {
@@ -93,9 +93,9 @@ impl AutoencoderKlConfig {
 
 /// Mean and logarithm of the variance of the latents of a picture, both `[batch, latent_channels, h/f, w/f]`.
 pub struct DiagonalGaussian {
-    /// The most likely latents, not scaled.
+    /// The mean, not scaled.
     pub mean: Tensor<4>,
-    /// Clamped to [-30, 20].
+    /// Logarithm of the variance, clamped to [-30, 20].
     pub logvar: Tensor<4>,
 }
 
@@ -106,7 +106,7 @@ impl DiagonalGaussian {
     }
 }
 
-/// Pictures in [-1, 1] to a distribution of latents, and latents to pictures.
+/// Encodes pictures in [-1, 1] to a distribution of latents, and decodes latents to pictures.
 #[derive(Module, Debug)]
 pub struct AutoencoderKl {
     /// Picture to moments.
@@ -120,10 +120,10 @@ pub struct AutoencoderKl {
 }
 
 impl AutoencoderKl {
-    /// Without values. `file` names the configuration in errors.
+    /// The network without values. `file` names the configuration in errors.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] for settings that are not understood.
+    /// [`crate::Error::Config`] for settings that are not supported.
     pub fn new(config: &AutoencoderKlConfig, file: &str, device: &Device) -> Result<Self> {
         config.check(file)?;
         let latent = config.latent_channels;
@@ -135,27 +135,28 @@ impl AutoencoderKl {
         })
     }
 
-    /// `[batch, 3, h, w]` in [-1, 1].
+    /// Encodes `[batch, 3, h, w]` in [-1, 1].
     pub fn encode(&self, x: Tensor<4>) -> DiagonalGaussian {
         let moments = self.quant_conv.forward(self.encoder.forward(x));
         let [mean, logvar] = moments.chunk(2, 1).try_into().expect("twice the latent channels");
         DiagonalGaussian { mean, logvar: logvar.clamp(-30.0, 20.0) }
     }
 
-    /// Latents already divided by the scaling factor, `[batch, latent_channels, h, w]` to `[batch, 3, h·f, w·f]`.
+    /// Decodes latents that are already divided by the scaling factor, `[batch, latent_channels, h, w]` to `[batch, 3,
+    /// h·f, w·f]`.
     pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
         self.decoder.forward(self.post_quant_conv.forward(latents))
     }
 }
 
-/// Residual blocks and halvings.
+/// The encoder: residual blocks and halvings.
 #[derive(Module, Debug)]
 pub struct Encoder {
     /// Picture to the first level.
     pub conv_in: Conv2d,
-    /// From the highest resolution down.
+    /// Channels of each level, from the highest resolution down.
     pub down_blocks: Vec<DownEncoderBlock>,
-    /// Lowest resolution.
+    /// The block at the lowest resolution.
     pub mid_block: MidBlock,
     /// Before `conv_out`.
     pub conv_norm_out: GroupNorm,
@@ -208,10 +209,10 @@ impl DownEncoderBlock {
     }
 }
 
-/// Residual block, attention over all places, residual block.
+/// Residual block, attention over all positions, residual block.
 #[derive(Module, Debug)]
 pub struct MidBlock {
-    /// One, of one head.
+    /// One, with one head.
     pub attentions: Vec<Attention>,
     /// Before and after it.
     pub resnets: Vec<ResnetBlock2D>,
@@ -237,12 +238,12 @@ impl MidBlock {
     }
 }
 
-/// Residual blocks and doublings.
+/// The decoder: residual blocks and doublings.
 #[derive(Module, Debug)]
 pub struct Decoder {
     /// Latents to the lowest level.
     pub conv_in: Conv2d,
-    /// Lowest resolution.
+    /// The block at the lowest resolution.
     pub mid_block: MidBlock,
     /// From the lowest resolution up.
     pub up_blocks: Vec<UpDecoderBlock>,

@@ -24,17 +24,17 @@ pub struct AutoencoderTinyConfig {
     pub num_encoder_blocks: Vec<usize>,
     /// Residual blocks of each level, from the lowest resolution up.
     pub num_decoder_blocks: Vec<usize>,
-    /// Of the blocks and after the decoder's first convolution.
+    /// Activation in the blocks and after the decoder's first convolution.
     pub act_fn: Activation,
     /// Channels of the latents.
     pub latent_channels: usize,
-    /// Enlargement between levels.
+    /// Enlargement from each level to the next.
     #[serde(default = "two")]
     pub upsampling_scaling_factor: usize,
-    /// What the latents are divided by before decoding.
+    /// Divides the latents before decoding.
     #[serde(default = "one")]
     pub scaling_factor: f64,
-    /// Everything else.
+    /// All other keys.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }
@@ -48,10 +48,10 @@ fn one() -> f64 {
 }
 
 impl AutoencoderTinyConfig {
-    /// Refuses what cannot be built.
+    /// Checks that the configuration is supported.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] names `file`, the key, its value and what is understood.
+    /// [`crate::Error::Config`] that names `file`, the key, its value and the supported values.
     pub fn check(&self, file: &str) -> Result<()> {
         let widths: [(&str, &[usize]); 4] = [
             ("in_channels", &[self.in_channels]),
@@ -89,8 +89,8 @@ impl AutoencoderTinyConfig {
     }
 }
 
-/// Pictures in [-1, 1] to latents as the UNet sees them, and back. Of four channels the last is alpha, and the colours are
-/// multiplied by it; diffusers scales all of them alike.
+/// Encodes pictures in [-1, 1] to latents as the UNet sees them, and decodes them. If there are four channels, the last
+/// is alpha and the colours are multiplied by it; diffusers scales all of them alike.
 #[derive(Module, Debug)]
 pub struct AutoencoderTiny {
     /// Picture to latents.
@@ -100,10 +100,10 @@ pub struct AutoencoderTiny {
 }
 
 impl AutoencoderTiny {
-    /// Without values. `file` names the configuration in errors.
+    /// The network without values. `file` names the configuration in errors.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] for settings that are not understood.
+    /// [`crate::Error::Config`] for settings that are not supported.
     pub fn new(config: &AutoencoderTinyConfig, file: &str, device: &Device) -> Result<Self> {
         config.check(file)?;
         Ok(Self { encoder: EncoderTiny::new(config, device), decoder: DecoderTiny::new(config, device) })
@@ -120,7 +120,7 @@ impl AutoencoderTiny {
     }
 }
 
-/// A numbered list of layers, as in the checkpoint.
+/// The encoder: a numbered list of layers, as in the checkpoint.
 #[derive(Module, Debug)]
 pub struct EncoderTiny {
     /// Convolution and blocks of each level, then the last convolution.
@@ -143,7 +143,7 @@ impl EncoderTiny {
     }
 }
 
-/// A numbered list of layers, as in the checkpoint.
+/// The decoder: a numbered list of layers, as in the checkpoint.
 #[derive(Module, Debug)]
 pub struct DecoderTiny {
     /// First convolution, activation, then blocks, enlargement and a convolution of each level.
@@ -175,11 +175,11 @@ impl DecoderTiny {
 #[derive(Module, Debug)]
 #[allow(clippy::large_enum_variant)]
 pub enum Layer {
-    /// Kernel 3.
+    /// A convolution with kernel 3.
     Conv(Conv2d),
-    /// Three convolutions.
+    /// A block of three convolutions.
     Block(AutoencoderTinyBlock),
-    /// Something without weights, that only takes a number in the list.
+    /// A layer without weights, which only takes a number in the list.
     Plain(Plain),
 }
 

@@ -24,18 +24,19 @@ pub struct ClipTextConfig {
     /// Features of the projected pooled output.
     #[serde(default)]
     pub projection_dim: usize,
-    /// Layers.
+    /// Number of layers.
     pub num_hidden_layers: usize,
     /// Heads; divides `hidden_size`.
     pub num_attention_heads: usize,
     /// Longest text in tokens.
     pub max_position_embeddings: usize,
-    /// Of the MLP.
+    /// Activation of the MLP.
     pub hidden_act: Activation,
-    /// Of all norms.
+    /// Epsilon of all norms.
     #[serde(default = "default_eps")]
     pub layer_norm_eps: f64,
-    /// Where the pooled output is taken; 2 in old configurations means "the largest id", as transformers reads it.
+    /// The token at which the pooled output is taken. 2 in old configurations means "the largest id", as transformers
+    /// reads it.
     #[serde(default = "default_eos")]
     pub eos_token_id: i64,
 }
@@ -49,10 +50,10 @@ fn default_eos() -> i64 {
 }
 
 impl ClipTextConfig {
-    /// Refuses what cannot be built.
+    /// Checks that the configuration is supported.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] names `file`, the key, its value and what is understood.
+    /// [`crate::Error::Config`] that names `file`, the key, its value and the supported values.
     pub fn check(&self, file: &str) -> Result<()> {
         let (width, heads) = (self.hidden_size, self.num_attention_heads);
         let widths: [(&str, &[usize]); 6] = [
@@ -71,29 +72,30 @@ impl ClipTextConfig {
     }
 }
 
-/// What the encoder knows of a text.
+/// The features of a text.
 pub struct ClipTextOutput {
-    /// Embeddings, then the output of each layer: `num_hidden_layers + 1` times `[batch, tokens, hidden_size]`.
+    /// The embeddings, then the output of each layer: `num_hidden_layers + 1` times `[batch, tokens, hidden_size]`.
     pub hidden_states: Vec<Tensor<3>>,
-    /// The last one after the final norm: the UNet's context.
+    /// The last output after the final norm: the UNet's context.
     pub last_hidden_state: Tensor<3>,
-    /// At the end-of-text token `[batch, hidden_size]`; projected to `projection_dim` where the model has a projection.
+    /// The features at the end-of-text token `[batch, hidden_size]`, projected to `projection_dim` if the model has a
+    /// projection.
     pub pooled: Tensor<2>,
 }
 
-/// Token ids to a sequence of features, with causal attention.
+/// Encodes token ids to a sequence of features, with causal attention.
 #[derive(Module, Debug)]
 pub struct ClipTextModel {
-    /// Everything but the projection; the checkpoint's prefix.
+    /// Everything except the projection, under the checkpoint's prefix.
     pub text_model: TextModel,
-    /// Of `CLIPTextModelWithProjection`.
+    /// The projection of `CLIPTextModelWithProjection`.
     pub text_projection: Option<Linear>,
     heads: usize,
     eos_token_id: i64,
 }
 
 impl ClipTextModel {
-    /// Without values. `file` names the configuration in errors.
+    /// The network without values. `file` names the configuration in errors.
     ///
     /// # Errors
     /// [`crate::Error::Config`] for sizes that do not fit together.
@@ -115,7 +117,7 @@ impl ClipTextModel {
         })
     }
 
-    /// `ids` is a batch of equally long rows.
+    /// Encodes `ids`, a batch of rows of the same length.
     pub fn forward(&self, ids: &[Vec<i64>], device: &Device) -> ClipTextOutput {
         let hidden_states = self.hidden_states(ids, device);
         let last = hidden_states.last().expect("at least the embeddings").clone();
@@ -124,7 +126,7 @@ impl ClipTextModel {
         ClipTextOutput { hidden_states, last_hidden_state, pooled }
     }
 
-    /// [`ClipTextOutput::last_hidden_state`] alone, for training.
+    /// Only [`ClipTextOutput::last_hidden_state`], for training.
     pub fn encode(&self, ids: &[Vec<i64>], device: &Device) -> Tensor<3> {
         let last = self.hidden_states(ids, device).pop().expect("at least the embeddings");
         self.final_layer_norm(last)
@@ -170,15 +172,15 @@ impl ClipTextModel {
 /// The checkpoint's `text_model`.
 #[derive(Module, Debug)]
 pub struct TextModel {
-    /// Tokens and places.
+    /// Embeddings of tokens and positions.
     pub embeddings: TextEmbeddings,
-    /// Layers.
+    /// The layers.
     pub encoder: Encoder,
     /// After the last layer.
     pub final_layer_norm: LayerNorm,
 }
 
-/// The sum of a token's and a place's vector.
+/// The sum of a token's and a position's vector.
 #[derive(Module, Debug)]
 pub struct TextEmbeddings {
     /// `[vocab_size, hidden_size]`.
@@ -201,8 +203,8 @@ impl TextEmbeddings {
     }
 }
 
-/// Where the table of tokens lies: in main memory, for a device without gradients. A text reads 77 of its 49,408 rows, and as a
-/// whole it is larger than a buffer of WebGPU may be.
+/// The device of the token table: main memory, unless the device keeps gradients. A text reads 77 of its 49,408 rows,
+/// and the whole table is larger than a buffer that WebGPU guarantees.
 fn table_home(device: &Device) -> Device {
     if device.is_autodiff() { device.clone() } else { Device::flex() }
 }
@@ -223,7 +225,7 @@ impl Embedding {
 /// The checkpoint's `encoder`.
 #[derive(Module, Debug)]
 pub struct Encoder {
-    /// In order.
+    /// The layers in order.
     pub layers: Vec<EncoderLayer>,
 }
 
@@ -232,11 +234,11 @@ pub struct Encoder {
 pub struct EncoderLayer {
     /// Before `self_attn`.
     pub layer_norm1: LayerNorm,
-    /// To this and earlier tokens.
+    /// Attention to this and earlier tokens.
     pub self_attn: ClipAttention,
     /// Before `mlp`.
     pub layer_norm2: LayerNorm,
-    /// Each token by itself.
+    /// Applied to each token separately.
     pub mlp: Mlp,
 }
 
@@ -262,16 +264,16 @@ impl EncoderLayer {
     }
 }
 
-/// Causal multi-head attention under CLIP's own names.
+/// Causal multi-head attention with CLIP's names.
 #[derive(Module, Debug)]
 pub struct ClipAttention {
-    /// Queries.
+    /// Projection to queries.
     pub q_proj: Linear,
-    /// Keys.
+    /// Projection to keys.
     pub k_proj: Linear,
-    /// Values.
+    /// Projection to values.
     pub v_proj: Linear,
-    /// Output.
+    /// Output projection.
     pub out_proj: Linear,
 }
 
@@ -285,9 +287,9 @@ impl ClipAttention {
 /// Two linear layers with an activation between.
 #[derive(Module, Debug)]
 pub struct Mlp {
-    /// To the intermediate width.
+    /// Expands to the intermediate width.
     pub fc1: Linear,
-    /// Back.
+    /// Reduces to the features.
     pub fc2: Linear,
     #[module(skip)]
     activation: Activation,

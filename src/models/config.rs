@@ -1,4 +1,4 @@
-//! What all configuration files share: strict reading, and values that may be one number or one for each block.
+//! Shared by all configuration files: strict reading, and values that may be one number or one for each block.
 
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
@@ -7,10 +7,10 @@ use serde_json::{Map, Value};
 use crate::weights::Quantization;
 use crate::{Error, Result};
 
-/// Reads a `config.json`.
+/// Parses a `config.json`.
 ///
 /// # Errors
-/// [`Error::Config`] with the file, the place in it and what was expected there.
+/// [`Error::Config`] with the file, the position and what was expected there.
 pub fn parse<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T> {
     serde_json::from_slice(bytes).map_err(|error| invalid(file, error.to_string()))
 }
@@ -19,9 +19,9 @@ pub fn parse<T: DeserializeOwned>(file: &str, bytes: &[u8]) -> Result<T> {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum PerBlock {
-    /// The same everywhere.
+    /// The same for all.
     One(usize),
-    /// From the highest resolution down.
+    /// One for each, from the highest resolution down.
     Each(Vec<usize>),
 }
 
@@ -48,16 +48,17 @@ impl PerBlock {
     }
 }
 
-/// The most channels, features, heads or rows that a configuration may ask for, far above any network of these families:
-/// structure is built before weights are read, so its size must not be a file's to choose.
+/// The greatest number of channels, features, heads or rows that a configuration may have, far above any network of
+/// these families. The structure is built before weights are read, so a file must not be able to choose its size
+/// freely.
 const MAX_WIDTH: usize = 1 << 20;
-/// The most layers of one kind in a row, and the most levels.
+/// The greatest number of layers of one kind in a row.
 const MAX_DEPTH: usize = 64;
 
-/// The most levels of a network, each of which halves the picture.
+/// The greatest number of levels of a network, each of which halves the picture.
 pub(crate) const MAX_LEVELS: usize = 16;
 
-/// Refuses sizes that no file of weights could bear out: `widths` of layers, and `depths`, how many there are.
+/// Refuses unreasonable sizes: `widths` of layers, and `depths`, their numbers.
 pub(crate) fn check_sizes(file: &str, widths: &[(&str, &[usize])], depths: &[(&str, &[usize])]) -> Result<()> {
     for (most, all) in [(MAX_WIDTH, widths), (MAX_DEPTH, depths)] {
         for (key, values) in all {
@@ -77,9 +78,9 @@ pub(crate) fn invalid(file: &str, reason: impl Into<String>) -> Error {
     Error::Config { file: file.to_string(), reason: reason.into() }
 }
 
-/// Refuses settings that would change the arithmetic in a way that is not built: every key that the reader has no
-/// field for must hold its neutral value (from `neutral`), start with `_`, or be in `ignored`. How the weights are stored
-/// is no matter of the arithmetic: [`crate::weights::Quantization`] reads it.
+/// Refuses settings that would change the arithmetic and are not supported. Every key that the reader has no field for
+/// must have its neutral value (from `neutral`), start with `_`, or be in `ignored`. Keys about how the weights are
+/// stored are read by [`crate::weights::Quantization`].
 pub(crate) fn check_rest<V: AsRef<[Value]>>(
     file: &str,
     rest: &Map<String, Value>,

@@ -1,42 +1,44 @@
-//! Decoding a large picture in overlapping tiles that fade into each other: diffusers' `AutoencoderKL.tiled_decode`, with its
-//! names. No activation is then larger than a tile's; but each tile is normalised by itself, so that tones may drift a little
-//! from one to the next.
+//! Decodes a large picture in overlapping tiles that are blended: diffusers' `AutoencoderKL.tiled_decode`, with its
+//! names. No activation is larger than that of a tile. But each tile is normalised separately, so tones may differ a
+//! little from one tile to the next.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
-/// How a picture is cut.
+/// How a picture is divided into tiles.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Tiling {
-    /// Side of a tile in pixels; a picture of at most that size is decoded whole.
+    /// Side of a tile in pixels; a picture up to that size is decoded whole.
     pub tile_sample_min_size: usize,
     /// The same side in latents.
     pub tile_latent_min_size: usize,
-    /// Which part of a tile the next one covers.
+    /// The share of a tile that the next one overlaps.
     pub tile_overlap_factor: f64,
 }
 
 impl Tiling {
-    /// Tiles of so many pixels (rounded down to a multiple of `scale`, the pixels of a latent), a quarter of each covered by the next.
+    /// Tiles of this many pixels (rounded down to a multiple of `scale`, the pixels of a latent); each overlaps the
+    /// next by a quarter.
     pub fn new(tile_sample_min_size: usize, scale: usize) -> Self {
         let tile_latent_min_size = (tile_sample_min_size / scale).max(1);
         let tile_sample_min_size = tile_latent_min_size * scale;
         Self { tile_sample_min_size, tile_latent_min_size, tile_overlap_factor: 0.25 }
     }
 
-    /// Whether latents `[batch, c, h, w]` are cut at all.
+    /// Whether latents `[batch, c, h, w]` are divided at all.
     pub fn cuts(&self, latents: &Tensor<4>) -> bool {
         let [_, _, height, width] = latents.dims();
         height > self.tile_latent_min_size || width > self.tile_latent_min_size
     }
 
-    /// Latents `[batch, c, h, w]` to pictures `[batch, channels, h · f, w · f]`, tile by tile through `decode`.
+    /// Decodes latents `[batch, c, h, w]` to pictures `[batch, channels, h · f, w · f]`, tile by tile with `decode`.
     pub fn decode(&self, latents: Tensor<4>, decode: impl Fn(Tensor<4>) -> Tensor<4>) -> Tensor<4> {
         if !self.cuts(&latents) {
             return decode(latents);
         }
         let part = |size: usize, factor: f64| (size as f64 * factor) as usize;
         let step = part(self.tile_latent_min_size, 1.0 - self.tile_overlap_factor).max(1);
-        // As diffusers', where its sizes are whole numbers; elsewhere what is kept of a tile still ends where the next begins.
+        // As in diffusers if its sizes are whole numbers; otherwise the kept part of a tile still ends where the next
+        // begins.
         let limit = step * self.tile_sample_min_size / self.tile_latent_min_size;
         let fade = self.tile_sample_min_size - limit;
         let [_, _, height, width] = latents.dims();
@@ -68,7 +70,7 @@ impl Tiling {
     }
 }
 
-/// `b`, whose first `extent` lines along `dim` fade in over the last ones of `a`.
+/// `b` with its first `extent` lines along `dim` blended with the last ones of `a`.
 fn blend(a: &Tensor<4>, b: Tensor<4>, dim: usize, extent: usize) -> Tensor<4> {
     let (before, size) = (a.dims()[dim], b.dims()[dim]);
     let extent = extent.min(before).min(size);
@@ -112,13 +114,13 @@ mod tests {
         Tensor::from_data(TensorData::new(values, shape), &Device::flex())
     }
 
-    /// A decoder without neighbourhoods: every latent a square of four pixels.
+    /// A decoder in which neighbours do not matter: every latent becomes a square of four pixels.
     fn squares(x: Tensor<4>) -> Tensor<4> {
         let [_, _, height, width] = x.dims();
         nearest(x.repeat_dim(1, 3), [2 * height, 2 * width])
     }
 
-    /// Where tiles agree, fading from one into the next changes nothing, whatever the sizes.
+    /// Where tiles agree, blending changes nothing, whatever the sizes are.
     #[test]
     fn tiles_of_a_local_decoder_join_without_a_seam() {
         for (height, width, tile) in [(5, 5, 8), (9, 4, 8), (12, 17, 8), (31, 13, 12), (8, 33, 16)] {

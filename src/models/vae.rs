@@ -1,4 +1,4 @@
-//! Either autoencoder behind one face, speaking latents as the UNet sees them.
+//! A common interface to both autoencoders. Their latents are scaled as the UNet sees them.
 
 use burn::tensor::{Device, Tensor};
 use serde_json::Value;
@@ -13,14 +13,14 @@ use crate::weights::{self, Checkpoint, Quantization};
 #[derive(Debug)]
 #[allow(clippy::large_enum_variant)]
 pub enum Vae {
-    /// Scaled latents.
+    /// Its latents are scaled for the UNet.
     Kl(AutoencoderKl, AutoencoderKlConfig),
-    /// Latents as they are.
+    /// Its latents are used as they are.
     Tiny(AutoencoderTiny, AutoencoderTinyConfig),
 }
 
 impl Vae {
-    /// Builds and fills the autoencoder that `config` (the bytes of `file`) describes.
+    /// Builds and loads the autoencoder that `config` (the bytes of `file`) describes.
     ///
     /// # Errors
     /// [`crate::Error::Config`] for another class or unknown settings; the loader's for the weights.
@@ -32,7 +32,7 @@ impl Vae {
         })
     }
 
-    /// The autoencoder that `config` (the bytes of `file`) describes, without values: for plans.
+    /// The autoencoder that `config` (the bytes of `file`) describes, without values, for plans.
     ///
     /// # Errors
     /// As [`Self::load`] about the configuration.
@@ -51,7 +51,7 @@ impl Vae {
         }
     }
 
-    /// Pixels of a decoded picture that a latent stands for, along one side.
+    /// Number of pixels of a decoded picture for each latent, along one side.
     pub fn scale(&self) -> usize {
         match self {
             Self::Kl(_, config) => 1 << (config.block_out_channels.len() - 1),
@@ -62,8 +62,8 @@ impl Vae {
         }
     }
 
-    /// Pixels of a picture that is encoded that a latent stands for, along one side: those of a decoded one but for a decoder that
-    /// draws larger.
+    /// Number of pixels of an encoded picture for each latent, along one side. It differs from [`Self::scale`] if the
+    /// decoder draws larger.
     pub fn encoder_scale(&self) -> usize {
         match self {
             Self::Kl(..) => self.scale(),
@@ -87,7 +87,7 @@ impl Vae {
         }
     }
 
-    /// What the latents are divided by before the decoder proper.
+    /// Divides the latents before decoding.
     pub fn scaling_factor(&self) -> f64 {
         match self {
             Self::Kl(_, config) => config.scaling_factor,
@@ -95,14 +95,14 @@ impl Vae {
         }
     }
 
-    /// Pictures `[batch, 3 or 4, h, w]` in [-1, 1], h and w multiples of [`Self::encoder_scale`], to the UNet's latents
-    /// `[batch, c, h/f, w/f]`: the most likely ones (the mean) times the scaling factor.
+    /// Encodes pictures `[batch, 3 or 4, h, w]` in [-1, 1], with h and w multiples of [`Self::encoder_scale`], to the
+    /// UNet's latents `[batch, c, h/f, w/f]`: the mean of the distribution, times the scaling factor.
     pub fn encode(&self, pictures: Tensor<4>) -> Tensor<4> {
         self.posterior(pictures).0
     }
 
-    /// Mean of the UNet's latents of pictures, as [`Self::encode`] gives it, and their standard deviation where the
-    /// autoencoder gives a distribution; the tiny one does not.
+    /// Mean of the UNet's latents of pictures, as in [`Self::encode`], and their standard deviation if the autoencoder
+    /// predicts a distribution; the tiny one does not.
     pub fn posterior(&self, pictures: Tensor<4>) -> (Tensor<4>, Option<Tensor<4>>) {
         let factor = self.scaling_factor();
         match self {
@@ -114,14 +114,15 @@ impl Vae {
         }
     }
 
-    /// Whether [`Self::posterior`] is a distribution, from which latents are drawn.
+    /// Whether [`Self::posterior`] returns a distribution, from which latents are drawn.
     pub fn is_variational(&self) -> bool {
         matches!(self, Self::Kl(..))
     }
 
-    /// The UNet's latents `[batch, c, h, w]` to pictures `[batch, 3 or 4, h·f, w·f]`, about in [-1, 1], not clamped.
+    /// Decodes the UNet's latents `[batch, c, h, w]` to pictures `[batch, 3 or 4, h·f, w·f]`, about in [-1, 1], not
+    /// clamped.
     ///
-    /// In tiles where a whole picture's activations would not fit into one buffer of the device.
+    /// It decodes in tiles if a whole picture's activations would not fit into one buffer of the device.
     pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
         let [batch, _, height, width] = latents.dims();
         match self.tile(batch, [height, width], kernels::largest_buffer(&latents)) {
@@ -130,8 +131,8 @@ impl Vae {
         }
     }
 
-    /// The side of a tile in latents, where decoding latents of that height and width whole would take buffers of more than
-    /// `limit` bytes.
+    /// The side of a tile in latents, if decoding latents of that height and width as a whole would need buffers of
+    /// more than `limit` bytes.
     pub fn tile(&self, batch: usize, [height, width]: [usize; 2], limit: u64) -> Option<usize> {
         let fits = |height, width| self.largest_activation(batch, [height, width]) <= limit;
         if fits(height, width) {
@@ -141,7 +142,7 @@ impl Vae {
         Some(sides.take_while(|side| *side > 0).find(|side| fits(*side, *side)).unwrap_or(1))
     }
 
-    /// As [`Self::decode`], in tiles in any case.
+    /// As [`Self::decode`], but always in tiles.
     pub fn decode_tiled(&self, latents: Tensor<4>, tiling: &Tiling) -> Tensor<4> {
         tiling.decode(latents, |tile| self.decode_whole(tile))
     }
@@ -154,19 +155,19 @@ impl Vae {
         }
     }
 
-    /// Bytes of the largest tensor on the way from latents of that height and width to pictures.
+    /// Bytes of the largest tensor when latents of that height and width are decoded.
     pub fn largest_activation(&self, batch: usize, [height, width]: [usize; 2]) -> u64 {
         let channels = match self {
             Self::Kl(_, config) => &config.block_out_channels,
             Self::Tiny(_, config) => &config.decoder_block_out_channels,
         };
-        // A level's channels are still there when its picture has grown to the size of the level above.
+        // A level keeps its channels while its picture grows to the size of the level above.
         let pixels = (height * width * self.scale() * self.scale()) as u64;
         let level = |(i, channels): (usize, &usize)| (*channels as u64 * pixels) >> (2 * i.saturating_sub(1));
         channels.iter().enumerate().map(level).max().unwrap_or_default() * batch as u64 * 4
     }
 
-    /// Tiles as diffusers cuts them: of the size that the autoencoder was trained for.
+    /// Tiles as in diffusers, of the size that the autoencoder was trained for.
     pub fn tiling(&self) -> Tiling {
         match self {
             Self::Kl(_, config) => {

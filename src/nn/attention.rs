@@ -17,28 +17,28 @@ pub struct AttentionConfig {
     pub heads: usize,
     /// Whether the query, key and value projections have biases.
     pub bias: bool,
-    /// Groups and epsilon of a norm before the projections (the autoencoder's attention).
+    /// Groups and epsilon of a norm before the projections (used by the autoencoder's attention).
     pub group_norm: Option<(usize, f64)>,
 }
 
 /// softmax(q kᵀ / √d) v over `heads` slices of the features.
 #[derive(Module, Debug)]
 pub struct Attention {
-    /// Of the autoencoder's attention.
+    /// Used by the autoencoder's attention.
     pub group_norm: Option<GroupNorm>,
-    /// Queries.
+    /// Projection to queries.
     pub to_q: Linear,
-    /// Keys.
+    /// Projection to keys.
     pub to_k: Linear,
-    /// Values.
+    /// Projection to values.
     pub to_v: Linear,
-    /// Output projection; a list of one, after the checkpoint's `to_out.0`.
+    /// Output projection; a list with one layer, because the checkpoint calls it `to_out.0`.
     pub to_out: Vec<Linear>,
     heads: usize,
 }
 
 impl Attention {
-    /// Without values.
+    /// The layer without values.
     pub fn new(config: &AttentionConfig, device: &Device) -> Self {
         let dim = config.query_dim;
         let linear = |from, to| match config.bias {
@@ -55,14 +55,15 @@ impl Attention {
         }
     }
 
-    /// `x` `[batch, tokens, query_dim]`; `context` `[batch, tokens', context_dim]`, `x` itself for self-attention.
+    /// Attends from `x` `[batch, tokens, query_dim]` to `context` `[batch, tokens', context_dim]`, which is `x` itself
+    /// for self-attention.
     pub fn forward(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
         let (k, v) = (self.to_k.forward(context.clone()), self.to_v.forward(context));
         self.to_out[0].forward(attend(self.to_q.forward(x), k, v, self.heads, false))
     }
 
-    /// softmax(q kᵀ / √d) of the same arguments, whole: `[batch, heads, tokens, tokens']`. To be looked at; `forward` never
-    /// holds it.
+    /// The complete softmax(q kᵀ / √d) for the same arguments: `[batch, heads, tokens, tokens']`. For inspection;
+    /// `forward` never stores it.
     pub fn weights(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<4> {
         let heads = |x: Tensor<3>| {
             let [batch, tokens, dim] = x.dims();
@@ -73,7 +74,8 @@ impl Attention {
         burn::tensor::activation::softmax(q.matmul(k.swap_dims(2, 3)) * scale, 3)
     }
 
-    /// Self-attention over the places of a picture `[batch, channels, h, w]`, normalised first, added to it.
+    /// Self-attention over the positions of a picture `[batch, channels, h, w]`: normalised first, and added to the
+    /// picture.
     pub fn forward_spatial(&self, x: Tensor<4>) -> Tensor<4> {
         let [batch, channels, height, width] = x.dims();
         let normal = match &self.group_norm {

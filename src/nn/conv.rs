@@ -13,7 +13,7 @@ pub struct Conv2d {
     pub weight: Param<Tensor<4>>,
     /// `[channels_out]`.
     pub bias: Option<Param<Tensor<1>>>,
-    /// The weight, where it is in blocks.
+    /// The weight, if it is in blocks.
     pub packed: Packed,
     stride: usize,
     padding_begin: usize,
@@ -21,7 +21,7 @@ pub struct Conv2d {
 }
 
 impl Conv2d {
-    /// An odd `kernel` with a bias, stride 1 and as much padding as keeps the size.
+    /// A convolution with an odd `kernel`, a bias, stride 1, and the padding that keeps the size.
     pub fn new(channels_in: usize, channels_out: usize, kernel: usize, device: &Device) -> Self {
         Self {
             weight: super::parameter([channels_out, channels_in, kernel, kernel], device),
@@ -33,7 +33,7 @@ impl Conv2d {
         }
     }
 
-    /// The same convolution at every `stride`-th place.
+    /// The same convolution with a stride.
     pub fn with_stride(self, stride: usize) -> Self {
         Self { stride, ..self }
     }
@@ -48,7 +48,7 @@ impl Conv2d {
         Self { bias: None, ..self }
     }
 
-    /// `[batch, channels_in, h, w]` to `[batch, channels_out, h', w']`.
+    /// From `[batch, channels_in, h, w]` to `[batch, channels_out, h', w']`.
     pub fn forward(&self, x: Tensor<4>) -> Tensor<4> {
         let shape = self.weight.lazy_shape();
         let bias = match &self.bias {

@@ -1,4 +1,4 @@
-//! Timesteps and guidance scales as vectors.
+//! Embeddings of timesteps and guidance scales.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor, TensorData};
@@ -7,9 +7,9 @@ use super::{Activation, Linear};
 
 /// Sinusoidal embedding of each value (Ho et al., 2020, section 4 and appendix B; Vaswani et al., 2017).
 ///
-/// `[values, dim]`: the frequencies are 10000^(-i / (dim/2 - freq_shift)); cosines come first with
+/// The result is `[values, dim]`. The frequencies are 10000^(-i / (dim/2 - freq_shift)); cosines come first with
 /// `flip_sin_to_cos`, as in Stable Diffusion. Computed in f64 on the host, so that every device gets the same numbers.
-/// An odd `dim` ends with a zero.
+/// If `dim` is odd, the last number is zero.
 pub fn timestep_embedding(
     values: &[f32],
     dim: usize,
@@ -43,7 +43,7 @@ pub struct TimestepEmbedding {
 }
 
 impl TimestepEmbedding {
-    /// `cond_proj_dim`: width of the condition, if there is one (`time_cond_proj_dim` of the config).
+    /// `cond_proj_dim` is the width of the condition, if there is one (`time_cond_proj_dim` of the configuration).
     pub fn new(in_channels: usize, time_embed_dim: usize, cond_proj_dim: Option<usize>, device: &Device) -> Self {
         Self {
             linear_1: Linear::new(in_channels, time_embed_dim, device),

@@ -1,4 +1,4 @@
-//! The affine layer.
+//! The linear layer.
 
 use burn::module::{Module, Param};
 use burn::tensor::{Device, Tensor};
@@ -13,7 +13,7 @@ pub struct Linear {
     pub weight: Param<Tensor<2>>,
     /// `[d_output]`.
     pub bias: Option<Param<Tensor<1>>>,
-    /// The weight, where it is in blocks.
+    /// The weight, if it is in blocks.
     pub packed: Packed,
 }
 

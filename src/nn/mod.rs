@@ -1,7 +1,7 @@
 //! Layers, with fields named as in the checkpoints, so that weights load by name.
 //!
-//! A layer is made without values ([`parameter`]); [`crate::weights`] fills them in, and a parameter that nobody
-//! filled is zero only where training starts from zero on purpose.
+//! A layer is created without values ([`parameter`]), and [`crate::weights`] fills them in. A parameter that is never
+//! filled is zero; training relies on this for layers that start at zero.
 
 mod activation;
 mod attention;
@@ -30,7 +30,8 @@ pub use transformer::{Transformer2DConfig, Transformer2DModel, feed_forward_stre
 use burn::module::{Param, ParamId};
 use burn::tensor::{Device, Shape, Tensor};
 
-/// A weight whose values come later: no memory is taken until it is loaded, initialised or first used (then zero).
+/// A parameter that gets its values later. It takes no memory until it is loaded, initialised or first used (then it is
+/// zero).
 pub fn parameter<const D: usize>(shape: [usize; D], device: &Device) -> Param<Tensor<D>> {
     Param::uninitialized(
         ParamId::new(),

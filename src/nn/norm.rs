@@ -44,7 +44,7 @@ pub struct LayerNorm {
 }
 
 impl LayerNorm {
-    /// Over `features` numbers each.
+    /// Normalises vectors of `features` numbers.
     pub fn new(features: usize, eps: f64, device: &Device) -> Self {
         Self { weight: super::parameter([features], device), bias: super::parameter([features], device), eps }
     }

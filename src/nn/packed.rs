@@ -1,28 +1,29 @@
-//! The weight of a layer in blocks, in place of its floats.
+//! The weight of a layer in blocks, instead of floats.
 
 use burn::module::{Module, Param, ParamId};
 use burn::tensor::{Device, Int, Shape, Tensor};
 
 use crate::kernels::{BlockFormat, PackedWeight, Packing};
 
-/// A place for a weight in blocks: empty, and then the layer's floats count, or filled when weights are read.
+/// A layer's weight in blocks. If it is empty, the layer's floats are used; otherwise it was filled when weights were
+/// read.
 ///
-/// A layer so has the weight that its file has, floats or blocks, and takes no memory for the other.
+/// So a layer holds the weight that its file has, floats or blocks, and takes no memory for the other.
 #[derive(Module, Debug)]
 pub struct Packed {
     /// 32-bit words of codes.
     pub codes: Param<Tensor<1, Int>>,
-    /// 32-bit words, each of two f16 scales.
+    /// 32-bit words, each with two f16 scales.
     pub scales: Param<Tensor<1, Int>>,
 }
 
 impl Packed {
-    /// Empty.
+    /// An empty weight, for a layer with floats.
     pub fn none(device: &Device) -> Self {
         Self { codes: empty(device), scales: empty(device) }
     }
 
-    /// Of a weight `[out, in]` or `[out, in, kh, kw]`; `None` where it is floats.
+    /// The packed weight `[out, in]` or `[out, in, kh, kw]`; `None` if the layer has floats.
     pub fn weight(&self, shape: &Shape) -> Option<PackedWeight> {
         let words = self.codes.lazy_shape()[0];
         if words == 0 {

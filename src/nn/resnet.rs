@@ -33,12 +33,12 @@ pub struct ResnetBlock2D {
     pub norm2: GroupNorm,
     /// `out_channels` to `out_channels`.
     pub conv2: Conv2d,
-    /// 1 x 1, where the number of channels changes.
+    /// 1 x 1, if the number of channels changes.
     pub conv_shortcut: Option<Conv2d>,
 }
 
 impl ResnetBlock2D {
-    /// Without values.
+    /// The block without values.
     pub fn new(config: ResnetConfig, device: &Device) -> Self {
         let ResnetConfig { in_channels, out_channels, temb_channels, groups, eps } = config;
         Self {

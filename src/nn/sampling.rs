@@ -1,4 +1,4 @@
-//! Halving and doubling the size of feature maps.
+//! Layers that halve and double the size of feature maps.
 
 use burn::module::Module;
 use burn::tensor::ops::{InterpolateMode, InterpolateOptions};
@@ -6,7 +6,7 @@ use burn::tensor::{Device, Tensor, module};
 
 use super::Conv2d;
 
-/// A convolution at every second place.
+/// A convolution with stride 2.
 #[derive(Module, Debug)]
 pub struct Downsample2D {
     /// Kernel 3, stride 2.
@@ -45,7 +45,7 @@ impl Upsample2D {
     }
 }
 
-/// Source place = floor(place · size_in / size_out), as PyTorch's `nearest`.
+/// Source index = floor(index · size_in / size_out), as in PyTorch's `nearest`.
 pub(crate) fn nearest(x: Tensor<4>, size: [usize; 2]) -> Tensor<4> {
     module::interpolate(x, InterpolateOptions::new(InterpolateMode::Nearest).with_output_size(size))
 }

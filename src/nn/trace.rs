@@ -1,15 +1,15 @@
-//! What a network's cross-attention looks at, for whoever opens a picture up. Off unless somebody records: a layer then
-//! only asks its thread whether anybody does.
+//! Records where a network's cross-attention looks, for the view that takes a picture apart. When nobody records, a
+//! layer only checks a flag of its thread.
 
 use std::cell::RefCell;
 
 use burn::tensor::Tensor;
 
-/// One layer's cross-attention in one run of the network.
+/// The cross-attention of one layer in one run of the network.
 pub struct CrossAttention {
-    /// Rows and columns of the places.
+    /// Rows and columns of positions.
     pub size: [usize; 2],
-    /// How much of each token each place takes, `[batch, heads, places, tokens]`; the tokens of a place add up to 1.
+    /// How much of each token each position takes, `[batch, heads, positions, tokens]`; the sum over the tokens is 1.
     pub weights: Tensor<4>,
 }
 
@@ -17,14 +17,14 @@ thread_local! {
     static RECORD: RefCell<Option<Vec<CrossAttention>>> = const { RefCell::new(None) };
 }
 
-/// Runs `network` and keeps what its cross-attentions looked at, in the order in which they ran.
+/// Runs `network` and returns its cross-attentions, in the order in which they ran.
 pub fn cross_attention<R>(network: impl FnOnce() -> R) -> (R, Vec<CrossAttention>) {
     RECORD.set(Some(Vec::new()));
     let result = network();
     (result, RECORD.take().unwrap_or_default())
 }
 
-/// Adds one where somebody records; `weights` is not asked for elsewhere.
+/// Records a cross-attention if somebody records; otherwise `weights` is not called.
 pub(super) fn offer(size: [usize; 2], weights: impl FnOnce() -> Tensor<4>) {
     if RECORD.with_borrow(Option::is_some) {
         let one = CrossAttention { size, weights: weights() };

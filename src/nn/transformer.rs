@@ -23,7 +23,7 @@ pub struct Transformer2DConfig {
     pub use_linear_projection: bool,
 }
 
-/// A feature map as a sequence of places, through transformer blocks, added to the input.
+/// A transformer over a feature map's positions, added to the input.
 #[derive(Module, Debug)]
 pub struct Transformer2DModel {
     /// Epsilon 1e-6, whatever the UNet's is.
@@ -37,7 +37,7 @@ pub struct Transformer2DModel {
 }
 
 impl Transformer2DModel {
-    /// Without values.
+    /// The model without values.
     pub fn new(config: Transformer2DConfig, device: &Device) -> Self {
         let projection = || Projection::new(config.channels, config.use_linear_projection, device);
         Self {
@@ -96,15 +96,15 @@ impl Projection {
 pub struct BasicTransformerBlock {
     /// Before `attn1`.
     pub norm1: LayerNorm,
-    /// Among the places.
+    /// Self-attention among the positions.
     pub attn1: Attention,
     /// Before `attn2`.
     pub norm2: LayerNorm,
-    /// From the places to the text.
+    /// Cross-attention from the positions to the text.
     pub attn2: Attention,
     /// Before `ff`.
     pub norm3: LayerNorm,
-    /// Each place by itself.
+    /// Applied to each position separately.
     pub ff: FeedForward,
 }
 
@@ -129,7 +129,7 @@ impl BasicTransformerBlock {
         }
     }
 
-    /// `size`: rows and columns of the places, for whoever looks at the attention.
+    /// `size` is the number of rows and columns of positions, for recording the attention.
     fn forward(&self, x: Tensor<3>, context: Tensor<3>, size: [usize; 2]) -> Tensor<3> {
         let normal = self.norm1.forward(x.clone());
         let x = x + self.attn1.forward(normal.clone(), normal);
@@ -148,7 +148,7 @@ pub struct FeedForward {
     pub net: (Geglu, NoWeights, Linear),
 }
 
-/// The place of a layer without weights in a numbered list.
+/// A layer without weights in a numbered list.
 #[derive(Module, Debug)]
 pub struct NoWeights {}
 
@@ -169,8 +169,8 @@ impl FeedForward {
         self.forward_in_stretches(x, STRETCH)
     }
 
-    /// No token needs another here, so that they may pass one stretch after the other: eight times their width is held of a
-    /// stretch, not of all.
+    /// Processes tokens in several parts, which is possible because tokens do not depend on each other here. Then eight
+    /// times the width is needed for one part only.
     fn forward_in_stretches(&self, x: Tensor<3>, most: usize) -> Tensor<3> {
         let [batch, tokens, channels] = x.dims();
         let stretch = stretch(batch, tokens, channels, most);
@@ -182,10 +182,10 @@ impl FeedForward {
     }
 }
 
-/// The most numbers of a feed-forward layer at its widest, 32 MiB of them.
+/// The greatest number of values in a feed-forward layer at its widest, 32 MiB of them.
 const STRETCH: usize = 8 << 20;
 
-/// Tokens of each picture that pass a feed-forward layer at once, of `tokens` of them with `channels` numbers each.
+/// How many of each picture's `tokens`, with `channels` numbers each, pass a feed-forward layer together.
 pub fn feed_forward_stretch(batch: usize, tokens: usize, channels: usize) -> usize {
     stretch(batch, tokens, channels, STRETCH)
 }
@@ -218,7 +218,7 @@ mod tests {
         for most in [1, 2 * 64, 5 * 64, 10 * 64, 21 * 64] {
             let parted = values(layer.forward_in_stretches(x.clone(), most));
             assert_eq!(parted.len(), whole.len());
-            // The product's sums run in another order where the rows are fewer.
+            // With fewer rows, the product adds its sums in another order.
             let near = |(a, b): (&f32, &f32)| (a - b).abs() < 1e-4;
             assert!(parted.iter().zip(&whole).all(near), "{most} numbers");
         }

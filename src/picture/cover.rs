@@ -1,10 +1,10 @@
-//! Pictures of any shape as the squares that a network is trained on.
+//! Crops and scales pictures of any shape to the squares that a network is trained on.
 
 use super::Picture;
 
 impl Picture {
-    /// The largest square in the middle, resampled to `side` pixels a side with Pillow's "bilinear" filter: a triangle, as wide
-    /// as two of the larger pixels. Colours count as far as they are seen.
+    /// The largest square in the middle, resampled to `side` pixels with Pillow's "bilinear" filter: a triangle as wide
+    /// as two of the larger pixels. Colours are weighted by alpha.
     pub fn covered(&self, side: usize) -> Self {
         let square = self.width.min(self.height);
         if (self.width, self.height) == (side, side) {
@@ -23,7 +23,8 @@ impl Picture {
     }
 }
 
-/// For each of `to` pixels: the first of `from` pixels that it is made of, and the share of that and those after it.
+/// For each of `to` pixels: the first of the `from` pixels that it is made of, and the weights of that one and the
+/// following ones.
 fn weights(from: usize, to: usize) -> Vec<(usize, Vec<f32>)> {
     let scale = from as f64 / to as f64;
     let reach = scale.max(1.0);

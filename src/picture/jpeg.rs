@@ -1,4 +1,4 @@
-//! Reading picture files of either kind: PNG, or JPEG as cameras write it, turned as its Exif says.
+//! Reads picture files: PNG, or JPEG, rotated as its Exif data says.
 
 use std::path::Path;
 
@@ -10,11 +10,10 @@ use super::Picture;
 use crate::error::{Error, Result};
 
 impl Picture {
-    /// Reads a PNG or JPEG file; what it holds decides, not its name. Of a JPEG file's colours only numbers count, not its
-    /// colour profile.
+    /// Reads a PNG or JPEG file; its content decides, not its name. A JPEG file's colour profile is ignored.
     ///
     /// # Errors
-    /// [`Error::Io`] when the file cannot be read; [`Error::BadFile`] for one that is neither, or is damaged.
+    /// [`Error::Io`] if the file cannot be read; [`Error::BadFile`] if it is neither, or is damaged.
     pub fn read(path: &Path) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         let file = path.display().to_string();
@@ -26,7 +25,7 @@ impl Picture {
     }
 }
 
-/// Strict, since a decoder that goes on after damage makes grey areas of it.
+/// Strict, because a decoder that continues after damage leaves grey areas.
 fn jpeg(bytes: &[u8]) -> std::result::Result<Picture, String> {
     let mut decoder =
         JpegDecoder::new_with_options(ZCursor::new(bytes), DecoderOptions::default().set_strict_mode(true));
@@ -51,7 +50,7 @@ fn orientation(exif: &[u8]) -> Option<u16> {
     bytes(found + 8, 2).map(|value| value as u16)
 }
 
-/// The picture as it is to be seen: 2 to 8 are the mirrored and turned ones, 1 and everything else is upright.
+/// The picture in its upright orientation: 2 to 8 are mirrored or rotated, everything else is upright already.
 fn turned(picture: &Picture, orientation: u16) -> Picture {
     let (width, height) = match orientation {
         5..=8 => (picture.height, picture.width),
@@ -89,7 +88,7 @@ mod tests {
 
     #[test]
     fn a_photograph_stands_upright() {
-        // Pillow's ImageOps.exif_transpose gives the same: 24 x 16 pixels, to be turned to the right.
+        // Pillow's ImageOps.exif_transpose gives the same: 24 x 16 pixels, rotated to the right.
         let picture = jpeg(TURNED).unwrap();
         assert_eq!((picture.width, picture.height), (16, 24));
         let corners = [(3, 3), (12, 3), (3, 20), (12, 20)].map(|(x, y)| picture.pixel(x, y));

@@ -1,14 +1,15 @@
-//! A white outline around what a transparent picture shows, as messengers have it on stickers.
+//! A white outline around what a transparent picture shows, like that of messenger stickers.
 
 use super::{Picture, WHITE};
 
-/// The outline's width in parts of the longer side. Messengers ask for 8 of 512 pixels; this is a little more, so that it is seen
-/// on a small picture too.
+/// The outline's width as a share of the longer side. Messengers ask for 8 of 512 pixels; this is a little more, so
+/// that it is also visible on a small picture.
 const SHARE: f32 = 1.0 / 40.0;
 
 impl Picture {
-    /// The picture with a white outline, a fortieth of the longer side wide, behind it. It grows by the same margin on all sides
-    /// where the outline would not fit otherwise. A picture that is nowhere more than half transparent is returned as it is.
+    /// The picture with a white outline behind it, a fortieth of the longer side wide. If the outline would not fit,
+    /// the picture grows by the same margin on all sides. A picture that is nowhere more than half transparent stays as
+    /// it is.
     pub fn outlined(&self) -> Self {
         let Some(alpha) = &self.alpha else { return self.clone() };
         if alpha.iter().all(|alpha| *alpha >= 128) {
@@ -22,7 +23,7 @@ impl Picture {
         Self::from_rgba(wide.width, wide.height, &pixels).unwrap_or(wide)
     }
 
-    /// Pixels between what is seen and the nearest edge.
+    /// Pixels between the visible part and the nearest edge.
     fn room(&self, alpha: &[u8]) -> usize {
         let seen = alpha.iter().enumerate().filter(|(_, alpha)| **alpha > 0).map(|(i, _)| i);
         let (right, bottom) = (self.width - 1, self.height - 1);
@@ -30,7 +31,7 @@ impl Picture {
         seen.map(|i| distance((i % self.width, i / self.width))).min().unwrap_or(usize::MAX)
     }
 
-    /// With so many transparent pixels more on each side.
+    /// With this many more transparent pixels on each side.
     fn padded(&self, margin: usize) -> Self {
         let (width, height) = (self.width + 2 * margin, self.height + 2 * margin);
         let mut rgb = vec![0; 3 * width * height];
@@ -44,8 +45,8 @@ impl Picture {
     }
 }
 
-/// The largest alpha of a pixel near each place, but no more than a disc of that radius around the pixel covers of the place: so a
-/// smooth edge stays smooth where it moves to.
+/// For each pixel, the greatest alpha of a pixel nearby, limited to the share of the pixel that a disc of that radius
+/// around the other one covers. So a smooth edge stays smooth when it moves outwards.
 fn dilated(alpha: &[u8], width: usize, radius: f32) -> Vec<u8> {
     let height = alpha.len() / width;
     let reach = radius.ceil() as isize;
@@ -68,13 +69,13 @@ fn dilated(alpha: &[u8], width: usize, radius: f32) -> Vec<u8> {
     out
 }
 
-/// Of a pixel, by a disc around a point so far from its centre; 255 for all of it.
+/// How much of a pixel a disc covers whose centre is this far away; 255 for all of it.
 fn covered(radius: f32, away: f32) -> u8 {
     ((radius + 0.5 - away).clamp(0.0, 1.0) * 255.0).round() as u8
 }
 
-/// Whether the disc around a pixel may reach where no other does: not where it is opaque with opaque pixels on its four sides,
-/// one of which is nearer to any place outside.
+/// Whether the disc around a pixel may reach places that no other disc reaches. This is not so for an opaque pixel with
+/// opaque neighbours on its four sides, one of which is nearer to any place outside.
 fn is_edge(alpha: &[u8], width: usize, at: usize) -> bool {
     let (x, opaque) = (at % width, |at: usize| alpha.get(at).is_none_or(|alpha| *alpha == 255));
     let left = x == 0 || opaque(at - 1);
@@ -83,7 +84,7 @@ fn is_edge(alpha: &[u8], width: usize, at: usize) -> bool {
     alpha[at] > 0 && !inside
 }
 
-/// A pixel over white of an alpha that is at least its own.
+/// A pixel composited over white with an alpha of at least its own.
 fn under([r, g, b, alpha]: [u8; 4], white: u8) -> [u8; 4] {
     let own = f32::from(alpha) / 255.0;
     let all = own + f32::from(white) / 255.0 * (1.0 - own);
@@ -98,7 +99,7 @@ fn under([r, g, b, alpha]: [u8; 4], white: u8) -> [u8; 4] {
 mod tests {
     use super::*;
 
-    /// A disc of one colour, its edge as smooth as the share of each pixel that it covers.
+    /// A disc of one colour with a smooth edge: alpha is the covered share of each pixel.
     fn disc(side: usize, radius: f32) -> Picture {
         let centre = (side as f32 - 1.0) / 2.0;
         let pixel = |i: usize| {
@@ -119,7 +120,7 @@ mod tests {
         for (i, [r, g, b, alpha]) in outlined.pixels().enumerate() {
             let away = (i % side) as f32 - 79.5;
             let away = away.hypot((i / side) as f32 - 79.5);
-            // Within a half pixel's breadth of a true disc of that size.
+            // Within half a pixel of a true disc of that size.
             let true_alpha = wanted.alpha.as_ref().unwrap()[i];
             assert!(alpha.abs_diff(true_alpha) <= 128, "{away}: {alpha}, {true_alpha}");
             if away < radius - 1.0 {
@@ -135,7 +136,7 @@ mod tests {
         assert!(apart.abs() < 0.0125, "the area is off by {apart}");
     }
 
-    /// The short cut that leaves out what lies inside.
+    /// The shortcut that skips inner pixels gives the same result.
     #[test]
     fn only_edges_count() {
         let mut random = crate::random::stream(5, "outline", 0);

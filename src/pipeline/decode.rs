@@ -1,4 +1,5 @@
-//! Between pictures and latents: the model's autoencoder, whole or in tiles, and its second decoder, which draws larger.
+//! Between pictures and latents: the model's autoencoder, whole or in tiles, and its second decoder, which draws larger
+//! pictures.
 
 use burn::tensor::Tensor;
 
@@ -7,20 +8,22 @@ use crate::models::{Tiling, Vae};
 use crate::{Error, Result};
 
 impl Pipeline {
-    /// Pictures `[n, c, height, width]` in [-1, 1], c as [`Self::channels`] says, to the latents that [`Self::decode`] takes.
+    /// Encodes pictures `[n, c, height, width]` in [-1, 1], with c as in [`Self::channels`], to the latents that
+    /// [`Self::decode`] takes.
     pub fn encode(&self, pictures: Tensor<4>) -> Tensor<4> {
         self.components.vae.encode(pictures)
     }
 
-    /// Latents to a picture: whole, or in tiles where [`Self::enable_vae_tiling`] asks for them or the device for less at once.
+    /// Decodes latents to a picture: whole, or in tiles if [`Self::enable_vae_tiling`] asks for them or a buffer of the
+    /// device is too small.
     pub fn decode(&self, latents: Tensor<4>) -> Tensor<4> {
         self.decode_by(&self.components.vae, latents)
     }
 
-    /// As [`Self::decode`], by the large decoder: [`Self::large`] times as large.
+    /// As [`Self::decode`], with the large decoder; the picture is [`Self::large`] times as large.
     ///
     /// # Errors
-    /// [`Error::Request`] when the model has none.
+    /// [`Error::Request`] if the model has none.
     pub fn decode_large(&self, latents: Tensor<4>) -> Result<Tensor<4>> {
         let vae = self.components.vae_large.as_ref().ok_or_else(no_large_decoder)?;
         Ok(self.decode_by(vae, latents))
@@ -36,16 +39,16 @@ impl Pipeline {
         }
     }
 
-    /// How many times as large as its other pictures those of the model's large decoder are.
+    /// How many times larger the pictures of the model's large decoder are.
     ///
     /// # Errors
-    /// [`Error::Request`] when the model has none.
+    /// [`Error::Request`] if the model has none.
     pub fn large(&self) -> Result<usize> {
         let large = self.components.vae_large.as_ref().ok_or_else(no_large_decoder)?;
         Ok(large.scale() / self.components.vae.scale())
     }
 
-    /// Channels of the pictures: 3, or 4 with alpha, by which the colours are then multiplied.
+    /// Channels of the pictures: 3, or 4 with alpha, in which case the colours are multiplied by alpha.
     pub fn channels(&self) -> usize {
         self.components.vae.channels()[0]
     }
@@ -63,12 +66,12 @@ impl Pipeline {
         });
     }
 
-    /// Decodes whole pictures again, where the device lets it.
+    /// Decodes whole pictures again, if the device allows it.
     pub fn disable_vae_tiling(&mut self) {
         self.vae_tiling = None;
     }
 
-    /// Before anything is drawn.
+    /// Checks this before anything is drawn.
     pub(super) fn check_large(&self, request: &Request) -> Result<()> {
         if !request.large {
             return Ok(());

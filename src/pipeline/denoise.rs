@@ -7,35 +7,36 @@ use burn::tensor::Tensor;
 use crate::schedulers::{Noise, Scheduler, StepOptions};
 use crate::{Error, Result};
 
-/// What predicts noise, velocity or sample: a UNet with its text and guidance.
+/// Predicts noise, velocity or sample: a UNet with its text and guidance.
 pub trait Denoiser {
-    /// `x` `[n, c, h, w]` at timestep `t` to the guided prediction, and the network's raw input and output.
+    /// From `x` `[n, c, h, w]` at timestep `t` to the guided prediction, and the network's input and output.
     fn predict(&self, x: Tensor<4>, t: f32) -> Prediction;
 }
 
-/// A guided prediction and where it comes from.
+/// A guided prediction and the network's input and output.
 pub struct Prediction {
-    /// `[n, c, h, w]`, what the sampler takes.
+    /// The prediction that the sampler takes, `[n, c, h, w]`.
     pub guided: Tensor<4>,
-    /// The network's input; twice as many with classifier-free guidance, negative half first.
+    /// The network's input; with classifier-free guidance a batch twice as large, negative half first.
     pub model_input: Tensor<4>,
     /// The network's output for it.
     pub model_output: Tensor<4>,
 }
 
-/// Where a run begins, and what of a picture it leaves alone.
+/// Where a run begins, and which part of a picture it keeps.
 pub struct Start {
     /// The first sample, `[n, c, h, w]`.
     pub latents: Tensor<4>,
     /// Index of the first step into the sampler's timesteps.
     pub index: usize,
-    /// Index past the last step; none for all that follow.
+    /// Index after the last step; none to run all steps.
     pub end: Option<usize>,
-    /// For inpainting with a network that knows nothing of masks.
+    /// For inpainting with a network that has no mask input.
     pub kept: Option<Kept>,
 }
 
-/// The part of a picture that is put back after each step, with the noise of the step (Lugmayr et al., 2022, figure 2).
+/// The part of a picture that is restored after each step, with the noise of that step (Lugmayr et al., 2022, figure
+/// 2).
 pub struct Kept {
     /// The picture's latents `[n, c, h, w]`.
     pub original: Tensor<4>,
@@ -46,7 +47,7 @@ pub struct Kept {
 }
 
 impl Kept {
-    /// `x`, the sample of step `index` (past the last: the finished latents), with the kept part put back.
+    /// `x`, the sample of step `index` (after the last step: the finished latents), with the kept part restored.
     fn put_back(&self, scheduler: &dyn Scheduler, x: Tensor<4>, index: usize) -> Result<Tensor<4>> {
         let original = match index < scheduler.timesteps().len() {
             true => scheduler.add_noise(self.original.clone(), self.noise.clone(), &[index])?,
@@ -57,28 +58,28 @@ impl Kept {
     }
 }
 
-/// One finished step, for whoever watches.
+/// One finished step.
 pub struct StepEvent<'a> {
-    /// From 0.
+    /// Index of the step, from 0.
     pub index: usize,
-    /// Number of steps in all (evaluations of the network; Heun takes two a step).
+    /// Total number of steps (evaluations of the network; Heun takes two a step).
     pub steps: usize,
-    /// Of the network's evaluation, 0 to 999.
+    /// Timestep of the network's evaluation, 0 to 999.
     pub timestep: f32,
     /// Noise level before the step, for samplers that have one.
     pub sigma: Option<f32>,
     /// The network's input and output.
     pub prediction: &'a Prediction,
-    /// After the step, `[n, c, h, w]`.
+    /// The latents after the step, `[n, c, h, w]`.
     pub latents: &'a Tensor<4>,
-    /// The present estimate of the finished latents, `[n, c, h, w]`.
+    /// The current estimate of the finished latents, `[n, c, h, w]`.
     pub pred_original_sample: &'a Tensor<4>,
 }
 
-/// From noise, or a picture with noise, to latents.
+/// The denoising loop: from noise, or a picture with noise, to latents.
 ///
 /// # Errors
-/// The sampler's own; [`Error::NotFinite`]; [`Error::Stopped`] when `on_step` breaks.
+/// The sampler's own; [`Error::NotFinite`]; [`Error::Stopped`] if `on_step` breaks.
 pub async fn denoise(
     model: &impl Denoiser,
     scheduler: &mut dyn Scheduler,

@@ -1,4 +1,4 @@
-//! From words to what the UNet reads: tokens, text encoders, weights, and the two halves of guidance.
+//! From a prompt to the UNet's conditioning: tokens, text encoders, weights of words, and the two halves of guidance.
 
 use burn::tensor::{Device, Tensor, TensorData};
 
@@ -13,23 +13,23 @@ pub struct TextEncoder {
     pub tokenizer: Tokenizer,
     /// Ids to features.
     pub model: ClipTextModel,
-    /// Where the model is.
+    /// The device of the model.
     pub device: Device,
 }
 
-/// The text as the UNet takes it.
+/// A prompt as the UNet reads it.
 pub struct EncodedPrompt {
-    /// `[2n, tokens, features]` with guidance, negative half first; `[n, ...]` without; `[n, 2 tokens, features]`, the
-    /// negative prompt's tokens last, for a model that takes both at once. A prompt of several chunks has the tokens of
-    /// all of them, one after the other.
+    /// With classifier-free guidance `[2n, tokens, features]`, negative half first; without `[n, ...]`; for a model
+    /// that reads both together `[n, 2 tokens, features]`, with the negative prompt's tokens last. A prompt of several
+    /// chunks has the tokens of all of them, one after the other.
     pub encoder_hidden_states: Tensor<3>,
-    /// Stable Diffusion XL's summary of the text, `[2n or n, projection_dim]`.
+    /// Stable Diffusion XL's pooled text, `[2n or n, projection_dim]`.
     pub text_embeds: Option<Tensor<2>>,
     /// Padded ids of the prompt for each text encoder.
     pub token_ids: Vec<Vec<i64>>,
     /// Padded ids of the negative prompt for each text encoder.
     pub negative_token_ids: Vec<Vec<i64>>,
-    /// What was cut off, in words.
+    /// Warnings about text that was cut off.
     pub warnings: Vec<String>,
 }
 
@@ -42,7 +42,7 @@ struct Tokens {
 }
 
 impl Tokens {
-    /// The longest text's.
+    /// The number of chunks of the longest text.
     fn chunks(&self) -> usize {
         let negative = self.negative.iter().filter(|_| self.reads_negative);
         self.prompt.iter().chain(negative).map(|text| text.chunks.len()).max().unwrap_or(1)
@@ -50,11 +50,11 @@ impl Tokens {
 }
 
 impl Pipeline {
-    /// Tokens and text encoder.
+    /// Tokenizes and encodes the prompts of a request.
     ///
-    /// A model distilled with guidance and negative prompt as inputs (`negative_prompt_in_context`) reads the padded ids
-    /// of the prompt and then those of the negative prompt as one text: the second stretch has places, and so position
-    /// embeddings, of its own.
+    /// A model distilled with guidance and negative prompt as inputs (`negative_prompt_in_context`) reads the padded
+    /// ids of the prompt and then those of the negative prompt as one text. The second half has its own positions, with
+    /// their own position embeddings.
     ///
     /// # Errors
     /// [`Error::Request`] for a clip skip that leaves no layer.
@@ -64,7 +64,7 @@ impl Pipeline {
         self.encode_tokens(request, tokens, chunks)
     }
 
-    /// As [`Self::encode_prompt`], of several requests whose features are as long as the longest one's.
+    /// As [`Self::encode_prompt`], for several requests, whose features are padded to the longest one.
     ///
     /// # Errors
     /// As [`Self::encode_prompt`].
@@ -97,7 +97,7 @@ impl Pipeline {
         })
     }
 
-    /// The shorter text is filled up with empty chunks.
+    /// The shorter text is padded with empty chunks.
     fn encode_tokens(&self, request: &Request, tokens: Tokens, chunks: usize) -> Result<EncodedPrompt> {
         let n = request.num_images_per_prompt;
         let apart = self.classifier_free(request);
@@ -129,7 +129,7 @@ impl Pipeline {
         })
     }
 
-    /// What of the texts that the network sees was cut off.
+    /// Warnings about what was cut off of the texts that the network reads.
     fn warnings(&self, tokens: &Tokens) -> Vec<String> {
         let negative = tokens.reads_negative.then_some(("negative prompt", &tokens.negative[0]));
         let texts = negative.into_iter().chain([("prompt", &tokens.prompt[0])]);
@@ -137,8 +137,8 @@ impl Pipeline {
         cut.map(|(name, cut)| truncation(name, cut, &self.components.text[0].tokenizer)).collect()
     }
 
-    /// Stable Diffusion XL, where its model says so, takes zeros for an empty negative prompt. An empty one is what Python
-    /// writes as `None`.
+    /// Whether an empty negative prompt becomes zeros: for Stable Diffusion XL, if its model says so. An empty text
+    /// here means `None` in Python.
     fn forces_zeros(&self, request: &Request) -> bool {
         let empty = |text: &Option<String>| text.as_deref().is_none_or(str::is_empty);
         let forced = self.components.family == Family::StableDiffusionXl { force_zeros_for_empty_prompt: true };
@@ -154,7 +154,7 @@ impl Pipeline {
         texts.iter().zip(&self.components.text).map(fill).collect()
     }
 
-    /// Each chunk of the prompt followed by the negative prompt's.
+    /// Each chunk of the prompt, followed by the same chunk of the negative prompt.
     fn stretches(&self, prompt: &[Chunks], negative: &[Chunks], chunks: usize) -> Vec<Vec<Chunk>> {
         let pair = |(prompt, negative): (Chunk, Chunk)| Chunk {
             ids: [prompt.ids, negative.ids].concat(),
@@ -164,15 +164,15 @@ impl Pipeline {
         texts.map(|(prompt, negative)| prompt.into_iter().zip(negative).map(pair).collect()).collect()
     }
 
-    /// The features of a text `[1, tokens, features]`, of all text encoders beside each other, and the last one's summary
-    /// of its first chunk `[1, projection_dim]`.
+    /// The features of a text `[1, tokens, features]`, with those of all text encoders side by side, and the last
+    /// encoder's pooled output for the first chunk `[1, projection_dim]`.
     fn encode_text(&self, texts: &[Vec<Chunk>], clip_skip: Option<usize>) -> Result<(Tensor<3>, Option<Tensor<2>>)> {
         let (mut states, mut summary) = (Vec::new(), None);
         for (text, chunks) in self.components.text.iter().zip(texts) {
             let ids: Vec<Vec<i64>> = chunks.iter().map(|chunk| chunk.ids.clone()).collect();
             let output = text.model.forward(&ids, &text.device);
             summary = Some(moved(output.pooled.narrow(0, 0, 1), &self.device));
-            // Stable Diffusion XL reads the last layer but one, without the final norm.
+            // Stable Diffusion XL reads the second-to-last layer, without the final norm.
             let skipped = clip_skip.unwrap_or(0) + usize::from(self.is_xl());
             let state = match skipped {
                 0 if clip_skip.is_none() => output.last_hidden_state,
@@ -189,12 +189,12 @@ impl Pipeline {
     }
 }
 
-/// From main memory, where it is there, to a device.
+/// Moves a tensor from main memory, if it is there, to a device.
 fn moved<const D: usize>(x: Tensor<D>, device: &Device) -> Tensor<D> {
     if x.device() == *device { x } else { Tensor::from_data(x.into_data(), device) }
 }
 
-/// The output of the layer that many before the last.
+/// The output of the layer `skipped` before the last.
 fn layer(mut states: Vec<Tensor<3>>, skipped: usize) -> Result<Tensor<3>> {
     match skipped + 1 < states.len() {
         true => Ok(states.swap_remove(states.len() - 1 - skipped)),
@@ -205,8 +205,8 @@ fn layer(mut states: Vec<Tensor<3>>, skipped: usize) -> Result<Tensor<3>> {
     }
 }
 
-/// Features times the weights of their tokens, then times what brings the mean of each chunk back: the web UI's rule.
-/// Text without weights stays as it is, to the bit.
+/// Multiplies features by the weights of their tokens, then rescales them so that the mean of each chunk is unchanged:
+/// the web UI's rule. Text without weights stays exactly as it is.
 fn weighted(states: Tensor<3>, chunks: &[Chunk]) -> Tensor<3> {
     if chunks.iter().all(|chunk| chunk.weights.iter().all(|weight| *weight == 1.0)) {
         return states;

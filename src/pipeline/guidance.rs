@@ -7,19 +7,19 @@ use super::{EncodedPrompt, Pipeline, Request, join};
 use crate::models::{AddedConditions, UNet2DConditionModel};
 use crate::{Error, Result};
 
-/// A UNet with the text it draws.
+/// A UNet with the text to draw.
 pub struct Guidance<'a> {
     /// The network.
     pub unet: &'a UNet2DConditionModel,
     /// `[2n, tokens, features]`, negative half first, with guidance; `[n, ...]` without.
     pub context: Tensor<3>,
-    /// How far to go from the negative prediction through the conditional one; none for a single pass.
+    /// How far to go from the negative prediction through the conditional one; none for a single evaluation.
     pub guidance_scale: Option<f32>,
     /// 0 to 1; see [`rescale_noise_cfg`].
     pub guidance_rescale: f32,
-    /// Beyond text and timestep.
+    /// Conditioning beyond text and timestep.
     pub conditions: AddedConditions,
-    /// Mask and masked picture `[n, 1 + c, h, w]`, which an inpainting network reads beside the latents.
+    /// Mask and masked picture `[n, 1 + c, h, w]`, which an inpainting network reads together with the latents.
     pub inpainting: Option<Tensor<4>>,
 }
 
@@ -46,9 +46,8 @@ impl Denoiser for Guidance<'_> {
 }
 
 impl Pipeline {
-    /// The network with the text and guidance of `request`, to be asked about `num_images_per_prompt` samples at once, and
-    /// what the user should know, in plain words. It is what [`super::denoise`] asks, for those who begin elsewhere than
-    /// [`Self::run`].
+    /// The network with the text and guidance of `request`, for `num_images_per_prompt` samples, and warnings for the
+    /// user. [`super::denoise`] calls this network; use it to start from something other than [`Self::run`] does.
     ///
     /// # Errors
     /// Those of [`Self::run`] about settings and prompts; [`Error::Request`] for an inpainting network.
@@ -64,7 +63,7 @@ impl Pipeline {
         Ok((self.guided(request, vec![prompt], request.num_images_per_prompt, None), warnings))
     }
 
-    /// The network for `n` samples with the texts `prompts`, all with the settings of `request`.
+    /// The network for `n` samples with the texts `prompts`, with the settings of `request`.
     pub(super) fn guided(
         &self,
         request: &Request,
@@ -87,14 +86,14 @@ impl Pipeline {
     }
 }
 
-/// Brings the guided prediction's standard deviation towards the conditional one's, against overexposure (Lin et al.,
-/// 2023, section 3.4). `guidance_rescale` 0 leaves it as it is, 1 takes all of it over.
+/// Moves the guided prediction's standard deviation towards the conditional one's, against overexposure (Lin et al.,
+/// 2023, section 3.4). `guidance_rescale` 0 does nothing, 1 replaces it completely.
 pub fn rescale_noise_cfg(guided: Tensor<4>, text: Tensor<4>, guidance_rescale: f32) -> Tensor<4> {
     let ratio = (variance(text) / variance(guided.clone())).sqrt();
     guided.clone() * ratio * guidance_rescale + guided * (1.0 - guidance_rescale)
 }
 
-/// Over everything of each picture: `[n, c, h, w]` to `[n, 1, 1, 1]`.
+/// The variance of each picture: `[n, c, h, w]` to `[n, 1, 1, 1]`.
 fn variance(x: Tensor<4>) -> Tensor<4> {
     let n = x.dims()[0];
     let flat: Tensor<2> = x.flatten(1, 3);

@@ -1,4 +1,4 @@
-//! What `model_index.json` says: which family a model is of, and what a distilled model takes.
+//! Reads `model_index.json`: the family of a model, and the inputs of a distilled one.
 
 use serde_json::Value;
 
@@ -8,40 +8,41 @@ use crate::{Error, Result};
 
 pub(super) const INDEX: &str = "model_index.json";
 
-/// The key of `model_index.json` that says that the text encoder takes prompt and negative prompt together.
+/// The key of `model_index.json` for models whose text encoder reads prompt and negative prompt together.
 pub const NEGATIVE_IN_CONTEXT: &str = "negative_prompt_in_context";
 
-/// The key of `model_index.json` with the least and the largest guidance scale that a distilled model learned.
+/// The key of `model_index.json` with the smallest and the greatest guidance scale that a distilled model learned.
 pub const GUIDANCE_SCALE_RANGE: &str = "guidance_scale_range";
 
-/// The key of `model_index.json` for a second autoencoder, `["diffusers", "AutoencoderTiny"]`, whose decoder draws the same latents
-/// larger. diffusers' pipelines leave it out; `AutoencoderTiny.from_pretrained(…, subfolder="vae_large")` opens it.
+/// The key of `model_index.json` for a second autoencoder, `["diffusers", "AutoencoderTiny"]`, whose decoder draws the
+/// same latents larger. diffusers' pipelines ignore it; `AutoencoderTiny.from_pretrained(…, subfolder="vae_large")`
+/// opens it.
 pub const VAE_LARGE: &str = "vae_large";
 
-/// What the pipelines of different model families do differently; by `_class_name` of `model_index.json`.
+/// The model families, by `_class_name` of `model_index.json`. Their pipelines differ in a few points.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Family {
     /// `StableDiffusionPipeline`: versions 1 and 2, Turbo.
     StableDiffusion,
-    /// `LatentConsistencyModelPipeline`: image to image plans its steps in its own way.
+    /// `LatentConsistencyModelPipeline`: image to image plans its steps differently.
     LatentConsistency,
-    /// `StableDiffusionXLPipeline`: two text encoders, and sizes among the conditions.
+    /// `StableDiffusionXLPipeline`: two text encoders, and picture sizes as conditioning.
     StableDiffusionXl {
-        /// An empty negative prompt is all zeros.
+        /// Whether an empty negative prompt becomes zeros.
         force_zeros_for_empty_prompt: bool,
     },
 }
 
 impl Family {
-    /// As a model's `model_index.json` says.
+    /// Reads a model's `model_index.json`.
     ///
     /// # Errors
-    /// Those of [`super::Pipeline::load`] about that file.
+    /// Those of [`super::Pipeline::load`] for that file.
     pub fn read(files: &impl Files) -> Result<Self> {
         Ok(Index::read(files)?.family)
     }
 
-    /// Its text encoders, in order.
+    /// The family's text encoders, in order.
     pub fn encoders(self) -> &'static [Part] {
         match self {
             Self::StableDiffusionXl { .. } => &[Part::TextEncoder, Part::TextEncoder2],
@@ -50,7 +51,7 @@ impl Family {
     }
 }
 
-/// What `model_index.json` says.
+/// The content of `model_index.json`.
 pub(super) struct Index {
     pub family: Family,
     pub negative_prompt_in_context: bool,

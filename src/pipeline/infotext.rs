@@ -1,4 +1,4 @@
-//! A request as an [`Infotext`] and back, with A1111's names for the settings.
+//! Converts a request to an [`Infotext`] and back, with A1111's names for the settings.
 
 use serde::Serialize;
 
@@ -6,11 +6,16 @@ use super::{MAX_SIZE, Request};
 use crate::infotext::Infotext;
 use crate::schedulers::{self, NAMES, SchedulerConfig};
 
-/// Labels of the samplers that end so stand for another schedule of noise, which A1111 names apart.
+/// The method by which a picture was edited; A1111 has no such key.
+pub const EDIT_METHOD: &str = "Edit method";
+/// What the picture showed before it was edited; A1111 has no such key.
+pub const EDIT_FROM: &str = "Edit from";
+
+/// The ending of names for samplers with the Karras schedule, which A1111 names separately.
 const KARRAS: &str = " Karras";
 
 impl Request {
-    /// The settings as A1111 writes them. `own` is the model's sampler, for a request that names none; `model` is the
+    /// The settings in A1111's format. `own` is the model's sampler, for a request that names none; `model` is the
     /// model's name.
     pub fn infotext(&self, own: &SchedulerConfig, model: &str) -> Infotext {
         let config = self.scheduler.as_ref().unwrap_or(own);
@@ -34,7 +39,7 @@ impl Request {
             ("Eta", (self.eta != 0.0).then(|| self.eta.to_string())),
             ("Clip skip", self.clip_skip.map(|skip| (skip + 1).to_string())),
             ("RNG", Some("CPU".into())),
-            // A mask is cut at one half, so it has no blur; the line tells that there was one.
+            // A mask is cut at one half, so its blur is 0; the line says that there was a mask.
             ("Mask blur", self.mask.as_ref().map(|_| "0".into())),
             ("Version", Some(concat!("Fourstep ", env!("CARGO_PKG_VERSION")).into())),
         ];
@@ -43,7 +48,7 @@ impl Request {
     }
 }
 
-/// What an infotext says of the settings that a page has; what it does not say is none.
+/// The settings of an infotext that the page has. A setting that is not in the text is none.
 #[derive(Debug, Default, PartialEq, Serialize)]
 pub struct Restored {
     /// The prompt.
@@ -52,26 +57,26 @@ pub struct Restored {
     pub negative_prompt: String,
     /// In decimal digits.
     pub seed: Option<String>,
-    /// Steps.
+    /// Number of denoising steps.
     pub steps: Option<usize>,
-    /// Guidance scale.
+    /// Guidance scale; no guidance at 1 and below.
     pub guidance_scale: Option<f32>,
     /// A name of [`NAMES`].
     pub sampler: Option<&'static str>,
-    /// Pixels across.
+    /// Width in pixels.
     pub width: Option<usize>,
-    /// Pixels down.
+    /// Height in pixels.
     pub height: Option<usize>,
-    /// How much of its start picture was redrawn; none where it began with noise.
+    /// How much of its start picture was redrawn; none where it began with noise, and where it was edited by words.
     pub strength: Option<f64>,
-    /// As the text names it.
+    /// The model's name in the text.
     pub model: Option<String>,
-    /// What could not be taken over, or will differ, in plain words.
+    /// Notes about settings that were not used, or that will give another picture.
     pub notes: Vec<String>,
 }
 
 impl Restored {
-    /// Takes over what is understood, and notes what is not.
+    /// Takes the settings that it understands, and notes the others.
     pub fn from_infotext(info: &Infotext) -> Self {
         let mut restored = Self {
             prompt: info.prompt.clone(),
@@ -95,16 +100,21 @@ impl Restored {
                 notes.push(format!("Sampler “{sampler}” is not known here."));
             }
         }
-        // Its second pass at a larger size has a strength too, but no picture of the user's.
+        // The second pass at a larger size also has a strength, but no picture of the user's.
         if !info.settings.iter().any(|(key, _)| key.starts_with("Hires ")) {
             let strength = number::<f64>(info, "Denoising strength", &mut notes);
             restored.strength = strength.filter(|strength| (0.0..=1.0).contains(strength));
+        }
+        if info.get(EDIT_METHOD).is_some() {
+            restored.strength = None;
+            let from = info.get(EDIT_FROM).map(|from| format!(" (“{from}”)")).unwrap_or_default();
+            notes.push(format!("It was edited by words from another picture{from}, which this file does not carry."));
         }
         if restored.strength.is_some() {
             let mask = if info.get("Mask blur").is_some() { " and a mask" } else { "" };
             notes.push(format!("It began with another picture{mask}, which this file does not carry."));
         }
-        // A1111 leaves its own default out, and that draws on the graphics card.
+        // A1111 omits its default, which draws the noise on the graphics card.
         if restored.seed.is_some() && info.get("RNG") != Some("CPU") {
             notes.push("Its noise was not drawn by a CPU, so the same seed draws another picture here.".into());
         }
@@ -128,7 +138,7 @@ fn size_of(text: &str) -> Option<(usize, usize)> {
     Some((side(width)?, side(height)?))
 }
 
-/// The name of a sampler that A1111 calls so; its versions before 1.9 said the schedule in the same breath.
+/// The sampler with this A1111 label. A1111's versions before 1.9 wrote the schedule into the label.
 fn sampler_of(label: &str, schedule: Option<&str>) -> Option<&'static str> {
     let karras = schedule.is_some_and(|schedule| schedule == KARRAS.trim());
     let full = if karras && !label.ends_with(KARRAS) { format!("{label}{KARRAS}") } else { label.to_owned() };
@@ -176,7 +186,7 @@ mod tests {
     #[test]
     fn a_request_goes_to_text_and_back() {
         let names = NAMES.iter().map(|(name, _)| *name);
-        // These have the same samplers as others, by another name.
+        // These have the same samplers as others under another name.
         for name in names.filter(|name| !name.starts_with("dpmpp_2m_sde") && !name.starts_with("dpmpp_3m")) {
             let text = request(Some(name)).infotext(&own(), "Stickers").to_string();
             let restored = Restored::from_infotext(&Infotext::parse(&text));
@@ -209,6 +219,15 @@ mod tests {
         let hires =
             "x\nSteps: 20, Sampler: DDIM, CFG scale: 7, Seed: 5, RNG: CPU, Denoising strength: 0.7, Hires upscale: 2";
         assert_eq!(Restored::from_infotext(&Infotext::parse(hires)).strength, None);
+    }
+
+    #[test]
+    fn an_edit_is_no_start_picture() {
+        let edit = "x\nSteps: 4, CFG scale: 2, Seed: 5, Denoising strength: 0.75, Edit method: FlowEdit, \
+            Edit from: \"a fox, green\", RNG: CPU";
+        let restored = Restored::from_infotext(&Infotext::parse(edit));
+        assert_eq!((restored.strength, restored.notes.len()), (None, 1));
+        assert!(restored.notes[0].contains("from another picture (“a fox, green”), which"), "{:?}", restored.notes);
     }
 
     #[test]

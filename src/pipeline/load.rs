@@ -1,4 +1,4 @@
-//! From a folder in the diffusers layout to a [`Pipeline`].
+//! Loads a [`Pipeline`] from a folder in the diffusers layout.
 
 use burn::tensor::Device;
 
@@ -18,45 +18,45 @@ const TEXT_ENCODER: &str = "text_encoder/config.json";
 const SCHEDULER: &str = "scheduler/scheduler_config.json";
 pub(super) const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
 
-/// How a model is read.
+/// Options for loading a model.
 #[derive(Clone, Copy, Default)]
 pub struct LoadOptions<'l> {
     /// Adapters that are added to the weights.
     pub loras: &'l [Lora<'l>],
-    /// Float weights of layers are put into blocks as they are read, as `fourstep quantize` would: a checkpoint needs no
-    /// conversion beforehand. Weights that are in blocks already must be in these.
+    /// Puts the float weights of layers into blocks while they are read, as `fourstep quantize` would, so a checkpoint
+    /// needs no conversion first. Weights that are in blocks already must be in this format.
     pub quantize: Option<BlockFormat>,
-    /// Text encoders stay in main memory and compute on the processor, so that a GPU holds nothing of them while the UNet
-    /// runs: what diffusers' `enable_model_cpu_offload` is for, without moving weights to and fro.
+    /// Keeps the text encoders in main memory and computes them on the CPU, so that a GPU holds none of them while the
+    /// UNet runs. This serves the purpose of diffusers' `enable_model_cpu_offload`, without moving weights.
     pub text_encoders_on_cpu: bool,
 }
 
-/// What a loaded model consists of.
+/// The parts of a loaded model.
 pub struct Components {
-    /// How text is encoded and what the UNet is told.
+    /// Decides how text is encoded and which conditions the UNet gets.
     pub family: Family,
-    /// One, or Stable Diffusion XL's two.
+    /// The text encoders: one, or Stable Diffusion XL's two.
     pub text: Vec<TextEncoder>,
     /// The denoising network.
     pub unet: UNet2DConditionModel,
     /// Its configuration.
     pub unet_config: UNet2DConditionConfig,
-    /// Pictures to latents and back.
+    /// The autoencoder.
     pub vae: Vae,
-    /// Its decoder draws the same latents larger.
+    /// An autoencoder whose decoder draws the same latents larger.
     pub vae_large: Option<Vae>,
     /// The configuration of the model's own sampler.
     pub scheduler: SchedulerConfig,
     /// Settings that suit the model.
     pub defaults: Defaults,
-    /// The text encoder takes prompt and negative prompt together; see [`Pipeline::encode_prompt`].
+    /// Whether the text encoder reads prompt and negative prompt together; see [`Pipeline::encode_prompt`].
     pub negative_prompt_in_context: bool,
-    /// The least and the largest guidance scale that a model learned which takes the scale as an input.
+    /// The smallest and the greatest guidance scale that a distilled model learned.
     pub guidance_scale_range: Option<[f32; 2]>,
 }
 
 impl Pipeline {
-    /// From a model in memory, which is on `device` but for text encoders that say otherwise.
+    /// A pipeline from a model in memory, which is on `device` except for text encoders with their own device.
     pub fn from_components(components: Components, device: &Device) -> Self {
         Self { components, vae_tiling: None, device: device.clone() }
     }
@@ -64,18 +64,18 @@ impl Pipeline {
     /// Reads `model_index.json`, the configurations and the weights.
     ///
     /// # Errors
-    /// [`Error::NotAModel`] names the missing file, [`Error::Unsupported`] another family,
-    /// [`Error::Config`] an unknown value, and the loader's own for the weights.
+    /// [`Error::NotAModel`] names the missing file, [`Error::Unsupported`] another family, [`Error::Config`] an unknown
+    /// value; also the loader's errors for the weights.
     pub fn load(files: &impl Files, device: &Device) -> Result<Self> {
         Self::load_with(files, &LoadOptions::default(), device)
     }
 
-    /// As [`Self::load`], with options. Weights are read tensor by tensor: beside what the device holds, about the largest of
-    /// them is in memory.
+    /// As [`Self::load`], with options. Weights are read tensor by tensor, so main memory needs to hold only about the
+    /// largest of them.
     ///
     /// # Errors
-    /// As [`Self::load`]; those of [`Lora::updates`] for adapters that do not fit; [`Error::BadFile`] for weights that are in
-    /// other blocks already.
+    /// As [`Self::load`]; those of [`Lora::updates`] for adapters that do not fit; [`Error::BadFile`] for weights that
+    /// are in other blocks already.
     pub fn load_with(files: &impl Files, options: &LoadOptions, device: &Device) -> Result<Self> {
         let loras = options.loras;
         let Index { family, negative_prompt_in_context, guidance_scale_range, vae_large } = Index::read(files)?;
@@ -88,7 +88,7 @@ impl Pipeline {
         if negative_prompt_in_context {
             check_two_stretches(&unet_config, &texts[0].config, &texts[0].tokenizer)?;
         }
-        // What an earlier model left, which the device would keep for weights of the same sizes.
+        // Frees the memory of an earlier model, which the device would otherwise keep for weights of the same sizes.
         device.memory_cleanup();
         let home = if options.text_encoders_on_cpu { Device::flex() } else { device.clone() };
         let text = texts.into_iter().map(|text| text.encoder(files, options, &home)).collect::<Result<Vec<_>>>()?;
@@ -119,7 +119,7 @@ impl Pipeline {
     /// The settings that suit a model, without loading it.
     ///
     /// # Errors
-    /// As [`Self::load`] about the configurations.
+    /// As [`Self::load`] for the configurations.
     pub fn defaults_of(files: &impl Files) -> Result<Defaults> {
         Ok(super::Plan::read(files, &super::PlanOptions::default())?.defaults)
     }
@@ -164,7 +164,7 @@ impl TextFiles {
     }
 }
 
-/// What a model that takes the negative prompt in its context needs.
+/// Checks a model that reads the negative prompt in its context.
 fn check_two_stretches(unet: &UNet2DConditionConfig, text: &ClipTextConfig, tokenizer: &Tokenizer) -> Result<()> {
     let problem = |file: &str, reason: String| Err(Error::Config { file: file.into(), reason });
     let (places, length) = (text.max_position_embeddings, tokenizer.model_max_length());
@@ -180,7 +180,7 @@ fn check_two_stretches(unet: &UNet2DConditionConfig, text: &ClipTextConfig, toke
     }
 }
 
-/// Whether the UNet reads what the text encoders give.
+/// Checks that the UNet's widths match the text encoders'.
 fn check_widths(family: Family, unet: &UNet2DConditionConfig, texts: &[TextFiles]) -> Result<()> {
     let problem = |reason: String| Err(Error::Config { file: UNET.into(), reason });
     let width: usize = texts.iter().map(|text| text.config.hidden_size).sum();
@@ -211,7 +211,7 @@ fn check_widths(family: Family, unet: &UNet2DConditionConfig, texts: &[TextFiles
     Ok(())
 }
 
-/// A UNet reads the autoencoder's latents, for inpainting beside a mask and the masked picture's latents.
+/// Checks that the UNet reads the autoencoder's latents, for inpainting also a mask and the masked picture's latents.
 fn check_channels(unet: &UNet2DConditionConfig, vae: &Vae) -> Result<()> {
     let (read, made, latent) = (unet.in_channels, unet.out_channels, vae.latent_channels());
     match made == latent && (read == latent || read == 2 * latent + 1) {
@@ -224,7 +224,7 @@ fn check_channels(unet: &UNet2DConditionConfig, vae: &Vae) -> Result<()> {
     }
 }
 
-/// Pictures are read and drawn in the same form: three channels, or four with alpha.
+/// Checks that pictures are encoded and decoded in the same form: three channels, or four with alpha.
 pub(super) fn check_vae(file: &str, vae: &Vae) -> Result<()> {
     let problem = |reason: String| Err(Error::Config { file: file.into(), reason });
     match (vae.channels(), vae.encoder_scale(), vae.scale()) {
@@ -238,7 +238,7 @@ pub(super) fn check_vae(file: &str, vae: &Vae) -> Result<()> {
     }
 }
 
-/// A large decoder takes the latents of the other one and draws pictures of the same form, larger.
+/// Checks that a large decoder takes the latents of the other one and draws pictures of the same form, but larger.
 pub(super) fn check_large(vae: &Vae, large: &Vae) -> Result<()> {
     let problem = |reason: String| Err(Error::Config { file: format!("{VAE_LARGE}/config.json"), reason });
     let ([_, drawn], [_, wanted]) = (large.channels(), vae.channels());
@@ -273,7 +273,7 @@ fn load_tokenizer(files: &impl Files, folder: &str) -> Result<Tokenizer> {
     }
 }
 
-/// `config` is the component's, which says how the weights at `path` are stored.
+/// `config` is that of the component; it says how the weights at `path` are stored.
 fn load_weights<M: burn::module::Module>(
     module: M,
     files: &impl Files,
@@ -295,7 +295,7 @@ fn load_vae(files: &impl Files, folder: &str, options: &LoadOptions, device: &De
     Vae::load(&config, &files.read(&config)?, checkpoint.quantizing(options.quantize), device)
 }
 
-/// The manifest's, or those of diffusers' pipeline where there is no manifest; `scale` is the autoencoder's.
+/// The manifest's settings, or those of diffusers' pipeline if there is no manifest; `scale` is the autoencoder's.
 pub(super) fn defaults_for(
     files: &impl Files,
     family: Family,
@@ -315,7 +315,7 @@ pub(super) fn defaults_for(
     Ok(Defaults { steps, guidance_scale, guidance_scale_range: None, width: size, height: size })
 }
 
-/// All that a model of this family may have beside its weights; not all of them must be there.
+/// All files that a model of this family may have besides its weights; not all of them must exist.
 pub fn small_files(family: Family) -> Vec<String> {
     let mut paths: Vec<String> = [INDEX, UNET, VAE, SCHEDULER].map(str::to_string).to_vec();
     paths.push(format!("{VAE_LARGE}/config.json"));

@@ -1,4 +1,4 @@
-//! From a request to a picture: the only denoising loop of the project, and what goes before and after it.
+//! From a request to a picture: the denoising loop, and everything before and after it.
 
 mod decode;
 mod denoise;
@@ -24,7 +24,7 @@ pub use denoise::{Denoiser, Kept, Prediction, Start, StepEvent, denoise};
 pub use encode::{EncodedPrompt, TextEncoder};
 pub use guidance::{Guidance, rescale_noise_cfg};
 pub use index::{Family, GUIDANCE_SCALE_RANGE, NEGATIVE_IN_CONTEXT, VAE_LARGE};
-pub use infotext::Restored;
+pub use infotext::{EDIT_FROM, EDIT_METHOD, Restored};
 #[cfg(feature = "native")]
 pub(crate) use load::small_files;
 pub use load::{Components, LoadOptions};
@@ -45,21 +45,21 @@ use crate::random::{Generator, Mt19937};
 use crate::schedulers::{self, Noise, SchedulerConfig, StepOptions};
 use crate::text::PromptSyntax;
 
-/// A text-to-image model, ready on a device: diffusers' `StableDiffusionPipeline`, `StableDiffusionXLPipeline` and
-/// `LatentConsistencyModelPipeline`, with their image-to-image and inpainting companions.
+/// A text-to-image model on a device: diffusers' `StableDiffusionPipeline`, `StableDiffusionXLPipeline` and
+/// `LatentConsistencyModelPipeline`, with their image-to-image and inpainting variants.
 pub struct Pipeline {
     components: Components,
     vae_tiling: Option<Tiling>,
     device: Device,
 }
 
-/// What a run leaves behind.
+/// The result of a run.
 pub struct Output {
     /// The last latents `[n, c, h, w]`.
     pub latents: Tensor<4>,
     /// The decoder's output `[n, 3 or 4, height, width]`, about in [-1, 1], not clamped; see [`Picture::from_planes`].
     pub decoded: Tensor<4>,
-    /// Things the user should know, in plain words: a truncated prompt, for instance.
+    /// Warnings for the user, for example about a truncated prompt.
     pub warnings: Vec<String>,
 }
 
@@ -90,8 +90,8 @@ impl Pipeline {
         }
     }
 
-    /// Draws `request`, with its random numbers from torch's CPU generator seeded with `request.seed`: the same picture
-    /// on every device, up to rounding.
+    /// Draws `request`, with random numbers from torch's CPU generator seeded with `request.seed`: the same picture on
+    /// every device, up to rounding.
     ///
     /// # Errors
     /// Those of [`Self::run`].
@@ -103,7 +103,7 @@ impl Pipeline {
         self.generate_batch(std::slice::from_ref(request), on_step).await
     }
 
-    /// Draws several prompts at once, each as [`Self::generate`] would draw it alone, up to rounding. The pictures and
+    /// Draws several prompts together, each as [`Self::generate`] would draw it alone, up to rounding. The pictures and
     /// warnings are in the order of the requests.
     ///
     /// # Errors
@@ -124,12 +124,12 @@ impl Pipeline {
         Ok((requests[0].finished(output.decoded).await?, output.warnings))
     }
 
-    /// Draws `request` with random numbers from `noise`, which is asked in diffusers' order: for the latents of the picture
-    /// to begin from, if there is one; for the noise to start from; for the masked picture; then by the sampler.
+    /// Draws `request` with random numbers from `noise`, which is called in diffusers' order: for the latents of the
+    /// start picture, if there is one; for the initial noise; for the masked picture; then by the sampler.
     ///
     /// # Errors
-    /// [`crate::Error::Request`] for settings out of range, [`crate::Error::NotFinite`] for latents that are NaN or infinite,
-    /// [`crate::Error::Stopped`] when the handler asks to stop.
+    /// [`crate::Error::Request`] for settings out of range, [`crate::Error::NotFinite`] for latents that are NaN or
+    /// infinite, [`crate::Error::Stopped`] if the handler asks to stop.
     pub async fn run(
         &self,
         request: &Request,
@@ -139,8 +139,7 @@ impl Pipeline {
         self.run_batch(std::slice::from_ref(request), noise, on_step).await
     }
 
-    /// As [`Self::run`], for requests that differ in prompts and seed alone; `noise` is asked for all of
-    /// them together.
+    /// As [`Self::run`], for requests that differ only in prompts and seed; `noise` is called for all of them together.
     ///
     /// # Errors
     /// As [`Self::run`]; [`crate::Error::Request`] for other differences.
@@ -154,7 +153,7 @@ impl Pipeline {
         self.run_encoded(requests, prompts, noise, on_step).await
     }
 
-    /// As [`Self::run_batch`], with the prompts' features given, one for each request.
+    /// As [`Self::run_batch`], with the encoded prompts, one for each request.
     async fn run_encoded(
         &self,
         requests: &[Request],
@@ -179,7 +178,7 @@ impl Pipeline {
         Ok(Output { latents, decoded, warnings })
     }
 
-    /// A network that takes the guidance scale as an input answers for those alone that it was trained with.
+    /// Checks that a network that takes the guidance scale as an input was trained with this scale.
     fn check_guidance(&self, request: &Request) -> Result<()> {
         let Some([least, largest]) = self.components.guidance_scale_range else { return Ok(()) };
         let scale = request.guidance_scale;
@@ -200,13 +199,13 @@ impl Pipeline {
         &self.components.defaults
     }
 
-    /// The same model with other settings that suit it.
+    /// The same model with other default settings.
     pub fn with_defaults(mut self, defaults: Defaults) -> Self {
         self.components.defaults = defaults;
         self
     }
 
-    /// Where it computes; [`Self::encode`] and [`Self::decode`] take tensors there.
+    /// The device that computes; [`Self::encode`] and [`Self::decode`] take tensors there.
     pub fn device(&self) -> &Device {
         &self.device
     }
@@ -216,23 +215,24 @@ impl Pipeline {
         &self.components.scheduler
     }
 
-    /// What the autoencoder's own latents are multiplied with to become the UNet's.
+    /// The factor that turns the autoencoder's latents into the UNet's.
     pub fn scaling_factor(&self) -> f64 {
         self.components.vae.scaling_factor()
     }
 
-    /// Pixels a latent stands for, along one side: sizes must be multiples of it.
+    /// Pixels for each latent along one side; sizes must be multiples of it.
     pub fn scale(&self) -> usize {
         self.components.vae.scale()
     }
 
-    /// Guided by a second, negative pass (Ho & Salimans, 2022); a model that takes the scale as an input needs none.
+    /// Whether guidance needs a second, negative evaluation (Ho & Salimans, 2022); a model that takes the scale as an
+    /// input needs none.
     fn classifier_free(&self, request: &Request) -> bool {
         request.guidance_scale > 1.0 && self.components.unet_config.time_cond_proj_dim.is_none()
     }
 
-    /// What the network is told for `n` pictures beside the text's features. `pooled` is Stable Diffusion XL's summary of
-    /// the text, [`EncodedPrompt::text_embeds`]: a row for each picture, or with guidance two, negative half first.
+    /// The network's conditioning for `n` pictures besides the text's features. `pooled` is Stable Diffusion XL's
+    /// pooled text, [`EncodedPrompt::text_embeds`]: a row for each picture, or with guidance two, negative half first.
     pub fn conditions(&self, request: &Request, n: usize, pooled: Option<Tensor<2>>) -> AddedConditions {
         let embed = |dim| guidance_scale_embedding(&vec![request.guidance_scale; n], dim, &self.device);
         let (sizes, size) = (&request.micro_conditioning, [request.height, request.width]);
@@ -244,7 +244,7 @@ impl Pipeline {
         }
     }
 
-    /// What of the sizes in a request is not read, in words.
+    /// A warning about sizes in a request that are not used.
     ///
     /// # Errors
     /// [`crate::Error::Request`] for sizes that the model has no input for.
@@ -263,7 +263,8 @@ impl Pipeline {
     }
 }
 
-/// The texts of several prompts as one batch: all of the first part (the negative ones, with two), then the next.
+/// Joins the texts of several prompts to one batch: all of the first part (the negative ones, if there are two), then
+/// the next.
 fn join<const D: usize>(texts: Vec<Tensor<D>>, parts: usize) -> Tensor<D> {
     let mut joined = vec![Vec::new(); parts];
     for text in texts {
@@ -312,7 +313,7 @@ mod tests {
     #[test]
     fn a_batch_draws_each_prompt_as_alone() {
         let pipeline = golden("sd15");
-        // The second adds noise in each step.
+        // The second sampler adds noise in each step.
         for scheduler in ["ddim", "euler_a"] {
             let all = [("a fox", 3), ("a green crown above an owl", 4), ("", 5)];
             let all = all.map(|(prompt, seed)| request(&pipeline, prompt, seed, scheduler));
@@ -348,7 +349,7 @@ mod tests {
     #[test]
     fn the_way_between_two_requests_begins_and_ends_at_them() {
         let pipeline = golden("sd15");
-        // The second adds noise in each step.
+        // The second sampler adds noise in each step.
         for scheduler in ["ddim", "euler_a"] {
             let from = request(&pipeline, "a fox", 3, scheduler);
             let to = request(&pipeline, "a green crown above an owl", 4, scheduler);

@@ -1,4 +1,4 @@
-//! A picture taken apart: what the network looked at, word by word. Nothing here costs anything until it is asked for.
+//! A picture taken apart: where the network looked, token by token. This costs nothing unless it is requested.
 
 use burn::tensor::Tensor;
 
@@ -6,29 +6,28 @@ use super::{Pipeline, Request, join};
 use crate::nn::trace;
 use crate::{Error, Result};
 
-/// Where one layer looked for each token, the mean over its heads.
+/// Where one layer looked for each token: the mean over its heads.
 pub struct AttentionMap {
-    /// Which cross-attention, in the order in which the network runs them, from 0.
+    /// Index of the cross-attention, in the order in which the network runs them.
     pub layer: usize,
-    /// Rows and columns of the places.
+    /// Rows and columns of positions.
     pub size: [usize; 2],
-    /// How many tokens: the text's with its padding.
+    /// The number of tokens, with the padding.
     pub tokens: usize,
-    /// `[tokens, rows, columns]`, each 0 to 1: how much of the token this place takes. The tokens of a place add up to 1.
+    /// `[tokens, rows, columns]`, each 0 to 1: how much of the token this position takes. The sum over the tokens is 1.
     pub weights: Vec<f32>,
 }
 
-/// A token of a prompt, with its place in the row of features.
+/// A token of a prompt; its index is that of its row of features.
 pub struct PromptToken {
-    /// In the vocabulary.
+    /// Its id in the vocabulary.
     pub id: u32,
-    /// The part of the prompt that it stands for; empty for begin and end.
+    /// The part of the prompt that it represents; empty for begin and end.
     pub text: String,
 }
 
 impl Pipeline {
-    /// The tokens of `text` as the first text encoder reads them: begin, those of the text that find a place, end. What
-    /// follows is padding.
+    /// The tokens of `text` as the first text encoder reads them: begin, the tokens that fit, end. The rest is padding.
     ///
     /// # Errors
     /// As [`crate::text::Tokenizer::encode`].
@@ -47,13 +46,13 @@ impl Pipeline {
         Ok(tokens)
     }
 
-    /// The cross-attention of one step of `request`, by running the network once more on what the step's event had as
-    /// `model_input` `[n or 2n, c, h, w]` at its `timestep`: the same numbers as in the run. With classifier-free guidance
-    /// it is the prompt's half.
+    /// The cross-attention of one step of `request`. It runs the network again with the event's `model_input` `[n or
+    /// 2n, c, h, w]` at its `timestep`, so the numbers are the same as in the run. With classifier-free guidance it is
+    /// the prompt's half.
     ///
     /// # Errors
-    /// [`Error::Request`] for a request that begins from a picture with an inpainting network, or more than one picture;
-    /// those of reading the tensors back from the device.
+    /// [`Error::Request`] for a start picture with an inpainting network, or more than one picture; those of reading
+    /// the tensors back from the device.
     pub async fn attention_maps(
         &self,
         request: &Request,

@@ -1,6 +1,6 @@
-//! Latents to colours by one small matrix: previews that cost next to nothing, where the decoder takes a step's time.
+//! Cheap previews: one small matrix turns latents into colours, while the decoder takes as long as a step.
 //!
-//! The matrix is fitted by least squares to the decoder's own pictures, made smaller to the latents' size, and is kept
+//! The matrix is fitted by least squares to the decoder's own pictures, scaled down to the latents' size. It is stored
 //! in the model's manifest.
 
 use burn::tensor::Tensor;
@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::picture::Picture;
 use crate::{Error, Result};
 
-/// Keeps the fit sound where two channels say the same, in units of the mean square of a channel.
+/// Keeps the fit stable if two channels contain the same; in units of the mean square of a channel.
 const RIDGE: f64 = 1e-4;
 
 /// A linear map from the channels of a latent to the channels of the decoder's pictures in [-1, 1]: red, green and blue, or these
@@ -17,13 +17,13 @@ const RIDGE: f64 = 1e-4;
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(try_from = "Matrix")]
 pub struct LatentToRgb {
-    /// For each channel of a latent, its part in each of the picture's 3 or 4.
+    /// For each channel of a latent, its weight in each of the picture's 3 or 4 channels.
     weights: Vec<Vec<f32>>,
-    /// Added to each.
+    /// Added to each channel of the picture.
     bias: Vec<f32>,
 }
 
-/// As it is read, of any shape.
+/// The matrix as it is read, with any shape.
 #[derive(Deserialize)]
 struct Matrix {
     weights: Vec<Vec<f32>>,
@@ -45,12 +45,11 @@ impl TryFrom<Matrix> for LatentToRgb {
 }
 
 impl LatentToRgb {
-    /// The best map by least squares from `latents` `[n, c, h, w]` to `pictures` `[n, 3 or 4, h·f, w·f]`, averaged over
-    /// each square of f x f pixels.
+    /// The least-squares fit from `latents` `[n, c, h, w]` to `pictures` `[n, 3 or 4, h·f, w·f]`, which are averaged
+    /// over squares of f x f pixels.
     ///
     /// # Errors
-    /// [`Error::Device`] if the device does not give its data back; [`Error::Request`] when the numbers do not settle
-    /// a map.
+    /// [`Error::Device`] if the device does not return its data; [`Error::Request`] if the data do not determine a map.
     pub async fn fit(latents: Tensor<4>, pictures: Tensor<4>) -> Result<Self> {
         let [n, c, h, w] = latents.dims();
         let [_, columns, height, _] = pictures.dims();
@@ -75,12 +74,12 @@ impl LatentToRgb {
         Ok(Self { weights: rows, bias })
     }
 
-    /// Channels of the latents that it takes.
+    /// The number of latent channels that it takes.
     pub fn channels(&self) -> usize {
         self.weights.len()
     }
 
-    /// A picture of `width` x `height` latents, one pixel each, from their values `[c, height, width]`.
+    /// A picture of `width` x `height` latents, one pixel for each, from their values `[c, height, width]`.
     pub fn picture(&self, latents: &[f32], width: usize, height: usize) -> Picture {
         let size = width * height;
         let value = |k: usize, p: usize| {
@@ -92,10 +91,11 @@ impl LatentToRgb {
         Picture::from_planes(width, height, &planes)
     }
 
-    /// As [`Self::picture`], of the first of `latents` `[n, c, h, w]`.
+    /// As [`Self::picture`], for the first of `latents` `[n, c, h, w]`.
     ///
     /// # Errors
-    /// [`Error::Request`] for latents of other channels; [`Error::Device`] if the device does not give its data back.
+    /// [`Error::Request`] for latents with another number of channels; [`Error::Device`] if the device does not return
+    /// its data.
     pub async fn preview(&self, latents: Tensor<4>) -> Result<Picture> {
         let [_, channels, height, width] = latents.dims();
         if channels != self.channels() {
@@ -117,7 +117,7 @@ fn square_mean(plane: &[f32], (width, f): (usize, usize), (x, y): (usize, usize)
     (0..f).flat_map(row).map(|value| f64::from(*value)).sum::<f64>() / (f * f) as f64
 }
 
-/// The normal equations of a least-squares fit with a right-hand side for each channel of a picture.
+/// The normal equations of a least-squares fit, with a right-hand side for each channel of a picture.
 struct Normal {
     left: Vec<Vec<f64>>,
     right: Vec<Vec<f64>>,
@@ -139,7 +139,7 @@ impl Normal {
         }
     }
 
-    /// Gauss's elimination; the matrix is symmetric and, with the ridge, positive definite, so that no pivot is sought.
+    /// Gaussian elimination. The matrix is symmetric and, with the ridge, positive definite, so no pivoting is needed.
     /// The last unknown, the bias, has no ridge.
     fn solve(mut self) -> Option<Vec<Vec<f64>>> {
         let n = self.right.len();
@@ -171,7 +171,7 @@ mod tests {
     use super::*;
     use burn::tensor::{Device, TensorData};
 
-    /// Two channels of a latent to the columns of `weights`.
+    /// Fits a map to latents with two channels and their pictures by `weights`.
     fn found_again(weights: [&[f32]; 2], bias: &[f32]) -> LatentToRgb {
         let (device, columns) = (Device::flex(), bias.len());
         let z: Vec<f32> = (0..2 * 2 * 4 * 4).map(|i| ((i * 37 % 19) as f32 - 9.0) / 9.0).collect();
@@ -179,7 +179,7 @@ mod tests {
         for (at, value) in pictures.iter_mut().enumerate() {
             let (i, k, y, x) = (at / 64 / columns, at / 64 % columns, at / 8 % 8, at % 8);
             let latent = |c: usize| z[((i * 2 + c) * 4 + y / 2) * 4 + x / 2];
-            // The four pixels of a square differ, with a mean of nothing.
+            // The four pixels of a square differ, but their mean is unchanged.
             let texture = if (x + y) % 2 == 0 { 0.1 } else { -0.1 };
             *value = weights[0][k] * latent(0) + weights[1][k] * latent(1) + bias[k] + texture;
         }
@@ -204,7 +204,7 @@ mod tests {
     #[test]
     fn alpha_is_the_fourth_column() {
         let fitted = found_again([&[0.5, -0.2, 0.1, 0.3], &[0.0, 0.3, -0.4, -0.1]], &[-0.76, -0.1, -0.88, -0.2]);
-        // -0.26, -0.6, -0.38 and 0.2 of [-1, 1]: alpha 0.6, and what is left of the colours when they are divided by it.
+        // -0.26, -0.6, -0.38 and 0.2 of [-1, 1]: alpha 0.6, and the colours divided by it.
         assert_eq!(fitted.picture(&[1.0, -1.0], 1, 1).rgba(), [157, 85, 132, 153]);
     }
 

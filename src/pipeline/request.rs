@@ -1,4 +1,4 @@
-//! What somebody asks for.
+//! A request: everything that determines a picture.
 
 use std::borrow::Cow;
 
@@ -10,10 +10,10 @@ use crate::schedulers::SchedulerConfig;
 use crate::text::PromptSyntax;
 use crate::{Error, Result};
 
-/// Largest width and height that a request may ask for, in pixels.
+/// Greatest width and height of a request, in pixels.
 pub const MAX_SIZE: usize = 2048;
 
-/// Whether the picture is redrawn where its mask has this lightness: masks are cut at one half, as in diffusers.
+/// Whether the picture is redrawn where its mask has this lightness; masks are cut at one half, as in diffusers.
 pub(super) fn is_redrawn(lightness: u8) -> bool {
     lightness >= 128
 }
@@ -21,52 +21,53 @@ pub(super) fn is_redrawn(lightness: u8) -> bool {
 /// A picture to draw; the fields have diffusers' names.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Request {
-    /// What to draw; may be empty.
+    /// The prompt; may be empty.
     pub prompt: String,
-    /// What to keep away from; may be empty.
+    /// The negative prompt; may be empty.
     pub negative_prompt: String,
-    /// Of all random numbers.
+    /// Seed of all random numbers.
     pub seed: u64,
-    /// From 1 to the number of steps of training.
+    /// From 1 to the number of training timesteps.
     pub num_inference_steps: usize,
-    /// 1 and below: no guidance.
+    /// No guidance at 1 and below.
     pub guidance_scale: f32,
-    /// 0 to 1.
+    /// 0 to 1; see `rescale_noise_cfg`.
     pub guidance_rescale: f32,
-    /// Pixels; a multiple of the autoencoder's scale.
+    /// Width in pixels, a multiple of the autoencoder's scale.
     pub width: usize,
-    /// Pixels; a multiple of the autoencoder's scale.
+    /// Height in pixels, a multiple of the autoencoder's scale.
     pub height: usize,
-    /// Drawn by the model's large decoder from the same latents: [`super::Pipeline::large`] times as large as `width` and
-    /// `height` say.
+    /// Whether the model's large decoder draws the latents, [`super::Pipeline::large`] times as large as `width` and
+    /// `height`.
     pub large: bool,
-    /// Pictures at once.
+    /// Pictures drawn together.
     pub num_images_per_prompt: usize,
-    /// Layers of the text encoder to leave out at its end.
+    /// How many of the text encoder's last layers to skip.
     pub clip_skip: Option<usize>,
     /// Noise that DDIM adds in each step, 0 (none) to 1 (as much as DDPM).
     pub eta: f64,
-    /// Instead of the model's own sampler.
+    /// A sampler instead of the model's own.
     pub scheduler: Option<SchedulerConfig>,
-    /// A picture of `width` x `height` to begin from: image to image. A model without alpha sees what is transparent on white.
+    /// A start picture of `width` x `height`, for image to image. A model without alpha sees transparent pictures on
+    /// white.
     pub image: Option<Picture>,
-    /// How much of `image` is redrawn: 0 (nothing) to 1 (everything). The share of the steps that are taken.
+    /// How much of `image` is redrawn: 0 (nothing) to 1 (everything). It is the share of the steps that are taken.
     pub strength: f64,
-    /// Light where `image` is redrawn, dark where it is kept, of the same size: inpainting.
+    /// A mask of the same size for inpainting: light where `image` is redrawn, dark where it is kept.
     pub mask: Option<Picture>,
     /// How the prompts are read.
     pub prompt_syntax: PromptSyntax,
-    /// What Stable Diffusion XL's second text encoder reads instead of `prompt`. Other families have none.
+    /// The text of Stable Diffusion XL's second text encoder, instead of `prompt`. Other families have none.
     pub prompt_2: Option<String>,
-    /// What Stable Diffusion XL's second text encoder reads instead of `negative_prompt`.
+    /// The negative text of Stable Diffusion XL's second text encoder, instead of `negative_prompt`.
     pub negative_prompt_2: Option<String>,
-    /// Sizes that Stable Diffusion XL is told.
+    /// Sizes as conditioning of Stable Diffusion XL.
     pub micro_conditioning: MicroConditioning,
 }
 
-/// What Stable Diffusion XL is told about the picture's history (Podell et al., 2023, section 2.2); heights first.
+/// Stable Diffusion XL's conditioning on the picture's sizes (Podell et al., 2023, section 2.2); heights first.
 ///
-/// The negative sizes are told to the negative half of guidance, so that a picture can be drawn away from them.
+/// The negative sizes condition the negative half of guidance, so that the picture moves away from them.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(default)]
 pub struct MicroConditioning {
@@ -74,7 +75,7 @@ pub struct MicroConditioning {
     pub original_size: Option<[usize; 2]>,
     /// Rows and columns cut off at the top and at the left.
     pub crops_coords_top_left: [usize; 2],
-    /// Height and width asked for [default: the picture's].
+    /// Height and width of the wanted picture [default: the picture's].
     pub target_size: Option<[usize; 2]>,
     /// As `original_size`, for the negative half [default: as the other half].
     pub negative_original_size: Option<[usize; 2]>,
@@ -91,9 +92,9 @@ impl MicroConditioning {
         six(original, self.crops_coords_top_left, target)
     }
 
-    /// The same for the negative half of guidance, as in diffusers: text to image reads the negative sizes and crop where
-    /// both sizes are given, else none of them; a run that begins `from_picture` fills in a missing size, and gives this
-    /// half the crop of the other.
+    /// The same for the negative half of guidance, as in diffusers. Text to image uses the negative sizes and crop only
+    /// if both sizes are given. A run that begins `from_picture` fills in a missing size, and uses the other half's
+    /// crop.
     pub fn negative_time_ids(&self, size: [usize; 2], from_picture: bool) -> [f32; 6] {
         match (self.negative_original_size, self.negative_target_size) {
             (original, target) if from_picture => {
@@ -106,7 +107,7 @@ impl MicroConditioning {
         }
     }
 
-    /// Says which of the negative settings [`Self::negative_time_ids`] does not read.
+    /// The negative settings that [`Self::negative_time_ids`] does not use, if any.
     pub(super) fn unread(&self, from_picture: bool) -> Option<&'static str> {
         let sizes = [self.negative_original_size, self.negative_target_size].map(|size| size.is_some());
         let crop = self.negative_crops_coords_top_left != [0, 0];
@@ -129,7 +130,7 @@ impl Request {
     /// The settings that all requests of a batch share: those of the first.
     ///
     /// # Errors
-    /// [`Error::Request`] when there is none, or when they differ in more than prompts and seed.
+    /// [`Error::Request`] if there are none, or if they differ in more than prompts and seed.
     pub fn common(batch: &[Self]) -> Result<&Self> {
         let Some((first, others)) = batch.split_first() else {
             return Err(Error::Request("no prompt to draw".into()));
@@ -148,9 +149,9 @@ impl Request {
         }
     }
 
-    /// The pictures of a decoder's output. Where a mask keeps the picture that it began from, that picture is put back to
-    /// the pixel, as A1111 does: the autoencoder alone would soften it a little more each time. A large picture has no such
-    /// pixels and stays as it was decoded.
+    /// The pictures of a decoder's output. If a mask keeps a part of the start picture, that part is restored exactly,
+    /// as in A1111, because the autoencoder would soften it a little more each time. A large picture has no such pixels
+    /// and stays as it was decoded.
     ///
     /// # Errors
     /// Those of [`Picture::from_tensor`].
@@ -167,10 +168,10 @@ impl Request {
         Ok(pictures)
     }
 
-    /// Refuses what cannot be drawn. `scale` is the number of pixels a latent stands for.
+    /// Refuses requests that cannot be drawn. `scale` is the number of pixels for each latent along one side.
     ///
     /// # Errors
-    /// [`Error::Request`] names the setting, its value and the range.
+    /// [`Error::Request`] that names the setting, its value and the range.
     pub fn check(&self, scale: usize) -> Result<()> {
         let refuse = |reason: String| Err(Error::Request(reason));
         if self.num_inference_steps == 0 {

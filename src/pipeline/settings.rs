@@ -1,5 +1,5 @@
-//! The one place where settings become a [`Request`]: the command line, the page and the evaluation fill in a
-//! [`Settings`], and the model's own values stand for what they leave out.
+//! The one place where settings become a [`Request`]. The command line, the page and the evaluation fill in a
+//! [`Settings`]; the model's defaults replace what is missing.
 
 use std::collections::BTreeMap;
 
@@ -13,66 +13,66 @@ use crate::schedulers::{self, SchedulerConfig};
 use crate::text::PromptSyntax;
 use crate::{Error, Result};
 
-/// What somebody sets of a [`Request`]. `None` stands for the model's own value. As JSON it is the page's request, in which an
+/// The settings of a [`Request`]. `None` means the model's own value. As JSON it is the page's request, in which an
 /// unknown key is an error.
 #[derive(Clone, Debug, Default, PartialEq, Deserialize)]
 pub struct Settings {
-    /// What to draw.
+    /// The prompt.
     #[serde(default)]
     pub prompt: String,
-    /// What to keep away from.
+    /// The negative prompt.
     #[serde(default)]
     pub negative_prompt: String,
-    /// In JSON a number, or decimal digits for numbers beyond 2^53.
+    /// The seed. In JSON a number, or decimal digits for numbers beyond 2^53.
     #[serde(deserialize_with = "seed_of")]
     pub seed: u64,
     /// Denoising steps.
     #[serde(default, deserialize_with = "steps_of")]
     pub steps: Option<usize>,
-    /// 1 and below: no guidance.
+    /// No guidance at 1 and below.
     pub guidance_scale: Option<f32>,
-    /// 0 to 1.
+    /// Against overexposure, 0 to 1.
     pub guidance_rescale: Option<f32>,
     /// A sampler's name, as [`schedulers::named`] takes it. Older requests in JSON say `scheduler`.
     #[serde(alias = "scheduler")]
     pub sampler: Option<String>,
-    /// The text of a whole `scheduler_config.json`, which counts instead of `sampler`.
+    /// The text of a `scheduler_config.json`, which overrides `sampler`.
     pub scheduler_config: Option<String>,
-    /// Pixels. Without it the start picture's width, or the model's.
+    /// Width in pixels. By default the start picture's, or the model's.
     pub width: Option<usize>,
-    /// Pixels. Without it the start picture's height, or the model's.
+    /// Height in pixels. By default the start picture's, or the model's.
     pub height: Option<usize>,
     /// Whether the model's large decoder draws.
     #[serde(default)]
     pub large: bool,
-    /// How much of `image` is redrawn, 0 to 1. Without it 0.8, with a mask 1.
+    /// How much of `image` is redrawn, 0 to 1. By default 0.8, with a mask 1.
     pub strength: Option<f64>,
     /// Noise that DDIM adds in each step, 0 to 1.
     pub eta: Option<f64>,
-    /// Layers of the text encoder to leave out at its end.
+    /// How many of the text encoder's last layers to skip.
     pub clip_skip: Option<usize>,
     /// How the prompts are read.
     pub prompt_syntax: Option<PromptSyntax>,
-    /// For Stable Diffusion XL's second text encoder.
+    /// The prompt of Stable Diffusion XL's second text encoder.
     pub prompt_2: Option<String>,
-    /// For Stable Diffusion XL's second text encoder.
+    /// The negative prompt of Stable Diffusion XL's second text encoder.
     pub negative_prompt_2: Option<String>,
-    /// Sizes that Stable Diffusion XL is told.
+    /// Sizes as conditioning of Stable Diffusion XL.
     #[serde(flatten, deserialize_with = "sizes_and_no_more")]
     pub micro_conditioning: MicroConditioning,
-    /// A picture to begin from.
+    /// The start picture.
     #[serde(skip)]
     pub image: Option<Picture>,
-    /// Light where `image` is redrawn, dark where it is kept.
+    /// A mask: light where `image` is redrawn, dark where it is kept.
     #[serde(skip)]
     pub mask: Option<Picture>,
 }
 
 impl Pipeline {
-    /// The request that the settings ask for. Ranges are checked when it is drawn ([`Request::check`]).
+    /// Turns settings into a request. Ranges are checked when it is drawn ([`Request::check`]).
     ///
     /// # Errors
-    /// [`Error::Request`] for a sampler that is not known or does not fit the model; [`Error::Config`] for a bad
+    /// [`Error::Request`] for a sampler that is unknown or does not fit the model; [`Error::Config`] for an invalid
     /// `scheduler_config`.
     pub fn request_of(&self, settings: Settings) -> Result<Request> {
         let own = self.request(settings.prompt);
@@ -108,7 +108,7 @@ impl Pipeline {
     }
 }
 
-/// A number of steps as text; zero is refused when something is drawn.
+/// Parses a number of steps; zero is refused later, when something is drawn.
 ///
 /// # Errors
 /// [`Error::Request`] for anything but a whole number.
@@ -116,7 +116,7 @@ pub fn parse_steps(text: &str) -> Result<usize> {
     text.parse().map_err(|_| Error::Request(format!("steps = {text}: use a whole number from 1")))
 }
 
-/// A seed as text.
+/// Parses a seed.
 ///
 /// # Errors
 /// [`Error::Request`] for anything but a whole number of 64 bits.
@@ -124,10 +124,10 @@ pub fn parse_seed(text: &str) -> Result<u64> {
     text.parse().map_err(|_| Error::Request(format!("seed = {text}: use a whole number from 0 to 2^64 - 1")))
 }
 
-/// A seed in JSON: a number or decimal digits.
+/// Parses a seed in JSON: a number or decimal digits.
 ///
 /// # Errors
-/// In the words of [`parse_seed`].
+/// With the message of [`parse_seed`].
 pub fn seed_of<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<u64, D::Error> {
     let text = match Value::deserialize(from)? {
         Value::String(text) => text,
@@ -136,7 +136,7 @@ pub fn seed_of<'de, D: Deserializer<'de>>(from: D) -> std::result::Result<u64, D
     parse_seed(&text).map_err(D::Error::custom)
 }
 
-/// What the other fields of [`Settings`] leave over. (serde ignores `deny_unknown_fields` beside `flatten`.)
+/// The keys that the other fields of [`Settings`] do not take. (serde ignores `deny_unknown_fields` beside `flatten`.)
 #[derive(Deserialize)]
 struct Rest {
     #[serde(flatten)]
@@ -199,7 +199,7 @@ mod tests {
         assert_eq!((named.seed, named.sampler.as_deref(), named.steps), (1, Some("ddim"), None));
     }
 
-    /// The page's request keeps its own keys beside the settings.
+    /// The page's request has other keys beside the settings.
     #[derive(Debug, Deserialize)]
     struct Beside {
         latents: bool,

@@ -10,7 +10,7 @@ use crate::picture::Picture;
 use crate::schedulers::{Noise, Scheduler};
 use crate::{Error, Result};
 
-/// A start, and what an inpainting network reads beside the latents.
+/// A start, and the additional input of an inpainting network.
 pub(super) struct Beginning {
     pub start: Start,
     /// Mask and masked picture `[n, 1 + c, h, w]`.
@@ -18,10 +18,10 @@ pub(super) struct Beginning {
 }
 
 impl Pipeline {
-    /// Plans the steps of `request` and says which is the first.
+    /// Plans the steps of `request` and returns the index of the first.
     ///
-    /// Of n steps at strength s the last floor(n s) are taken. diffusers' `LatentConsistencyModelImg2ImgPipeline` instead
-    /// plans all n steps below the noise level s.
+    /// Of n steps at strength s, the last floor(n s) are taken. diffusers' `LatentConsistencyModelImg2ImgPipeline`
+    /// instead plans all n steps below the noise level s.
     ///
     /// # Errors
     /// [`Error::Request`] for a strength that leaves no step; the sampler's own.
@@ -75,7 +75,7 @@ impl Pipeline {
             }
             (Some(image), mask) => (image.to_tensor(self.components.vae.channels()[0], &self.device), mask),
         };
-        // All noise: nothing of the picture shows through where it is redrawn.
+        // Only noise, so that nothing of the picture shows through where it is redrawn.
         let whole = mask.is_some() && request.strength >= 1.0;
         let original = match whole && reads_masks {
             true => None,
@@ -97,19 +97,20 @@ impl Pipeline {
             return Ok(Beginning { start: Start { latents, index, end: None, kept: None }, inpainting });
         }
         if self.components.vae.is_variational() {
-            // diffusers encodes the masked picture for every network: the draw counts, its result does not.
+            // diffusers encodes the masked picture for every network. The result is not used here, but its random
+            // numbers must be drawn.
             let _ = noise([requests.len(), shape[1], shape[2], shape[3]]);
         }
         let kept = original.map(|original| Kept { original, noise: unit, mask: small });
         Ok(Beginning { start: Start { latents, index, end: None, kept }, inpainting: None })
     }
 
-    /// Whether the network reads a mask and a masked picture beside the latents.
-    pub(super) fn reads_masks(&self) -> bool {
+    /// Whether the network reads a mask and a masked picture together with the latents.
+    pub fn reads_masks(&self) -> bool {
         self.components.unet_config.in_channels != self.components.vae.latent_channels()
     }
 
-    /// Latents of a picture, drawn from the autoencoder's distribution once for each request.
+    /// Latents of a picture, sampled from the autoencoder's distribution once for each request.
     fn draw_latents(&self, image: Tensor<4>, requests: &[Request], noise: &mut Noise<'_>) -> Tensor<4> {
         let (mean, deviation) = self.components.vae.posterior(image);
         let mean = mean.repeat_dim(0, requests.len());
@@ -135,7 +136,7 @@ struct Mask {
 }
 
 impl Mask {
-    /// Of a picture's lightness, cut at one half.
+    /// From a picture's lightness, cut at one half.
     fn new(picture: &Picture, scale: usize) -> Self {
         let values = picture.luminance().map(|light| if is_redrawn(light) { 1.0 } else { 0.0 }).collect();
         Self { width: picture.width, height: picture.height, scale, values }
@@ -146,7 +147,8 @@ impl Mask {
         Tensor::from_data(TensorData::new(self.values.clone(), [1, 1, self.height, self.width]), device)
     }
 
-    /// `[1, 1, h, w]`: of each latent the pixel in its upper left corner, as torch's nearest neighbour takes it.
+    /// `[1, 1, h, w]`: for each latent the pixel in its upper left corner, as torch's nearest neighbour interpolation
+    /// takes it.
     fn latents(&self, device: &Device) -> Tensor<4> {
         let (h, w) = (self.height / self.scale, self.width / self.scale);
         let at = |y: usize, x: usize| self.values[y * self.scale * self.width + x * self.scale];

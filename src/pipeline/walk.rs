@@ -1,4 +1,5 @@
-//! Pictures between two requests: the noise turns from one to the other, and the text's features move in a line.
+//! Pictures between two requests: the noise is rotated from one to the other, and the text's features are interpolated
+//! linearly.
 
 use std::ops::ControlFlow;
 
@@ -8,12 +9,12 @@ use super::{EncodedPrompt, Output, Pipeline, Request, StepEvent};
 use crate::random::{Generator, Mt19937};
 use crate::{Error, Result};
 
-/// Noises nearer to each other than this (the cosine of their angle) are mixed in a line.
+/// Noises that are closer than this (the cosine of their angle) are interpolated linearly.
 const NEARLY_ONE: f64 = 0.9995;
 
 impl Pipeline {
-    /// The picture at `t` (0 to 1) of the way from one request to another that differs in prompt, negative prompt and
-    /// seed alone. At 0 and 1 it is what [`Self::generate`] draws.
+    /// The picture at `t` (0 to 1) between two requests that differ only in prompt, negative prompt and seed. At 0 and
+    /// 1 it equals that of [`Self::generate`].
     ///
     /// # Errors
     /// Those of [`Self::run`]; [`Error::Request`] for other differences, or a `t` out of range.
@@ -33,7 +34,7 @@ impl Pipeline {
         let prompt = between(from_prompt, to_prompt, t);
         let (mut first, mut second) = (Mt19937::new(from.seed), Mt19937::new(to.seed));
         let device = self.device().clone();
-        // Whatever the sampler asks for on the way turns with the start.
+        // Noise that the sampler draws during the run is rotated like the initial noise.
         let mut noise = move |shape: [usize; 4]| {
             let n = shape.iter().product();
             let values = slerp(&first.randn(n), &second.randn(n), t);
@@ -43,8 +44,8 @@ impl Pipeline {
     }
 }
 
-/// Spherical interpolation (Shoemake, 1985): between two draws of normal noise it is normal noise again, while a
-/// straight line's middle would be too quiet. At the ends it is exactly `a` or `b`.
+/// Spherical interpolation (Shoemake, 1985): between two draws of normal noise it gives normal noise, while the middle
+/// of a straight line would have too little variance. At the ends it is exactly `a` or `b`.
 pub fn slerp(a: &[f32], b: &[f32], t: f32) -> Vec<f32> {
     if t == 0.0 || t == 1.0 {
         return if t == 0.0 { a.to_vec() } else { b.to_vec() };

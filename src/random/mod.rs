@@ -1,12 +1,12 @@
-//! Random numbers that others can draw again: the generators of PyTorch (CPU and CUDA), numpy and Wichmann-Hill,
-//! so that a seed gives the same picture here, in Python and in the browser.
+//! Reproducible random numbers: the generators of PyTorch (CPU and CUDA), numpy and Wichmann-Hill, so that a seed gives
+//! the same picture here, in Python and in the browser.
 //!
-//! There is no global generator. Whoever needs random numbers is handed one, and whoever hands them out takes a
-//! separate [`stream`] for each purpose, so that one more draw in one place moves nothing in another.
+//! There is no global generator. A function that needs random numbers takes a generator as an argument, and its caller
+//! uses a separate [`stream`] for each purpose. So one more draw in one place changes nothing in another.
 //!
 //! No generator is `Copy`. They are `Clone`, to save and resume a run, and that is a trap: **a clone draws the same
-//! numbers as its original**. Two dropout masks from two clones are one mask. Clone only to store; for a second
-//! source of numbers ask for another [`stream`].
+//! numbers as its original**. Two dropout masks from two clones are the same mask. Clone only to store; for a second
+//! source of numbers create another [`stream`].
 
 mod mt19937;
 mod numpy;
@@ -28,12 +28,12 @@ pub trait Generator {
     fn randn(&mut self, n: usize) -> Vec<f32>;
 }
 
-/// The independent generator for one purpose (`name`) and one item of it (`index`) under a seed.
+/// An independent generator for one purpose (`name`) and one item of it (`index`) under a seed.
 ///
 /// Its state comes from SHA-256 over the seed (8 bytes, little endian), the length of the name in bytes (likewise), the
 /// name in UTF-8 and the index (8 bytes, little endian). The digest, read as eight little-endian `u32`, is the key of
-/// [`Mt19937::from_key`]. So all 64 bits of the seed count, and streams of neighbouring seeds, names and
-/// indices have nothing in common.
+/// [`Mt19937::from_key`]. So all 64 bits of the seed count, and streams of neighbouring seeds, names and indices are
+/// unrelated.
 pub fn stream(seed: u64, name: &str, index: u64) -> Mt19937 {
     let digest = Sha256::new()
         .chain_update(seed.to_le_bytes())
@@ -45,7 +45,7 @@ pub fn stream(seed: u64, name: &str, index: u64) -> Mt19937 {
     Mt19937::from_key(&key)
 }
 
-/// Single precision that stays below 1.
+/// Rounds to single precision, but stays below 1.
 fn below_one(value: f64) -> f32 {
     (value as f32).min(1.0f32.next_down())
 }

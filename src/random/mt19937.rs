@@ -8,7 +8,7 @@ use std::f64::consts::TAU;
 
 const N: usize = 624;
 const M: usize = 397;
-/// Below this many values torch draws normal numbers one by one, from this on in blocks of this size.
+/// With fewer values than this, torch draws normal numbers one by one; with more, in blocks of this size.
 const BLOCK: usize = 16;
 
 /// The generator behind `torch.Generator().manual_seed(seed)` on the CPU.
@@ -18,7 +18,7 @@ const BLOCK: usize = 16;
 pub struct Mt19937 {
     state: [u32; N],
     next: usize,
-    /// The second normal value of a pair, kept for the next small call; a large call leaves it here.
+    /// The second normal value of a pair, kept for the next small call; a large call does not use it.
     spare: Option<f64>,
 }
 
@@ -29,7 +29,7 @@ impl std::fmt::Debug for Mt19937 {
 }
 
 impl Mt19937 {
-    /// As `manual_seed` in torch: only the low 32 bits of the seed count.
+    /// As torch's `manual_seed`: only the low 32 bits of the seed count.
     pub fn new(seed: u64) -> Self {
         let mut state = [seed as u32; N];
         for i in 1..N {
@@ -93,7 +93,7 @@ impl Mt19937 {
         (self.next_u64() & ((1 << 53) - 1)) as f64 / (1u64 << 53) as f64
     }
 
-    /// `torch.randint(low, high, (n,))`: integers in `low..high`, by remainder as in torch, so with its slight bias.
+    /// `torch.randint(low, high, (n,))`: integers in `low..high`, by remainder as in torch, with its slight bias.
     ///
     /// # Panics
     /// If `low >= high`.
@@ -110,7 +110,7 @@ impl Mt19937 {
         if n < BLOCK { self.randn_in_pairs(n) } else { self.randn_in_blocks(n, Self::uniform_f64) }
     }
 
-    /// Each pair (u1, u2) gives a cosine value now and a sine value next.
+    /// Each pair (u1, u2) gives a cosine value for this call and a sine value for the next.
     fn randn_in_pairs(&mut self, n: usize) -> Vec<f64> {
         let mut draw = || {
             if let Some(value) = self.spare.take() {
@@ -124,8 +124,8 @@ impl Mt19937 {
         (0..n).map(|_| draw()).collect()
     }
 
-    /// n uniforms, turned into normal values block by block; a rest that fills no block makes torch draw the last 16
-    /// values a second time and overwrite them.
+    /// n uniforms, transformed to normal values block by block. If the last block is incomplete, torch draws the last
+    /// 16 values a second time and overwrites them.
     fn randn_in_blocks(&mut self, n: usize, uniform: fn(&mut Self) -> f64) -> Vec<f64> {
         let mut x: Vec<f64> = (0..n).map(|_| uniform(self)).collect();
         x.chunks_exact_mut(BLOCK).for_each(box_muller);
@@ -153,15 +153,15 @@ impl Generator for Mt19937 {
         (0..n).map(|_| self.uniform()).collect()
     }
 
-    /// `torch.randn(n)` to about 2e-6: the logarithm, sine and cosine are taken in double precision and rounded once,
-    /// where torch's vectorised ones are in single; so that they agree between a native build and the browser.
+    /// `torch.randn(n)` to about 2e-6. The logarithm, sine and cosine are computed in double precision and rounded
+    /// once, so that a native build and the browser agree; torch's vectorised ones are in single precision.
     fn randn(&mut self, n: usize) -> Vec<f32> {
         let drawn = if n < BLOCK { self.randn_in_pairs(n) } else { self.randn_in_blocks(n, |mt| mt.uniform().into()) };
         drawn.into_iter().map(|value| value as f32).collect()
     }
 }
 
-/// 16 uniforms to 16 normal values: value j and j + 8 are a pair.
+/// Transforms 16 uniforms to 16 normal values; values j and j + 8 are a pair.
 fn box_muller(block: &mut [f64]) {
     let (first, second) = block.split_at_mut(BLOCK / 2);
     for (a, b) in first.iter_mut().zip(second) {
@@ -170,7 +170,7 @@ fn box_muller(block: &mut [f64]) {
     }
 }
 
-/// The next index of the seeding, which runs through 1..N and copies the last word to the first when it wraps.
+/// The next index of the seeding, which runs through 1..N and copies the last word to the first when it wraps around.
 fn advance(state: &mut [u32; N], i: usize) -> usize {
     if i + 1 < N {
         return i + 1;
@@ -183,7 +183,7 @@ fn advance(state: &mut [u32; N], i: usize) -> usize {
 mod tests {
     use super::*;
 
-    /// The first lines of mt19937ar.out, which the authors publish with their code.
+    /// The first lines of mt19937ar.out, which the authors published with their code.
     #[test]
     fn key_of_the_authors() {
         let mut mt = Mt19937::from_key(&[0x123, 0x234, 0x345, 0x456]);
@@ -191,7 +191,7 @@ mod tests {
         assert_eq!(drawn, [1_067_595_299, 955_945_823, 477_289_528, 4_107_218_783, 4_228_976_476]);
     }
 
-    /// The 10,000th output for the default seed, as the C++ standard fixes it for std::mt19937.
+    /// The 10,000th output for the default seed, which the C++ standard specifies for std::mt19937.
     #[test]
     fn ten_thousandth_of_the_standard() {
         let mut mt = Mt19937::new(5489);

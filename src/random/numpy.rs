@@ -1,4 +1,4 @@
-//! numpy's legacy `RandomState`, whose normal numbers differ from torch's although both sit on MT19937.
+//! numpy's legacy `RandomState`. Its normal numbers differ from torch's although both use MT19937.
 //!
 //! Source: numpy's legacy distributions, frozen by NEP 19; Marsaglia and Bray's polar method, SIAM Review 6(3), 1964.
 
@@ -14,7 +14,7 @@ pub struct NumpyLegacy {
 }
 
 impl NumpyLegacy {
-    /// numpy takes integer seeds of 32 bits only.
+    /// numpy only takes integer seeds of 32 bits.
     pub fn new(seed: u32) -> Self {
         Self { bits: Mt19937::new(seed.into()), spare: None }
     }
@@ -25,7 +25,7 @@ impl NumpyLegacy {
         (f64::from(a) * (1u32 << 26) as f64 + f64::from(b)) / (1u64 << 53) as f64
     }
 
-    /// One `standard_normal`; every second call answers from the pair before.
+    /// One `standard_normal`; every second call returns the second value of a pair.
     pub fn standard_normal(&mut self) -> f64 {
         if let Some(value) = self.spare.take() {
             return value;

@@ -8,15 +8,15 @@ use std::f64::consts::TAU;
 
 /// The generator behind `torch.Generator("cuda").manual_seed(seed)`.
 ///
-/// It follows torch for calls below one launch grid of the GPU (`blocks * 256` values: 43,008 on a small card, above
-/// 200,000 on a large one; SD's latents at 512 x 512 are 16,384). Beyond, torch's order depends on the card;
-/// this generator then still gives every value a number of its own, only not torch's.
+/// It agrees with torch for calls below one launch grid of the GPU (`blocks * 256` values: 43,008 on a small card,
+/// above 200,000 on a large one; SD's latents at 512 x 512 are 16,384). Beyond that, torch's order depends on the card;
+/// this generator still gives distinct random values, but not torch's.
 ///
 /// A clone draws the same numbers as the original: see the module [`random`](super).
 #[derive(Clone, Debug)]
 pub struct Philox {
     seed: u64,
-    /// Calls so far; each call takes one counter value.
+    /// Number of calls so far; each uses one counter value.
     calls: u64,
 }
 
@@ -26,7 +26,7 @@ impl Philox {
         Self::at(seed, 0)
     }
 
-    /// The generator after `calls` draws of any size.
+    /// The state after `calls` calls of any size.
     pub fn at(seed: u64, calls: u64) -> Self {
         Self { seed, calls }
     }
@@ -37,7 +37,7 @@ impl Philox {
         self.draw(n).map(normal).collect()
     }
 
-    /// One counter value for each of n elements, and the call counted.
+    /// One counter value for each of n elements; counts the call.
     fn draw(&mut self, n: usize) -> impl Iterator<Item = [u32; 4]> + use<> {
         let (seed, call) = (self.seed, self.calls);
         self.calls += 1;
@@ -50,7 +50,7 @@ impl Philox {
 }
 
 impl Generator for Philox {
-    /// `torch.rand(n, device="cuda")`: no golden covers it, it follows cuRAND's definition (0, 1] with 1 put to 0.
+    /// `torch.rand(n, device="cuda")`. No golden covers it; it follows cuRAND's definition (0, 1], with 1 mapped to 0.
     fn rand(&mut self, n: usize) -> Vec<f32> {
         let uniform = |[a, ..]: [u32; 4]| unit(a) as f32;
         self.draw(n).map(uniform).map(|value| if value == 1.0 { 0.0 } else { value }).collect()
@@ -62,7 +62,7 @@ impl Generator for Philox {
     }
 }
 
-/// The ten rounds: 128 bits of counter and 64 of key to 128 random bits.
+/// The ten rounds: from 128 bits of counter and 64 of key to 128 random bits.
 pub fn philox4x32_10(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     for _ in 0..10 {
         let [c0, c1, c2, c3] = counter;
@@ -73,7 +73,7 @@ pub fn philox4x32_10(mut counter: [u32; 4], mut key: [u32; 2]) -> [u32; 4] {
     counter
 }
 
-/// The middle of the bits' interval, in (0, 1).
+/// The middle of the interval that the bits represent, in (0, 1).
 fn unit(bits: u32) -> f64 {
     (f64::from(bits) + 0.5) / (1u64 << 32) as f64
 }

@@ -1,5 +1,5 @@
-//! The generator of Wichmann and Hill: three short congruential generators whose sum is good enough to learn from, and
-//! small enough to follow by hand. The lessons use it; pictures do not.
+//! The generator of Wichmann and Hill: three short congruential generators whose sum is good enough for a lesson, and
+//! small enough to follow by hand. The lesson uses it; pictures do not.
 //!
 //! Source: Wichmann and Hill, "Algorithm AS 183", Applied Statistics 31, 1982; integer seeds as in Python 2's
 //! `random.WichmannHill`, by the README of the reference set.
@@ -11,7 +11,7 @@ use std::f64::consts::TAU;
 const MODULI: [u32; 3] = [30_269, 30_307, 30_323];
 const FACTORS: [u32; 3] = [171, 172, 170];
 
-/// Period about 6.95e12.
+/// The period is about 6.95e12.
 ///
 /// A clone draws the same numbers as the original: see the module [`random`](super).
 #[derive(Clone, Debug)]
@@ -21,8 +21,8 @@ pub struct WichmannHill {
 }
 
 impl WichmannHill {
-    /// The state from the seed's three lowest digits in the mixed base 30268, 30306, 30322, each plus 1. Division rounds
-    /// down, as Python's `divmod` does, so that negative seeds have digits too.
+    /// The state consists of the seed's three lowest digits in the mixed base 30268, 30306, 30322, each plus 1.
+    /// Division rounds down, as in Python's `divmod`, so negative seeds have digits too.
     pub fn new(seed: impl Into<i128>) -> Self {
         let mut seed = seed.into();
         Self::from_digits(|base| {
@@ -32,10 +32,10 @@ impl WichmannHill {
         })
     }
 
-    /// As [`Self::new`], after an integer of any size: decimal digits, with a sign or without.
+    /// As [`Self::new`], for an integer of any size: decimal digits, with or without a sign.
     ///
     /// # Errors
-    /// [`Error::Request`] for text that is no integer.
+    /// [`Error::Request`] if the text is no integer.
     pub fn from_decimal(seed: &str) -> Result<Self> {
         let negative = seed.starts_with('-');
         let digits = seed.strip_prefix(['-', '+']).unwrap_or(seed);
@@ -43,7 +43,8 @@ impl WichmannHill {
             return Err(Error::Request(format!("seed = {seed}: use a whole number")));
         }
         let mut number: Vec<u8> = digits.bytes().map(|digit| digit - b'0').collect();
-        // A negative number is -1 - k; its quotient is -1 - (k div base), and its digit the base's complement of k's.
+        // A negative number is -1 - k. Its quotient is -1 - (k div base), and its digit is the base's complement of k's
+        // digit.
         let negative = negative && number.iter().any(|digit| *digit != 0);
         if negative {
             subtract_one(&mut number);
@@ -59,7 +60,7 @@ impl WichmannHill {
         Self { state: MODULI.map(|modulus| digit(modulus - 1) + 1), spare: None }
     }
 
-    /// A given state: x in 1..30269, y in 1..30307, z in 1..30323; anything else is an [`Error::Request`].
+    /// A given state: x in 1..30269, y in 1..30307, z in 1..30323; otherwise [`Error::Request`].
     pub fn from_state(state: [u32; 3]) -> Result<Self> {
         if state.iter().zip(MODULI).any(|(&value, modulus)| value == 0 || value >= modulus) {
             return Err(Error::Request(format!(
@@ -84,7 +85,7 @@ impl WichmannHill {
         sum % 1.0
     }
 
-    /// One normal value, by the rule of Python's `random.gauss`; every second call answers from the pair before.
+    /// One normal value, by the rule of Python's `random.gauss`; every second call returns the second value of a pair.
     pub fn gauss(&mut self) -> f64 {
         if let Some(value) = self.spare.take() {
             return value;
@@ -96,7 +97,7 @@ impl WichmannHill {
     }
 }
 
-/// Takes 1 from a decimal number above 0.
+/// Subtracts 1 from a decimal number above 0.
 fn subtract_one(number: &mut [u8]) {
     for digit in number.iter_mut().rev() {
         match digit {
@@ -119,7 +120,7 @@ fn divide(number: &mut [u8], by: u32) -> u32 {
 }
 
 impl Generator for WichmannHill {
-    /// Rounded to single precision and kept below 1.
+    /// Rounded to single precision, but below 1.
     fn rand(&mut self, n: usize) -> Vec<f32> {
         (0..n).map(|_| super::below_one(self.random())).collect()
     }
@@ -142,7 +143,7 @@ mod tests {
         assert!(WichmannHill::from_state([30_268, 30_306, 30_322]).is_ok());
     }
 
-    /// By Python: `divmod(a, 30268)`, then by 30306, then by 30322. More seeds are in the golden sets.
+    /// By Python's `divmod(a, 30268)`, then by 30306, then by 30322. More seeds are in the golden sets.
     #[test]
     fn seeds_are_integers_of_any_size_and_sign() {
         let state = |seed: &str| WichmannHill::from_decimal(seed).unwrap().state();

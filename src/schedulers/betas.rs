@@ -1,4 +1,4 @@
-//! The noise schedule of training: betas and their cumulated alphas, in the float32 rounding of the reference.
+//! The noise schedule of training: betas and their cumulative alphas, rounded to float32 as in the reference.
 
 use std::f64::consts::FRAC_PI_2;
 
@@ -18,7 +18,8 @@ impl NoiseSchedule {
     /// From `beta_schedule`, `beta_start`, `beta_end`, `trained_betas` and `rescale_betas_zero_snr`.
     ///
     /// # Errors
-    /// A configuration error when there are fewer than two timesteps, or `trained_betas` are not as many.
+    /// A configuration error if there are fewer than two timesteps, or if the number of `trained_betas` differs from
+    /// theirs.
     pub fn new(config: &SchedulerConfig) -> Result<Self> {
         let steps = config.num_train_timesteps();
         if steps < 2 {
@@ -31,8 +32,8 @@ impl NoiseSchedule {
         Ok(Self { alphas_cumprod: cumulated(&betas) })
     }
 
-    /// The table for samplers that divide by the signal: a last entry of 0 (zero terminal SNR) becomes 2^-24,
-    /// that is sigma = 4096.
+    /// The table for samplers that divide by the signal: a last entry of 0 (zero terminal SNR) becomes 2^-24, which is
+    /// sigma = 4096.
     pub fn with_finite_sigmas(mut self) -> Self {
         if let Some(last) = self.alphas_cumprod.last_mut().filter(|last| **last == 0.0) {
             *last = f32::powi(2.0, -24);
@@ -50,10 +51,10 @@ impl NoiseSchedule {
         self.alphas_cumprod.iter().map(|a| ((1.0 - a) / a).sqrt()).collect()
     }
 
-    /// `sqrt(a) original + sqrt(1 - a) noise` (Ho 2020, equation 4); a timestep for each sample, or one for all.
+    /// `sqrt(a) original + sqrt(1 - a) noise` (Ho 2020, equation 4), with a timestep for each sample, or one for all.
     ///
     /// # Errors
-    /// A request error when timesteps are neither, or past the end.
+    /// A request error if the number of timesteps is neither, or one is beyond the end.
     pub fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, timesteps: &[usize]) -> Result<Tensor<4>> {
         linear::mix(original, noise, &self.rates(timesteps)?)
     }
@@ -103,7 +104,7 @@ fn cosine_beta(i: usize, steps: usize) -> f32 {
     (1.0 - alpha_bar(next) / alpha_bar(now)).min(0.999) as f32
 }
 
-/// Lin 2023, algorithm 1: shifts and scales the square roots of the cumulated alphas so that the last is 0.
+/// Lin 2023, algorithm 1: shifts and scales the square roots of the cumulative alphas so that the last is 0.
 fn rescale_zero_terminal_snr(betas: &[f32]) -> Vec<f32> {
     let roots: Vec<f32> = cumulated(betas).into_iter().map(f32::sqrt).collect();
     let (first, last) = (roots[0], roots[roots.len() - 1]);
@@ -113,7 +114,7 @@ fn rescale_zero_terminal_snr(betas: &[f32]) -> Vec<f32> {
     std::iter::once(bars[0]).chain(ratios).map(|alpha| 1.0 - alpha).collect()
 }
 
-/// Cumulated in float64, each entry rounded to float32.
+/// The cumulative product in float64, with each entry rounded to float32.
 fn cumulated(betas: &[f32]) -> Vec<f32> {
     let mut product = 1.0_f64;
     betas
@@ -125,7 +126,7 @@ fn cumulated(betas: &[f32]) -> Vec<f32> {
         .collect()
 }
 
-/// Float32 points from both ends towards the middle.
+/// Float32 points, computed from both ends towards the middle.
 fn linspace_f32(start: f64, end: f64, count: usize) -> Vec<f32> {
     let (start, end) = (start as f32, end as f32);
     let step = (end - start) / (count - 1) as f32;

@@ -1,16 +1,17 @@
-//! The checkpoint's `scheduler_config.json`: every field that a scheduler here reads, with the defaults of its class.
+//! The checkpoint's `scheduler_config.json`: every field that one of our schedulers reads, with the defaults of its
+//! class.
 //!
 //! A key that is absent or null takes the default of the class that the configuration is used for, as in diffusers
-//! 0.42; a key that is present keeps its value when the configuration is converted to another class.
+//! 0.42. A key that is present keeps its value when the configuration is converted to another class.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 
-/// The longest noise schedule, of which every step is worked out.
+/// The longest noise schedule; larger numbers would take too much memory and time.
 const MAX_TRAIN_TIMESTEPS: usize = 1_000_000;
 
-/// The schedulers that are built, by their names in diffusers (`_class_name`).
+/// The supported schedulers, by their names in diffusers (`_class_name`).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum SchedulerClass {
     /// Song 2020.
@@ -55,9 +56,9 @@ pub enum SchedulerClass {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum BetaSchedule {
-    /// Betas on a line (Ho 2020).
+    /// Betas increase linearly (Ho 2020).
     Linear,
-    /// Square roots of the betas on a line (Rombach 2022).
+    /// Square roots of the betas increase linearly (Rombach 2022).
     ScaledLinear,
     /// Cosine (Nichol 2021).
     SquaredcosCapV2,
@@ -76,7 +77,7 @@ pub enum PredictionType {
     Sample,
 }
 
-/// Where the steps lie among the training timesteps, `timestep_spacing` (Lin 2023, table 2).
+/// How the steps are placed among the training timesteps, `timestep_spacing` (Lin 2023, table 2).
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimestepSpacing {
@@ -111,7 +112,7 @@ pub enum FinalSigmasType {
     SigmaMin,
 }
 
-/// Between table entries of sigma, `interpolation_type`.
+/// Interpolation between table entries of sigma, `interpolation_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
@@ -120,13 +121,13 @@ pub enum InterpolationType {
     LogLinear,
 }
 
-/// What the network is told of the noise level, `timestep_type`.
+/// How the network is told the noise level, `timestep_type`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TimestepType {
     /// The training timestep.
     Discrete,
-    /// `0.25 ln(sigma)`, with v prediction only.
+    /// `0.25 ln(sigma)`, only with v prediction.
     Continuous,
 }
 
@@ -144,7 +145,7 @@ pub enum AlgorithmType {
     SdeDpmSolverPlusPlus,
 }
 
-/// `solver_type` of the DPM solvers and of UniPC; each takes the other's names for its own default.
+/// `solver_type` of the DPM solvers and of UniPC; each reads the other's names as its own default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 #[allow(missing_docs)]
@@ -165,7 +166,7 @@ pub enum TimeShiftType {
     Linear,
 }
 
-/// diffusers' `scheduler_config.json`; `None` where the file says nothing. Field names and meanings are diffusers'.
+/// diffusers' `scheduler_config.json`; `None` if the file has no such key. Field names and meanings are diffusers'.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
 #[allow(missing_docs)]
@@ -218,14 +219,14 @@ pub struct SchedulerConfig {
 }
 
 impl SchedulerConfig {
-    /// Reads the text of a `scheduler_config.json`; `file` is its name for messages. Keys that no scheduler here
-    /// reads are ignored.
+    /// Parses the text of a `scheduler_config.json`; `file` is its name for messages. Keys that no scheduler here reads
+    /// are ignored.
     ///
     /// # Errors
-    /// [`Error::BadFile`] when the text is no JSON object; [`Error::Config`] for an unknown class or a value that its
-    /// key cannot have, with what is known.
+    /// [`Error::BadFile`] if the text is no JSON object; [`Error::Config`] for an unknown class or an invalid value,
+    /// with the valid ones.
     pub fn parse(file: &str, text: &str) -> Result<Self> {
-        // Python writes an infinite `lambda_min_clipped`, its default, in a way that JSON does not know.
+        // Python writes the default of `lambda_min_clipped`, minus infinity, in a form that is not valid JSON.
         let text = text.replace("-Infinity", "null");
         let object: serde_json::Map<String, serde_json::Value> = serde_json::from_str(&text)
             .map_err(|e| Error::BadFile { file: file.into(), reason: format!("no JSON object: {e}") })?;
@@ -251,7 +252,7 @@ impl SchedulerConfig {
     /// The class that the configuration is for.
     ///
     /// # Errors
-    /// [`Error::Config`] when `_class_name` is missing.
+    /// [`Error::Config`] if `_class_name` is missing.
     pub fn class(&self) -> Result<SchedulerClass> {
         self.class_name.ok_or_else(|| self.error("_class_name is missing"))
     }
@@ -262,8 +263,8 @@ impl SchedulerConfig {
         Error::Config { file, reason: reason.into() }
     }
 
-    /// Without the ways of spacing sigmas that the class does not have in diffusers: converted from another class, it
-    /// keeps them unread. (`rescale_betas_zero_snr` stays for all, as the network was trained with it.)
+    /// Without the kinds of spacing that the class does not have in diffusers; a configuration converted from another
+    /// class may still have them. (`rescale_betas_zero_snr` stays for all, because the network was trained with it.)
     pub(super) fn without_foreign_spacing(mut self) -> Self {
         use SchedulerClass::{DpmSolverMultistep, Euler, EulerAncestral};
         if self.class_name != Some(DpmSolverMultistep) {
@@ -284,7 +285,7 @@ impl SchedulerConfig {
         self
     }
 
-    /// Refuses a switch that is on and has no meaning here.
+    /// Refuses a switch that is on but not supported.
     pub(super) fn refuse(&self, key: &str, value: Option<bool>) -> Result<()> {
         match value {
             Some(true) => Err(self.error(format!("{key} is true, which is not supported"))),
@@ -324,7 +325,7 @@ impl SchedulerConfig {
         self.prediction_type.unwrap_or(PredictionType::Epsilon)
     }
 
-    /// Where the steps lie.
+    /// How the steps are placed.
     pub fn timestep_spacing(&self) -> TimestepSpacing {
         use SchedulerClass::{Ddim, Ddpm, Lcm, Pndm, Tcd};
         self.timestep_spacing.unwrap_or(match self.class_name {
@@ -333,7 +334,7 @@ impl SchedulerConfig {
         })
     }
 
-    /// Added to the timesteps of leading spacing, 0 by default.
+    /// Offset of the timesteps with leading spacing, 0 by default.
     pub fn steps_offset(&self) -> usize {
         self.steps_offset.unwrap_or(0)
     }
@@ -345,7 +346,7 @@ impl SchedulerConfig {
         clip.then(|| self.clip_sample_range.unwrap_or(1.0))
     }
 
-    /// Whether the step after the last ends without noise: not so by default for PNDM.
+    /// Whether the step after the last ends without noise; by default not for PNDM.
     pub fn set_alpha_to_one(&self) -> bool {
         self.set_alpha_to_one.unwrap_or(self.class_name != Some(SchedulerClass::Pndm))
     }

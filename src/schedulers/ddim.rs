@@ -11,7 +11,7 @@ use super::timesteps::spaced_integers;
 use super::{Noise, Scheduler, StepOptions, StepOutput};
 use crate::error::Result;
 
-/// Deterministic for eta = 0, DDPM's noise for eta = 1.
+/// DDIM: deterministic for eta = 0, with DDPM's noise for eta = 1.
 pub struct Ddim {
     config: SchedulerConfig,
     schedule: NoiseSchedule,
@@ -24,7 +24,7 @@ impl Ddim {
         Ok(Self { config, schedule, plan: Plan::default() })
     }
 
-    /// `alphas_cumprod` where the step ends: one stride of the whole run below `timestep`.
+    /// `alphas_cumprod` at the end of the step: one stride of the run below `timestep`.
     fn previous_alpha(&self, timestep: usize) -> f32 {
         let stride = self.config.num_train_timesteps() / self.plan.timesteps.len();
         let table = self.schedule.alphas_cumprod();

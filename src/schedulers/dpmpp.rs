@@ -43,7 +43,7 @@ impl DpmSolverMultistep {
         Ok(Self { config, algorithm, heun, schedule, plan: Plan::default(), outputs: VecDeque::new() })
     }
 
-    /// The order of this step: low while the history fills, and at the end of short runs for stability.
+    /// The order of this step: low until the history is full, and at the end of short runs for stability.
     fn order(&self, index: usize) -> usize {
         let steps = self.plan.timesteps.len();
         let careful = self.config.lower_order_final.unwrap_or(true) && steps < 15;
@@ -107,7 +107,7 @@ impl Scheduler for DpmSolverMultistep {
     }
 }
 
-/// How many timesteps have a lambda of at least `lambda_min_clipped`; all, by default.
+/// How many timesteps have a lambda of at least `lambda_min_clipped`; all by default.
 fn last_timestep(config: &SchedulerConfig, schedule: &NoiseSchedule) -> usize {
     let Some(bound) = config.lambda_min_clipped else {
         return config.num_train_timesteps();
@@ -121,9 +121,9 @@ struct StepCoefficients {
     sample: f64,
     h: f64,
     d0: f64,
-    /// D1 with one older output at hand.
+    /// D1 with one older output.
     d1_second_order: f64,
-    /// D1 with two.
+    /// D1 with two older outputs.
     d1_third_order: f64,
     d2: f64,
     noise: Option<f64>,

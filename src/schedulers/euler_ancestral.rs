@@ -1,5 +1,5 @@
-//! Euler ancestral: Euler's method to a lower noise level than asked for, then fresh noise up to it
-//! (Crowson's k-diffusion; the variances are DDPM's posterior, Song 2020, section 4.1, in terms of sigma).
+//! Euler ancestral: Euler's method to a noise level below the next one, then fresh noise up to it (Crowson's
+//! k-diffusion; the variances are DDPM's posterior, Song 2020, section 4.1, in terms of sigma).
 
 use burn::tensor::Tensor;
 
@@ -10,7 +10,7 @@ use super::plan::Plan;
 use super::{Noise, Scheduler, StepOptions, StepOutput, sigmas};
 use crate::error::Result;
 
-/// First order, draws noise in every step, also in the last, where it counts for nothing.
+/// First order. Draws noise in every step, also in the last, where it has no effect.
 pub struct EulerAncestralDiscrete {
     config: SchedulerConfig,
     schedule: NoiseSchedule,

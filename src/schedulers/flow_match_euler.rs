@@ -1,6 +1,6 @@
 //! Euler's method on a rectified flow: Esser 2024, "Scaling Rectified Flow Transformers", sections 2 and 5.3.2.
 //!
-//! x = (1 - sigma) x0 + sigma eps, the network predicts the velocity eps - x0, and t = 1000 sigma.
+//! x = (1 - sigma) x0 + sigma eps; the network predicts the velocity eps - x0; and t = 1000 sigma.
 
 use burn::tensor::Tensor;
 
@@ -54,7 +54,7 @@ impl Scheduler for FlowMatchEulerDiscrete {
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
         let trained = self.config.num_train_timesteps();
         check_steps(num_inference_steps, trained)?;
-        // The ends of the range are those of the shifted table, and are shifted once more.
+        // The ends of the range are those of the shifted table, and are shifted again.
         let end = |sigma: f64| f64::from((if self.dynamic() { sigma } else { self.shift(sigma) }) as f32);
         let (max, min) = (end(1.0), end(1.0 / trained as f64));
         let mut sigmas = linspace(max, min, num_inference_steps)

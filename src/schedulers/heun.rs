@@ -10,12 +10,12 @@ use super::prediction::{Rates, clip};
 use super::{Noise, Scheduler, StepOptions, StepOutput, sigmas};
 use crate::error::Result;
 
-/// Two calls of the network for each step but the last: an Euler step, and its correction from the slope at its end.
+/// Two calls of the network for each step except the last: an Euler step, and its correction with the slope at its end.
 pub struct HeunDiscrete {
     config: SchedulerConfig,
     schedule: NoiseSchedule,
     plan: Plan,
-    /// The Euler step that waits for its correction.
+    /// The Euler step that is not corrected yet.
     pending: Option<Pending>,
 }
 
@@ -36,7 +36,7 @@ impl Scheduler for HeunDiscrete {
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()> {
         let single = sigmas::fractional(&self.config, &self.schedule, num_inference_steps)?;
         let steps = single.timesteps.len();
-        // Each level but the first and the end is visited twice: once as an end, once as a start.
+        // Each level except the first and the end is visited twice: as an end, and as a start.
         let twice = |values: &[f32]| -> Vec<f32> {
             values.iter().enumerate().flat_map(|(i, v)| vec![*v; if i == 0 { 1 } else { 2 }]).collect()
         };

@@ -1,4 +1,5 @@
-//! LCM: Luo 2023, "Latent Consistency Models", algorithm 3: to x0 by the consistency function, then noise again.
+//! LCM: Luo 2023, "Latent Consistency Models", algorithm 3: each step predicts x0 with the consistency function, then
+//! adds noise.
 
 use burn::tensor::Tensor;
 
@@ -14,7 +15,7 @@ use crate::error::Result;
 /// Standard deviation of the data in the boundary condition (Song 2023, appendix C).
 const SIGMA_DATA: f64 = 0.5;
 
-/// Draws noise in each step but the last.
+/// Draws noise in each step except the last.
 pub struct Lcm {
     config: SchedulerConfig,
     schedule: NoiseSchedule,

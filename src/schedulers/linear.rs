@@ -1,11 +1,11 @@
-//! Linear combinations of latents with coefficients from the host: all the tensor arithmetic of a scheduler's step.
-//! Nothing is read back from the device.
+//! Linear combinations of latents with coefficients from the host. All tensor arithmetic of a scheduler's step is here;
+//! nothing is read back from the device.
 
 use burn::tensor::{Tensor, TensorData};
 
 use crate::error::{Error, Result};
 
-/// The sum of coefficient x tensor; a coefficient of exactly 0 leaves its tensor out, whatever is in it.
+/// The sum of coefficient x tensor. A coefficient of exactly 0 omits its tensor, whatever it contains.
 pub fn combine(terms: &[(f64, &Tensor<4>)]) -> Tensor<4> {
     let scaled = terms
         .iter()
@@ -14,10 +14,10 @@ pub fn combine(terms: &[(f64, &Tensor<4>)]) -> Tensor<4> {
     scaled.reduce(|sum, term| sum + term).unwrap_or_else(|| terms[0].1.zeros_like())
 }
 
-/// `a original + b noise` with one pair (a, b) for each sample of the batch, or one for all.
+/// `a original + b noise`, with one pair (a, b) for each sample of the batch, or one for all.
 ///
 /// # Errors
-/// [`Error::Request`] when the pairs are neither.
+/// [`Error::Request`] if the number of pairs is neither.
 pub fn mix(original: Tensor<4>, noise: Tensor<4>, pairs: &[(f64, f64)]) -> Result<Tensor<4>> {
     let batch = original.dims()[0];
     match pairs {
@@ -36,7 +36,7 @@ pub fn mix(original: Tensor<4>, noise: Tensor<4>, pairs: &[(f64, f64)]) -> Resul
 /// The entry of a table.
 ///
 /// # Errors
-/// [`Error::Request`] past its end.
+/// [`Error::Request`] beyond its end.
 pub fn entry<'a, T>(table: &'a [T], index: usize, what: &str) -> Result<&'a T> {
     table.get(index).ok_or_else(|| Error::Request(format!("{what} {index}: there are {}", table.len())))
 }

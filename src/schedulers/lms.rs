@@ -14,7 +14,7 @@ use crate::error::Result;
 
 const ORDER: usize = 4;
 
-/// Remembers the last four derivatives of the sample by sigma.
+/// Keeps the last four derivatives of the sample with respect to sigma.
 pub struct LmsDiscrete {
     config: SchedulerConfig,
     schedule: NoiseSchedule,
@@ -54,7 +54,7 @@ impl Scheduler for LmsDiscrete {
         self.derivatives.push_front(combine(&[(inverse, &sample), (-inverse, &x0)]));
         self.derivatives.truncate(ORDER.min(index + 1));
 
-        // Sigmas of the derivatives at hand, newest first. A run that begins in the middle has fewer.
+        // Sigmas of the available derivatives, newest first. A run that begins in the middle has fewer.
         let nodes: Vec<f64> = (0..self.derivatives.len()).map(|k| f64::from(self.plan.sigmas[index - k])).collect();
         let end = f64::from(self.plan.sigmas[index + 1]);
         let mut terms = vec![(1.0, &sample)];

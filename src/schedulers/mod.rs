@@ -1,8 +1,8 @@
-//! Samplers: how the denoising loop walks from noise to latents, one file for each.
+//! Samplers: how the denoising loop goes from noise to latents. Each is in its own file.
 //!
-//! Every scheduler has the interface of diffusers' of the same name, except that a step is named by its index into
-//! [`Scheduler::timesteps`] and that the estimate of the finished latents is always reported. Coefficients are
-//! computed on the host; tensors stay on their device and are never read back.
+//! Every scheduler has the interface of diffusers' scheduler of the same name, with two differences: a step is named by
+//! its index into [`Scheduler::timesteps`], and the estimate of the finished latents is always returned. Coefficients
+//! are computed on the host; tensors stay on their device and are never read back.
 
 pub mod betas;
 pub mod config;
@@ -38,19 +38,19 @@ pub use timesteps::spaced_integers;
 
 use crate::error::Result;
 
-/// Standard normal noise of the asked shape, drawn by the caller's generator, in the order of the calls.
+/// Standard normal noise of the given shape, from the caller's generator, in the order of the calls.
 pub type Noise<'a> = dyn FnMut([usize; 4]) -> Tensor<4> + 'a;
 
-/// What one step gives.
+/// The result of one step.
 #[derive(Debug, Clone)]
 pub struct StepOutput {
-    /// The input of the next step, of the sample's shape.
+    /// The next sample, of the same shape.
     pub prev_sample: Tensor<4>,
     /// The estimate of the finished latents at this step, for previews.
     pub pred_original_sample: Tensor<4>,
 }
 
-/// What a caller may choose for each step.
+/// Options of a step.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct StepOptions {
     /// DDIM: the share of DDPM's noise, 0 to 1 (Song 2020, equation 16). TCD: gamma, 0 to 1 (Zheng 2024).
@@ -61,27 +61,27 @@ pub struct StepOptions {
 /// A sampler. Latents are NCHW; those of Euler, Euler ancestral, LMS and Heun grow with the noise (x0 + sigma eps),
 /// those of the others keep unit variance.
 pub trait Scheduler {
-    /// Plans a run and forgets the history of the last.
+    /// Plans a run and clears the history of the last one.
     ///
     /// # Errors
     /// [`crate::Error::Request`] for 0 steps or more than the scheduler allows.
     fn set_timesteps(&mut self, num_inference_steps: usize) -> Result<()>;
 
-    /// What [`Self::set_timesteps`] planned.
+    /// The plan of [`Self::set_timesteps`].
     fn plan(&self) -> &Plan;
 
-    /// What the network is told at each of its calls, descending; empty before [`Self::set_timesteps`]. Heun and PNDM
-    /// call the network more often than once a step.
+    /// The timestep of each call of the network, descending; empty before [`Self::set_timesteps`]. Heun and PNDM call
+    /// the network more than once in a step.
     fn timesteps(&self) -> &[f32] {
         &self.plan().timesteps
     }
 
-    /// Noise over signal for each timestep, and where the run ends; none for schedulers that only know timesteps.
+    /// Noise divided by signal for each timestep and at the end; none for schedulers that only use timesteps.
     fn sigmas(&self) -> Option<&[f32]> {
         Some(self.plan().sigmas.as_slice()).filter(|sigmas| !sigmas.is_empty())
     }
 
-    /// What unit noise is multiplied with to become the first sample.
+    /// The factor that turns unit noise into the first sample.
     fn init_noise_sigma(&self) -> f64 {
         self.plan().init_noise_sigma
     }
@@ -92,9 +92,9 @@ pub trait Scheduler {
         1
     }
 
-    /// Plans all steps within the lower share `strength` of the noise instead of leaving the first ones out, where the
-    /// scheduler can (those of consistency distillation, as diffusers has it): whether this one does. To be called
-    /// before [`Self::set_timesteps`].
+    /// Plans all steps within the lowest share `strength` of the noise, instead of skipping the first ones. Returns
+    /// whether this scheduler can do that (in diffusers, those of consistency distillation can). Call it before
+    /// [`Self::set_timesteps`].
     fn set_strength(&mut self, strength: f64) -> bool {
         let _ = strength;
         false
@@ -103,12 +103,12 @@ pub trait Scheduler {
     /// The network's input for a sample.
     ///
     /// # Panics
-    /// When `index` is not one of the timesteps.
+    /// If `index` is not one of the timesteps.
     fn scale_model_input(&self, sample: Tensor<4>, index: usize) -> Tensor<4> {
         self.plan().scale_model_input(&sample, index)
     }
 
-    /// One step: from the network's answer at `timesteps()[index]` and the sample that it was asked about, unscaled.
+    /// One step, from the network's output at `timesteps()[index]` and the unscaled sample that was its input.
     /// Multistep schedulers expect the indices in order; a run may begin at any of them.
     ///
     /// # Errors
@@ -123,8 +123,8 @@ pub trait Scheduler {
         noise: &mut Noise,
     ) -> Result<StepOutput>;
 
-    /// Finished latents with the noise of `timesteps()[index]`, to begin a run in the middle: one index for each
-    /// sample of the batch, or one for all. To train, use [`NoiseSchedule::add_noise`].
+    /// Finished latents with the noise of `timesteps()[index]`, to begin a run in the middle; one index for each sample
+    /// of the batch, or one for all. For training, use [`NoiseSchedule::add_noise`].
     ///
     /// # Errors
     /// [`crate::Error::Request`] for an index that is not one of the timesteps, or a wrong number of them.
@@ -132,8 +132,8 @@ pub trait Scheduler {
         self.plan().add_noise(original, noise, indices)
     }
 
-    /// The shift of a flow-matching schedule that depends on the picture's size (`use_dynamic_shifting`); to be
-    /// called before [`Self::set_timesteps`]. Others ignore it.
+    /// Sets the shift of a flow-matching schedule that depends on the picture's size (`use_dynamic_shifting`). Call it
+    /// before [`Self::set_timesteps`]. Other schedulers ignore it.
     fn set_mu(&mut self, mu: f64) {
         let _ = mu;
     }
@@ -142,7 +142,7 @@ pub trait Scheduler {
 /// The scheduler that a configuration describes.
 ///
 /// # Errors
-/// [`crate::Error::Config`] for a missing class, or values that do not go together or have no meaning here.
+/// [`crate::Error::Config`] for a missing class, or values that are contradictory or not supported.
 pub fn from_config(config: &SchedulerConfig) -> Result<Box<dyn Scheduler + Send>> {
     config.refuse("thresholding", config.thresholding)?;
     config.refuse("use_flow_sigmas", config.use_flow_sigmas)?;

@@ -1,9 +1,9 @@
-//! The samplers by the names that users know.
+//! The samplers' names for users.
 
 use super::config::{AlgorithmType, SchedulerClass, SchedulerConfig};
 use crate::error::{Error, Result};
 
-/// What [`named`] takes beside the class names, and the label of each as in AUTOMATIC1111's web UI.
+/// The names that [`named`] accepts besides the class names, each with its label in AUTOMATIC1111's web UI.
 pub const NAMES: &[(&str, &str)] = &{
     let mut names = [("", ""); PRESETS.len()];
     let mut i = 0;
@@ -14,13 +14,14 @@ pub const NAMES: &[(&str, &str)] = &{
     names
 };
 
-/// A model's own configuration, converted to the sampler of that name as diffusers' `from_config` converts it: what
-/// the file says stays, what it does not say takes the default of the new class. Unlike there,
-/// `rescale_betas_zero_snr` is heeded by every class. A short name that comes with and without `_karras` also settles
-/// `use_karras_sigmas`; a class name of diffusers changes nothing else.
+/// Converts a model's configuration to the named sampler as diffusers' `from_config` does: keys of the file stay, and
+/// missing ones get the new class's default. Unlike in diffusers, every class respects `rescale_betas_zero_snr`. A
+/// short name that exists with and without `_karras` also sets `use_karras_sigmas`; a class name of diffusers changes
+/// nothing else.
 ///
 /// # Errors
-/// [`Error::Request`] for an unknown name, with the known ones, and between rectified flows and diffusion.
+/// [`Error::Request`] for an unknown name, with the known ones, and for a conversion between rectified flows and
+/// diffusion.
 pub fn named(name: &str, base: &SchedulerConfig) -> Result<SchedulerConfig> {
     let mut config = base.clone();
     let class = match PRESETS.iter().find(|preset| preset.name == name) {
@@ -42,10 +43,10 @@ pub fn named(name: &str, base: &SchedulerConfig) -> Result<SchedulerConfig> {
     Ok(config)
 }
 
-/// The short name of a configuration's sampler: what [`named`] turns back into the same sampler.
+/// The short name of a configuration's sampler; [`named`] converts it back to the same sampler.
 ///
 /// # Errors
-/// [`Error::Config`] without a class; [`Error::Unsupported`] for a sampler that has no short name.
+/// [`Error::Config`] without a class; [`Error::Unsupported`] for a sampler without a short name.
 pub fn name_of(config: &SchedulerConfig) -> Result<&'static str> {
     let class = config.class()?;
     let karras = config.use_karras_sigmas.unwrap_or(false);

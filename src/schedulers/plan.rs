@@ -1,4 +1,4 @@
-//! What a run visits: the part of a scheduler that does not depend on the way a step is taken.
+//! The timesteps and noise levels of a run, which do not depend on how a step is computed.
 
 use burn::tensor::Tensor;
 
@@ -10,20 +10,21 @@ use crate::error::Result;
 /// The timesteps of one run, with signal and noise at each. Empty before a scheduler plans its first run.
 #[derive(Debug, Clone, Default)]
 pub struct Plan {
-    /// What the network is told at each of its calls, descending.
+    /// The timestep of each call of the network, descending.
     pub(super) timesteps: Vec<f32>,
-    /// The same as rows of the noise schedule; empty for schedulers that plan in sigmas, whose timesteps may be fractions.
+    /// The same as rows of the noise schedule; empty for schedulers that plan in sigmas, whose timesteps may be
+    /// fractions.
     pub(super) rows: Vec<usize>,
-    /// Noise over signal for each timestep, and where the run ends; empty for schedulers that only know timesteps.
+    /// Noise divided by signal for each timestep and at the end; empty for schedulers that only use timesteps.
     pub(super) sigmas: Vec<f32>,
-    /// For each timestep, and where there are sigmas also for the end.
+    /// Rates for each timestep and, if there are sigmas, also for the end.
     pub(super) rates: Vec<Rates>,
-    /// What unit noise is multiplied with to become the first sample.
+    /// The factor that turns unit noise into the first sample.
     pub(super) init_noise_sigma: f64,
 }
 
 impl Plan {
-    /// In rows of the noise schedule; samples preserve variance.
+    /// A plan in rows of the noise schedule; samples preserve variance.
     ///
     /// # Errors
     /// [`crate::Error::Request`] for a row that the schedule does not have.
@@ -39,7 +40,7 @@ impl Plan {
         })
     }
 
-    /// In sigmas, one more than timesteps; `rates` says what a sigma means.
+    /// A plan in sigmas, one more than timesteps; `rates` converts a sigma.
     pub(super) fn of_sigmas(
         timesteps: Vec<f32>,
         sigmas: Vec<f32>,
@@ -58,12 +59,12 @@ impl Plan {
         entry(&self.timesteps, index, "step").map(|_| self.rates[index])
     }
 
-    /// [`super::Scheduler::scale_model_input`]: z, of which the network knows the variance.
+    /// See [`super::Scheduler::scale_model_input`]: z, whose variance the network expects.
     pub(super) fn scale_model_input(&self, sample: &Tensor<4>, index: usize) -> Tensor<4> {
         combine(&[(self.rates[index].input_scale, sample)])
     }
 
-    /// [`super::Scheduler::add_noise`].
+    /// See [`super::Scheduler::add_noise`].
     pub(super) fn add_noise(&self, original: Tensor<4>, noise: Tensor<4>, indices: &[usize]) -> Result<Tensor<4>> {
         let pair = |Rates { alpha, sigma, input_scale }| (alpha / input_scale, sigma / input_scale);
         let pairs: Vec<_> = indices.iter().map(|index| self.at(*index).map(pair)).collect::<Result<_>>()?;

@@ -1,5 +1,5 @@
 //! PNDM: Liu 2022, "Pseudo Numerical Methods for Diffusion Models on Manifolds": equation 11 for the transfer,
-//! equations 12 and 13 for the linear multistep and Runge-Kutta combinations of the network's answers.
+//! equations 12 and 13 for the linear multistep and Runge-Kutta combinations of the network's predictions.
 
 use std::collections::VecDeque;
 
@@ -18,16 +18,16 @@ use crate::error::Result;
 pub struct Pndm {
     config: SchedulerConfig,
     schedule: NoiseSchedule,
-    /// Timesteps of a run, without repetitions.
+    /// Distance between the run's timesteps, without repetitions.
     stride: usize,
     prk: Vec<usize>,
     plan: Plan,
     counter: usize,
-    /// The network's answers, newest first.
+    /// The network's predictions, newest first.
     outputs: VecDeque<Tensor<4>>,
-    /// Weighted answers of the current Runge-Kutta step.
+    /// Weighted predictions of the current Runge-Kutta step.
     sum: Option<Tensor<4>>,
-    /// Where the current step began.
+    /// The sample at the start of the current step.
     start: Option<Tensor<4>>,
 }
 
@@ -75,7 +75,7 @@ impl Pndm {
     }
 
     fn step_plms(&mut self, output: &Tensor<4>, timestep: usize, sample: &Tensor<4>) -> Tensor<4> {
-        // The second call repeats the first timestep's step with the mean of both answers.
+        // The second call repeats the first timestep's step with the mean of both predictions.
         let (timestep, previous) = if self.counter == 1 {
             (timestep + self.stride, timestep as i64)
         } else {
@@ -125,7 +125,7 @@ impl Scheduler for Pndm {
         self.stride = self.config.num_train_timesteps() / num_inference_steps;
         self.prk.clear();
         let multistep: Vec<usize> = if self.config.skip_prk_steps == Some(true) {
-            // The second timestep twice.
+            // The second timestep is visited twice.
             let second = descending.get(1).copied();
             [descending[0]].into_iter().chain(second).chain(descending[1..].iter().copied()).collect()
         } else {
@@ -167,7 +167,7 @@ impl Scheduler for Pndm {
     }
 }
 
-/// Three Runge-Kutta steps of four calls: at the start, twice half a stride on, and at the end.
+/// Three Runge-Kutta steps of four calls each: at the start, twice half a stride later, and at the end.
 fn runge_kutta_timesteps(descending: &[usize], half: usize) -> Vec<usize> {
     let pairs: Vec<usize> = descending.iter().rev().flat_map(|t| [*t, t + half]).collect();
     let twice: Vec<usize> = pairs[..pairs.len() - 1].iter().flat_map(|t| [*t, *t]).collect();

@@ -1,7 +1,7 @@
-//! What the network says, turned into x0 (the finished latents) and eps (the noise), for all schedulers alike.
+//! Converts a network's prediction to x0 (the finished latents) and eps (the noise), for all schedulers.
 //!
-//! With z = alpha x0 + sigma eps, alpha^2 + sigma^2 = 1 (Kingma 2021): eps prediction, x0 prediction, and
-//! v = alpha eps - sigma x0 (Salimans 2022, appendix D).
+//! With z = alpha x0 + sigma eps, alpha^2 + sigma^2 = 1 (Kingma 2021), a network predicts eps, x0, or v = alpha eps -
+//! sigma x0 (Salimans 2022, appendix D).
 
 use burn::tensor::Tensor;
 
@@ -9,14 +9,14 @@ use super::config::PredictionType;
 use super::linear::combine;
 use crate::error::{Error, Result};
 
-/// Signal and noise at one point of the way, and how the scheduler's sample relates to z there.
+/// Signal and noise at one point of the path, and how the scheduler's sample relates to z there.
 #[derive(Debug, Clone, Copy)]
 pub struct Rates {
     /// Signal rate, 0 to 1.
     pub alpha: f64,
     /// Noise rate, 0 to 1.
     pub sigma: f64,
-    /// z = `input_scale` x sample: 1 where samples preserve variance, alpha where they grow with the noise.
+    /// z = `input_scale` x sample: 1 if samples preserve variance, alpha if they grow with the noise.
     pub input_scale: f64,
 }
 
@@ -54,7 +54,7 @@ impl Rates {
     /// The network's estimate of x0.
     ///
     /// # Errors
-    /// [`Error::Unsupported`] for eps prediction where there is no signal at all: eps says nothing of x0 there.
+    /// [`Error::Unsupported`] for eps prediction without any signal, because eps says nothing about x0 there.
     pub fn x0(&self, kind: PredictionType, sample: &Tensor<4>, output: &Tensor<4>) -> Result<Tensor<4>> {
         let Self { alpha, sigma, input_scale } = *self;
         Ok(match kind {
@@ -79,7 +79,7 @@ impl Rates {
     }
 }
 
-/// Clips x0 to [-range, range] where the configuration says so.
+/// Clips x0 to [-range, range] if the configuration says so.
 pub fn clip(x0: Tensor<4>, range: Option<f64>) -> Tensor<4> {
     match range {
         Some(range) => x0.clamp(-range as f32, range as f32),

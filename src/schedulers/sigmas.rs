@@ -1,4 +1,4 @@
-//! Plans in Karras's sigma: interpolated at the timesteps, or spaced by a rule of their own.
+//! Noise levels in Karras's sigma: interpolated at the timesteps, or spaced by another rule.
 
 use super::betas::NoiseSchedule;
 use super::config::{
@@ -10,7 +10,7 @@ use super::prediction::Rates;
 use super::timesteps::{linspace, solver_spaced, spaced};
 use crate::error::Result;
 
-/// For Euler, Euler ancestral, LMS and Heun: timesteps keep their fractions, and a rule of its own spaces between
+/// For Euler, Euler ancestral, LMS and Heun: timesteps keep their fractions, and another spacing rule applies between
 /// the ends of the interpolated table.
 ///
 /// # Errors
@@ -19,7 +19,7 @@ pub fn fractional(config: &SchedulerConfig, noise: &NoiseSchedule, steps: usize)
     let table = noise.sigmas();
     let mut timesteps = spaced(config, steps)?;
     let mut sigmas: Vec<f64> = match config.interpolation_type.unwrap_or(InterpolationType::Linear) {
-        // float32 timesteps, as the reference has them
+        // float32 timesteps, as in the reference
         InterpolationType::Linear => timesteps.iter().map(|t| interpolate(&table, f64::from(*t as f32))).collect(),
         InterpolationType::LogLinear => {
             let (last, first) = (log_f32(table[table.len() - 1]), log_f32(table[0]));
@@ -45,8 +45,8 @@ pub fn fractional(config: &SchedulerConfig, noise: &NoiseSchedule, steps: usize)
     Ok(Plan::of_sigmas(timesteps, sigmas, Rates::exploding, init_noise_sigma))
 }
 
-/// For the multistep solvers (DPM-Solver, UniPC): whole timesteps, and a rule of its own spaces between the ends
-/// of the full table of training. `last` as in [`solver_spaced`].
+/// For the multistep solvers (DPM-Solver, UniPC): whole timesteps, and another spacing rule applies between the ends of
+/// the full training table. `last` as in [`solver_spaced`].
 ///
 /// # Errors
 /// As [`solver_spaced`]; a configuration error for more than one spacing rule.
@@ -60,7 +60,7 @@ pub fn whole(config: &SchedulerConfig, noise: &NoiseSchedule, steps: usize, last
             let min = config.sigma_min.unwrap_or(f64::from(table[0]));
             let sigmas = rule.between(max, min, steps);
             timesteps = timesteps_of(&sigmas, &table);
-            // DPM-Solver cuts the fractions off where betas are a cosine, UniPC rounds always.
+            // DPM-Solver truncates fractions if betas are a cosine; UniPC always rounds.
             let rounds = matches!(rule, SigmaRule::Karras | SigmaRule::Lu)
                 && (config.beta_schedule() != BetaSchedule::SquaredcosCapV2
                     || config.class_name == Some(SchedulerClass::UniPc));
@@ -85,15 +85,16 @@ pub enum SigmaRule {
     Exponential,
     /// Quantiles of the beta distribution with both parameters 0.6 (Lee 2024).
     Beta,
-    /// Lu 2022: evenly in lambda, which is the exponential rule.
+    /// Lu 2022: evenly in lambda, which equals the exponential rule.
     Lu,
 }
 
 impl SigmaRule {
-    /// By the switches `use_karras_sigmas`, `use_exponential_sigmas`, `use_beta_sigmas`, `use_lu_lambdas`.
+    /// The rule that one of the switches `use_karras_sigmas`, `use_exponential_sigmas`, `use_beta_sigmas`,
+    /// `use_lu_lambdas` selects.
     ///
     /// # Errors
-    /// A configuration error when more than one is on.
+    /// A configuration error if more than one is on.
     pub fn of(config: &SchedulerConfig) -> Result<Option<Self>> {
         let switches = [
             (config.use_karras_sigmas, Self::Karras),
@@ -124,7 +125,7 @@ impl SigmaRule {
     }
 }
 
-/// A table indexed by a fraction, linear between entries, constant past the ends.
+/// A table at a fractional index: linear between entries, constant beyond the ends.
 fn interpolate(table: &[f32], at: f64) -> f64 {
     let low = (at.floor().max(0.0) as usize).min(table.len() - 1);
     let high = (low + 1).min(table.len() - 1);

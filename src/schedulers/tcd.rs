@@ -56,7 +56,7 @@ impl Scheduler for Tcd {
         }
         let previous = self.plan.rows.get(index + 1).copied();
         let table = self.schedule.alphas_cumprod();
-        // float32, as the reference rounds
+        // float32, because the reference rounds
         let s = ((1.0 - eta) as f32 * previous.unwrap_or(0) as f32).floor() as usize;
         let middle = Rates::of_alpha_cumprod(table[s]);
         let kind = self.config.prediction_type();

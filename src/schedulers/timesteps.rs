@@ -1,12 +1,12 @@
-//! Which training timesteps a run of n steps visits (Lin 2023, table 2).
+//! The training timesteps that a run of n steps visits (Lin 2023, table 2).
 
 use super::config::{SchedulerConfig, TimestepSpacing};
 use crate::error::{Error, Result};
 
-/// `steps` timesteps, descending, fractional where `linspace` makes them so.
+/// `steps` timesteps, descending; `linspace` may make them fractional.
 ///
 /// # Errors
-/// [`Error::Request`] for 0 steps, more steps than training timesteps, or a `steps_offset` past the end.
+/// [`Error::Request`] for 0 steps, more steps than training timesteps, or a `steps_offset` beyond the end.
 pub fn spaced(config: &SchedulerConfig, steps: usize) -> Result<Vec<f64>> {
     let trained = config.num_train_timesteps();
     check_steps(steps, trained)?;
@@ -27,8 +27,8 @@ pub fn spaced_integers(config: &SchedulerConfig, steps: usize) -> Result<Vec<usi
     Ok(spaced(config, steps)?.into_iter().map(|t| t.round_ties_even() as usize).collect())
 }
 
-/// The spacing of the multistep solvers: linspace and leading are built with one point more, and the last is dropped.
-/// `last` is the timestep count below which `lambda_min_clipped` cuts.
+/// The spacing of the multistep solvers: linspace and leading are computed with one point more, and the last is
+/// dropped. `last` is the timestep count below which `lambda_min_clipped` cuts.
 pub fn solver_spaced(config: &SchedulerConfig, steps: usize, last: usize) -> Result<Vec<f64>> {
     let trained = config.num_train_timesteps();
     check_steps(steps, trained)?;
@@ -51,9 +51,9 @@ pub fn solver_spaced(config: &SchedulerConfig, steps: usize, last: usize) -> Res
     check_end(timesteps, trained)
 }
 
-/// The timesteps of consistency distillation: a choice among `original_inference_steps` multiples of
-/// `num_train_timesteps / original_inference_steps`, minus one (Luo 2023, section 4.3), of which the lower share `strength`
-/// is chosen from.
+/// The timesteps of consistency distillation: a selection from `original_inference_steps` multiples of
+/// `num_train_timesteps / original_inference_steps`, minus one (Luo 2023, section 4.3), of which only the lowest share
+/// `strength` is used.
 pub fn distilled(config: &SchedulerConfig, steps: usize, strength: f64) -> Result<Vec<usize>> {
     let trained = config.num_train_timesteps();
     let original = config.original_inference_steps.unwrap_or(50);
@@ -68,7 +68,7 @@ pub fn distilled(config: &SchedulerConfig, steps: usize, strength: f64) -> Resul
     Ok((0..steps).map(|i| origin[(i as f64 * stride).floor() as usize]).collect())
 }
 
-/// `count` points from `start` to `end`, both included; `start` alone for one point.
+/// `count` points from `start` to `end`, both included; only `start` for one point.
 pub fn linspace(start: f64, end: f64, count: usize) -> Vec<f64> {
     if count == 1 {
         return vec![start];

@@ -12,14 +12,14 @@ use super::plan::Plan;
 use super::{Noise, Scheduler, StepOptions, StepOutput, sigmas};
 use crate::error::Result;
 
-/// Each answer of the network first corrects the step that led to it (UniC), then predicts the next (UniP).
+/// Each prediction of the network first corrects the step that led to it (UniC), then predicts the next (UniP).
 pub struct UniPcMultistep {
     config: SchedulerConfig,
     schedule: NoiseSchedule,
     plan: Plan,
     /// x0 (or eps, without `predict_x0`) of the last steps, newest first.
     outputs: VecDeque<Tensor<4>>,
-    /// Where the last step began, and its order.
+    /// The sample at the start of the last step, and that step's order.
     last: Option<(Tensor<4>, usize)>,
 }
 
@@ -37,8 +37,8 @@ impl UniPcMultistep {
         Ok(Self { config, schedule, plan: Plan::default(), outputs: VecDeque::new(), last: None })
     }
 
-    /// A step from `start` at `index` to the next index (Zhao 2023, equations 3 and 8): UniP without an `answer` of
-    /// the network at its end, UniC with it.
+    /// A step from `start` at `index` to the next index (Zhao 2023, equations 3 and 8): UniP without the network's
+    /// `answer` at its end, UniC with it.
     fn update(&self, start: &Tensor<4>, index: usize, order: usize, answer: Option<&Tensor<4>>) -> Tensor<4> {
         let rates = &self.plan.rates;
         let (from, to) = (rates[index], rates[index + 1]);
@@ -121,7 +121,7 @@ impl Scheduler for UniPcMultistep {
 /// of nodes r (Zhao 2023, theorem 3.1), with `phi_(k+1)(hh) = (phi_k(hh) - 1/k!) / hh`.
 fn weights(nodes: &[f64], hh: f64, b_h: f64) -> Vec<f64> {
     let n = nodes.len();
-    // hh phi_(k+1)(hh), from k = 1 on
+    // hh phi_(k+1)(hh), from k = 1
     let mut phi = hh.exp_m1() / hh - 1.0;
     let mut factorial = 1.0;
     let mut rows: Vec<Vec<f64>> = Vec::with_capacity(n);
@@ -135,7 +135,7 @@ fn weights(nodes: &[f64], hh: f64, b_h: f64) -> Vec<f64> {
     solve(rows)
 }
 
-/// Gaussian elimination with pivoting of n rows of n + 1 numbers.
+/// Gaussian elimination with pivoting, for n rows of n + 1 numbers.
 fn solve(mut rows: Vec<Vec<f64>>) -> Vec<f64> {
     let n = rows.len();
     for column in 0..n {

@@ -1,25 +1,25 @@
-//! Taking a prompt apart into words and emoji.
+//! Splits a prompt into words and emoji.
 
 /// A part of a prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Symbol<'a> {
-    /// Letters and digits, with hyphens and apostrophes inside.
+    /// A word: letters and digits, with hyphens and apostrophes inside.
     Word {
-        /// In bytes.
+        /// Byte position.
         start: usize,
-        /// As it is written.
+        /// The text as written.
         text: &'a str,
     },
-    /// One emoji: everything that is drawn as one character.
+    /// An emoji: everything that is drawn as one character.
     Emoji {
-        /// In bytes.
+        /// Byte position.
         start: usize,
-        /// As it is written.
+        /// The text as written.
         text: &'a str,
     },
 }
 
-/// The words and emoji of a prompt, in its order. Punctuation is skipped.
+/// The words and emoji of a prompt, in order. Punctuation is skipped.
 pub fn symbols(prompt: &str) -> impl Iterator<Item = Symbol<'_>> {
     let mut at = 0;
     std::iter::from_fn(move || {
@@ -41,7 +41,7 @@ pub fn symbols(prompt: &str) -> impl Iterator<Item = Symbol<'_>> {
     })
 }
 
-/// An emoji without presentation selectors (U+FE0F), as the lexicon compares them.
+/// An emoji without presentation selectors (U+FE0F), the form in which the lexicon compares them.
 pub fn plain(emoji: &str) -> String {
     emoji.chars().filter(|c| *c != PRESENTATION).collect()
 }
@@ -79,7 +79,7 @@ fn is_tag(c: char) -> bool {
     ('\u{e0020}'..='\u{e007f}').contains(&c)
 }
 
-/// The blocks that emoji are in. Letters of any script are not.
+/// The Unicode blocks that contain emoji. They contain no letters of any script.
 fn is_pictograph(c: char) -> bool {
     ('\u{1f000}'..='\u{1faff}').contains(&c)
         || ('\u{2190}'..='\u{2bff}').contains(&c)
@@ -89,7 +89,7 @@ fn is_pictograph(c: char) -> bool {
         )
 }
 
-/// How many bytes of the text's beginning are one emoji; none where it begins otherwise (UTS #51, ED-17).
+/// The length in bytes of an emoji at the beginning of the text; none if it begins otherwise (UTS #51, ED-17).
 fn emoji_length(text: &str) -> Option<usize> {
     let mut rest = text.chars().peekable();
     let first = rest.next()?;

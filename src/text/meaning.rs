@@ -1,22 +1,21 @@
-//! From words to what they mean: which things a phrase could stand for, the likeliest first.
-//!
-//! The lexicon of the dataset and the page's suggestions are built on this one index.
+//! An index from phrases to the things that they may mean, the likeliest first. The dataset's lexicon and the page's
+//! suggestions both use it.
 
 use std::collections::HashMap;
 
 /// An index of phrases and of the words in them.
 #[derive(Debug, Default)]
 pub struct Meanings {
-    /// Normal form of a phrase -> things and scores, best first.
+    /// For each phrase in normal form: things and scores, best first.
     phrases: HashMap<String, Vec<(usize, f32)>>,
-    /// Word -> things in whose phrases it is, and scores, best first.
+    /// For each word: the things that have it in a phrase, and scores, best first.
     words: HashMap<String, Vec<(usize, f32)>>,
-    /// The words of `words`, sorted, for those that begin like a given one.
+    /// The words of `words`, sorted, for searching by prefix.
     sorted: Vec<String>,
 }
 
 impl Meanings {
-    /// From (thing, phrase, score in 0..=1); of a phrase that a thing has twice the best score counts.
+    /// From (thing, phrase, score in 0..=1). If a thing has a phrase twice, the better score counts.
     pub fn new<'a>(phrases: impl IntoIterator<Item = (usize, &'a str, f32)>) -> Self {
         let mut index = Self::default();
         for (thing, phrase, score) in phrases {
@@ -25,7 +24,7 @@ impl Meanings {
                 continue;
             }
             let content = content(&normal);
-            // A word tells less the more others stand beside it.
+            // A word counts less if the phrase has more of them.
             let share = IN_A_PHRASE / (content.len().max(1) as f32).sqrt();
             for word in content {
                 raise(index.words.entry(word.to_owned()).or_default(), thing, score * share);
@@ -40,12 +39,12 @@ impl Meanings {
         index
     }
 
-    /// The things that have exactly this phrase, but for case, articles, hyphens and punctuation.
+    /// The things that have exactly this phrase, ignoring case, articles, hyphens and punctuation.
     pub fn exactly(&self, phrase: &str) -> &[(usize, f32)] {
         self.phrases.get(&normal(phrase)).map_or(&[], Vec::as_slice)
     }
 
-    /// What the phrase could mean: things that have it, then those that have its words, or words of the same stem.
+    /// What the phrase could mean: things that have it, then those that have its words or words with the same stem.
     pub fn of(&self, phrase: &str) -> Vec<(usize, f32)> {
         let normal = normal(phrase);
         let mut found = self.exactly(&normal).to_vec();
@@ -61,13 +60,14 @@ impl Meanings {
         }
         by_words.sort_by(|a, b| b.1.total_cmp(&a.1).then(a.0.cmp(&b.0)));
         let known = found.iter().map(|(thing, _)| *thing).collect::<Vec<_>>();
-        // What has the whole phrase comes first, however faint.
+        // Things with the whole phrase come first, however low their score.
         let least = found.last().map_or(1.0, |(_, score)| *score);
         found.extend(by_words.into_iter().filter(|(t, _)| !known.contains(t)).map(|(t, score)| (t, score.min(least))));
         found
     }
 
-    /// Things with this word in a phrase; else with a word of the same stem; else with a word that begins like it.
+    /// Things with this word in a phrase; otherwise with a word of the same stem; otherwise with a word that begins
+    /// with it.
     fn of_word(&self, word: &str) -> Vec<(usize, f32)> {
         if let Some(found) = self.words.get(word) {
             return found.clone();
@@ -91,8 +91,8 @@ impl Meanings {
     }
 }
 
-/// A phrase as it is compared: lower case, without punctuation, hyphens and a leading article. Emoji stay, without
-/// presentation selectors.
+/// The form in which phrases are compared: lower case, without punctuation, hyphens and a leading article. Emoji stay,
+/// without presentation selectors.
 pub fn normal(phrase: &str) -> String {
     if emoticon(phrase) {
         return phrase.trim().to_lowercase();
@@ -113,21 +113,20 @@ pub fn normal(phrase: &str) -> String {
     }
 }
 
-/// Whether punctuation is all that there is to it: ":-)", "<3", "O:)".
+/// Whether it consists of punctuation only: ":-)", "<3", "O:)".
 fn emoticon(phrase: &str) -> bool {
     let letters = phrase.as_bytes().windows(2).any(|pair| pair.iter().all(u8::is_ascii_alphanumeric));
     let signs = phrase.chars().any(|c| c.is_ascii_punctuation() && !matches!(c, '.' | ',' | '-' | '\''));
     signs && !letters && phrase.is_ascii()
 }
 
-/// Forms that a word may have been made from: "bakes" and "baking" from "bake", "rainy" from "rain", "wolves" from
-/// "wolf".
+/// Words from which a word may be derived: "bakes" and "baking" from "bake", "rainy" from "rain", "wolves" from "wolf".
 pub fn stems(word: &str) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for (end, replacements) in ENDINGS {
         let Some(stem) = word.strip_suffix(end).filter(|stem| stem.chars().count() >= 3) else { continue };
         found.extend(replacements.iter().map(|with| format!("{stem}{with}")));
-        // "running", "sunny": the doubled letter goes too.
+        // "running", "sunny": the doubled letter is removed too.
         let mut last = stem.chars().rev();
         if let (Some(a), Some(b)) = (last.next(), last.next())
             && a == b
@@ -159,14 +158,14 @@ const IN_A_PHRASE: f32 = 0.8;
 const OF_THE_STEM: f32 = 0.8;
 const OF_THE_BEGINNING: f32 = 0.6;
 
-/// The words that carry meaning; all of them where none does.
+/// The words that carry meaning; all of them if none does.
 fn content(normal: &str) -> Vec<&str> {
     let words = normal.split(' ').collect::<Vec<_>>();
     let kept = words.iter().copied().filter(|word| !STOP.contains(word)).collect::<Vec<_>>();
     if kept.is_empty() { words } else { kept }
 }
 
-/// Words that tell nothing about a thing.
+/// Words that say nothing about a thing.
 const STOP: &[&str] = &[
     "a", "an", "the", "of", "with", "in", "on", "at", "to", "for", "and", "or", "its", "it", "is", "my", "your", "you",
     "i", "i'm", "so", "up", "from", "by", "be", "are", "that", "this", "me", "out", "as", "do", "into", "being",

@@ -1,4 +1,5 @@
-//! Where a prompt becomes tokens: CLIP's tokenizer, the weights of words, and (natively) the training of a small vocabulary in its manner.
+//! From a prompt to tokens: CLIP's tokenizer, the weights of words, and (native) the training of a small vocabulary of
+//! the same kind. Also suggestions for words that a model does not know.
 
 #[cfg(feature = "native")]
 pub mod clip;

@@ -10,12 +10,11 @@ use crate::Result;
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum PromptSyntax {
-    /// As diffusers reads it: brackets are text like any other, and what is longer than the text encoder's sequence is
-    /// cut off, with a warning.
+    /// As in diffusers: brackets are text, and what exceeds the text encoder's sequence is cut off, with a warning.
     #[default]
     Plain,
-    /// As AUTOMATIC1111's web UI reads it: `(word)` counts 1.1 times, `(word:1.3)` 1.3 times, `[word]` 1 / 1.1 times,
-    /// `\(` is a bracket, `BREAK` begins a new chunk; a long prompt is read whole, in chunks.
+    /// As in AUTOMATIC1111's web UI: `(word)` counts 1.1 times, `(word:1.3)` 1.3 times, `[word]` 1 / 1.1 times, `\(` is
+    /// a bracket, `BREAK` begins a new chunk; a long prompt is read completely, in chunks.
     Weighted,
 }
 
@@ -24,7 +23,7 @@ pub enum PromptSyntax {
 pub struct Chunk {
     /// Begin, tokens, end, and padding up to `model_max_length`.
     pub ids: Vec<i64>,
-    /// What each token's features are multiplied with.
+    /// The factor for each token's features.
     pub weights: Vec<f32>,
 }
 
@@ -33,7 +32,7 @@ pub struct Chunk {
 pub struct Chunks {
     /// At least one.
     pub chunks: Vec<Chunk>,
-    /// The end of the text that found no place, for a warning; none in the weighted syntax.
+    /// The end of the text that did not fit, for a warning; none in the weighted syntax.
     pub truncated: Option<String>,
 }
 
@@ -68,7 +67,7 @@ impl Tokenizer {
         Ok(Chunks { chunks, truncated: None })
     }
 
-    /// The chunk of an empty text, which fills a shorter prompt up.
+    /// The chunk of an empty text, which pads a shorter prompt.
     pub fn empty_chunk(&self) -> Chunk {
         self.chunk(&[])
     }

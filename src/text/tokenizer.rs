@@ -1,8 +1,8 @@
-//! CLIP's byte-level BPE, padded and truncated as transformers' CLIPTokenizer does it, from the files of a diffusers
-//! folder. No file access and no threads in here, so that the browser runs the same code.
+//! CLIP's byte-level BPE, padded and truncated as in transformers' CLIPTokenizer, from the files of a diffusers folder.
+//! It uses no file access and no threads, so the browser runs the same code.
 //!
-//! Source: Radford et al., "Learning transferable visual models from natural language supervision", 2021; the rules
-//! are those of transformers (NFC, runs of white space to one space, lower case, split, BPE), not those of the original
+//! Source: Radford et al., "Learning transferable visual models from natural language supervision", 2021. The rules are
+//! those of transformers (NFC, runs of white space to one space, lower case, split, BPE), not those of the original
 //! CLIP code, which also repairs mojibake and HTML entities.
 
 use crate::{Error, Result};
@@ -20,7 +20,7 @@ pub(super) const CONFIG: &str = "tokenizer/tokenizer_config.json";
 pub(super) const SPECIAL: &str = "tokenizer/special_tokens_map.json";
 const WHOLE: &str = "tokenizer/tokenizer.json";
 
-/// What closes a word in the vocabulary.
+/// The end of a word in the vocabulary.
 pub(super) const END_OF_WORD: &str = "</w>";
 
 const SPLIT: &str = r"<\|startoftext\|>|<\|endoftext\|>|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+";
@@ -37,34 +37,35 @@ pub struct Tokenizer {
 /// The tokens of a whole text, without begin and end.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Encoding {
-    /// All token ids, however many.
+    /// All token ids.
     pub ids: Vec<u32>,
-    /// For each token the bytes of the text that it stands for; tokens that share a character share its bytes.
+    /// For each token, its bytes in the text; tokens that share a character share its bytes.
     pub offsets: Vec<(usize, usize)>,
-    /// Whether there are more tokens than the text encoder takes, so that [`Tokenizer::encode_padded`] cuts.
+    /// Whether there are more tokens than the text encoder takes, so that [`Tokenizer::encode_padded`] truncates.
     pub too_long: bool,
 }
 
-/// What the text encoder takes.
+/// The input of the text encoder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Padded {
     /// Begin, at most `model_max_length - 2` tokens, end, and padding up to `model_max_length`.
     pub ids: Vec<i64>,
-    /// The end of the text that found no place, for a warning.
+    /// The end of the text that did not fit, for a warning.
     pub truncated: Option<String>,
 }
 
 impl Tokenizer {
-    /// From the contents of the four files; `special_tokens_map.json` may be absent.
+    /// Builds the tokenizer from the contents of the four files; `special_tokens_map.json` may be absent.
     ///
-    /// Begin, end, unknown and padding are the tokens that the two configuration files name, with the ids that the
-    /// vocabulary gives them. Where both files name one, `special_tokens_map.json` decides, unless
-    /// `tokenizer_config.json` has `added_tokens_decoder`, as in transformers.
+    /// Begin, end, unknown and padding are the tokens that the two configuration files name, with the ids of the
+    /// vocabulary. If both files name one, `special_tokens_map.json` decides, unless `tokenizer_config.json` has
+    /// `added_tokens_decoder`, as in transformers.
     ///
-    /// Any of these tokens in a text is that token: if a `!` pads (Stable Diffusion 2), every `!` in a prompt is padding.
+    /// These tokens are also recognised in a text: if `!` is the padding token (Stable Diffusion 2), every `!` in a
+    /// prompt is padding.
     ///
     /// # Errors
-    /// One that names the file and the key, for whatever is missing, malformed or not in the vocabulary.
+    /// An error that names the file and the key, if something is missing, malformed or not in the vocabulary.
     pub fn from_files(
         vocab_json: &[u8],
         merges_txt: &[u8],
@@ -86,8 +87,8 @@ impl Tokenizer {
         Self::finish(inner, &config, VOCAB)
     }
 
-    /// From `tokenizer.json`, which holds vocabulary, merges and rules in one; the special tokens and the length come
-    /// from the other two files as in [`Self::from_files`].
+    /// Builds the tokenizer from `tokenizer.json`, which contains vocabulary, merges and rules. The special tokens and
+    /// the length come from the other two files, as in [`Self::from_files`].
     ///
     /// # Errors
     /// As [`Self::from_files`].
@@ -103,12 +104,12 @@ impl Tokenizer {
         Self::finish(inner, &config, WHOLE)
     }
 
-    /// How many ids [`Self::encode_padded`] gives: the length of the text encoder's sequence.
+    /// The number of ids of [`Self::encode_padded`], which is the length of the text encoder's sequence.
     pub fn model_max_length(&self) -> usize {
         self.model_max_length
     }
 
-    /// How many tokens there are, special ones included; every id is below this.
+    /// The number of tokens, including special ones; every id is below this.
     pub fn vocab_size(&self) -> usize {
         self.inner.get_vocab_size(true)
     }
@@ -123,22 +124,22 @@ impl Tokenizer {
         self.eos
     }
 
-    /// The id of the token that fills every sequence up.
+    /// The id of the padding token.
     pub fn pad(&self) -> u32 {
         self.pad
     }
 
-    /// The tokens of a text of any length and script, also an empty one.
+    /// The tokens of a text of any length and script; the text may be empty.
     ///
     /// # Errors
-    /// Only where a foreign `tokenizer.json` cannot express the text.
+    /// Only if a foreign `tokenizer.json` cannot represent the text.
     pub fn encode(&self, text: &str) -> Result<Encoding> {
         let encoding = self.inner.encode(text, false).map_err(|error| bad(WHOLE, error))?;
         let too_long = encoding.len() > self.model_max_length - 2;
         Ok(Encoding { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec(), too_long })
     }
 
-    /// The tokens of a text between begin and end, cut or padded to exactly `model_max_length` ids.
+    /// The tokens of a text between begin and end, truncated or padded to exactly `model_max_length` ids.
     ///
     /// # Errors
     /// As [`Self::encode`].
@@ -154,7 +155,7 @@ impl Tokenizer {
         Ok(Padded { ids: padded, truncated })
     }
 
-    /// Adds the special tokens to the model, all of which must be in the vocabulary already.
+    /// Adds the special tokens to the model; all of them must already be in the vocabulary.
     fn finish(mut inner: tokenizers::Tokenizer, config: &Config, vocab_file: &str) -> Result<Self> {
         for token in config.added_tokens()? {
             if inner.token_to_id(&token.content).is_none() {
@@ -166,7 +167,7 @@ impl Tokenizer {
         let mut id = |key: &str| {
             let token = config.token(key)?;
             let id = inner.token_to_id(&token).ok_or_else(|| not_in_vocabulary(vocab_file, key, &token))?;
-            // Matched in the text as it was written: "<|STARTOFTEXT|>" is no special token.
+            // Matched in the text as written: "<|STARTOFTEXT|>" is no special token.
             let added = [AddedToken::from(token, true)];
             inner.add_special_tokens(added).map_err(|error| bad(CONFIG, error))?;
             Ok(id)
@@ -183,7 +184,7 @@ pub(super) fn normalizer() -> NormalizerWrapper {
     normalizers::Sequence::new(vec![NFC.into(), spaces.into(), Lowercase.into()]).into()
 }
 
-/// Words, single digits, runs of other signs; then bytes to the letters that stand for them.
+/// Splits into words, single digits and runs of other signs, then maps bytes to the letters that represent them.
 pub(super) fn pre_tokenizer() -> PreTokenizerWrapper {
     let pattern = SplitPattern::Regex(SPLIT.into());
     let split = Split::new(pattern, SplitDelimiterBehavior::Removed, true).expect("a constant pattern");
@@ -191,7 +192,7 @@ pub(super) fn pre_tokenizer() -> PreTokenizerWrapper {
     tokenizers::pre_tokenizers::sequence::Sequence::new(parts).into()
 }
 
-/// The two configuration files, the second one's tokens over the first one's where transformers does so.
+/// The two configuration files; the second one's tokens override the first one's where transformers does so.
 struct Config(Map<String, Value>);
 
 impl Config {
@@ -206,7 +207,7 @@ impl Config {
         Ok(Self(config))
     }
 
-    /// A token is written as a string, or as an object with its `content`.
+    /// A token is a string, or an object with its `content`.
     fn token(&self, key: &str) -> Result<String> {
         let value = self
             .0
@@ -216,7 +217,7 @@ impl Config {
         text.map(str::to_owned).ok_or_else(|| config_error(format!("{key} is {value}: a token's text is understood")))
     }
 
-    /// Further tokens that are looked for in a text before it is split.
+    /// Further tokens that are matched in a text before it is split.
     fn added_tokens(&self) -> Result<Vec<AddedToken>> {
         let Some(value) = self.0.get("added_tokens_decoder") else { return Ok(vec![]) };
         let tokens = serde_json::from_value::<BTreeMap<String, AddedToken>>(value.clone());

@@ -1,7 +1,8 @@
-//! Learns a small vocabulary in CLIP's manner from captions, so that a small model spends its embeddings on words that
-//! its data has, and still reads any text, byte by byte if need be.
+//! Learns a small vocabulary of CLIP's kind from captions. A small model then spends its embeddings on words that its
+//! data contains, and still reads any text, if necessary byte by byte.
 //!
-//! Source: Sennrich et al., "Neural machine translation of rare words with subword units", 2016, over bytes as in GPT-2.
+//! Source: Sennrich et al., "Neural machine translation of rare words with subword units", 2016, over bytes as in
+//! GPT-2.
 
 use super::tokenizer::{CONFIG, END_OF_WORD, MERGES, SPECIAL, VOCAB, normalizer, pre_tokenizer};
 use crate::{Error, Result};
@@ -20,19 +21,19 @@ const SMALLEST: usize = 2 * 256 + 2;
 /// A learned vocabulary, ready to be written as the files of a diffusers tokenizer folder.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TrainedBpe {
-    /// Token number i, in CLIP's order: bytes, bytes that end a word, merges, begin, end.
+    /// Token number i, in CLIP's order: bytes, bytes at the end of a word, merges, begin, end.
     tokens: Vec<String>,
-    /// In the order in which they are applied.
+    /// The merges in the order in which they are applied.
     merges: Vec<(String, String)>,
 }
 
 impl TrainedBpe {
-    /// Merges the most frequent pair again and again, until there are `size` tokens or no pair that occurs twice is left.
-    /// Of pairs that are equally frequent the one first in the order of the vocabulary comes first, so the same captions
-    /// in any order give the same vocabulary.
+    /// Merges the most frequent pair repeatedly, until there are `size` tokens or no pair occurs twice. Among equally
+    /// frequent pairs, the first in the order of the vocabulary is merged, so the order of the captions does not
+    /// matter.
     ///
     /// # Errors
-    /// [`Error::Request`] for a `size` below 514, which the bytes alone need, or if there is no caption.
+    /// [`Error::Request`] for a `size` below 514, which the bytes alone need, or if there are no captions.
     pub fn learn<S: AsRef<str> + Send>(captions: impl Iterator<Item = S> + Send, size: usize) -> Result<Self> {
         if size < SMALLEST {
             return Err(Error::Request(format!("a vocabulary of {size} tokens: the bytes alone need {SMALLEST}")));
@@ -41,7 +42,7 @@ impl TrainedBpe {
         let ends = letters.iter().map(|letter| format!("{letter}{END_OF_WORD}"));
         let mut tokens: Vec<String> = letters.iter().map(char::to_string).chain(ends).collect();
 
-        // Special tokens come first in the trainer's vocabulary, in the order given: the way to CLIP's order.
+        // The trainer puts special tokens first in its vocabulary, in the given order; this makes CLIP's order.
         let first = tokens.iter().map(|token| AddedToken::from(token.clone(), true)).collect();
         let mut trainer = BpeTrainer::builder()
             .show_progress(false)
@@ -69,14 +70,14 @@ impl TrainedBpe {
         Ok(Self { tokens, merges })
     }
 
-    /// How many tokens there are: the `vocab_size` of the text encoder. Begin is the last but one, end the last.
+    /// The number of tokens, which is the `vocab_size` of the text encoder. Begin is the second-to-last, end the last.
     pub fn vocab_size(&self) -> usize {
         self.tokens.len()
     }
 
-    /// Name (relative to the model's folder) and contents of the four files that `CLIPTokenizer` reads.
+    /// Names (relative to the model's folder) and contents of the four files that `CLIPTokenizer` reads.
     ///
-    /// `model_max_length` is the number of ids in a padded sequence, 3 or more; padding is by the end token.
+    /// `model_max_length` is the number of ids in a padded sequence, 3 or more; the end token is the padding.
     pub fn files(&self, model_max_length: usize) -> [(&'static str, String); 4] {
         let entries: Vec<String> =
             self.tokens.iter().enumerate().map(|(i, t)| format!("{}:{i}", Value::from(&**t))).collect();
@@ -98,7 +99,7 @@ impl TrainedBpe {
         ]
     }
 
-    /// Writes the four files into a folder, which is made if it is not there.
+    /// Writes the four files into a folder, which is created if missing.
     ///
     /// # Errors
     /// [`Error::Io`] with the path.
@@ -112,8 +113,8 @@ impl TrainedBpe {
     }
 }
 
-/// The letters that stand for the 256 bytes, in CLIP's order: bytes with a visible Latin-1 letter stand for themselves
-/// and come first, the others get the letters from U+0100 on.
+/// The letters that represent the 256 bytes, in CLIP's order: bytes with a visible Latin-1 letter represent themselves
+/// and come first, the others get the letters from U+0100.
 pub(super) fn byte_letters() -> Vec<char> {
     let visible = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
     let kept = (0..=255u8).filter(visible).map(char::from);
@@ -121,7 +122,7 @@ pub(super) fn byte_letters() -> Vec<char> {
     kept.chain((0x100..0x100 + moved).filter_map(char::from_u32)).collect()
 }
 
-/// The words of a text as the model sees them, in the letters of bytes.
+/// The words of a text as the model sees them, in the letters that represent bytes.
 fn words(
     normalizer: &impl Normalizer,
     pre_tokenizer: &impl PreTokenizer,

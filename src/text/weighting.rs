@@ -1,18 +1,18 @@
 //! The weights of a prompt's words, in the syntax of AUTOMATIC1111's web UI.
 
-/// A stretch of a prompt.
+/// A piece of a prompt.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Piece {
-    /// Words, and what their features are multiplied with.
+    /// Text, and the factor for its features.
     Text(String, f32),
-    /// The word `BREAK`: what follows begins a new chunk.
+    /// The word `BREAK`, which begins a new chunk.
     Break,
 }
 
 const ROUND: f32 = 1.1;
 
-/// Reads `(a)`, `(a:1.3)`, `[a]`, nested ones too, `\(` and its like, and `BREAK`. A bracket that is never closed counts
-/// to the end; a closing one without an opening one is text; a backslash before anything else is left out.
+/// Parses `(a)`, `(a:1.3)`, `[a]`, also nested, escapes like `\(`, and `BREAK`. A bracket that is never closed counts
+/// to the end; a closing one without an opening one is text; a backslash before anything else is dropped.
 pub fn pieces(prompt: &str) -> Vec<Piece> {
     let mut found: Vec<Piece> = Vec::new();
     let (mut round, mut square) = (Vec::new(), Vec::new());
@@ -53,7 +53,7 @@ fn text(found: &mut Vec<Piece>, text: &str) {
     found.push(Piece::Text(text.to_string(), 1.0));
 }
 
-/// Text without brackets, parted at the word `BREAK`, which takes the white space around it along.
+/// Text without brackets, split at the word `BREAK` and the white space around it.
 fn words(found: &mut Vec<Piece>, mut rest: &str) {
     const BREAK: &str = "BREAK";
     let in_word = |c: char| c.is_alphanumeric() || c == '_';
@@ -71,7 +71,7 @@ fn words(found: &mut Vec<Piece>, mut rest: &str) {
     text(found, rest);
 }
 
-/// `: 1.3 )` at the start of `rest`: the number, and the bytes up to and with the bracket.
+/// `: 1.3 )` at the start of `rest`: the number, and the bytes up to and including the bracket.
 fn closing_weight(rest: &str) -> Option<(f32, usize)> {
     let end = rest.find(')')?;
     let number = rest[1..end].trim();
@@ -89,7 +89,7 @@ fn multiply(found: &mut [Piece], from: Option<usize>, by: f32) {
     }
 }
 
-/// Without empty stretches, and neighbours of one weight as one: words are tokenized together.
+/// Removes empty pieces, and joins neighbours of the same weight, because words are tokenized together.
 fn joined(found: Vec<Piece>) -> Vec<Piece> {
     let mut joined: Vec<Piece> = Vec::new();
     for piece in found {
@@ -120,7 +120,7 @@ mod tests {
         assert_eq!(read(prompt), expected, "{prompt}");
     }
 
-    /// The examples in the documentation of the web UI's parser, and its edges.
+    /// The examples in the documentation of the web UI's parser, and edge cases.
     #[test]
     fn reads_what_the_web_ui_reads() {
         expect("normal text", &[("normal text", 1.0)]);

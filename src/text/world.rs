@@ -1,4 +1,4 @@
-//! What a model knows, as its `words.json` says it: things with their phrases, and the other words of its captions.
+//! A model's `words.json`, which lists what it knows: things with their phrases, and the other words of its captions.
 
 use serde::{Deserialize, Serialize};
 
@@ -7,9 +7,9 @@ use serde::{Deserialize, Serialize};
 pub struct World {
     /// The things.
     pub concepts: Vec<Known>,
-    /// Of things.
+    /// Colours of things.
     pub colours: Vec<String>,
-    /// Behind things.
+    /// Colours of backgrounds.
     pub backgrounds: Vec<String>,
     /// "two", "three" and so on.
     pub counts: Vec<String>,
@@ -24,14 +24,14 @@ pub struct World {
     /// "happy", "sad" and so on.
     #[serde(default)]
     pub moods: Vec<String>,
-    /// What can follow a thing: "wearing sunglasses", "in the rain" and so on.
+    /// Clauses that can follow a thing: "wearing sunglasses", "in the rain" and so on.
     #[serde(default)]
     pub clauses: Vec<String>,
     /// Every single word of the captions, in lower case, sorted.
     pub words: Vec<String>,
-    /// Captions as training sees them, that name thing and colours.
+    /// Captions as in training that name thing and colours.
     pub surprises: Vec<String>,
-    /// What is sent with which things.
+    /// Phrases for occasions, and the things that people send with them.
     #[serde(default)]
     pub occasions: Vec<Occasion>,
     /// Words that no caption has, and the things that they suggest.
@@ -42,9 +42,9 @@ pub struct World {
 /// A thing.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Known {
-    /// As captions call it.
+    /// Its name in captions.
     pub name: String,
-    /// With its article.
+    /// Its name with an article.
     pub one: String,
     /// Related words that captions do not use.
     #[serde(default)]
@@ -52,12 +52,12 @@ pub struct Known {
     /// Its other phrases in captions, the most frequent first.
     #[serde(default)]
     pub says: Vec<String>,
-    /// Its emoji, and those of people that it stands for, with spaces between them.
+    /// Its emoji, and those of people that it stands for, separated by spaces.
     #[serde(default)]
     pub emoji: String,
 }
 
-/// Phrases that mean the same, and the things that are sent with them, best first.
+/// Phrases with the same meaning, and the things that people send with them, best first.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Occasion {
     /// "thank you", "thanks".
@@ -67,7 +67,7 @@ pub struct Occasion {
 }
 
 impl World {
-    /// Every phrase of every thing, and how well it stands for the thing (0..=1).
+    /// Every phrase of every thing, and how well it fits the thing (0..=1).
     pub fn scored(&self) -> impl Iterator<Item = (usize, &str, f32)> {
         let things = self.concepts.iter().enumerate().flat_map(|(thing, known)| {
             let says = known.says.iter().enumerate().map(move |(rank, says)| (thing, &**says, synonym_score(rank)));
@@ -88,12 +88,12 @@ fn of_all(occasions: &[Occasion], score: fn(usize) -> f32) -> impl Iterator<Item
     })
 }
 
-/// How well the phrase of this rank among a thing's synonyms stands for the thing; its name is 1.
+/// How well the synonym of this rank fits its thing; the score of the name is 1.
 pub fn synonym_score(rank: usize) -> f32 {
     0.9 - 0.3 * (rank as f32 / (rank as f32 + 6.0))
 }
 
-/// As [`synonym_score`], for the thing of this rank among those that are sent on an occasion.
+/// As [`synonym_score`], for the thing of this rank on an occasion.
 pub fn occasion_score(rank: usize) -> f32 {
     0.95 / (1.0 + 0.4 * rank as f32)
 }

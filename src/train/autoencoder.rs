@@ -1,9 +1,9 @@
 //! Training of the tiny autoencoder (diffusers' `AutoencoderTiny`).
 //!
-//! First everything is trained, with a penalty that keeps every channel of the latents near mean 0 and deviation 1.
-//! Then the exact mean and deviation over the training pictures are folded into the encoder's last convolution, the
-//! encoder is frozen, and the decoder is trained on with noise on the latents, since a diffusion model's latents will
-//! not be exact either.
+//! In the first stage everything is trained, with a penalty that keeps every channel of the latents near mean 0 and
+//! deviation 1. Then the exact mean and deviation over the training pictures are folded into the encoder's last
+//! convolution, and the encoder is frozen. In the second stage the decoder is trained with noise on the latents,
+//! because a diffusion model's latents will not be exact either.
 
 use std::sync::Arc;
 
@@ -24,7 +24,7 @@ use crate::models::{AutoencoderTiny, AutoencoderTinyConfig, AutoencoderTinyLayer
 use crate::picture::Picture;
 use crate::{Error, Result};
 
-/// Trains, or goes on training, in `settings.folder`; leaves `vae/` there.
+/// Trains, or resumes training, in `settings.folder`; writes `vae/` there.
 ///
 /// # Errors
 /// [`Error::Config`] for a model that cannot be built; those of reading the pictures, of saving, and
@@ -54,10 +54,10 @@ pub fn train(config: &AutoencoderConfig, settings: &Settings) -> Result<Outcome>
 
 type State = TrainState<AutoencoderTiny>;
 
-/// What a run learns from.
+/// The training data.
 struct Data {
     pictures: Arc<dyn Captioned>,
-    /// None where the pictures are a folder's.
+    /// None if the pictures come from a folder.
     glyphs: Option<Arc<Stickers>>,
 }
 
@@ -110,7 +110,8 @@ pub fn loss(model: &AutoencoderTiny, pictures: Tensor<4>, noise: Tensor<4>, weig
         + statistics_penalty(latents) * weights.statistics
 }
 
-/// Mean over the channels of mean² + (deviation - 1)², over batch and places; the deviation is the unbiased one.
+/// Mean over the channels of mean² + (deviation - 1)², computed over batch and positions; the deviation is the unbiased
+/// one.
 fn statistics_penalty(latents: Tensor<4>) -> Tensor<1> {
     let [batch, channels, height, width] = latents.dims();
     let count = batch * height * width;
@@ -120,7 +121,7 @@ fn statistics_penalty(latents: Tensor<4>) -> Tensor<1> {
     (mean.square() + (variance.sqrt() - 1.0).square()).mean()
 }
 
-/// Mean and standard deviation of each channel of the latents of the first pictures of training.
+/// Mean and standard deviation of each channel of the latents, over the first training pictures.
 ///
 /// # Errors
 /// Those of rendering.
@@ -154,8 +155,8 @@ pub fn latent_statistics(
     Ok(sums.into_iter().map(|(sum, squares)| (sum / count, (squares / count - (sum / count).powi(2)).sqrt())).collect())
 }
 
-/// Makes the latents' mean 0 and deviation 1 in each channel, by the encoder's last convolution: exact, since nothing
-/// comes after it.
+/// Makes the latents' mean 0 and deviation 1 in each channel by changing the encoder's last convolution. This is exact,
+/// because nothing follows it.
 fn standardize(
     mut model: AutoencoderTiny,
     pictures: &dyn Captioned,
@@ -223,7 +224,7 @@ fn source(config: &AutoencoderConfig, vae: &AutoencoderTinyConfig, data: &Data) 
 struct AutoencoderTask {
     device: Device,
     size: usize,
-    /// Of the pictures: 3, or 4 with alpha.
+    /// Channels of the pictures: 3, or 4 with alpha.
     channels: usize,
     latent: [usize; 3],
     noise: f64,
@@ -287,7 +288,7 @@ impl Task<AutoencoderTiny> for AutoencoderTask {
     }
 }
 
-/// Peak signal-to-noise ratio in dB of 8-bit pictures of one size, as they are seen on mid-grey; 99 for equal ones.
+/// Peak signal-to-noise ratio in dB of 8-bit pictures of one size, as seen on mid-grey; 99 for equal ones.
 pub fn psnr(one: &Picture, other: &Picture) -> f64 {
     let [one, other] = [one, other].map(|picture| picture.over([128; 3]));
     let squares = one.rgb.iter().zip(&other.rgb).map(|(a, b)| (f64::from(*a) - f64::from(*b)).powi(2));

@@ -1,8 +1,8 @@
-//! Where a run stands, on disk: everything that the next step depends on.
+//! The checkpoints of a run: everything that the next step depends on.
 //!
 //! A checkpoint is a folder `checkpoints/step-NNNNNNNN` with the weights, their average and the optimizer's moments,
-//! each a safetensors file under the checkpoint's own keys, and `state.json`. It is written under another name and
-//! renamed when complete; only then are older ones removed. So there is always a whole one, on a full disk too.
+//! each a safetensors file with the usual keys, and `state.json`. It is written under another name and renamed when it
+//! is complete; only then are older ones removed. So there is always a complete one, even on a full disk.
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -17,30 +17,30 @@ use crate::{Error, Result};
 
 /// A model in training.
 pub struct TrainState<M> {
-    /// With autodiff.
+    /// The model, with autodiff.
     pub model: M,
     /// The moving average of its weights, without autodiff.
     pub average: M,
     /// AdamW's moments.
     pub optimizer: Optimizer,
-    /// Where the run stands.
+    /// How far the run is.
     pub position: Position,
 }
 
-/// Where a run stands.
+/// How far a run is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Position {
     /// Steps taken, over all stages; also the number of the next batch.
     pub step: u64,
-    /// From 0.
+    /// The stage, from 0.
     pub stage: u32,
     /// Steps taken in this stage.
     pub stage_step: u64,
 }
 
 impl<M: Module> TrainState<M> {
-    /// A stage's beginning: fresh moments, the average is the model.
+    /// The state at the start of a stage: moments are zero, and the average is the model.
     pub fn start(model: M, optimizer: &OptimizerConfig, position: Position) -> Self {
         let average = model.valid();
         Self { model, average, optimizer: Optimizer::new(optimizer), position }
@@ -51,10 +51,10 @@ const FOLDER: &str = "checkpoints";
 const UNFINISHED: &str = "checkpoints/unfinished";
 const STATE: &str = "state.json";
 
-/// Writes a checkpoint into the run's `folder` and removes the ones before it.
+/// Writes a checkpoint into the run's `folder` and removes the earlier ones.
 ///
 /// # Errors
-/// [`Error::Io`], for a full disk too: the checkpoint before is then still there.
+/// [`Error::Io`], also for a full disk; then the earlier checkpoint still exists.
 pub fn save<M: Module>(folder: &Path, state: &TrainState<M>) -> Result<()> {
     let complete = folder.join(name(state.position.step));
     if complete.exists() {
@@ -63,7 +63,7 @@ pub fn save<M: Module>(folder: &Path, state: &TrainState<M>) -> Result<()> {
     let unfinished = folder.join(UNFINISHED);
     let written = remove(&unfinished).and_then(|()| write(&unfinished, state));
     if let Err(error) = written {
-        // The disk may be full: give back what this attempt took. The error that matters is the first.
+        // The disk may be full: free what this attempt used. The first error is the one that matters.
         let _ = remove(&unfinished);
         return Err(error);
     }
@@ -84,10 +84,10 @@ pub fn position(folder: &Path) -> Result<Option<Position>> {
     serde_json::from_str(&text).map(Some).map_err(bad)
 }
 
-/// Reads the last checkpoint into the structure of `model`.
+/// Reads the last checkpoint into a module with the structure of `model`.
 ///
 /// # Errors
-/// [`Error::Io`]; those of [`weights::load`], naming file and tensor.
+/// [`Error::Io`]; those of [`weights::load`], which name file and tensor.
 pub fn load<M: Module>(folder: &Path, model: M, optimizer: &OptimizerConfig) -> Result<TrainState<M>> {
     let missing = || Error::Request(format!("{}: no checkpoint to resume from", folder.display()));
     let (position, (_, path)) = position(folder)?.zip(list(folder)?.pop()).ok_or_else(missing)?;
@@ -118,7 +118,7 @@ fn write_weights<M: Module>(module: &M, path: &Path) -> Result<()> {
     settle(path)
 }
 
-/// Waits until the file is on the disk.
+/// Flushes the file to the disk.
 fn settle(path: &Path) -> Result<()> {
     std::fs::File::open(path).and_then(|file| file.sync_all()).map_err(Error::io(path))
 }
@@ -132,7 +132,7 @@ fn name(step: u64) -> PathBuf {
     Path::new(FOLDER).join(format!("step-{step:08}"))
 }
 
-/// The whole checkpoints of a run, oldest first.
+/// The complete checkpoints of a run, oldest first.
 fn list(folder: &Path) -> Result<Vec<(u64, PathBuf)>> {
     let path = folder.join(FOLDER);
     let entries = match std::fs::read_dir(&path) {
@@ -194,7 +194,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         save(folder.path(), &state(1)).unwrap();
         save(folder.path(), &state(20)).unwrap();
-        // What a killed process leaves behind is no checkpoint.
+        // The remainder of a killed process is no checkpoint.
         std::fs::create_dir(folder.path().join(UNFINISHED)).unwrap();
         let read = load(folder.path(), Linear::new(3, 2, &Device::flex().autodiff()), &config()).unwrap();
         assert_eq!(read.position, Position { step: 20, stage: 0, stage_step: 20 });

@@ -1,4 +1,5 @@
-//! What a training run is: one JSON file with everything but the machine. Its copy lies beside the weights it made.
+//! The configuration of a training run: one JSON file with everything except the machine. A copy is saved beside the
+//! weights.
 
 use std::path::{Path, PathBuf};
 
@@ -10,34 +11,34 @@ use super::pictures::{Pictures, Source};
 use crate::checked;
 use crate::{Error, Result};
 
-/// A run of `fourstep train`; see `recipes/train-*.json`. A key that is not known is an error, none has a default.
+/// A run of `fourstep train`; see `recipes/train-*.json`. An unknown key is an error; no key has a default.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "snake_case")]
 #[allow(clippy::large_enum_variant)]
 pub enum RunConfig {
-    /// Pictures to latents and back.
+    /// Trains an autoencoder: pictures to latents and back.
     Autoencoder(AutoencoderConfig),
-    /// Captions and noise to latents.
+    /// Trains a UNet and its text encoder: captions and noise to latents.
     Diffusion(DiffusionConfig),
-    /// Pictures to what they show, for the evaluation.
+    /// Trains a classifier of pictures, for the evaluation.
     Classifier(ClassifierConfig),
 }
 
-/// What all kinds of runs share.
+/// Settings of all kinds of runs.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Training {
-    /// Of every draw: initial weights, pictures, noise, timesteps.
+    /// Seed of every draw: initial weights, pictures, noise, timesteps.
     pub seed: u64,
     /// Samples in a micro-batch.
     pub batch: usize,
-    /// Whose gradients a step takes the mean of; on the processor they are worked on at the same time.
+    /// A step uses the mean of their gradients; on the CPU they are computed in parallel.
     pub micro_batches: u64,
     /// Steps of the (first) stage.
     pub steps: u64,
-    /// How gradients change weights.
+    /// The optimizer's settings.
     pub optimizer: OptimizerConfig,
-    /// The largest decay of the average of the weights, 0 to below 1.
+    /// The greatest decay of the moving average of the weights, at least 0 and below 1.
     pub ema_decay: f64,
     /// Steps between two reports of the loss (a line, and a row of `loss.csv`).
     pub report_every: u64,
@@ -51,13 +52,13 @@ pub struct Training {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct AutoencoderConfig {
-    /// Which pictures.
+    /// The source of the pictures.
     pub pictures: Pictures,
-    /// Of the first stage, in which everything is trained.
+    /// Settings of the first stage, in which everything is trained.
     pub training: Training,
-    /// Steps of the second stage, in which the decoder alone is trained.
+    /// Steps of the second stage, in which only the decoder is trained.
     pub decoder_steps: u64,
-    /// Share of each batch that is plain glyphs, of the whole pack, 0 to 1.
+    /// Share of plain glyphs of the whole pack in each batch, 0 to 1.
     pub glyph_share: f32,
     /// Weights of the parts of the loss.
     pub loss: AutoencoderLoss,
@@ -65,7 +66,7 @@ pub struct AutoencoderConfig {
     pub latent_noise: f64,
     /// The same in the second stage.
     pub decoder_latent_noise: f64,
-    /// Number of training pictures over which the latents are made standard.
+    /// Number of training pictures over which the latents' mean and deviation are measured.
     pub statistics_pictures: usize,
     /// Pictures on a sheet.
     pub sheet_pictures: usize,
@@ -91,27 +92,27 @@ pub struct AutoencoderLoss {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct DiffusionConfig {
-    /// Which pictures.
+    /// The source of the pictures.
     pub pictures: Pictures,
     /// Steps, batch, optimizer.
     pub training: Training,
-    /// Where latents come from.
+    /// How latents are made.
     pub latents: Latents,
     /// Share of the captions that are replaced by the empty text, for classifier-free guidance (Ho & Salimans, 2022).
     pub caption_dropout: f32,
     /// γ of min-SNR weighting (Hang et al., 2023); null for equal weights, which zero terminal SNR needs.
     pub min_snr_gamma: Option<f64>,
-    /// A model in the diffusers layout whose UNet and text encoder to start from; null to start from random weights.
+    /// A model in the diffusers layout whose UNet and text encoder the run starts from; null for random weights.
     /// `tokenizer` must then be its tokenizer.
     pub start_from: Option<PathBuf>,
     /// Folder of the trained autoencoder: `config.json` and weights.
     pub vae: PathBuf,
-    /// Where the vocabulary comes from.
+    /// The source of the vocabulary.
     pub tokenizer: TokenizerSource,
-    /// Sheets.
+    /// Settings of the sheets.
     pub sheet: SheetConfig,
-    /// `text_encoder/config.json` but for `vocab_size`, `max_position_embeddings` and the ids of the special tokens,
-    /// which are the tokenizer's.
+    /// `text_encoder/config.json` without `vocab_size`, `max_position_embeddings` and the ids of the special tokens,
+    /// which come from the tokenizer.
     pub text_encoder: Map<String, Value>,
     /// `unet/config.json`.
     pub unet: Map<String, Value>,
@@ -123,63 +124,63 @@ pub struct DiffusionConfig {
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct ClassifierConfig {
-    /// Which pictures.
+    /// The source of the pictures.
     pub pictures: Pictures,
     /// Steps, batch, optimizer.
     pub training: Training,
     /// Channels after each halving convolution, multiples of 8.
     pub widths: Vec<usize>,
-    /// Numbers that describe a picture.
+    /// Number of features of a picture.
     pub features: usize,
-    /// Pixels by which a picture is moved at most, each way.
+    /// Greatest shift of a picture in pixels, in each direction.
     pub shift: usize,
-    /// Largest relative change of its contrast to white, 0 to 1.
+    /// Greatest relative change of its contrast to white, 0 to 1.
     pub gain: f32,
     /// Pictures on a sheet.
     pub sheet_pictures: u64,
 }
 
-/// Where the latents of a batch come from.
+/// How the latents of a batch are made.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum Latents {
-    /// A new picture each time, encoded in the step.
+    /// A new picture each time, encoded during the step.
     OnTheFly,
-    /// This many pictures, encoded once when the run starts (or resumes) and drawn from at random.
+    /// This many pictures, encoded once when the run starts (or resumes) and sampled at random.
     Precomputed(usize),
 }
 
-/// Where the vocabulary comes from.
+/// The source of the vocabulary.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case", deny_unknown_fields)]
 pub enum TokenizerSource {
     /// A folder with `vocab.json` and `merges.txt`.
     Folder(PathBuf),
-    /// Learned from the captions of training.
+    /// Learned from the training captions.
     Learned {
-        /// At most so many tokens, 514 or more.
+        /// Greatest number of tokens, 514 or more.
         size: usize,
-        /// From so many captions.
+        /// Number of captions to learn from.
         captions: u64,
-        /// Ids in a padded sequence.
+        /// Length of a padded sequence.
         max_length: usize,
     },
 }
 
-/// What a sheet of samples shows: drawn pictures of captions, the truth beside each.
+/// Settings of a sheet of samples, which shows pictures of captions beside the true ones.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct SheetConfig {
-    /// How many; every other one is of a combination that training never sees, if the recipe holds any out.
+    /// Number of samples; every second one is of a combination that training never sees, if the recipe holds any out.
     pub samples: u64,
     /// Denoising steps.
     pub steps: usize,
-    /// Guidance scale.
+    /// Guidance scale; no guidance at 1 and below.
     pub guidance_scale: f32,
 }
 
 impl Training {
-    /// Samples a step.
+    /// Samples in each step.
     pub fn samples(&self) -> u64 {
         self.batch as u64 * self.micro_batches
     }
@@ -189,7 +190,7 @@ impl Training {
         step * self.micro_batches
     }
 
-    /// Refuses impossible values, by name.
+    /// Checks that all values are valid; the error names the one that is not.
     pub(crate) fn check(&self) -> std::result::Result<(), String> {
         let least_one = [
             ("batch", self.batch as u64),
@@ -210,10 +211,11 @@ impl Training {
 }
 
 impl RunConfig {
-    /// The same run with the pictures of a folder instead of a pack's; an autoencoder's batches then have no plain glyphs.
+    /// The same run with the pictures of a folder instead of a pack's. An autoencoder's batches then have no plain
+    /// glyphs.
     ///
     /// # Errors
-    /// [`Error::Request`] for a classifier, which learns what a program put into each picture.
+    /// [`Error::Request`] for a classifier, because it needs to know what each picture shows.
     pub fn with_folder(mut self, folder: &Path) -> Result<Self> {
         let pictures = match &mut self {
             Self::Autoencoder(config) => {
@@ -233,7 +235,7 @@ impl RunConfig {
     /// Reads and checks a file.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::Config`] naming the file and the key.
+    /// [`Error::Io`]; [`Error::Config`] that names the file and the key.
     pub fn read(path: &Path) -> Result<Self> {
         let text = std::fs::read_to_string(path).map_err(Error::io(path))?;
         Self::from_json(&text, &path.display().to_string())
@@ -244,7 +246,7 @@ impl RunConfig {
         checked::from_json(text, file, Self::check)
     }
 
-    /// As in the file.
+    /// The kind's name in the file.
     pub fn kind(&self) -> &'static str {
         match self {
             Self::Autoencoder(_) => "autoencoder",
@@ -253,7 +255,7 @@ impl RunConfig {
         }
     }
 
-    /// Which pictures the run learns from.
+    /// The pictures of the run.
     pub fn pictures(&self) -> &Pictures {
         match self {
             Self::Autoencoder(config) => &config.pictures,
@@ -262,7 +264,7 @@ impl RunConfig {
         }
     }
 
-    /// What all kinds share.
+    /// The settings that all kinds share.
     pub fn training(&self) -> &Training {
         match self {
             Self::Autoencoder(config) => &config.training,

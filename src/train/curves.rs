@@ -1,4 +1,4 @@
-//! The losses of a run: `loss.csv`, and `loss.svg` drawn from it.
+//! The losses of a run: `loss.csv`, and the chart `loss.svg`.
 
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
@@ -11,11 +11,11 @@ use crate::{Error, Result};
 pub struct Row {
     /// Steps taken.
     pub step: u64,
-    /// Mean loss since the row before.
+    /// Mean loss since the last row.
     pub loss: f64,
-    /// Of the last step.
+    /// Learning rate of the last step.
     pub learning_rate: f64,
-    /// Training samples a second since the row before.
+    /// Training samples a second since the last row.
     pub samples_per_second: f64,
 }
 
@@ -28,10 +28,11 @@ pub struct Curves {
 const HEADER: &str = "step,loss,learning_rate,samples_per_second";
 
 impl Curves {
-    /// Takes up the rows in `folder` up to `step`: those after it came after the checkpoint and are made again.
+    /// Reads the rows in `folder` up to `step`. Later rows belong to steps after the checkpoint, which will be
+    /// repeated.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::BadFile`] naming the line.
+    /// [`Error::Io`]; [`Error::BadFile`] that names the line.
     pub fn open(folder: &Path, step: u64) -> Result<Self> {
         let path = folder.join("loss.csv");
         let text = match std::fs::read_to_string(&path) {

@@ -1,5 +1,5 @@
-//! Batches for the trainers, made on worker threads. Batch number n depends on the configuration
-//! and on n alone, so that a resumed run meets the batches that it would have met.
+//! Batches for the trainers, made on worker threads. Batch number n depends only on the configuration and on n, so a
+//! resumed run gets the same batches as one that was not stopped.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, sync_channel};
@@ -15,35 +15,35 @@ use crate::{Error, Result};
 pub struct PictureBatch {
     /// `[batch, channels, size, size]` in [-1, 1].
     pub pictures: Vec<f32>,
-    /// Standard normal, of the latents' shape.
+    /// Standard normal noise, in the shape of the latents.
     pub noise: Vec<f32>,
 }
 
 /// Captioned pictures or latents for the diffusion model.
 pub struct CaptionedBatch {
-    /// What is to be drawn.
+    /// The pictures or latents.
     pub content: Content,
-    /// Token ids of each caption; of the empty text where it was dropped.
+    /// Token ids of each caption; those of the empty text if the caption was dropped.
     pub ids: Vec<Vec<i64>>,
-    /// Of the noise schedule, one for each sample.
+    /// Timestep of each sample.
     pub timesteps: Vec<usize>,
-    /// Standard normal, of the latents' shape.
+    /// Standard normal noise, in the shape of the latents.
     pub noise: Vec<f32>,
 }
 
 /// The pictures of a batch.
 pub enum Content {
-    /// `[batch, channels, size, size]` in [-1, 1], to be encoded.
+    /// `[batch, channels, size, size]` in [-1, 1], not encoded yet.
     Pictures(Vec<f32>),
-    /// `[batch, channels, height, width]`, encoded before.
+    /// `[batch, channels, height, width]`, already encoded.
     Latents(Vec<f32>),
 }
 
-/// Latents of the first pictures of training.
+/// Latents of the first training pictures.
 pub struct LatentStore {
-    /// One after another.
+    /// The latents, one picture's after another's.
     pub values: Vec<f32>,
-    /// Numbers in one.
+    /// Numbers in the latents of one picture.
     pub each: usize,
 }
 
@@ -58,7 +58,7 @@ pub fn captioned(pictures: &Pictures) -> Result<Arc<dyn Captioned>> {
     })
 }
 
-/// The stickers of a run that needs to know what is in each picture.
+/// The stickers for a run that needs to know what each picture shows.
 ///
 /// # Errors
 /// Those of reading the pack and the recipe; [`Error::Config`] for a folder of pictures.
@@ -67,7 +67,7 @@ pub fn stickers(pictures: &Pictures) -> Result<Stickers> {
     Stickers::new(pack, recipe)
 }
 
-/// Every glyph of the pack, under the recipe's other settings; none of a folder.
+/// Every glyph of the pack, with the recipe's other settings; none for a folder.
 ///
 /// # Errors
 /// Those of reading the pack and the recipe.
@@ -91,19 +91,19 @@ fn pack(pictures: &Pictures) -> Result<(Pack, Recipe)> {
 
 /// Draws the batches of an autoencoder.
 pub struct PictureSource {
-    /// Without their captions.
+    /// The pictures; their captions are not used.
     pub pictures: Arc<dyn Captioned>,
-    /// Plain glyphs, where there are any.
+    /// Plain glyphs, if there are any.
     pub glyphs: Option<Arc<Stickers>>,
-    /// Of every draw.
+    /// Seed of every draw.
     pub seed: u64,
     /// Pictures in a batch.
     pub batch: usize,
-    /// Of them, plain glyphs.
+    /// Number of plain glyphs among them.
     pub plain: usize,
-    /// Side in pixels.
+    /// Side of the pictures in pixels.
     pub size: usize,
-    /// Of the pictures: 3, or 4 with alpha.
+    /// Channels of the pictures: 3, or 4 with alpha.
     pub channels: usize,
     /// Numbers in the latents of a picture.
     pub latent: usize,
@@ -136,25 +136,25 @@ impl PictureSource {
 
 /// Draws the batches of a diffusion model.
 pub struct CaptionedSource {
-    /// What is drawn and said.
+    /// The captioned pictures.
     pub pictures: Arc<dyn Captioned>,
-    /// Of the captions.
+    /// Tokenizer of the captions.
     pub tokenizer: Tokenizer,
-    /// Encoded pictures to draw from; none to compose new ones.
+    /// Encoded pictures to sample from; none to compose new ones.
     pub store: Option<LatentStore>,
-    /// Of every draw.
+    /// Seed of every draw.
     pub seed: u64,
     /// Samples in a batch.
     pub batch: usize,
-    /// Side in pixels.
+    /// Side of the pictures in pixels.
     pub size: usize,
-    /// Of the pictures: 3, or 4 with alpha.
+    /// Channels of the pictures: 3, or 4 with alpha.
     pub channels: usize,
     /// Numbers in the latents of a picture.
     pub latent: usize,
     /// Probability that a caption is replaced by the empty text.
     pub caption_dropout: f32,
-    /// Timesteps are drawn from 0 to this, exclusive.
+    /// Number of training timesteps; they are drawn from 0 to this, exclusive.
     pub num_train_timesteps: usize,
 }
 
@@ -207,7 +207,7 @@ impl CaptionedSource {
     }
 }
 
-/// Batches in order, made ahead by `workers` threads; what they are does not depend on how many there are.
+/// Batches in order, made in advance by `workers` threads. The batches do not depend on the number of threads.
 pub struct Prefetch<B> {
     queues: Vec<Receiver<Result<B>>>,
     next: usize,
@@ -250,12 +250,12 @@ impl<B: Send + 'static> Prefetch<B> {
     }
 }
 
-/// Appends the planes of a picture, red, green and blue, in [-1, 1]; what is transparent lies on white.
+/// Appends the planes of a picture, red, green and blue, in [-1, 1]; transparent parts are put on white.
 pub fn push_planes(picture: &Picture, planes: &mut Vec<f32>) {
     planes.extend(picture.planes(3));
 }
 
-/// Uniform over 0..n; the bias of the modulo is below n / 2^32.
+/// Uniform over 0..n; the modulo's bias is below n / 2^32.
 fn below(random: &mut Mt19937, n: usize) -> usize {
     random.next_u32() as usize % n
 }

@@ -1,5 +1,5 @@
-//! Training of a UNet with its text encoder to predict what noise, velocity or sample there is in noisy latents
-//! (Ho et al., 2020; Salimans & Ho, 2022; Rombach et al., 2022).
+//! Training of a UNet and its text encoder to predict the noise, the velocity or the sample in noisy latents (Ho et
+//! al., 2020; Salimans & Ho, 2022; Rombach et al., 2022).
 
 use std::path::Path;
 use std::sync::Arc;
@@ -25,17 +25,17 @@ use crate::schedulers::{NoiseSchedule, PredictionType, SchedulerConfig};
 use crate::weights::{self, Checkpoint};
 use crate::{Error, Result};
 
-/// The noise of training and the weights of the timesteps.
+/// The noise schedule of training and the weights of the timesteps.
 pub struct Objective {
     /// α̅ of each timestep.
     pub schedule: NoiseSchedule,
     /// What the UNet predicts.
     pub prediction_type: PredictionType,
-    /// Of min-SNR weighting.
+    /// γ of min-SNR weighting.
     pub min_snr_gamma: Option<f64>,
 }
 
-/// Trains, or goes on training, in `settings.folder`; leaves `model/` there.
+/// Trains, or resumes training, in `settings.folder`; writes `model/` there.
 ///
 /// # Errors
 /// [`Error::Config`] for models that cannot be built or do not fit each other; those of reading the pictures and the
@@ -83,10 +83,10 @@ fn weights_of<M: Module>(module: M, path: &Path) -> Result<M> {
 }
 
 impl Objective {
-    /// From a scheduler's configuration.
+    /// Takes a scheduler's configuration.
     ///
     /// # Errors
-    /// [`Error::Config`] for an impossible schedule.
+    /// [`Error::Config`] for an invalid schedule.
     pub fn new(scheduler: &SchedulerConfig, min_snr_gamma: Option<f64>) -> Result<Self> {
         let schedule = NoiseSchedule::new(scheduler)?;
         Ok(Self { schedule, prediction_type: scheduler.prediction_type(), min_snr_gamma })
@@ -96,7 +96,7 @@ impl Objective {
     /// `latents` and `noise` `[n, c, h, w]`, a timestep for each, `ids` as the text encoder takes them.
     ///
     /// # Errors
-    /// [`Error::Request`] for timesteps past the schedule.
+    /// [`Error::Request`] for timesteps beyond the schedule.
     pub fn loss(
         &self,
         model: &DiffusionModel,
@@ -122,8 +122,8 @@ impl Objective {
         Ok((square * weights).mean())
     }
 
-    /// min(SNR, γ) over the factor that turns the prediction's error into the sample's: SNR for noise, SNR + 1 for
-    /// velocity (Hang et al., 2023, section 3.4). Where there is no signal, noise prediction counts fully.
+    /// min(SNR, γ) divided by the factor that turns the prediction's error into the sample's: SNR for noise, SNR + 1
+    /// for velocity (Hang et al., 2023, section 3.4). Without any signal, noise prediction counts fully.
     fn weight(&self, timestep: usize, gamma: f64) -> f64 {
         let a = f64::from(self.schedule.alphas_cumprod()[timestep]);
         let snr = a / (1.0 - a);
@@ -136,7 +136,7 @@ impl Objective {
     }
 }
 
-/// Everything but the weights that are trained.
+/// Everything except the weights that are trained.
 struct Parts {
     encoder: LatentEncoder,
     text_config: ClipTextConfig,
@@ -205,7 +205,7 @@ impl Parts {
         Samples { pictures, sheet: config.sheet.clone(), size, seed, frozen }
     }
 
-    /// The whole model, so that a run that was stopped leaves something to draw with too.
+    /// Writes the complete model, so that a stopped run also leaves something to draw with.
     fn export(&self, config: &DiffusionConfig, settings: &Settings, average: &DiffusionModel) -> Result<()> {
         let folder = settings.folder.join("model");
         export::component(&folder.join("vae"), &self.encoder.json, export::MODEL, &self.encoder.vae)?;
@@ -225,7 +225,7 @@ struct DiffusionTask {
     parts: Parts,
     objective: Objective,
     samples: Samples,
-    /// With autodiff.
+    /// The device, with autodiff.
     device: Device,
 }
 
@@ -260,7 +260,7 @@ mod tests {
         close(objective("epsilon", 5.0).weight(0, 5.0), 5.0 / snr);
         close(objective("v_prediction", 5.0).weight(0, 5.0), 5.0 / (snr + 1.0));
         close(objective("sample", 5.0).weight(0, 5.0), 5.0);
-        // Late timesteps have an SNR below γ: nothing is cut.
+        // Late timesteps have an SNR below γ, so nothing is cut.
         close(objective("epsilon", 5.0).weight(999, 5.0), 1.0);
     }
 }

@@ -1,4 +1,4 @@
-//! The exponential moving average of the weights, which is what ships.
+//! The exponential moving average of the weights. The exported model has these averages.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::Tensor;
@@ -11,7 +11,7 @@ pub fn decay(update: u64, largest: f64) -> f64 {
     largest.min((1 + update) as f64 / (10 + update) as f64)
 }
 
-/// `average` moved towards `module` by 1 - `decay`. Both have the same parameters; `average` is without autodiff.
+/// Moves `average` towards `module` by 1 - `decay`. Both have the same parameters; `average` is without autodiff.
 pub fn update<M: Module>(average: M, module: &M, decay: f64) -> M {
     average.map(&mut Move { values: Values::of(module), decay })
 }

@@ -1,4 +1,4 @@
-//! The trained model as a folder in the diffusers layout, in 16-bit floats.
+//! Writes the trained model as a folder in the diffusers layout, in 16-bit floats.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -9,12 +9,12 @@ use serde_json::{Map, Value, json};
 use crate::weights::{self, Precision};
 use crate::{Error, Result};
 
-/// The weights' name in a component of diffusers.
+/// File name of the weights in a component of diffusers.
 pub const MODEL: &str = "diffusion_pytorch_model.safetensors";
-/// The weights' name in a component of transformers.
+/// File name of the weights in a component of transformers.
 pub const TEXT_MODEL: &str = "model.safetensors";
 
-/// One component: `config.json` and weights in F16 into `folder`, which is made if it is not there.
+/// Writes one component, `config.json` and weights in F16, into `folder`, which is created if missing.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -24,7 +24,7 @@ pub fn component<M: Module>(folder: &Path, config: &Map<String, Value>, weights:
     weights::save(module, &folder.join(weights), Precision::F16, format)
 }
 
-/// `model_index.json` and `scheduler/scheduler_config.json` of a text-to-image model with a tiny autoencoder.
+/// Writes `model_index.json` and `scheduler/scheduler_config.json` of a text-to-image model with a tiny autoencoder.
 ///
 /// # Errors
 /// [`Error::Io`].
@@ -47,7 +47,7 @@ pub fn index(folder: &Path, scheduler: &Map<String, Value>) -> Result<()> {
     write_json(&folder.join("model_index.json"), &index)
 }
 
-/// Writes a file of JSON, and the folders above it.
+/// Writes a JSON file, and creates the folders above it.
 ///
 /// # Errors
 /// [`Error::Io`].

@@ -1,4 +1,5 @@
-//! A small bitmap font for sheets and plots: printable ASCII, 5 x 8 pixels a character with one row below the baseline.
+//! A small bitmap font for sheets and charts: printable ASCII, 5 x 8 pixels a character with one row below the
+//! baseline.
 
 use crate::picture::Picture;
 
@@ -7,8 +8,8 @@ pub const ADVANCE: usize = 6;
 /// Pixels from one line to the next.
 pub const LINE: usize = 10;
 
-/// Writes one line with its upper left corner at (`left`, `top`); what passes the picture's edge is cut, and what the
-/// font lacks is written as '?'.
+/// Writes one line with its upper left corner at (`left`, `top`). Parts beyond the picture's edge are dropped, and
+/// characters that the font lacks become '?'.
 pub fn write(picture: &mut Picture, (left, top): (usize, usize), text: &str, colour: [u8; 3]) {
     for (place, character) in text.chars().enumerate() {
         for (y, row) in rows(character).into_iter().enumerate() {
@@ -22,7 +23,7 @@ pub fn write(picture: &mut Picture, (left, top): (usize, usize), text: &str, col
     }
 }
 
-/// Breaks text into lines of at most `width` characters, between words where it can; line ends in `text` stay.
+/// Breaks text into lines of at most `width` characters, between words if possible; line breaks in `text` stay.
 pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = Vec::new();
@@ -57,7 +58,8 @@ fn rows(character: char) -> [u8; 8] {
     rows
 }
 
-/// From the space on: eight rows from the top, each a digit of base 32 (0-9, a-v) whose five bits are the pixels.
+/// The characters from the space: eight rows from the top, each a digit of base 32 (0-9, a-v) whose five bits are the
+/// pixels.
 #[rustfmt::skip]
 const GLYPHS: [&str; 95] = [
     "00000000", "44444040", "aaa00000", "aavavaa0", "4fke5u40", "op248j30", "cik8lid0", "44800000", // space !"#$%&'

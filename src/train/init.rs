@@ -1,4 +1,4 @@
-//! Weights to start training from: the initial distributions of PyTorch's layers.
+//! Initial weights, with the distributions of PyTorch's layers.
 
 use burn::module::{Module, ModuleMapper, Param};
 use burn::tensor::{Tensor, TensorData};
@@ -9,10 +9,10 @@ use crate::weights::KeyPath;
 /// Standard deviation of the rows of embedding tables (CLIP's `initializer_factor` 1).
 const EMBEDDING_DEVIATION: f32 = 0.02;
 
-/// Fills every parameter of `module`:
-/// weights and biases of linear layers and convolutions uniformly in ±1/√(inputs of one output), which is PyTorch's
-/// `kaiming_uniform_(a = √5)`; scales of norms with 1, their shifts with 0; embeddings with normal numbers of
-/// deviation 0.02. Each parameter has a stream of its own, `init.` and its checkpoint key.
+/// Initialises every parameter of `module`: weights and biases of linear layers and convolutions uniformly in
+/// ±1/√(inputs of one output), which is PyTorch's `kaiming_uniform_(a = √5)`; scales of norms with 1, their shifts with
+/// 0; embeddings with normal numbers of deviation 0.02. Each parameter has its own stream, `init.` and its checkpoint
+/// key.
 pub fn initialize<M: Module>(module: M, seed: u64) -> M {
     module.map(&mut Initializer { seed, path: KeyPath::default(), last: None })
 }
@@ -20,7 +20,7 @@ pub fn initialize<M: Module>(module: M, seed: u64) -> M {
 struct Initializer {
     seed: u64,
     path: KeyPath,
-    /// The layer whose weight came last and the bound of its bias; a bias comes after its weight.
+    /// The layer of the last weight, and the bound for its bias; a bias follows its weight.
     last: Option<(String, f32)>,
 }
 

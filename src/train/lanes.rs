@@ -1,6 +1,6 @@
-//! The gradients of a step's micro-batches. On the processor they are worked on side by side, each by its share of the
-//! threads: an operation by one thread wastes nothing on sharing itself out, and nobody waits for the operations that
-//! one thread does alone.
+//! The gradients of a step's micro-batches. On the processor the micro-batches run side by side, each with a share of
+//! the threads. An operation on one thread has no cost for distributing its work, and no thread waits while another
+//! runs an operation that is not parallel.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param};
 use burn::optim::GradientsParams;
@@ -10,17 +10,17 @@ use rayon::{ThreadPool, ThreadPoolBuilder};
 use super::task::Task;
 use crate::{Error, Result};
 
-/// One lane for each micro-batch of a step.
+/// The lanes, one for each micro-batch of a step.
 pub struct Lanes {
-    /// None where micro-batches follow one another.
+    /// None if micro-batches run one after another.
     pools: Vec<Option<ThreadPool>>,
 }
 
 impl Lanes {
-    /// For `micro_batches`, side by side if `device` is the processor.
+    /// Lanes for `micro_batches`, in parallel if `device` is the CPU.
     ///
     /// # Errors
-    /// [`Error::Io`] when a thread cannot be started.
+    /// [`Error::Io`] if a thread cannot be started.
     pub fn new(micro_batches: u64, device: &Device) -> Result<Self> {
         let count = micro_batches as usize;
         let threads = (rayon::current_num_threads() / count).max(1);
@@ -78,7 +78,7 @@ impl Lanes {
 
 /// Loss `[1]`, without autodiff, and gradients.
 fn gradients<M: Module, T: Task<M>>(model: M, task: &T, batch: &T::Batch) -> Result<(Tensor<1>, GradientsParams)> {
-    // Leaves of its own: lanes that shared them would share one graph, and wait for one another.
+    // Each lane has its own leaves. Lanes that shared them would share one graph, and wait for each other.
     let model = model.map(&mut Leaves);
     let loss = task.loss(&model, batch)?;
     let gradients = GradientsParams::from_grads(loss.backward(), &model);
@@ -109,7 +109,7 @@ impl ModuleMapper for Leaves {
     }
 }
 
-/// The gradients of both, put together by `join`; one that `b` lacks comes as the first argument twice.
+/// Combines the gradients of both with `join`; if `b` lacks one, the first argument is passed twice.
 fn combine<M: Module>(
     model: &M,
     a: GradientsParams,

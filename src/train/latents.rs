@@ -1,4 +1,4 @@
-//! Pictures as the UNet sees them: the frozen autoencoder of a run.
+//! Encodes pictures to latents with a run's frozen autoencoder.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -14,13 +14,13 @@ use crate::dataset::{Captioned, Split};
 use crate::models::{AutoencoderTiny, AutoencoderTinyConfig, parse};
 use crate::weights::{self, Checkpoint, DirFiles, Files};
 
-/// A trained autoencoder and the pictures that it is for.
+/// A trained autoencoder and the size of its pictures.
 pub struct LatentEncoder {
-    /// On the device without autodiff.
+    /// The network, on the device without autodiff.
     pub vae: AutoencoderTiny,
     /// Its configuration.
     pub config: AutoencoderTinyConfig,
-    /// The same, as it was read.
+    /// The configuration as it was read.
     pub json: Map<String, Value>,
     /// Side of the pictures in pixels.
     pub size: usize,
@@ -28,7 +28,7 @@ pub struct LatentEncoder {
 }
 
 impl LatentEncoder {
-    /// From a folder with `config.json` and weights.
+    /// Reads a folder with `config.json` and weights.
     ///
     /// # Errors
     /// Those of reading, parsing and loading.
@@ -48,7 +48,7 @@ impl LatentEncoder {
         [self.config.latent_channels, side, side]
     }
 
-    /// Latents of pictures `[n, channels, size, size]` in [-1, 1], scaled as the UNet takes them.
+    /// Latents of pictures `[n, channels, size, size]` in [-1, 1], scaled for the UNet.
     pub fn encode(&self, planes: Vec<f32>) -> Tensor<4> {
         let channels = self.config.in_channels;
         let n = planes.len() / (channels * self.size * self.size);
@@ -56,7 +56,7 @@ impl LatentEncoder {
         self.vae.encode(pictures) * self.config.scaling_factor
     }
 
-    /// The latents of a batch, whether they were encoded before or not.
+    /// The latents of a batch, which are encoded now unless they already were.
     pub fn latents(&self, content: &Content) -> Tensor<4> {
         match content {
             Content::Pictures(planes) => self.encode(planes.clone()),
@@ -68,7 +68,7 @@ impl LatentEncoder {
         }
     }
 
-    /// What [`Latents::Precomputed`] asks for: the first pictures of training.
+    /// The latents of the first training pictures, for [`Latents::Precomputed`].
     ///
     /// # Errors
     /// Those of drawing and rendering.

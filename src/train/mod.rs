@@ -1,7 +1,7 @@
-//! Data and training, native only.
+//! Training (native).
 //!
-//! [`run`] holds what every training run does around its loss; [`autoencoder`], [`diffusion`] and [`classifier`] are
-//! the runs.
+//! [`run`] contains everything that a training run does around its loss; [`autoencoder`], [`diffusion`] and
+//! [`classifier`] are the runs.
 
 pub mod autoencoder;
 pub mod checkpoint;

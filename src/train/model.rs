@@ -1,14 +1,14 @@
-//! The two networks that a diffusion run trains, as one module: one optimizer, one average, one checkpoint.
+//! The two networks that a diffusion run trains, as one module with one optimizer, one average and one checkpoint.
 
 use burn::module::Module;
 
 use crate::models::{ClipTextModel, UNet2DConditionModel};
 
-/// What is trained together.
+/// The networks that are trained together.
 #[derive(Module, Debug)]
 pub struct DiffusionModel {
-    /// Captions to features.
+    /// From captions to features.
     pub text_encoder: ClipTextModel,
-    /// Noisy latents and features to a prediction.
+    /// From noisy latents and features to a prediction.
     pub unet: UNet2DConditionModel,
 }

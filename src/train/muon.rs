@@ -1,24 +1,25 @@
-//! Muon (Jordan et al., 2024, kellerjordan.github.io/posts/muon): the momentum of a weight matrix, replaced by the
-//! nearest matrix whose singular values are all alike. Fewer steps than AdamW for the weights inside a network.
+//! Muon (Jordan et al., 2024, kellerjordan.github.io/posts/muon): the update of a weight matrix is its momentum,
+//! replaced by the nearest matrix whose singular values are all equal. The weights inside a network need fewer steps
+//! with it than with AdamW.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
-/// Settings; what Muon does not take is AdamW's.
+/// Muon's settings. Other settings are those of AdamW.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct MuonConfig {
-    /// At its highest; it rises and falls as AdamW's does. A step's root mean square is about a fifth of it, as AdamW's
-    /// steps are (Liu et al., 2025, "Muon is scalable for LLM training", section 2.2).
+    /// The greatest learning rate; it rises and falls like AdamW's. The root mean square of a step is about a fifth of
+    /// it, as with AdamW (Liu et al., 2025, "Muon is scalable for LLM training", section 2.2).
     pub learning_rate: f64,
-    /// Share of the momentum that stays.
+    /// Share of the momentum that is kept.
     pub momentum: f64,
-    /// Weights whose key contains one of these are left to AdamW; embeddings and vectors always are.
+    /// Weights whose key contains one of these are trained with AdamW; embeddings and vectors always are.
     pub except: Vec<String>,
 }
 
 impl MuonConfig {
-    /// Whether Muon takes the weight `key` of `rank` dimensions.
+    /// Whether Muon trains the weight `key` of `rank` dimensions.
     pub fn takes(&self, key: &str, rank: usize) -> bool {
         rank >= 2 && !key.ends_with("embedding.weight") && !self.except.iter().any(|part| key.contains(part))
     }
@@ -33,7 +34,7 @@ impl MuonConfig {
         }
     }
 
-    /// One step of a weight `[rows, ...]` at `learning_rate`: the new weight, and the new momentum. All without autodiff.
+    /// One step of a weight `[rows, ...]` at `learning_rate`: the new weight and the new momentum, without autodiff.
     pub fn step<const D: usize>(
         &self,
         learning_rate: f64,
@@ -50,7 +51,7 @@ impl MuonConfig {
             Some(momentum) => momentum * keep + fresh,
             None => fresh,
         };
-        // Nesterov: a step ahead along the new momentum.
+        // Nesterov momentum: one step ahead along the new momentum.
         let ahead = gradient * (1.0 - keep) + momentum.clone() * keep;
         let update = orthogonalize(ahead.reshape([rows, columns])).reshape(shape);
         let size = 0.2 * (rows.max(columns) as f64).sqrt();
@@ -59,14 +60,14 @@ impl MuonConfig {
     }
 }
 
-/// The matrix with its singular values brought near 1 (0.7 to 1.2) by five Newton-Schulz steps.
+/// Brings the matrix's singular values near 1 (0.7 to 1.2) with five Newton-Schulz steps.
 pub fn orthogonalize(matrix: Tensor<2>) -> Tensor<2> {
     const STEPS: usize = 5;
     const A: f32 = 3.4445;
     const B: f32 = -4.7750;
     const C: f32 = 2.0315;
     let [rows, columns] = matrix.dims();
-    // The smaller Gram matrix is the cheaper one.
+    // The smaller Gram matrix is cheaper.
     let tall = rows > columns;
     let x = if tall { matrix.transpose() } else { matrix };
     let norm = x.clone().square().sum().sqrt() + 1e-7;
@@ -96,7 +97,7 @@ mod tests {
         a.iter().zip(&b).map(|(a, b)| (a - b).abs()).fold(0.0, f64::max)
     }
 
-    /// Two steps of a linear and of a convolution's weight by tests/reference/muon_golden.py, in float64.
+    /// Two steps of a linear and of a convolution's weight, from tests/reference/muon_golden.py in float64.
     #[test]
     fn two_steps_are_those_of_the_reference() {
         let golden: Value = serde_json::from_str(include_str!("../../tests/golden/muon.json")).unwrap();

@@ -1,8 +1,8 @@
-//! AdamW (Loshchilov & Hutter, 2019) over a module, and Muon where it is asked for, with clipping by the global norm of
-//! the gradients.
+//! AdamW (Loshchilov & Hutter, 2019) for a whole module, optionally Muon for the weight matrices inside, and clipping
+//! by the global norm of the gradients.
 //!
-//! The arithmetic of one parameter is burn's [`AdamW`]; its whole-module optimizer is not used, since it clips each
-//! gradient by itself and keys its state by random ids. Here the moments are saved under the checkpoint's keys.
+//! The arithmetic for one parameter is burn's [`AdamW`]. Its optimizer for modules is not used, because it clips each
+//! gradient separately and keys its state by random ids. Here the moments are saved under the checkpoint's keys.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::optim::{AdamW, AdamWConfig, AdamWState, AdaptiveMomentumState, GradientsParams, Optimizer as _};
@@ -17,11 +17,11 @@ use crate::weights::KeyPath;
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct OptimizerConfig {
-    /// At its highest.
+    /// The greatest learning rate.
     pub learning_rate: f64,
     /// Steps over which the rate rises from `learning_rate / warm_up`.
     pub warm_up: u64,
-    /// What follows the rise.
+    /// The schedule after the warm-up.
     pub schedule: Schedule,
     /// Decay of the first moment.
     pub beta_1: f32,
@@ -31,7 +31,7 @@ pub struct OptimizerConfig {
     pub epsilon: f32,
     /// Decoupled decay of all weights.
     pub weight_decay: f32,
-    /// Largest global norm of the gradients; null for none.
+    /// Greatest global norm of the gradients; null for no clipping.
     pub clip_norm: Option<f64>,
     /// Muon for the weight matrices inside the network; null for AdamW everywhere.
     pub muon: Option<MuonConfig>,
@@ -41,11 +41,11 @@ pub struct OptimizerConfig {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Schedule {
-    /// Stays.
+    /// Constant.
     Constant,
-    /// Falls to 0 along half a cosine.
+    /// Falls to 0 like half a cosine.
     Cosine,
-    /// Falls to 0 along a line.
+    /// Falls to 0 linearly.
     Linear,
 }
 
@@ -83,20 +83,20 @@ impl OptimizerConfig {
     }
 }
 
-/// AdamW's state for a whole module.
+/// The optimizer's state for a whole module.
 pub struct Optimizer {
     adamw: AdamW,
     config: OptimizerConfig,
     /// Steps taken.
     pub time: usize,
-    /// First moments, by parameter; the momentum of those that are Muon's.
+    /// First moments by parameter; for Muon's parameters, the momentum.
     pub moment_1: Values,
     /// Second moments, by parameter.
     pub moment_2: Values,
 }
 
 impl Optimizer {
-    /// With moments of zero.
+    /// A state with all moments zero.
     pub fn new(config: &OptimizerConfig) -> Self {
         let adamw = AdamWConfig::new()
             .with_beta_1(config.beta_1)
@@ -170,7 +170,7 @@ impl Step<'_> {
         value
     }
 
-    /// None for what is AdamW's.
+    /// None if AdamW trains this parameter.
     fn muon<const D: usize>(&mut self, id: ParamId, value: &Tensor<D>, gradient: &Tensor<D>) -> Option<Tensor<D>> {
         let OptimizerConfig { muon, learning_rate, weight_decay, .. } = &self.optimizer.config;
         let muon = muon.as_ref().filter(|muon| muon.takes(&self.path.key(), D))?;

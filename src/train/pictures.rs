@@ -6,42 +6,42 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Error, Result};
 
-/// Which pictures: `pack` and `recipe`, or `folder`. Paths are from the working directory.
+/// The source of the pictures: `pack` and `recipe`, or `folder`. Paths are relative to the working directory.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Pictures {
-    /// File of `fourstep dataset pack`.
+    /// A file from `fourstep dataset pack`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub pack: Option<PathBuf>,
-    /// Recipe of `fourstep dataset`.
+    /// A recipe for `fourstep dataset`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub recipe: Option<PathBuf>,
-    /// Somebody's own captioned pictures ([`crate::dataset::Folder`]).
+    /// A folder of captioned pictures ([`crate::dataset::Folder`]).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub folder: Option<PathBuf>,
-    /// Side in pixels.
+    /// Side of the pictures in pixels.
     pub size: usize,
 }
 
 /// Where pictures come from.
 #[derive(Clone, Copy, Debug)]
 pub enum Source<'a> {
-    /// Composed from a pack by a recipe.
+    /// Composed from a pack with a recipe.
     Stickers {
-        /// [`Pictures::pack`].
+        /// See [`Pictures::pack`].
         pack: &'a Path,
-        /// [`Pictures::recipe`].
+        /// See [`Pictures::recipe`].
         recipe: &'a Path,
     },
-    /// [`Pictures::folder`].
+    /// See [`Pictures::folder`].
     Folder(&'a Path),
 }
 
 impl Pictures {
-    /// The one source that is named.
+    /// The source that is named; there must be exactly one.
     ///
     /// # Errors
-    /// [`Error::Config`] where it is not one.
+    /// [`Error::Config`] if there is none or more than one.
     pub fn source(&self) -> Result<Source<'_>> {
         match (&self.pack, &self.recipe, &self.folder) {
             (Some(pack), Some(recipe), None) => Ok(Source::Stickers { pack, recipe }),

@@ -1,4 +1,4 @@
-//! What every training run does around its loss: step, report, save, draw sheets, stop when asked.
+//! Everything that a training run does around its loss: step, report, save, draw sheets, stop on request.
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -19,63 +19,63 @@ use super::task::Task;
 use crate::picture::Picture;
 use crate::{Error, Result};
 
-/// Where a run computes, where it writes and when it stops.
+/// Where a run computes and writes, and when it stops.
 pub struct Settings<'a> {
-    /// Of the run; checkpoints, curves, sheets and the model go there.
+    /// The run's folder, for checkpoints, curves, sheets and the model.
     pub folder: PathBuf,
-    /// Without autodiff.
+    /// The device, without autodiff.
     pub device: Device,
     /// Threads that compose batches.
     pub workers: usize,
     /// Set from outside to finish the step, save and stop.
     pub stop: Arc<AtomicBool>,
-    /// When to do so by itself.
+    /// When the run stops by itself.
     pub deadline: Option<Instant>,
-    /// After which step to do so, for tests and trials.
+    /// The step after which the run stops, for tests and trials.
     pub stop_at: Option<u64>,
-    /// Whom to tell.
+    /// Receives reports.
     pub on_report: &'a dyn Fn(&Report),
 }
 
-/// How the run goes.
+/// The progress of a run.
 #[derive(Clone, Debug)]
 pub struct Report {
     /// Steps taken, over all stages.
     pub step: u64,
     /// Steps in all.
     pub steps: u64,
-    /// Mean since the last report.
+    /// Mean loss since the last report.
     pub loss: f64,
-    /// Of the last step.
+    /// Learning rate of the last step.
     pub learning_rate: f64,
     /// Training samples a second since the last report.
     pub samples_per_second: f64,
-    /// At the speed since the run was started or resumed.
+    /// Remaining time at the speed since the run was started or resumed.
     pub left: Duration,
 }
 
 /// How a run ended.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// All steps are taken and the model is written.
+    /// All steps are done and the model is written.
     Finished,
-    /// Asked to stop after this many steps; a checkpoint is written.
+    /// Stopped on request after this many steps; a checkpoint is written.
     Stopped(u64),
 }
 
 /// One stage of a run.
 pub struct Stage<'a> {
-    /// Of the configuration.
+    /// Settings of the run.
     pub training: &'a Training,
     /// Steps of this stage.
     pub steps: u64,
     /// Steps of all stages.
     pub all_steps: u64,
-    /// On the curves.
+    /// Title of the curves.
     pub title: &'a str,
 }
 
-/// Takes the steps of a stage that are left. The state comes back saved if the run was stopped.
+/// Does the remaining steps of a stage. If the run is stopped, the state is saved.
 ///
 /// # Errors
 /// Those of the task, of saving, and [`Error::Diverged`].
@@ -139,7 +139,7 @@ struct Session<'a> {
     settings: &'a Settings<'a>,
     stage: &'a Stage<'a>,
     curves: Curves,
-    /// Losses that are still on the device: reading each at once would make it wait.
+    /// Losses that are still on the device, because reading each immediately would block it.
     pending: Vec<Tensor<1>>,
     started: (Instant, u64),
     reported: (Instant, u64),

@@ -1,4 +1,4 @@
-//! Sheets of samples: what the model draws by now for captions of the dataset, the truth beside each.
+//! Sheets of samples: the model's pictures for captions of the dataset, beside the true ones.
 
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -17,40 +17,40 @@ use crate::picture::Picture;
 use crate::pipeline::{Components, Defaults, Family, Pipeline, Request, StepEvent, TextEncoder};
 use crate::schedulers::SchedulerConfig;
 
-/// What a pipeline needs beside the weights that are trained.
+/// Everything that a pipeline needs besides the trained weights.
 pub struct Frozen {
     /// Folder of the tokenizer.
     pub tokenizer: PathBuf,
-    /// Of the latents.
+    /// The autoencoder of the latents.
     pub vae: AutoencoderTiny,
     /// Its configuration.
     pub vae_config: AutoencoderTinyConfig,
-    /// Of the UNet.
+    /// The UNet's configuration.
     pub unet_config: UNet2DConditionConfig,
     /// The sampler.
     pub scheduler: SchedulerConfig,
-    /// Without autodiff.
+    /// The device, without autodiff.
     pub device: Device,
-    /// Of a distilled student.
+    /// Whether the model is a distilled student that reads the negative prompt.
     pub negative_prompt_in_context: bool,
 }
 
-/// Which samples are drawn, and how.
+/// The samples of a sheet, and how they are drawn.
 pub struct Samples {
-    /// Where captions and the truth come from.
+    /// The source of captions and true pictures.
     pub pictures: Arc<dyn Captioned>,
-    /// How many, steps, guidance.
+    /// Number of samples, steps, guidance.
     pub sheet: SheetConfig,
     /// Side in pixels.
     pub size: usize,
-    /// The run's; captions are those of the next seed, which training does not use.
+    /// The run's seed; captions are drawn with the next seed, which training does not use.
     pub seed: u64,
     /// The rest of the model.
     pub frozen: Frozen,
 }
 
 impl Samples {
-    /// The sheet of a model without autodiff.
+    /// Draws the sheet of a model without autodiff.
     ///
     /// # Errors
     /// Those of the pipeline.

@@ -1,18 +1,18 @@
-//! Contact sheets: pictures in rows with a text below each, for people to look at.
+//! Contact sheets: pictures in rows, each with a text below, for people to look at.
 
 use super::font;
 use crate::picture::Picture;
 
-/// Lays out pictures `columns` to a row, each with its text below (wrapped; '\n' starts a line), on light grey.
+/// Arranges pictures in rows of `columns`, each with its text below (wrapped; '\n' starts a line), on light grey.
 ///
 /// # Panics
-/// When `columns` is 0.
+/// If `columns` is 0.
 pub fn sheet(cells: &[(Picture, String)], columns: usize) -> Picture {
     assert!(columns > 0, "a sheet without columns");
     let width = cells.iter().map(|(p, _)| p.width).max().unwrap_or(0).max(LEAST_WIDTH);
     let height = cells.iter().map(|(p, _)| p.height).max().unwrap_or(0);
     let texts = cells.iter().map(|(_, text)| font::wrap(text, width / font::ADVANCE)).collect::<Vec<_>>();
-    // Each row is as high as its longest text asks.
+    // Each row has the height of its longest text.
     let rows =
         texts.chunks(columns).map(|row| height + TEXT_GAP + font::LINE * row.iter().map(Vec::len).max().unwrap_or(0));
     let tops = rows
@@ -34,7 +34,7 @@ pub fn sheet(cells: &[(Picture, String)], columns: usize) -> Picture {
 const GROUND: [u8; 3] = [226, 226, 228];
 const MARGIN: usize = 10;
 const TEXT_GAP: usize = 4;
-/// 16 characters: room for a caption in three or four lines.
+/// 16 characters, so that a caption fits into three or four lines.
 const LEAST_WIDTH: usize = 16 * font::ADVANCE;
 
 #[cfg(test)]

@@ -1,22 +1,22 @@
-//! What the training loop ([`super::run`]) and the micro-batches ([`super::lanes`]) ask of a model that is trained.
+//! The trait through which the training loop ([`super::run`]) and the micro-batches ([`super::lanes`]) train a model.
 
 use burn::tensor::Tensor;
 
 use crate::Result;
 use crate::picture::Picture;
 
-/// What is trained.
+/// A model's training task.
 pub trait Task<M> {
-    /// What one step learns from.
+    /// The data of one micro-batch.
     type Batch: Send + 'static;
 
     /// The loss of a batch, `[1]`.
     ///
     /// # Errors
-    /// For a batch that does not fit.
+    /// For an invalid batch.
     fn loss(&self, model: &M, batch: &Self::Batch) -> Result<Tensor<1>>;
 
-    /// What the averaged model can do by now.
+    /// A sheet that shows what the averaged model can do.
     ///
     /// # Errors
     /// Those of drawing.

@@ -1,4 +1,4 @@
-//! A run that stops and resumes ends with the very weights of one that does not.
+//! A run that stops and resumes ends with exactly the weights of one that does not.
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -15,7 +15,7 @@ use crate::picture::Picture;
 use crate::pipeline::Pipeline;
 use crate::weights::DirFiles;
 
-/// A committed recipe on the tests' pack: 16 pixels, batches of 4.
+/// A committed recipe with the tests' pack: 16 pixels, batches of 4.
 pub(crate) fn config(folder: &Path, name: &str, change: impl Fn(&mut Value)) -> RunConfig {
     let pack = folder.join("test.pack");
     std::fs::write(&pack, testing::pack_bytes()).unwrap();
@@ -38,7 +38,7 @@ pub(crate) fn run(config: &RunConfig, folder: PathBuf, stop_at: Option<u64>, wor
     }
 }
 
-/// On the CPU, in a folder that is made.
+/// Settings for the CPU, in a new folder.
 pub(crate) fn settings(folder: PathBuf, stop_at: Option<u64>, workers: usize) -> Settings<'static> {
     std::fs::create_dir_all(&folder).unwrap();
     Settings {
@@ -67,7 +67,7 @@ fn small_autoencoder(folder: &Path) -> RunConfig {
     })
 }
 
-/// A model and a classifier of 16 pixels that know next to nothing, in `folder`; also the pack's and the recipe's files.
+/// An untrained model and classifier of 16 pixels in `folder`, and the files of the pack and the recipe.
 pub(crate) struct Small {
     pub model: PathBuf,
     pub classifier: PathBuf,
@@ -103,7 +103,7 @@ fn a_resumed_autoencoder_is_the_uninterrupted_one() {
     let config = small_autoencoder(folder.path());
     let (straight, stopped) = (folder.path().join("straight"), folder.path().join("stopped"));
     assert_eq!(run(&config, straight.clone(), None, 1), Outcome::Finished);
-    // Before the end of the first stage, at its end, within the second, and once with more threads.
+    // Stops before the end of the first stage, at its end and within the second, and once with more threads.
     for (stop_at, workers) in [(2, 1), (4, 3), (6, 1)] {
         assert_eq!(run(&config, stopped.clone(), Some(stop_at), workers), Outcome::Stopped(stop_at));
     }
@@ -113,7 +113,8 @@ fn a_resumed_autoencoder_is_the_uninterrupted_one() {
     check_latents(&config, &straight);
 }
 
-/// The exported encoder's latents are standard over the training pictures (F16 and the average round a little).
+/// The exported encoder's latents have mean 0 and deviation 1 over the training pictures (except for rounding by F16
+/// and the average).
 fn check_latents(config: &super::config::AutoencoderConfig, folder: &Path) {
     use crate::models::AutoencoderTiny;
     use crate::weights::{self, Checkpoint};
@@ -176,7 +177,7 @@ fn a_resumed_classifier_is_the_uninterrupted_one_and_describes_pictures() {
     assert_eq!(read.features(&[fox]).unwrap()[0].len(), 48);
 }
 
-/// Six squares of three colours, PNG files of a shape that has to be cut, and a photograph.
+/// Six squares of three colours as PNG files that must be cropped, and a photograph.
 fn own_pictures(folder: &Path) {
     std::fs::create_dir_all(folder).unwrap();
     let colours = [("red", [220, 30, 30]), ("green", [30, 180, 40]), ("blue", [30, 40, 220])];

@@ -1,32 +1,32 @@
-//! Tensors beside a module's parameters, one for each: moments, averages.
+//! Tensors that belong to a module's parameters, one for each: moments, averages.
 
 use burn::module::{Module, ModuleMapper, ModuleVisitor, Param, ParamId};
 use burn::tensor::Tensor;
 use burn::tensor::container::TensorContainer;
 
-/// Tensors without autodiff, by the id of the parameter that they belong to.
+/// Tensors without autodiff, by the id of their parameter.
 #[derive(Default)]
 pub struct Values(TensorContainer<ParamId>);
 
 impl Values {
-    /// The present values of a module's parameters.
+    /// The current values of a module's parameters.
     pub fn of<M: Module>(module: &M) -> Self {
         let mut values = Self::default();
         module.visit(&mut Collect(&mut values));
         values
     }
 
-    /// `module` with these values, zero where there are none; its parameters keep their ids.
+    /// `module` with these values, or zero if there are none; its parameters keep their ids.
     pub fn in_place_of<M: Module>(&self, module: M) -> M {
         module.map(&mut Replace(self))
     }
 
-    /// The tensor of a parameter.
+    /// Returns the tensor of a parameter.
     pub fn get<const D: usize>(&self, id: ParamId) -> Option<Tensor<D>> {
         self.0.get(&id)
     }
 
-    /// Takes the tensor of a parameter.
+    /// Removes and returns the tensor of a parameter.
     pub fn remove<const D: usize>(&mut self, id: ParamId) -> Option<Tensor<D>> {
         self.0.remove(&id)
     }

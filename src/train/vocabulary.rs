@@ -1,4 +1,4 @@
-//! The tokenizer of a run: learned from the captions of training or taken from a folder, kept beside the weights.
+//! The tokenizer of a run: learned from the captions of training or read from a folder, and saved beside the weights.
 
 use std::path::Path;
 
@@ -10,7 +10,7 @@ use crate::text::{Tokenizer, TrainedBpe};
 use crate::weights::{DirFiles, Files};
 use crate::{Error, Result};
 
-/// The tokenizer in `folder`, which is made if it is not there.
+/// Opens the tokenizer in `folder`, or makes it there.
 ///
 /// # Errors
 /// [`Error::Io`]; [`Error::NotAModel`] for a file that is missing; the tokenizer's own.
@@ -21,7 +21,7 @@ pub fn open(config: &DiffusionConfig, pictures: &dyn Captioned, folder: &Path) -
     read(folder)
 }
 
-/// A tokenizer folder.
+/// Reads a tokenizer folder.
 ///
 /// # Errors
 /// As [`open`].
@@ -43,7 +43,7 @@ pub fn read(folder: &Path) -> Result<Tokenizer> {
 pub fn copy(from: &Path, to: &Path) -> Result<()> {
     std::fs::create_dir_all(to).map_err(Error::io(to))?;
     let files = DirFiles::new(from);
-    // The vocabulary last: where it is, all is.
+    // The vocabulary last: if it exists, all files do.
     for name in ["merges.txt", "tokenizer_config.json", "special_tokens_map.json", "vocab.json"] {
         let path = to.join(name);
         std::fs::write(&path, files.read(name)?).map_err(Error::io(&path))?;
@@ -51,10 +51,10 @@ pub fn copy(from: &Path, to: &Path) -> Result<()> {
     Ok(())
 }
 
-/// `text_encoder/config.json` with what the tokenizer decides.
+/// `text_encoder/config.json` completed with the tokenizer's values.
 ///
 /// # Errors
-/// [`Error::Config`] for a key that is the tokenizer's to set.
+/// [`Error::Config`] for a key that only the tokenizer may set.
 pub fn complete(text_encoder: &Map<String, Value>, tokenizer: &Tokenizer) -> Result<Map<String, Value>> {
     let mut complete = text_encoder.clone();
     let values = [

@@ -1,6 +1,8 @@
 //! Everything that the page's worker can call.
 
 mod files;
+#[cfg(feature = "fit")]
+mod fit;
 mod ladder;
 mod opened;
 mod request;
@@ -15,6 +17,7 @@ use js_sys::{Array, Float32Array, Function, Object, Promise, Reflect, Uint8Array
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
+use crate::edit::{self, Method};
 use crate::kernels::BlockFormat;
 use crate::picture::Picture;
 use crate::pipeline::{LatentToRgb, LoadOptions, MANIFEST, Manifest, Pipeline, Request, StepEvent};
@@ -63,6 +66,9 @@ impl JsPipeline {
             "wgpu" => wgpu().await?,
             other => return Err(Error::Request(format!("device = {other}: use wgpu or cpu")).into()),
         };
+        // The module that fits models draws with gradients only, and so with floats.
+        #[cfg(feature = "fit")]
+        let device = device.autodiff();
         let loras = loras.map(|loras| loras.to_vec()).unwrap_or_default();
         let adapters = loras.iter().map(adapter).collect::<Result<Vec<_>>>()?;
         let loras = adapters.iter().map(|(name, bytes, weight)| Lora::parse(name, bytes, *weight));
@@ -75,9 +81,10 @@ impl JsPipeline {
     }
 
     /// `{ steps, guidance_scale, guidance_scale_range?: [least, largest], width, height, sampler,
-    /// samplers: [[name, label], …], size_multiple, large?, alpha }`; the range is that of a model that takes the scale as an
+    /// samplers: [[name, label], …], size_multiple, large?, alpha, edit? }`; the range is that of a model that takes the scale as an
     /// input; `large` is how many times as large the pictures of [`Self::large`] are, where there is a large decoder; `alpha` is
-    /// whether the model draws transparent pictures.
+    /// whether the model draws transparent pictures; `edit` is `{ strength, methods: [[name, label], …] }` where it can edit
+    /// pictures by words.
     pub fn defaults(&self) -> std::result::Result<Object, JsError> {
         let defaults = self.pipeline.defaults();
         let range = self.pipeline.guidance_scale_range();
@@ -94,6 +101,7 @@ impl JsPipeline {
             ("size_multiple", (self.pipeline.scale() as u32).into()),
             ("large", self.pipeline.large().map_or(JsValue::UNDEFINED, |times| (times as u32).into())),
             ("alpha", (self.pipeline.channels() == 4).into()),
+            ("edit", self.edits()?),
         ])?)
     }
 
@@ -105,10 +113,11 @@ impl JsPipeline {
     /// latents after the step as a `Float32Array`. With `image: { width, height, rgba }` of the picture's size it
     /// begins from that picture and redraws `strength` (0 to 1) of it; with a `mask` in the same form only where that
     /// is light. With `toward: { prompt, negative_prompt, seed, at }` it draws the
-    /// picture at `at` (0 to 1) of the way from the request to that one.
+    /// picture at `at` (0 to 1) of the way from the request to that one. With `edit: { from, method }` the image is edited
+    /// by words: `from` is what it shows, `prompt` what it should show, and `strength` how far the edit may go.
     pub async fn generate(&self, request: JsValue, on_step: Function) -> std::result::Result<Object, JsError> {
         let asked = Asked::parse(&request)?;
-        let request = asked.request(&self.pipeline)?;
+        let (request, edit) = (asked.request(&self.pipeline)?, asked.edit(&self.pipeline)?);
         self.estimates.borrow_mut().clear();
         self.latents.replace(None);
         let mut latents = None;
@@ -126,9 +135,12 @@ impl JsPipeline {
             }
             ControlFlow::Break(())
         };
-        let result = match &asked.toward {
-            None => self.pipeline.generate(&request, &mut watch).await,
-            Some(end) => self.between(&request, end, &mut watch).await,
+        let result = match (&edit, &asked.toward) {
+            (Some(edit), _) => {
+                edit::edit(&self.pipeline, edit, &mut watch).await.map(|(image, notes)| (vec![image], notes))
+            }
+            (None, Some(end)) => self.between(&request, end, &mut watch).await,
+            (None, None) => self.pipeline.generate(&request, &mut watch).await,
         };
         if let Some(error) = trouble {
             return Err(error.into());
@@ -138,7 +150,11 @@ impl JsPipeline {
         let warnings = warnings.iter().map(|warning| JsValue::from_str(warning)).collect::<Array>();
         let result = picture(&images[0])?;
         set(&result, "warnings", &warnings)?;
-        let infotext = request.infotext(self.pipeline.scheduler(), asked.model.as_deref().unwrap_or("unknown"));
+        let model = asked.model.as_deref().unwrap_or("unknown");
+        let infotext = match &edit {
+            Some(edit) => edit.infotext(&self.pipeline, model)?,
+            None => request.infotext(self.pipeline.scheduler(), model),
+        };
         set(&result, "infotext", &infotext.to_string().into())?;
         if let Some(noise) = self.noise(&request) {
             set(&result, "noise", &picture(&noise)?.into())?;
@@ -191,6 +207,16 @@ impl JsPipeline {
         let answer = on_step.call1(&JsValue::NULL, &message).map_err(|error| thrown(&error))?;
         let answer = JsFuture::from(Promise::resolve(&answer)).await.map_err(|error| thrown(&error))?;
         Ok(answer.is_truthy())
+    }
+
+    /// Of [`Self::defaults`].
+    fn edits(&self) -> Result<JsValue> {
+        if self.pipeline.reads_masks() {
+            return Ok(JsValue::UNDEFINED);
+        }
+        let methods = Method::NAMES.iter().map(|(name, label, _)| Array::of2(&(*name).into(), &(*label).into()));
+        let methods = methods.collect::<Array>().into();
+        Ok(object(&[("strength", edit::STRENGTH.into()), ("methods", methods)])?.into())
     }
 
     async fn between(

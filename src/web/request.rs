@@ -5,6 +5,9 @@ use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
 use super::thrown::thrown;
+#[cfg(feature = "fit")]
+use crate::edit::imagic::{Drawn, ImagicRequest};
+use crate::edit::{EditRequest, Method};
 use crate::picture::Picture;
 use crate::pipeline::{Pipeline, Request, Settings, seed_of};
 use crate::{Error, Result};
@@ -19,6 +22,18 @@ pub(crate) struct Asked {
     /// The model's id, for the infotext.
     pub model: Option<String>,
     pub toward: Option<Toward>,
+    edit: Option<Edit>,
+}
+
+/// The image is to be edited by words: the prompt says what it should show, the strength how far the edit may go.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Edit {
+    /// What the image shows.
+    #[serde(default)]
+    from: String,
+    /// A name of [`Method::NAMES`]; the first of them where it is left out.
+    method: Option<String>,
 }
 
 /// The other end of a walk, and how far to go.
@@ -51,6 +66,31 @@ impl Asked {
     /// The pipeline's request.
     pub fn request(&self, pipeline: &Pipeline) -> Result<Request> {
         pipeline.request_of(self.settings.clone())
+    }
+
+    /// The same for Imagic.
+    #[cfg(feature = "fit")]
+    pub fn imagic(self) -> Result<(ImagicRequest, Drawn)> {
+        let (Some(Edit { from, .. }), Some(image)) = (self.edit, self.settings.image) else {
+            return Err(Error::Request("an edit by words needs the picture, and what it shows".into()));
+        };
+        let Settings { prompt, negative_prompt, seed, steps, guidance_scale, .. } = self.settings;
+        let request = ImagicRequest {
+            source_prompt: Some(from).filter(|from| !from.is_empty()),
+            negative_prompt,
+            ..ImagicRequest::new(image, prompt, seed)
+        };
+        Ok((request, Drawn { seed, steps, guidance_scale }))
+    }
+
+    /// The edit that is asked for; none where a picture is to be drawn.
+    pub fn edit(&self, pipeline: &Pipeline) -> Result<Option<EditRequest>> {
+        let Some(Edit { from, method }) = &self.edit else { return Ok(None) };
+        if self.toward.is_some() {
+            return Err(Error::Request("an edit by words has no other end: leave toward out".into()));
+        }
+        let method = method.as_deref().map_or(Ok(Method::FlowEdit), Method::named)?;
+        EditRequest::of(pipeline, method, from, self.settings.clone()).map(Some)
     }
 }
 

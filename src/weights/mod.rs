@@ -14,6 +14,7 @@ mod gguf;
 mod header;
 mod load;
 mod lora;
+mod matrices;
 mod quantization;
 #[cfg(feature = "native")]
 mod quantize;
@@ -35,6 +36,7 @@ pub use files::{DirFiles, Files, MemoryFiles};
 pub use floats::write_floats;
 pub use load::{check, load, load_with};
 pub use lora::{Lora, Part, Updates};
+pub use matrices::{Matrix, serialize};
 pub use quantization::Quantization;
 #[cfg(feature = "native")]
 pub use quantize::{QuantizedFile, QuantizedTensor, Rewrite, Written, quantize};

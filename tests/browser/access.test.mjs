@@ -49,6 +49,10 @@ for (const [name, viewport, colorScheme] of [
       await page.keyboard.press("Space");
       await page.locator("#start-summary", { hasText: "redraws the marked part" }).waitFor();
       await check(page, "a start picture");
+      await page.click("#start-edit");
+      await page.fill("#edit-words", "a blue blorf");
+      await page.locator("#edit-note", { hasText: "blorf" }).waitFor({ timeout: PATIENCE });
+      await check(page, "an edit by words");
       const overflow = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
       assert.ok(overflow <= 0, `the page is ${overflow} px wider than the screen`);
     },
@@ -61,6 +65,7 @@ browserTest("the page fits every screen from 320 px up, whatever it says", DRAWS
   await page.click("#generate");
   await finished(page);
   for (const id of ["settings", "setup", "numbers"]) await unfold(page, id);
+  await page.click("#edit-open");
   for (const width of [320, 390, 600, 860, 861, 1024, 1920]) {
     await page.setViewportSize({ width, height: 800 });
     await page.evaluate(() => new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done))));
@@ -88,6 +93,12 @@ browserTest("the keyboard alone draws, changes settings, walks the steps and can
   await page.keyboard.press("Home");
   assert.match(await page.textContent("#line"), /^Step 1 of 3/);
   await focusOn(page, "download");
+  await focusOn(page, "edit-open");
+  await page.keyboard.press("Enter");
+  await page.keyboard.type("a dog");
+  await page.locator("#line", { hasText: "Edited" }).waitFor({ timeout: PATIENCE });
+  await page.keyboard.press("Escape");
+  assert.equal(await page.evaluate(() => document.activeElement.id), "edit-open", "the focus is where it was");
   await focusOn(page, "change");
   await page.keyboard.press("Enter");
   assert.equal(await page.evaluate(() => document.activeElement.id), "start-canvas", "the start picture has the focus");

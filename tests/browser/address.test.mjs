@@ -41,6 +41,9 @@ test("an address is read, checked and brought into range, each change with a wor
   const changed = readLink("?prompt=a&strength=1.5");
   assert.equal(changed.settings.strength, "1");
   assert.match(changed.notes[0], /a link cannot carry/, "where a picture began with another one, the address says so");
+  const edited = readLink("?prompt=a&strength=0.5&edit=flowedit&from=b");
+  assert.deepEqual(edited.settings, { prompt: "a", strength: "0.5", edit: "flowedit", from: "b" });
+  assert.match(edited.notes.join(), /edit it by words again/);
   assert.deepEqual(readLink("?steps=many&size=big&guidance=").settings, {});
   assert.equal(readLink("?steps=many&size=big&guidance=").notes.length, 3);
   assert.equal(readLink(`?prompt=${"a".repeat(9000)}`).settings.prompt.length, 2000);

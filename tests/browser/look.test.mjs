@@ -57,6 +57,11 @@ browserTest(
     await page.locator("#notice-offers button").first().waitFor();
     await page.locator("#kept li").waitFor();
     await small("a picture and a notice");
+    await page.click("#edit-open");
+    await page.fill("#edit-words", "a dog");
+    await page.locator("#edit-further:enabled").waitFor();
+    await small("an edit by words");
+    await page.click("#edit-close");
     await page.click("#more-4");
     await page.locator("#variations button").nth(3).waitFor();
     await page.locator("#variations button").nth(1).click();
@@ -84,7 +89,7 @@ browserTest("the words are those of a designer", DRAWS, async ({ page, origin })
   });
   for (const odd of [/anew/i, /the way is/i, /\bwalk\b/i, /kept here/i, /more of it/i, /other words/i, /for good/i])
     assert.doesNotMatch(text, odd);
-  for (const plain of ["Variations", "Morph", "Edit this picture", "Download", "Copy image", "Copy link"])
+  for (const plain of ["Variations", "Morph", "Edit this picture", "Edit by words", "Download", "Copy image", "Copy link"])
     assert.ok(text.includes(plain), plain);
 });
 

@@ -11,13 +11,14 @@ const DEFAULTS = { steps: 2, guidance_scale: 2, width: 32, height: 32 };
 
 /**
  * A model that draws 32 x 32 pixels of nothing in particular, quickly.
- * @param {{name: string, defaults?: object, needs?: object, padding?: number}} manifest `padding`: bytes of a file that
- *   only makes it larger @returns {{manifest: object, files: Map<string, Buffer>}} by their paths in the model's folder
+ * @param {{name: string, defaults?: object, needs?: object, padding?: number, pipeline?: string}} manifest `padding`: bytes of a file
+ *   that only makes it larger; `pipeline`: another one of the goldens' families @returns {{manifest: object, files: Map<string, Buffer>}} by their paths in the model's folder
  */
-export function tinyModel({ defaults, padding = 0, ...manifest }) {
-  const files = new Map([["model_index.json", readFileSync(join(goldens, "pipelines/tiny/model_index.json"))]]);
+export function tinyModel({ defaults, padding = 0, pipeline = "tiny", ...manifest }) {
+  const from = join(goldens, "pipelines", pipeline);
+  const files = new Map([["model_index.json", readFileSync(join(from, "model_index.json"))]]);
   for (const part of PARTS) {
-    const folder = join(goldens, "pipelines/tiny", part);
+    const folder = join(from, part);
     for (const name of readdirSync(folder)) files.set(`${part}/${name}`, readFileSync(join(folder, name)));
   }
   for (const name of ["vocab.json", "merges.txt"]) files.set(`tokenizer/${name}`, readFileSync(join(goldens, "tokenizer", name)));

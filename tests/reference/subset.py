@@ -20,6 +20,9 @@ SKIPPED_RUNS = ("sd15_pndm20_128", "sd15_pndm50_slim", "sd15_tcd4", "sd15_empty_
                 "sd15_img2img_ddim10", "sd15_img2img_euler10", "sd15_img2img_euler_a10", "sd15_img2img_dpmpp2m10",
                 "sd15_img2img_strength1", "sd15_inpaint_ddim8", "sd15_inpaint_euler8")
 FAMILIES = {"SD 1.x": "sd15_no_guidance", "TAESD": "sd15_taesd_decode", "LoRA": "sd15_lora_diffusers"}
+NOTE = """**This folder is a part of the set that this text describes**, copied by tests/reference/subset.py: `sd15` and `taesd`, schedulers
+up to 20 steps, and some of the runs. Scripts and cases that are named below but are not here belong to the whole set.
+"""
 ONE_PICTURE = "the page draws one picture a request"
 NOT_IN_PAGE = {"runs/sd15_batch2_one_generator": ONE_PICTURE, "runs/sd15_batch2_two_generators": ONE_PICTURE}
 
@@ -33,6 +36,11 @@ def copy(source, out, *paths):
     for path in paths:
         (out / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(source / path, out / path)
+
+
+def write_readme(source, out):
+    title, text = (source / "README.md").read_text().split("\n", 1)
+    (out / "README.md").write_text(f"{title}\n\n{NOTE}{text}")
 
 
 def schedulers(source, out):
@@ -60,7 +68,8 @@ def main():
     root = Path(__file__).resolve().parents[2]
     out = Path(sys.argv[2]) if len(sys.argv) > 2 else root / "tests/golden/reference"
     shutil.rmtree(out, ignore_errors=True)
-    copy(source, out, "README.md", "versions.json", "cases/tokenizer.json", "cases/rng.json", "cases/rng.safetensors")
+    copy(source, out, "versions.json", "cases/tokenizer.json", "cases/rng.json", "cases/rng.safetensors")
+    write_readme(source, out)
     schedulers(source, out)
     listed(source, out, "components", lambda e: e["pipeline"] in PIPELINES)
     listed(source, out, "runs", lambda e: e["pipeline"] in PIPELINES and e["name"] not in SKIPPED_RUNS)

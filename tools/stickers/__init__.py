@@ -1,8 +1,8 @@
 """Trains the base model of Stickers with PyTorch and diffusers, into a diffusers folder that the Rust crate reads.
 
-Why this exists beside the Rust trainer: on a machine without a GPU PyTorch's bf16 convolutions train several times
-faster than burn's, and the shipped pictures would suffer. Only the base model is made here; distillation, evaluation
-and quantization are `fourstep` commands. All data comes from `fourstep dataset` and `fourstep tokenizer`.
+Why this exists beside the Rust trainer: on a machine without a GPU, PyTorch's bf16 convolutions are faster than burn's,
+so more training fits into the same time. Only the base model is made here; distillation, evaluation and quantization
+are `fourstep` commands. All data comes from `fourstep dataset` and `fourstep tokenizer`.
 
 data         pictures, captions and glyphs as `fourstep dataset render` writes them
 augment      random views of pictures for the autoencoder

@@ -1,7 +1,10 @@
 """Stage two: a UNet2DConditionModel that predicts v, on the features of a text encoder that knows the language already.
 
-Loss: the plain mean square of v (Salimans and Ho 2022, arXiv 2202.00512), timesteps uniform, betas rescaled so that
-the last step is pure noise (Lin et al. 2023, arXiv 2305.08891). The text encoder is held still for the first updates,
+Loss: the plain mean square of v (Salimans and Ho 2022, arXiv 2202.00512), betas rescaled so that the last step is pure
+noise (Lin et al. 2023, arXiv 2305.08891). A share of the timesteps is logit-normal (Esser et al. 2024, arXiv 2403.03206:
+more of the middle, where a picture takes shape; the ends cost most of the loss and teach little), the rest uniform.
+The batch is near the gradient's noise scale (McCandlish et al. 2018, arXiv 1812.06162), which was about 32 after 120,000
+samples: with 96 each sample taught less. The text encoder is held still for the first updates,
 while the UNet's gradients mean nothing yet, and then learns on.
 """
 
@@ -17,10 +20,10 @@ from .optimizer import Optimizer
 from .run import Average, Run, learning_rate, step_generator
 
 CONFIG = {
-    "seed": 2, "batch": 96, "lanes": 2,
+    "seed": 2, "batch": 48, "lanes": 2,
     "channels": [64, 160, 224], "layers_per_block": 1, "head_width": 32,
-    "steps": 30000, "decay": 6000, "warm_up": 100, "rate": 1e-3, "muon_rate": 2e-3, "weight_decay": 0.01,
-    "text_from_step": 2000, "caption_dropout": 0.1, "average": 0.998, "start_from": None,
+    "steps": 30000, "decay": 6000, "warm_up": 100, "rate": 7e-4, "muon_rate": 1.4e-3, "weight_decay": 0.01,
+    "text_from_step": 2000, "caption_dropout": 0.1, "logit_normal": 0.6, "average": 0.998, "start_from": None,
 }
 
 SCHEDULER = {
@@ -111,7 +114,7 @@ def draw_batch(config, latents, tokens, empty, step, device="cpu"):
     chosen = torch.randint(len(latents), (size,), generator=generator)
     clean = latents[chosen.to(latents.device)].float().to(device)
     noise = torch.randn(clean.shape, generator=generator).to(device)
-    timesteps = torch.randint(SCHEDULER["num_train_timesteps"], (size,), generator=generator)
+    timesteps = draw_timesteps(size, config["logit_normal"], generator)
     dropped = torch.rand(size, generator=generator) < config["caption_dropout"]
     scheduler = DDIMScheduler(**SCHEDULER)
     part = {
@@ -120,3 +123,11 @@ def draw_batch(config, latents, tokens, empty, step, device="cpu"):
         "target": scheduler.get_velocity(clean, noise, timesteps.to(device)),
     }
     return {name: tensor.to(device) for name, tensor in part.items()}
+
+
+def draw_timesteps(size, logit_normal, generator):
+    """i64 [size], each logit-normal with probability `logit_normal`, else uniform."""
+    count = SCHEDULER["num_train_timesteps"]
+    uniform = torch.randint(count, (size,), generator=generator)
+    normal = (torch.randn(size, generator=generator).sigmoid() * count).long().clamp(max=count - 1)
+    return torch.where(torch.rand(size, generator=generator) < logit_normal, normal, uniform)

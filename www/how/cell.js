@@ -99,7 +99,7 @@ function endWorker(name, found) {
 
 class Stopped extends Error {
   constructor() {
-    super("Stopped. What this part had learned is gone with it; it starts again.");
+    super("Stopped. This part starts again from the beginning.");
   }
 }
 

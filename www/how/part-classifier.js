@@ -17,7 +17,7 @@ export function classifierCells(own) {
       inputs: [{ name: "seed", label: "Seed", type: "seed", value: "457428938475" }],
       show: (output, { weights }) => {
         output.replaceChildren(weightPictures(weights));
-        return "Ten pictures of weights, one for each digit: chance, and nothing else yet.";
+        return "Ten pictures of weights, one for each digit: only random numbers so far.";
       },
     },
     "linear-forward": {
@@ -27,19 +27,19 @@ export function classifierCells(own) {
       more: files,
       button: "Score on each rung",
       inputs: [{ name: "n", label: "Pictures", type: "number", value: 5, min: 1, max: 60000 }],
-      show(output, { rows, chances, label }) {
+      show(output, { rows, probabilities, label }) {
         const parts = [
           table([
             ["rung", "time", "largest distance from the first rung"],
             ...rows.map(({ rung, ms, far }) => [rung, milliseconds(ms), far.toExponential(1)]),
           ]),
         ];
-        if (chances)
+        if (probabilities)
           parts.push(
             barPlot({
               title: `Chances for the first picture, which shows a ${label}`,
-              x: { label: "chance, 0 to 1", min: 0, max: 1 },
-              bars: chanceBars(chances, label),
+              x: { label: "probability, 0 to 1", min: 0, max: 1 },
+              bars: probabilityBars(probabilities, label),
             }),
           );
         output.replaceChildren(...parts);
@@ -118,7 +118,7 @@ function showTraining(output, { losses, accuracies, confusion, steps, tested, we
 function drawing(worker) {
   const pixels = new Float32Array(SIDE * SIDE);
   const pen = { x: 14, y: 6, down: false };
-  let canvas, chances, timer;
+  let canvas, probabilities, timer;
   const paint = () => {
     const context = canvas.getContext("2d");
     const image = new ImageData(SIDE, SIDE);
@@ -144,13 +144,13 @@ function drawing(worker) {
     clearTimeout(timer);
     timer = setTimeout(async () => {
       try {
-        const { chances: found } = await ask(worker, "readDrawing", { pixels: centred(pixels) }).result;
+        const { probabilities: found } = await ask(worker, "readDrawing", { pixels: centred(pixels) }).result;
         const best = found.indexOf(Math.max(...found));
-        chances.replaceChildren(
-          barPlot({ title: `Read as ${best}`, x: { label: "chance, 0 to 1", min: 0, max: 1 }, bars: chanceBars(found, best) }),
+        probabilities.replaceChildren(
+          barPlot({ title: `Read as ${best}`, x: { label: "probability, 0 to 1", min: 0, max: 1 }, bars: probabilityBars(found, best) }),
         );
       } catch (error) {
-        chances.replaceChildren(node("p", { className: "wrong", textContent: error.message }));
+        probabilities.replaceChildren(node("p", { className: "wrong", textContent: error.message }));
       }
     }, 60);
   };
@@ -166,7 +166,7 @@ function drawing(worker) {
         canvas = node("canvas", { width: SIDE, height: SIDE, className: "pixels easel", tabIndex: 0 });
         canvas.setAttribute("role", "application");
         canvas.setAttribute("aria-label", "Draw a digit. Arrow keys move the pen, Space puts it down or lifts it.");
-        chances = node("div", { className: "grow" });
+        probabilities = node("div", { className: "grow" });
         const place = (event) => [(event.offsetX / canvas.clientWidth) * SIDE - 0.5, (event.offsetY / canvas.clientHeight) * SIDE - 0.5];
         canvas.addEventListener("pointerdown", (event) => {
           canvas.setPointerCapture(event.pointerId);
@@ -196,7 +196,7 @@ function drawing(worker) {
           if (pen.down) readIt();
         });
         for (const name of ["focus", "blur"]) canvas.addEventListener(name, paint);
-        output.replaceChildren(node("div", { className: "row" }, canvas, chances));
+        output.replaceChildren(node("div", { className: "row" }, canvas, probabilities));
       }
       paint();
       readIt();
@@ -234,8 +234,8 @@ function weightPictures(weights) {
   return node("div", { className: "row" }, ...Array.from({ length: 10 }, (_, digit) => shown(digit)));
 }
 
-function chanceBars(chances, right) {
-  return [...chances].map((value, digit) => ({
+function probabilityBars(probabilities, right) {
+  return [...probabilities].map((value, digit) => ({
     name: String(digit),
     value,
     text: `${(100 * value).toFixed(1)} %`,

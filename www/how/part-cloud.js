@@ -49,7 +49,7 @@ export function cloudCells() {
         output.replaceChildren(
           plot({ title: "The cloud, moved and scaled to mean 0 and variance 1", ...plane, series: coloured(points, labels) }),
         );
-        return `${labels.length} points. A network that had learned another cloud is gone; train it below.`;
+        return `${labels.length} points. The network for the previous cloud was discarded; train a new one below.`;
       },
     },
     noise: {
@@ -227,7 +227,7 @@ function showDistillation(output, { rounds, steps, teacher, four, cloud, labels 
       series: losses,
     }),
     plot({
-      title: "How far the made points are from the cloud",
+      title: "Distance of the sampled points from the cloud",
       x: { label: "steps from noise to points, doubling", scale: "log", ticks: [2, 4, 8, 16, 32, 64] },
       y: { label: "energy distance", min: 0 },
       series,

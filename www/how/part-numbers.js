@@ -233,7 +233,7 @@ function showLadder(output, { times }, { rows, inner, columns }) {
   output.replaceChildren(
     table(
       [
-        ["rung", "time", "thousand million operations a second", "largest distance from float64"],
+        ["rung", "time", "billion operations a second", "largest distance from float64"],
         ...times.map(row),
         ...Object.entries(BELOW).map(([rung, why]) => [rung, why, "", ""]),
       ],

@@ -24,7 +24,7 @@ export async function scorePictures({ files, n }, { tell }) {
     rows.push({ rung, ms: await timed(() => model.forward(pictures, n, rung)), far });
     if (!(await tell({ rows }))) return { rows, stopped: true };
   }
-  return { rows, chances: model.chances(pictures.picture(0)), label: pictures.labels()[0] };
+  return { rows, probabilities: model.probabilities(pictures.picture(0)), label: pictures.labels()[0] };
 }
 
 export async function checkGradient({ files, weights }) {
@@ -56,7 +56,7 @@ export async function trainClassifier({ files, passes, batch, rate }, { tell }) 
 
 export function readDrawing({ pixels }) {
   model ??= new Classifier(SEED);
-  return { chances: [...model.chances(pixels)] };
+  return { probabilities: [...model.probabilities(pixels)] };
 }
 
 function share(confusion) {

@@ -1,4 +1,5 @@
-//! From the hand-made entries and the keywords to every thing's phrases with their shares.
+//! Builds the lexicon: combines the hand-written entries and the keywords to phrases, with their shares, for each
+//! thing.
 
 use std::collections::{HashMap, HashSet};
 
@@ -13,11 +14,11 @@ use crate::text::emoji::{Symbol, plain, symbols};
 use crate::text::meaning::normal;
 use crate::text::world::{occasion_score, related_score, synonym_score};
 
-/// A phrase is said of at most this many things: those that it fits best. Of the others it is only a related word.
+/// A phrase is used for at most this many things, those that it fits best. For the others it is only a related word.
 pub const MOST_THINGS: usize = 3;
-/// A keyword that more concepts have is not said at all.
+/// A keyword of more concepts than this is not used.
 const MOST_CONCEPTS: usize = 40;
-/// The share of things with a phrase that is never said in training.
+/// The share of things with a phrase that never occurs in training.
 const HELD_OUT: f64 = 0.15;
 
 /// One phrase of one thing.
@@ -27,37 +28,37 @@ pub struct Claim {
     pub said: Said,
     /// The phrase in normal form and without article.
     pub normal: String,
-    /// How well it stands for the thing, as in [`crate::text::world::World::scored`].
+    /// How well it fits the thing, as in [`crate::text::world::World::scored`].
     pub score: f32,
     /// Its weight among the thing's phrases of its kind.
     pub weight: f32,
-    /// Whether it may be held out: not among the first that people think of.
+    /// Whether it may be held out, because it is not among the first phrases that people think of.
     spare: bool,
 }
 
-/// What became of the concepts.
+/// The phrases of all concepts.
 pub struct Built {
-    /// By thing: its claims, the name first, in the order of the data.
+    /// For each thing: its claims, the name first, in the order of the data.
     pub claims: Vec<Vec<Claim>>,
-    /// By thing: what is never said.
+    /// For each thing: the phrase that is held out.
     pub held_out: Vec<Option<Claim>>,
-    /// By thing: keywords that are not said of it alone.
+    /// For each thing: keywords that are not used for it alone.
     pub related: Vec<Vec<String>>,
-    /// Phrases that mean the same, and the things that are sent with them, best first.
+    /// Phrases with the same meaning, and the things that people send with them, the best first.
     pub occasions: Occasions,
-    /// Words that are never said, and the things that they suggest, best first.
+    /// Words that are never used, and the things that they suggest, the best first.
     pub suggestive: Occasions,
-    /// By thing: its emoji as keyboards write it; empty where it has none.
+    /// For each thing: its emoji as keyboards write it; empty if it has none.
     pub emoji: Vec<String>,
 }
 
-/// Phrases, and the things that are meant by them, best first.
+/// Phrases, and the things that they mean, the best first.
 pub type Occasions = Vec<(Vec<String>, Vec<usize>)>;
 
 /// Builds the phrases of these concepts.
 ///
 /// # Errors
-/// [`Error::Config`] where the data is malformed or two concepts get the same name.
+/// [`Error::Config`] if the data is malformed or two concepts get the same name.
 pub fn build(concepts: &[Concept]) -> Result<Built> {
     let entries = Entries::new()?;
     let emoji = concepts.iter().map(|concept| emoji_of(&concept.codepoints)).collect::<Vec<_>>();
@@ -107,7 +108,7 @@ pub fn build(concepts: &[Concept]) -> Result<Built> {
     Ok(Built { claims, held_out, related, occasions, suggestive, emoji })
 }
 
-/// The entry of the data with Unicode's name: as its own where it has none, else as its last.
+/// The entry with Unicode's name added: as its name if it has none, otherwise as its last synonym.
 fn with_unicode_name(mut entry: Entry, unicode_name: &str) -> Entry {
     let name = spoken(unicode_name);
     let new = entry.nouns.iter().all(|noun| normal(noun.text()) != normal(&name) && noun.plural() != Some(&name));
@@ -117,7 +118,7 @@ fn with_unicode_name(mut entry: Entry, unicode_name: &str) -> Entry {
     entry
 }
 
-/// Names of Unicode's that are no nouns.
+/// Unicode names that are not nouns.
 const NO_NOUNS: &[&str] = &[
     "breast-feeding",
     "building construction",
@@ -135,7 +136,7 @@ const NO_NOUNS: &[&str] = &[
     "unlocked",
 ];
 
-/// The emoji of code points in hexadecimal; empty where they are none.
+/// The emoji with these code points in hexadecimal; empty if they are invalid.
 fn emoji_of(codepoints: &str) -> String {
     let points = codepoints.split(['-', ' ', '_']).map(|point| u32::from_str_radix(point, 16).ok());
     let text = points.map(|point| point.and_then(char::from_u32)).collect::<Option<String>>().unwrap_or_default();
@@ -143,7 +144,7 @@ fn emoji_of(codepoints: &str) -> String {
     if is_emoji { text } else { String::new() }
 }
 
-/// A Unicode name as people would say it: "flag: Japan" is "flag of Japan", and what is in brackets goes.
+/// A Unicode name as people would say it: "flag: Japan" becomes "flag of Japan", and text in brackets is dropped.
 fn spoken(name: &str) -> String {
     let plain = name.split(" (").next().unwrap_or(name).replace(['“', '”', '!', '#', '*'], "").replace('’', "'");
     let joined = match plain.split_once(": ") {
@@ -173,7 +174,7 @@ fn noun_claims(thing: usize, entry: &Entry) -> Vec<Claim> {
 
 fn other_claims(thing: usize, entry: &Entry) -> Vec<Claim> {
     let verbs = entry.verbs.iter().enumerate().map(|(rank, verb)| (PhraseKind::Verb, rank, verb.clone(), 0.5));
-    // With and without presentation selectors: both are typed.
+    // With and without presentation selectors, because both are typed.
     let bare = plain(&entry.emoji);
     let emoji = [entry.emoji.clone(), bare].into_iter().filter(|emoji| !emoji.is_empty());
     let emoji = emoji.chain(entry.emoticons.iter().cloned()).enumerate();
@@ -189,7 +190,7 @@ fn other_claims(thing: usize, entry: &Entry) -> Vec<Claim> {
     verbs.chain(emoji).map(claim).collect()
 }
 
-/// These occasions with the numbers of their things, those that are here.
+/// The occasions with the numbers of those of their things that are present.
 fn numbered(occasions: &[Occasion], found: &[Entry]) -> Occasions {
     let own = |(thing, entry): (usize, &Entry)| {
         let all = entry.emoticons.iter().chain([&entry.emoji]);
@@ -206,7 +207,7 @@ fn numbered(occasions: &[Occasion], found: &[Entry]) -> Occasions {
 /// The things' claims to the phrases of occasions.
 fn occasion_claims(occasions: &Occasions) -> impl Iterator<Item = Claim> {
     occasions.iter().flat_map(|(says, things)| {
-        // Half for the first phrase, the rest for the others, half as much for each further thing.
+        // Half for the first phrase, the rest for the others; half as much for each further thing.
         let others = says.len().saturating_sub(1).max(1) as f32;
         things.iter().enumerate().flat_map(move |(rank, thing)| {
             says.iter().enumerate().map(move |(at, phrase)| Claim {
@@ -221,7 +222,7 @@ fn occasion_claims(occasions: &Occasions) -> impl Iterator<Item = Claim> {
     })
 }
 
-/// Keywords that few concepts have, said alone, but for those that name another thing (a seal's "lion") and words of
+/// Keywords of few concepts are used alone, except those that name another thing (a seal's "lion") and words of
 /// Unicode's own name.
 fn keyword_claims(thing: usize, name: &str, keywords: &Keywords, named: &HashSet<String>) -> Vec<Claim> {
     let said = keywords.of[thing].iter().enumerate();
@@ -243,7 +244,7 @@ fn fragment(keyword: &str, name: &str) -> bool {
     normal(name).split(' ').any(|word| word == keyword)
 }
 
-/// Keywords that several concepts have, said with the name: "sun, summer".
+/// Keywords of several concepts are used with the name: "sun, summer".
 fn combined_claims(thing: usize, entry: &Entry, keywords: &Keywords, claims: &[Claim]) -> Vec<Claim> {
     let said = |word: &str| claims.iter().any(|claim| claim.normal == word);
     let several = |word: &&String| (MOST_THINGS + 1..=MOST_CONCEPTS).contains(&keywords.count(word));
@@ -273,7 +274,7 @@ fn names_differ(concepts: &[Concept], claims: &[Vec<Claim>]) -> Result<()> {
     Ok(())
 }
 
-/// Leaves each phrase to the things that it stands for best.
+/// Keeps each phrase only for the things that it fits best.
 fn keep_the_best(claims: &mut [Vec<Claim>]) {
     let mut by_phrase: HashMap<String, Vec<(f32, usize)>> = HashMap::new();
     for claim in claims.iter().flatten() {
@@ -286,14 +287,14 @@ fn keep_the_best(claims: &mut [Vec<Claim>]) {
     for own in claims.iter_mut() {
         own.retain(|claim| by_phrase[&claim.normal].iter().any(|(_, thing)| *thing == claim.thing));
     }
-    // What several things share is said less of each.
+    // A phrase that several things share is used less for each.
     for claim in claims.iter_mut().flatten() {
         claim.weight /= by_phrase[&claim.normal].len() as f32;
     }
 }
 
-/// Takes one phrase from some of the things, and from all that share it. Every word of it is said in other phrases, so
-/// that it can be understood; the phrases that come first in the data stay.
+/// Removes one phrase from some of the things, and from all that share it. Each of its words occurs in other phrases,
+/// so that it can be understood; the first phrases in the data stay.
 fn hold_out(concepts: &[Concept], claims: &mut [Vec<Claim>]) -> Vec<Option<Claim>> {
     let phrases = claims.iter().flatten().map(|claim| claim.normal.as_str()).collect::<HashSet<_>>();
     let mut words: HashMap<String, usize> = HashMap::new();
@@ -329,7 +330,7 @@ fn hold_out(concepts: &[Concept], claims: &mut [Vec<Claim>]) -> Vec<Option<Claim
     held
 }
 
-/// Turns weights among the phrases of one kind into shares of all that is said of a thing.
+/// Turns the weights among phrases of one kind into shares of all phrases of a thing.
 fn share(claims: &mut [Vec<Claim>]) {
     use PhraseKind::{Emoji, Name, Occasion, Related, Synonym, Verb};
     for own in claims {
@@ -339,7 +340,7 @@ fn share(claims: &mut [Vec<Claim>]) {
             Name => 0.45,
             _ if sum == 0.0 => 0.0,
             Synonym => 0.28,
-            // A thing that is sent on many occasions is asked for by them.
+            // A thing that is sent on many occasions is more often asked for by them.
             Occasion => (0.3 * sum).clamp(0.08, 0.3),
             Verb => 0.08,
             Emoji => 0.06,

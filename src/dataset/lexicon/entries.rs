@@ -1,16 +1,17 @@
-//! The hand-made data: things/*.txt and occasions.txt, and the phrases that they give an emoji.
+//! The hand-written data: things/*.txt and occasions.txt, and the phrases that they give an emoji.
 //!
-//! A line of things/*.txt is an emoji and its phrases, in sections that " | " and " ; " divide:
+//! A line of things/*.txt is an emoji and its phrases, in sections separated by " | " and " ; ":
 //!
 //! `🐰 rabbit face, bunny, +bunny ears | hopping ; (\_/)`
 //!
-//! First come nouns, the thing's name and then its synonyms, the more usual first; then what it does or feels; then
-//! emoticons. A noun begins with `+` where it is a plural, `~` where it cannot be counted, `=` where it is a name, `!`
-//! where it takes "the"; `*` follows the word that is counted where that is not the last ("person* running"). Of people
-//! one line, that of the neutral emoji, serves for person, man and woman: `{p}` is that word, `{g}` is "", "male " or
-//! "female ", and a phrase that begins with `n:`, `m:` or `f:` is for one of them alone.
+//! First come nouns: the thing's name, then its synonyms, the more usual ones first. Then comes what it does or feels,
+//! then emoticons. A noun begins with `+` if it is a plural, `~` if it cannot be counted, `=` if it is a name, `!` if
+//! it takes "the". `*` follows the word that is counted, if that is not the last one ("person* running"). For people,
+//! the line of the neutral emoji serves person, man and woman: `{p}` is that word, `{g}` is "", "male " or "female ",
+//! and a phrase that begins with `n:`, `m:` or `f:` is for one of them only.
 //!
-//! A line of occasions.txt is phrases that mean the same, " = ", and the emoji that are sent with them, best first.
+//! A line of occasions.txt has phrases with the same meaning, " = ", and the emoji that people send with them, the best
+//! first.
 
 use std::collections::{HashMap, HashSet};
 
@@ -19,21 +20,21 @@ use super::noun::{Noun, Number};
 use crate::error::{Error, Result};
 use crate::text::emoji::plain;
 
-/// What the data says of one emoji.
+/// What the data says about one emoji.
 #[derive(Clone, Debug, Default)]
 pub struct Entry {
     /// The emoji as keyboards write it, with its presentation selectors.
     pub emoji: String,
-    /// Name and synonyms; empty where the data has no line for it.
+    /// Name and synonyms; empty if the data has no line for it.
     pub nouns: Vec<Noun>,
     /// "running", "crying".
     pub verbs: Vec<String>,
-    /// ":-)", and the emoji of those that it stands for.
+    /// ":-)", and the emoji that it stands for.
     pub emoticons: Vec<String>,
 }
 
 impl Entry {
-    /// Says what another one, which is not drawn, would have said.
+    /// Adds the phrases of another entry that is not drawn.
     fn take_over(&mut self, other: Self) {
         for noun in other.nouns {
             if self.nouns.iter().all(|own| own.text() != noun.text()) {
@@ -46,22 +47,23 @@ impl Entry {
     }
 }
 
-/// Phrases that mean the same, and the emoji that are sent with them (without presentation selectors), best first.
+/// Phrases with the same meaning, and the emoji that people send with them (without presentation selectors), the best
+/// first.
 #[derive(Clone, Debug)]
 pub struct Occasion {
     pub says: Vec<String>,
     pub emoji: Vec<String>,
 }
 
-/// The data, read.
+/// The parsed data.
 pub struct Entries {
     lines: HashMap<String, Line>,
     pub occasions: Vec<Occasion>,
-    /// Words that are never said, for suggestions.
+    /// Words that are never used in captions, for suggestions.
     pub related: Vec<Occasion>,
 }
 
-/// A line as it stands, before person, man or woman is put in.
+/// A line before person, man or woman is inserted.
 struct Line {
     emoji: String,
     nouns: Vec<String>,
@@ -79,7 +81,7 @@ enum Gender {
 const GENDERS: [Gender; 3] = [Gender::Neutral, Gender::Male, Gender::Female];
 
 impl Gender {
-    /// Who stands for it where it is not drawn.
+    /// The genders that replace this one if it is not drawn.
     fn others(self) -> [Self; 2] {
         match self {
             Self::Neutral => [Self::Male, Self::Female],
@@ -88,7 +90,7 @@ impl Gender {
         }
     }
 
-    /// What begins an emoji of such a person, or ends it (UTS #51, 2.3).
+    /// The code points that begin or end the emoji of such a person (UTS #51, 2.3).
     fn signs(self) -> Option<(&'static str, &'static str)> {
         match self {
             Self::Neutral => None,
@@ -110,10 +112,10 @@ const OCCASIONS: (&str, &str) = ("occasions.txt", include_str!("occasions.txt"))
 const RELATED: (&str, &str) = ("related.txt", include_str!("related.txt"));
 
 impl Entries {
-    /// Reads the data that is compiled in.
+    /// Parses the compiled-in data.
     ///
     /// # Errors
-    /// [`Error::Config`] naming file and line of what is not in the format.
+    /// [`Error::Config`] that names file and line of a format error.
     pub fn new() -> Result<Self> {
         let mut lines = HashMap::new();
         for (file, text) in THINGS {
@@ -128,9 +130,9 @@ impl Entries {
         Ok(Self { lines, occasions: occasions(OCCASIONS)?, related: occasions(RELATED)? })
     }
 
-    /// What is said of an emoji (with or without presentation selectors), or of the family of that Unicode name. Of man,
-    /// woman and person those that are not `present` (emoji without selectors; none means that all are) are said by those
-    /// that are, so that "fireman" stays a word where only firefighters are drawn.
+    /// The entry of an emoji (with or without presentation selectors), or of the family with that Unicode name. Forms
+    /// of man, woman and person that are not `present` (emoji without selectors; none means that all are) give their
+    /// phrases to those that are, so "fireman" stays a word even if only firefighters are drawn.
     pub fn get(&self, emoji: &str, unicode_name: &str, present: Option<&HashSet<String>>) -> Entry {
         let bare = plain(emoji);
         let own = GENDERS.into_iter().find_map(|gender| {
@@ -151,7 +153,7 @@ impl Entries {
         entry
     }
 
-    /// The emoji that have a line of their own.
+    /// The emoji that have their own line.
     #[cfg(test)]
     pub fn emoji(&self) -> impl Iterator<Item = &str> {
         self.lines.values().map(|line| line.emoji.as_str())
@@ -177,7 +179,7 @@ impl Line {
         }
     }
 
-    /// Whether it serves for person, man and woman.
+    /// Whether it serves person, man and woman.
     fn gendered(&self) -> bool {
         self.nouns.iter().any(|noun| noun.contains('{'))
     }
@@ -199,7 +201,8 @@ impl Line {
             wanted.then(|| rest.to_owned())
         };
         let templates = self.nouns.iter().filter_map(own).collect::<Vec<_>>();
-        // What is said neither of person, man nor woman names the neutral one, where others have words of their own.
+        // A phrase that is marked for none of person, man and woman names the neutral one, if the others have their own
+        // words.
         let of_all = |text: &&String| {
             gender == Gender::Neutral || !self.gendered() || text.contains('{') || !self.nouns.contains(*text)
         };
@@ -257,7 +260,7 @@ fn listed(text: &str) -> Vec<String> {
     text.split(", ").map(|part| part.trim().to_owned()).filter(|part| !part.is_empty()).collect()
 }
 
-/// The lines that say something, with their numbers.
+/// The lines with content, with their numbers.
 fn filled(text: &str) -> impl Iterator<Item = (usize, &str)> {
     let lines = text.lines().enumerate().map(|(at, line)| (at + 1, line));
     lines.filter(|(_, line)| !line.trim().is_empty() && !line.starts_with('#'))

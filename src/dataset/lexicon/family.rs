@@ -1,4 +1,4 @@
-//! Names of families, which Unicode spells as "family: man, woman, girl, boy".
+//! Names of families, which Unicode writes as "family: man, woman, girl, boy".
 
 use super::noun::{Noun, Number};
 

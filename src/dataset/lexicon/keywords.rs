@@ -1,7 +1,7 @@
-//! Keywords of CLDR and emojilib, brought into one form, and which of them can be said alone.
+//! Keywords of CLDR and emojilib, normalised, and which of them can be a caption alone.
 //!
-//! Two lists are kept by hand: `general.txt` holds words that fit many things, which are only suggested; `unsaid.txt`
-//! holds words that are dropped.
+//! Two lists are kept by hand: `general.txt` has words that fit many things and are only suggested, `unsaid.txt` has
+//! words that are dropped.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,7 +17,7 @@ pub struct Keywords {
 }
 
 impl Keywords {
-    /// Of these concepts.
+    /// Collects the keywords of these concepts.
     pub fn new(concepts: &[Concept]) -> Self {
         let general = listed(include_str!("general.txt"));
         let mut unsaid = listed(include_str!("unsaid.txt"));
@@ -33,7 +33,7 @@ impl Keywords {
         self.counts.get(keyword).copied().unwrap_or(0)
     }
 
-    /// Whether the keyword says something alone: it is not too general.
+    /// Whether the keyword is specific enough to be used alone.
     pub fn tells(&self, keyword: &str) -> bool {
         keyword.chars().count() >= 3 && !self.general.contains(keyword)
     }
@@ -45,14 +45,14 @@ fn listed(text: &str) -> BTreeSet<String> {
     lines.flat_map(|line| line.split(',')).map(normal).filter(|word| !word.is_empty()).collect()
 }
 
-/// A concept's keywords in their normal form, each once, without those that are dropped and without signs and digits.
-/// Emojilib's first is its name of the emoji, which Unicode's list has.
+/// A concept's keywords, normalised, without duplicates, without those that are dropped, and without signs and digits.
+/// Emojilib's first keyword is its name of the emoji, which Unicode's list has too.
 fn cleaned(concept: &Concept, unsaid: &BTreeSet<String>) -> Vec<String> {
     let mut found: Vec<String> = Vec::new();
     for word in concept.keywords.iter().chain(&concept.emojilib) {
         let word = normal(&word.replace(['_', '“', '”'], " "));
         let name = normal(&concept.name);
-        // A lone "s" is what is left of "man's", and "kiss woman man" of "kiss: woman, man".
+        // A lone "s" is a remainder of "man's", and "kiss woman man" of "kiss: woman, man".
         let broken = word.contains(" s ") || word == name.replace(" with ", " ");
         let letters = word.chars().all(|c| c.is_alphabetic() || matches!(c, ' ' | '\''));
         if !word.is_empty() && letters && word != name && !broken && !unsaid.contains(&word) && !found.contains(&word) {

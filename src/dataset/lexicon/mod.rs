@@ -3,21 +3,22 @@
 //! A [`Lexicon`] gives each concept of the pack its phrases. Nouns take adjectives and numbers ("a green {rabbit}",
 //! "three {rabbits}"); the other phrases are whole captions ("thank you", "crying").
 //!
-//! Where they come from. `things/*.txt` and `occasions.txt` are written by hand for every emoji that is drawn, because
-//! lists of keywords do not tell names ("bunny") from associations ("spring"), and Unicode's names ("backhand index
-//! pointing up") are not what people say. Keywords of CLDR and emojilib fill in what the data leaves out.
+//! Sources: `things/*.txt` and `occasions.txt` are written by hand for every emoji that is drawn. Lists of keywords do
+//! not separate names ("bunny") from associations ("spring"), and people do not use Unicode's names ("backhand index
+//! pointing up"). Keywords of CLDR and emojilib add what the hand-written data lacks.
 //!
-//! How ambiguity is handled:
-//! - A thing's name is its own; two things with one name are an error.
-//! - A phrase is said of at most three things, those that it fits best, and the less of each the more share it. "Happy"
-//!   thus means three smileys; for the other twenty it is a related word.
-//! - A keyword that up to three concepts have is said alone ("hump"). One that more have (up to 40) is said with the
-//!   thing's name ("sun, summer"). Words that tell nothing alone ("face", "woman", "animal") are listed in
-//!   `general.txt`, directions, colours and fragments of old names in `unsaid.txt`: both are said only inside the
-//!   hand-made phrases ("a happy face", "a woman cooking").
-//! - Everything else, and the keywords that are not said, is known to [`Lexicon::meaning`] alone, for suggestions.
+//! Ambiguous phrases:
 //!
-//! Of about 15 % of things one phrase, all of whose words are said elsewhere, is held out ([`Lexicon::held_out`]).
+//! - No two things may have the same name; that is an error.
+//! - A phrase is used for at most three things, those that it fits best; the more things share it, the less often for
+//!   each. So "happy" means three smileys; for the other twenty it is a related word.
+//! - A keyword of up to three concepts is used alone ("hump"). A keyword of more (up to 40) is used with the thing's
+//!   name ("sun, summer"). Words that say nothing alone ("face", "woman", "animal") are listed in `general.txt`;
+//!   directions, colours and fragments of old names in `unsaid.txt`. Both are used only inside the hand-written phrases
+//!   ("a happy face", "a woman cooking").
+//! - Everything else, and the keywords that are not used, is only known to [`Lexicon::meaning`], for suggestions.
+//!
+//! For about 15 % of the things, one phrase whose words all occur elsewhere is held out ([`Lexicon::held_out`]).
 
 mod build;
 mod entries;
@@ -40,20 +41,20 @@ use crate::text::emoji::plain;
 use crate::text::meaning::{Meanings, normal};
 use crate::text::world::{Known, Occasion, related_score};
 
-/// Sorts of phrases.
+/// Kinds of phrases.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum PhraseKind {
-    /// The thing's own name; no other thing has it.
+    /// The thing's name; no other thing has it.
     Name,
     /// Another noun for it; up to three things share it.
     Synonym,
-    /// What is sent with it: "thank you", "happy birthday".
+    /// What people send with it: "thank you", "happy birthday".
     Occasion,
     /// What it does or feels: "crying", "running".
     Verb,
     /// The emoji character, or an emoticon.
     Emoji,
-    /// A keyword of the lists: "hump" for a camel, or with the name: "sun, summer".
+    /// A keyword from the lists, alone ("hump" for a camel) or with the name ("sun, summer").
     Related,
 }
 
@@ -62,13 +63,13 @@ pub enum PhraseKind {
 pub struct Said {
     /// As a whole caption: "a rabbit", "rabbit", "thank you", "🐰".
     pub phrase: String,
-    /// Which sort.
+    /// Its kind.
     pub kind: PhraseKind,
-    /// For names and synonyms: the noun, to put adjectives, numbers and "a sticker of" before.
+    /// For names and synonyms: the noun, which takes adjectives, numbers and "a sticker of".
     pub noun: Option<Noun>,
 }
 
-/// Every thing's phrases. Things are numbered as the concepts that the lexicon was made from.
+/// The phrases of every thing. Things have the numbers of the concepts that the lexicon was made from.
 pub struct Lexicon {
     things: Vec<Thing>,
     occasions: Occasions,
@@ -76,7 +77,7 @@ pub struct Lexicon {
     meanings: Meanings,
 }
 
-/// Nothing of a concept that is not chosen.
+/// Empty for a concept that is not chosen.
 #[derive(Default)]
 struct Thing {
     claims: Vec<Claim>,
@@ -90,7 +91,7 @@ impl Lexicon {
     /// The phrases of these concepts.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] naming two concepts that would have the same name, or a broken line of the data.
+    /// [`crate::Error::Config`] that names two concepts with the same name, or a broken line of the data.
     pub fn new(concepts: &[Concept]) -> Result<Self> {
         Self::of(concepts, &(0..concepts.len()).collect::<Vec<_>>())
     }
@@ -126,31 +127,31 @@ impl Lexicon {
     /// The thing's own name.
     ///
     /// # Panics
-    /// When there is no such thing or it was not chosen, as all of these.
+    /// If there is no such thing or it was not chosen; this holds for all methods.
     pub fn name(&self, thing: usize) -> &Noun {
         self.things[thing].nouns().next().expect("a thing has a name")
     }
 
-    /// A noun for the thing: its name in two of three draws, else a synonym. For captions that add places or clothes;
-    /// before adjectives and numbers, [`Lexicon::noun_with`] is safe.
+    /// A noun for the thing: its name in two of three draws, otherwise a synonym. This is for captions that add places
+    /// or clothes. Use [`Lexicon::noun_with`] for adjectives and numbers.
     pub fn noun(&self, thing: usize, random: &mut Mt19937) -> &Noun {
         self.noun_with(thing, &[], false, random).expect("the name fits where nothing is asked of it")
     }
 
-    /// As [`Lexicon::noun`], among those that can be counted; none where the thing has none.
+    /// As [`Lexicon::noun`], among countable nouns; none if the thing has none.
     pub fn countable(&self, thing: usize, random: &mut Mt19937) -> Option<&Noun> {
         self.noun_with(thing, &[], true, random)
     }
 
     /// As [`Lexicon::noun`], among the nouns that these adjectives do not contradict (no "blue red heart", no "tiny big
-    /// smile", no "sad happy face"; [`Noun::clashes`]) and that, if `counted`, take a number; none where there are none.
+    /// smile", no "sad happy face"; [`Noun::clashes`]) and, if `counted`, that take a number; none if there are none.
     pub fn noun_with(&self, thing: usize, adjectives: &[&str], counted: bool, random: &mut Mt19937) -> Option<&Noun> {
         let fits = |noun: &&Noun| (noun.countable() || !counted) && !adjectives.iter().any(|word| noun.clashes(word));
         let claims = self.things[thing].claims.iter().filter_map(|claim| Some((claim, claim.said.noun.as_ref()?)));
         let nouns = claims.filter(|(_, noun)| fits(noun)).collect::<Vec<_>>();
         let of = |kind| nouns.iter().filter(move |(claim, _)| claim.said.kind == kind);
         let name = of(PhraseKind::Name).next();
-        // Both draws are always made, so that a noun more or less moves nothing that is drawn later.
+        // Both draws are always made, so that one noun more or less does not change later draws.
         let (first, second) = (random.uniform(), random.uniform());
         let total = of(PhraseKind::Synonym).map(|(claim, _)| claim.weight).sum::<f32>();
         let mut left = second * total;
@@ -163,7 +164,7 @@ impl Lexicon {
         chosen.map(|(_, noun)| *noun)
     }
 
-    /// A phrase for a picture of the thing alone, of any sort, as often as people would say it: the name about half of
+    /// A phrase of any kind for a picture of the thing alone, as often as people would use it: the name about half of
     /// the time, nouns with their article in three of five draws.
     pub fn say(&self, thing: usize, random: &mut Mt19937) -> Said {
         let claims = &self.things[thing].claims;
@@ -179,42 +180,42 @@ impl Lexicon {
         said
     }
 
-    /// How often the thing should be drawn against others (1): smileys, people, hands, hearts and celebrations are what
-    /// stickers are for.
+    /// How often the thing should be drawn, relative to 1. Smileys, people, hands, hearts and celebrations are more
+    /// frequent, because people use stickers for them.
     pub fn weight(&self, thing: usize) -> f32 {
         self.things[thing].weight
     }
 
-    /// All phrases that [`Lexicon::say`] may draw for the thing, nouns with their article, and their shares (sum 1).
+    /// All phrases that [`Lexicon::say`] may draw for the thing, nouns with their article, with their shares (sum 1).
     pub fn phrases(&self, thing: usize) -> impl Iterator<Item = (&Said, f32)> {
         self.things[thing].claims.iter().map(|claim| (&claim.said, claim.weight))
     }
 
-    /// A phrase of the thing that is never said in training, for about 15 % of things: to measure whether the model
-    /// understands words that it was not taught. Each of its words is taught in other phrases.
+    /// A phrase of the thing that never occurs in training, for about 15 % of things. It measures whether the model
+    /// understands phrases that it was not taught. Each of its words occurs in other phrases.
     pub fn held_out(&self, thing: usize) -> Option<&Said> {
         self.things[thing].held_out.as_ref().map(|claim| &claim.said)
     }
 
-    /// The things of which this phrase is said or held out, the likeliest first. A picture of any of them is right. Case,
-    /// articles and plurals do not matter.
+    /// The things that have this phrase, used or held out, the likeliest first. A picture of any of them is right.
+    /// Case, articles and plurals do not matter.
     pub fn things(&self, phrase: &str) -> Vec<usize> {
         let said = self.meanings.exactly(phrase).iter().filter(|(_, score)| *score >= SAID);
         said.map(|(thing, _)| *thing).collect()
     }
 
-    /// What a word or phrase could mean, said in training or not, the likeliest first with a score in 0..=1.
+    /// What a word or phrase could mean, whether training uses it or not: the likeliest first, with a score in 0..=1.
     pub fn meaning(&self, phrase: &str) -> Vec<(usize, f32)> {
         self.meanings.of(phrase)
     }
 
-    /// The thing's emoji, as keyboards write it; empty where it has none.
+    /// The thing's emoji, as keyboards write it; empty if it has none.
     pub fn emoji(&self, thing: usize) -> &str {
         &self.things[thing].emoji
     }
 
-    /// What the page is told of a thing: the phrases that bring new words, and not more than a few, because this is part
-    /// of the first visit.
+    /// What the page learns about a thing: the phrases that contain new words, and only a few, because this file is
+    /// part of the first visit.
     pub(super) fn known(&self, thing: usize) -> Known {
         let name = self.name(thing);
         let own = &self.things[thing];
@@ -240,7 +241,7 @@ impl Lexicon {
         }
     }
 
-    /// What the page is told of occasions, and of words that are only suggestive.
+    /// What the page learns about occasions, and about words that are only suggestive.
     pub(super) fn occasions(&self) -> [Vec<Occasion>; 2] {
         [&self.occasions, &self.suggestive].map(|list| {
             let occasion = |(says, things): &(Vec<String>, Vec<usize>)| (says.clone(), things.clone());
@@ -249,7 +250,7 @@ impl Lexicon {
     }
 }
 
-/// Words that make no phrase worth telling the page.
+/// Words that are not worth listing for the page.
 const DULL: &[&str] = &[
     "person", "man", "woman", "male", "female", "guy", "girl", "a", "an", "the", "with", "of", "in", "on", "face",
     "little", "cute", "smiley", "its",
@@ -260,7 +261,7 @@ impl Thing {
         self.claims.iter().filter_map(|claim| claim.said.noun.as_ref())
     }
 
-    /// Its emoji, and those of people that it stands for.
+    /// Its emoji, and those of the people that it stands for.
     fn emojis(&self) -> Vec<&str> {
         let all =
             self.claims.iter().filter(|claim| claim.said.kind == PhraseKind::Emoji && !claim.said.phrase.is_ascii());
@@ -273,7 +274,8 @@ impl Thing {
         found
     }
 
-    /// Every phrase with its score, for the way back: what is said, plurals, what is held out, and related words.
+    /// Every phrase with its score, for looking up meanings: phrases in use, plurals, held-out phrases, and related
+    /// words.
     fn scored(&self, number: usize) -> impl Iterator<Item = (usize, &str, f32)> {
         let all = self.claims.iter().chain(&self.held_out);
         let said = all.clone().map(|claim| (claim.normal.as_str(), claim.score));
@@ -283,9 +285,9 @@ impl Thing {
     }
 }
 
-/// The least score of a phrase that is said, not only related.
+/// The lowest score of a phrase that is used, not only related.
 const SAID: f32 = 0.5;
-/// What the singular's score adds to a plural's: what is said comes before what is only counted.
+/// A plural's score is `SAID` plus this share of its singular's, so that plurals come after the phrases that are used.
 const PLURAL: f32 = 0.02;
-/// The score of a keyword that is not said of the thing.
+/// The score of a keyword that is not used for the thing.
 const RELATED: f32 = 0.2;

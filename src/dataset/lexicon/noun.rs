@@ -1,4 +1,4 @@
-//! Nouns that captions put adjectives and numbers before: "a green rabbit", "three rabbits", "green grapes".
+//! Nouns that captions combine with adjectives and numbers: "a green rabbit", "three rabbits", "green grapes".
 
 use crate::dataset::words;
 
@@ -22,14 +22,14 @@ pub enum Number {
 pub struct Noun {
     /// "rabbit", "cat with a wry smile", "grapes".
     text: String,
-    /// "rabbits"; empty where [`Number`] has no plural.
+    /// "rabbits"; empty if [`Number`] has no plural.
     plural: String,
     number: Number,
 }
 
 impl Noun {
-    /// A noun; a `*` in `text` follows the head noun where it is neither the last word nor before "of", "with" and so
-    /// on: "person* running" becomes "people running".
+    /// A noun. In `text`, a `*` follows the head noun if it is neither the last word nor before "of", "with" and so on:
+    /// "person* running" becomes "people running".
     pub fn new(text: &str, number: Number) -> Self {
         let plural = match (number, text.split_once('*')) {
             (Number::Countable, Some((head, rest))) => format!("{}{rest}", words::plural(head)),
@@ -39,12 +39,12 @@ impl Noun {
         Self { text: text.replace('*', ""), plural, number }
     }
 
-    /// A noun whose number is found by its words alone, as `words::number` knows them.
+    /// A noun whose number is guessed from its words, with `words::number`.
     pub fn guessed(text: &str) -> Self {
         Self::new(text, words::number(text))
     }
 
-    /// Without article: "rabbit".
+    /// Without an article: "rabbit".
     pub fn text(&self) -> &str {
         &self.text
     }
@@ -55,12 +55,12 @@ impl Noun {
         self.number
     }
 
-    /// Whether [`Noun::many`] can say it.
+    /// Whether [`Noun::many`] accepts it.
     pub fn countable(&self) -> bool {
         self.number == Number::Countable
     }
 
-    /// With adjectives and no article: "green rabbit".
+    /// With adjectives and without an article: "green rabbit".
     pub fn bare(&self, adjectives: &[&str]) -> String {
         joined(adjectives, &self.text)
     }
@@ -76,7 +76,7 @@ impl Noun {
         }
     }
 
-    /// In a number, with adjectives: "three green rabbits"; none where the noun cannot be counted or the number has no
+    /// With a number and adjectives: "three green rabbits"; none if the noun cannot be counted or the number has no
     /// word (`words::number_word`).
     pub fn many(&self, count: usize, adjectives: &[&str]) -> Option<String> {
         let number = words::number_word(count)?;
@@ -87,7 +87,7 @@ impl Noun {
         }
     }
 
-    /// Whether an adjective before this noun repeats or contradicts a word in it: a colour where it has one ("red
+    /// Whether an adjective before this noun would repeat or contradict one of its words: a colour if it has one ("red
     /// heart"), a size, or a mood.
     pub fn clashes(&self, adjective: &str) -> bool {
         let same_sort = |a: &str, b: &str| SORTS.iter().any(|sort| sort.contains(&a) && sort.contains(&b));
@@ -96,7 +96,7 @@ impl Noun {
         words.into_iter().any(|word| adjectives.iter().any(|other| *other == word || same_sort(word, other)))
     }
 
-    /// The plural, of what can be counted: "rabbits".
+    /// The plural of a countable noun: "rabbits".
     pub fn plural(&self) -> Option<&str> {
         self.countable().then_some(self.plural.as_str())
     }
@@ -106,7 +106,7 @@ fn joined(adjectives: &[&str], noun: &str) -> String {
     adjectives.iter().copied().chain([noun]).collect::<Vec<_>>().join(" ")
 }
 
-/// Words of which a thing can be one at a time.
+/// Groups of words of which a thing can have only one at a time.
 const SORTS: &[&[&str]] = &[
     &[
         "red",

@@ -1,12 +1,12 @@
-//! What holds for the whole lexicon, on an excerpt of the real lists: the concepts of `tests/concepts.json`.
+//! Properties of the whole lexicon, tested on an excerpt of the real lists: the concepts of `tests/concepts.json`.
 
 use std::collections::{HashMap, HashSet};
 
 use super::*;
 use crate::random;
 
-/// A few hundred concepts as `dataset pack` finds them in emoji-test.txt, CLDR and emojilib; or, with
-/// `FOURSTEP_CONCEPTS`, those of a file: the list in a pack's header.
+/// A few hundred concepts as `dataset pack` finds them in emoji-test.txt, CLDR and emojilib. If `FOURSTEP_CONCEPTS` is
+/// set, those of that file: the list in a pack's header.
 fn concepts() -> Vec<Concept> {
     let text = match std::env::var("FOURSTEP_CONCEPTS") {
         Ok(path) => std::fs::read_to_string(path).unwrap(),
@@ -24,7 +24,7 @@ fn real() -> Real {
     of(concepts())
 }
 
-/// The excerpt, whatever the environment says.
+/// The excerpt, regardless of the environment.
 fn excerpt() -> Real {
     of(serde_json::from_str(include_str!("tests/concepts.json")).unwrap())
 }
@@ -266,7 +266,8 @@ fn two_things_with_one_name_are_refused() {
     assert!(message.contains("both called") && message.contains(&concepts[0].codepoints), "{message}");
 }
 
-/// `FOURSTEP_CONCEPTS=FILE cargo test --release --lib read_the_captions -- --ignored --nocapture`: to read and judge.
+/// Prints captions for a reader: `FOURSTEP_CONCEPTS=FILE cargo test --release --lib read_the_captions -- --ignored
+/// --nocapture`.
 #[test]
 #[ignore = "prints captions for a reader"]
 fn read_the_captions() {
@@ -286,7 +287,7 @@ fn read_the_captions() {
     }
 }
 
-/// As [`read_the_captions`]: the plurals.
+/// As [`read_the_captions`], for plurals.
 #[test]
 #[ignore = "prints plurals for a reader"]
 fn read_the_plurals() {

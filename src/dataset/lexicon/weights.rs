@@ -1,4 +1,4 @@
-//! How often a thing is drawn against others.
+//! How often each thing is drawn, relative to the others.
 
 use crate::dataset::pack::Concept;
 
@@ -17,7 +17,7 @@ pub fn weight(concept: &Concept) -> f32 {
         "Symbols" | "Flags" => 0.5,
         _ => 1.0,
     };
-    // Man, woman and person are one thing thrice, and families are one thing many times.
+    // Man, woman and person are three forms of one thing, and families are many forms of one.
     let one_of_many = match () {
         () if concept.name.starts_with("family: ") => 0.15,
         () if gendered(&concept.codepoints) => 0.5,
@@ -27,7 +27,7 @@ pub fn weight(concept: &Concept) -> f32 {
     by_subgroup * one_of_many
 }
 
-/// Whether it is the man's or woman's form of something that people do or are.
+/// Whether it is the man's or woman's form of an activity or profession.
 fn gendered(codepoints: &str) -> bool {
     let signed = codepoints.contains("-2640") || codepoints.contains("-2642");
     signed || ["1f468-200d", "1f469-200d"].iter().any(|start| codepoints.starts_with(start))

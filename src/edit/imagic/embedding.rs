@@ -1,13 +1,12 @@
-//! The first stage: the embedding of the target text moves until the model, which stays as it is, reconstructs the picture with it
+//! The first stage: the embedding of a text moves until the model, which stays as it is, reconstructs the picture with it
 //! (section 3.2, equation 3). It is to end near where it began, so that a line between the two means something; hence few steps.
 
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 
-use super::descend::{Draw, Ended, StageOptions, StageStep, descend};
-use super::reconstruction::Reconstruction;
 use crate::Result;
+use crate::edit::fit::{Draw, Ended, Reconstruction, StageOptions, StageStep, Text, descend};
 use crate::picture::Picture;
 use crate::pipeline::Pipeline;
 
@@ -15,17 +14,12 @@ use crate::pipeline::Pipeline;
 pub struct OptimizedEmbedding {
     /// `[tokens, features]`, as the UNet takes it. (Of a model that reads prompt and negative prompt as one text: both.)
     pub embedding: Tensor<2>,
-    /// The target text's own, where it began.
-    pub target: Tensor<2>,
+    /// The text's own, where it began.
+    pub start: Tensor<2>,
     /// Before each step.
     pub losses: Vec<f32>,
     /// Why it ended.
     pub ended: Ended,
-}
-
-/// The paper's 100 steps at 0.001, not tuned yet.
-pub fn default_options() -> StageOptions {
-    StageOptions { steps: 100, learning_rate: 1e-3, batch: 4, seed: 0 }
 }
 
 /// Fits the embedding of `prompt` to `image`, with timesteps and noise from streams of `options.seed`.
@@ -40,8 +34,8 @@ pub async fn optimize(
     on_step: &mut impl AsyncFnMut(StageStep<'_>) -> ControlFlow<()>,
 ) -> Result<OptimizedEmbedding> {
     options.check()?;
-    let model = Reconstruction::new(pipeline, image, prompt, options.batch)?;
-    run(&model, options, &mut options.draws("embedding", model.timesteps()), on_step).await
+    let model = Reconstruction::new(pipeline, std::slice::from_ref(image), text(prompt), options.batch)?;
+    run(&model, options, &mut options.draws("imagic.embedding", model.timesteps()), on_step).await
 }
 
 /// As [`optimize`], with the random numbers of each step from `draws`, which is given the step and how many numbers of noise it
@@ -59,7 +53,12 @@ pub async fn optimize_with(
     on_step: &mut impl AsyncFnMut(StageStep<'_>) -> ControlFlow<()>,
 ) -> Result<OptimizedEmbedding> {
     options.check()?;
-    run(&Reconstruction::new(pipeline, image, prompt, options.batch)?, options, draws, on_step).await
+    let model = Reconstruction::new(pipeline, std::slice::from_ref(image), text(prompt), options.batch)?;
+    run(&model, options, draws, on_step).await
+}
+
+fn text(prompt: &str) -> Text<'_> {
+    Text { prompt, negative_prompt: "" }
 }
 
 pub(super) async fn run(
@@ -68,12 +67,12 @@ pub(super) async fn run(
     draws: &mut impl FnMut(usize, usize) -> Draw,
     on_step: &mut impl AsyncFnMut(StageStep<'_>) -> ControlFlow<()>,
 ) -> Result<OptimizedEmbedding> {
-    let loss = |leaves: &[Tensor<2>], draw: Draw| model.loss(&model.unet, leaves[0].clone(), draw);
+    let loss = |leaves: &[Tensor<2>], step, draw: Draw| model.loss(&model.unet, leaves[0].clone(), step, draw);
     let draws = |step| draws(step, model.numbers());
     let mut ended = descend(vec![model.target.clone()], options, draws, loss, on_step).await?;
     Ok(OptimizedEmbedding {
         embedding: ended.values.remove(0),
-        target: model.target.clone(),
+        start: model.target.clone(),
         losses: ended.losses,
         ended: ended.ended,
     })

@@ -1,34 +1,34 @@
 //! Imagic (Kawar et al., 2022, arXiv 2210.09276): a picture and a sentence go in, and the picture comes out as the sentence says,
 //! because the model is fitted to the picture first.
 //!
-//! 1. [`embedding`]: the embedding of the target text moves until the model reconstructs the picture with it.
-//! 2. [`adapters`]: the model is fitted around that embedding.
-//! 3. [`Imagic::draw`]: it draws with embeddings between that one and the text's own.
+//! 1. [`embedding`]: the embedding e of the target text moves until the model reconstructs the picture with it.
+//! 2. The model is fitted around that embedding (section 3.2, equation 4). Here low-rank adapters of the attention move
+//!    ([`Adapters`]), not all weights as in the paper: they are small, and are kept with the edit.
+//! 3. [`Imagic::draw`]: it draws with embeddings between e and the text's own (equation 5).
 //!
-//! Gradients need floats: a model in blocks is loaded on a device that keeps gradients, where its weights are widened.
+//! Where it is known what the picture shows, e begins at that text instead, and moves by the difference of the two texts:
+//! e + eta (target - source). What e and the adapters have learned of the picture then stays, also at eta 1, and only what the
+//! texts disagree about changes. This is not in the paper.
+//!
+//! [`Imagic::to_bytes`] keeps an edit in a file.
 
-mod adam;
-pub mod adapters;
-mod descend;
 pub mod embedding;
-mod reconstruction;
+mod saved;
 
 use std::ops::ControlFlow;
 
 use burn::module::Module;
-use burn::tensor::{Tensor, TensorData};
+use burn::tensor::Tensor;
 
-pub use adapters::Adapters;
-pub use descend::{Draw, Ended, StageOptions, StageStep};
 pub use embedding::OptimizedEmbedding;
+pub use saved::{Drawn, SavedEdit};
 
-use crate::Result;
+use crate::edit::fit::{Adapters, Ended, Reconstruction, StageOptions, StageStep, Text, adapters};
 use crate::models::{AddedConditions, UNet2DConditionModel};
 use crate::picture::Picture;
 use crate::pipeline::{Guidance, Pipeline, Request, Settings, Start, StepEvent, denoise};
-use crate::random::{Generator, Mt19937};
 use crate::schedulers::{self, StepOptions};
-use reconstruction::Reconstruction;
+use crate::{Error, Result};
 
 /// What a model is fitted to, and how.
 #[derive(Clone, Debug, PartialEq)]
@@ -37,72 +37,120 @@ pub struct ImagicRequest {
     pub image: Picture,
     /// What it should show.
     pub prompt: String,
-    /// Of the first stage.
+    /// What it shows, where that is known.
+    pub source_prompt: Option<String>,
+    /// What to keep away from; part of the embedding in models that read both texts as one.
+    pub negative_prompt: String,
+    /// The first stage.
     pub embedding: StageOptions,
-    /// Of the second stage.
+    /// The second stage.
     pub adapters: StageOptions,
-    /// Of the adapters.
+    /// Of the adapters, 1 to [`adapters::MAX_RANK`].
     pub rank: usize,
 }
 
-/// A stage, for whoever watches.
+impl ImagicRequest {
+    /// Fewer and longer steps than in the paper (100 of 0.001, then 1,500 of 5e-7 for all weights), whose model is a thousand times
+    /// the size of *Stickers*.
+    pub fn new(image: Picture, prompt: impl Into<String>, seed: u64) -> Self {
+        let embedding = StageOptions { steps: 40, learning_rate: 1e-2, batch: 4, seed };
+        let adapters = StageOptions { steps: 60, learning_rate: 2e-3, batch: 4, seed };
+        let (prompt, source_prompt, negative_prompt) = (prompt.into(), None, String::new());
+        Self { image, prompt, source_prompt, negative_prompt, embedding, adapters, rank: 4 }
+    }
+}
+
+/// The two stages of fitting.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[allow(missing_docs)]
 pub enum Stage {
-    /// The first.
     Embedding,
-    /// The second.
     Adapters,
 }
 
-/// A model that was fitted to a picture. The pipeline stays as it was.
+/// An edit that a model was fitted for. The pipeline stays as it was.
 pub struct Imagic {
-    /// The first stage's.
+    /// What it should show.
+    pub prompt: String,
+    /// What the picture shows, where that was known.
+    pub source_prompt: Option<String>,
+    /// What to keep away from.
+    pub negative_prompt: String,
+    /// Pixels.
+    pub width: usize,
+    /// Pixels.
+    pub height: usize,
+    /// From the first stage.
     pub embedding: OptimizedEmbedding,
-    /// The second stage's; none where the first was stopped.
+    /// The target text's own embedding, `[tokens, features]`.
+    pub target: Tensor<2>,
+    /// From the second stage; none where the first was stopped.
     pub adapters: Option<Adapters>,
-    unet: UNet2DConditionModel,
-    image: Picture,
-    prompt: String,
+    /// What the user should know.
+    pub warnings: Vec<String>,
+    /// With the adapters, without autodiff; none for an edit from a file, which draws with the pipeline's own.
+    unet: Option<UNet2DConditionModel>,
 }
 
 impl Imagic {
-    /// The first two stages. Stopping in the second leaves what it has reached.
+    /// The first two stages. When the second is stopped, what it has reached is kept.
     ///
     /// # Errors
-    /// [`crate::Error::Request`] for options out of range, a picture of a size that the model does not take, an inpainting
-    /// network, and weights in blocks.
+    /// [`Error::Request`] for options out of range, a picture of a size that the model does not take, an inpainting network, and
+    /// weights in blocks.
     pub async fn fit(
         pipeline: &Pipeline,
         request: &ImagicRequest,
         on_step: &mut impl AsyncFnMut(Stage, StageStep<'_>) -> ControlFlow<()>,
     ) -> Result<Self> {
-        let ImagicRequest { image, prompt, .. } = request;
-        request.embedding.check()?;
-        request.adapters.check()?;
-        let mut first = async |step: StageStep<'_>| on_step(Stage::Embedding, step).await;
-        let embedding = embedding::optimize(pipeline, image, prompt, &request.embedding, &mut first).await?;
-        let model = Reconstruction::new(pipeline, image, prompt, request.adapters.batch)?;
+        let ImagicRequest { image, negative_prompt, embedding: first, adapters: second, .. } = request;
+        first.check()?;
+        second.check()?;
+        let model = |prompt: &str, batch: usize| {
+            Reconstruction::new(pipeline, std::slice::from_ref(image), Text { prompt, negative_prompt }, batch)
+        };
+        let Reconstruction { target, mut warnings, .. } = model(&request.prompt, 1)?;
+        let shown = request.source_prompt.as_ref().unwrap_or(&request.prompt);
+        let reconstruction = model(shown, first.batch)?;
+        let mut draws = first.draws("imagic.embedding", reconstruction.timesteps());
+        let mut on_first = async |step: StageStep<'_>| on_step(Stage::Embedding, step).await;
+        let embedding = embedding::run(&reconstruction, first, &mut draws, &mut on_first).await?;
+        let reconstruction = model(shown, second.batch)?;
         let adapters = match embedding.ended {
             Ended::Stopped => None,
             Ended::Finished | Ended::Diverged => {
-                let mut second = async |step: StageStep<'_>| on_step(Stage::Adapters, step).await;
-                let (rank, options) = (request.rank, &request.adapters);
-                Some(adapters::run(&model, &embedding.embedding, rank, options, &mut second).await?)
+                let mut on_second = async |step: StageStep<'_>| on_step(Stage::Adapters, step).await;
+                let options = (request.rank, second, "imagic.adapters");
+                Some(adapters::run(&reconstruction, &embedding.embedding, options, &mut on_second).await?)
             }
         };
-        let unet = model.unet.valid();
+        let unet = reconstruction.unet.valid();
         let unet = match &adapters {
             Some(Adapters { keys, factors, .. }) => adapters::apply(unet, keys, factors),
             None => unet,
         };
-        Ok(Self { embedding, adapters, unet, image: image.clone(), prompt: prompt.clone() })
+        warnings.extend(reconstruction.warnings);
+        Ok(Self {
+            prompt: request.prompt.clone(),
+            source_prompt: request.source_prompt.clone(),
+            negative_prompt: negative_prompt.clone(),
+            width: image.width,
+            height: image.height,
+            embedding,
+            target,
+            adapters,
+            warnings,
+            unet: Some(unet),
+        })
     }
 
-    /// The third stage: a picture drawn with the embedding eta · target + (1 - eta) · fitted (section 3.3, equation 5), from noise
-    /// that is torch's of `seed`. At 0 it is the picture, as well as the model was fitted; at 1 it has the text's own embedding.
+    /// The third stage: a picture drawn with the embedding at `eta` from 0 (the picture, as well as the model was fitted) to 1 (what the
+    /// text asks for), from noise that is torch's of `seed`.
+    /// Prompts and size in `settings` are not read: the edit has its own. An edit from a file takes a pipeline that was loaded with
+    /// its adapters ([`SavedEdit::lora`]).
     ///
     /// # Errors
-    /// Those of [`Pipeline::run`].
+    /// Those of [`Pipeline::run`]; [`Error::Request`] for an edit that was made with another model.
     pub async fn draw(
         &self,
         pipeline: &Pipeline,
@@ -110,36 +158,113 @@ impl Imagic {
         settings: Settings,
         on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Picture> {
-        let (width, height) = (self.image.width, self.image.height);
-        let size = Settings { prompt: self.prompt.clone(), width: Some(width), height: Some(height), ..settings };
-        let request = Request { num_images_per_prompt: 1, image: None, ..pipeline.request_of(size)? };
-        let (network, _) = pipeline.denoiser(&request)?;
-        let OptimizedEmbedding { embedding, target, .. } = &self.embedding;
-        let mixed = target.clone() * eta + embedding.clone() * (1.0 - eta);
-        let mixed = mixed.unsqueeze::<3>();
-        // With guidance the negative text comes first.
-        let context = match network.context.dims()[0] {
-            1 => mixed,
-            texts => Tensor::cat(vec![network.context.inner().narrow(0, 0, texts - 1), mixed], 0),
-        };
-        let AddedConditions { timestep_cond, text_time } = network.conditions;
-        let conditions = AddedConditions {
-            timestep_cond: timestep_cond.map(Tensor::inner),
-            text_time: text_time.map(|(text, sizes)| (text.inner(), sizes)),
-        };
-        let model = Guidance { unet: &self.unet, context, conditions, ..network };
-        let mut scheduler = schedulers::from_config(request.scheduler.as_ref().unwrap_or(pipeline.scheduler()))?;
-        let first = pipeline.plan(&request, scheduler.as_mut())?;
-        let (device, mut generator) = (target.device(), Mt19937::new(request.seed));
-        let mut noise = |shape: [usize; 4]| {
-            Tensor::from_data(TensorData::new(generator.randn(shape.iter().product()), shape), &device)
-        };
-        let (scale, channels) = (pipeline.scale(), self.unet.conv_in.weight.dims()[1]);
-        let latents = noise([1, channels, height / scale, width / scale]) * scheduler.init_noise_sigma();
-        let start = Start { latents, index: first, end: None, kept: None };
-        let options = StepOptions { eta: request.eta };
-        let latents = denoise(&model, scheduler.as_mut(), start, &options, &mut noise, on_step).await?;
-        let latents = if pipeline.device().is_autodiff() { latents.autodiff() } else { latents };
-        Ok(Picture::from_tensor(pipeline.decode(latents).inner()).await?.swap_remove(0))
+        let words = (self.prompt.as_str(), self.negative_prompt.as_str());
+        let (request, network) = asked(pipeline, words, [self.width, self.height], settings)?;
+        let texts = network.context.dims()[0];
+        self.check_text(network.context.clone().inner().narrow(0, texts - 1, 1).squeeze_dim(0)).await?;
+        draw_with(pipeline, (&request, network), self.unet.as_ref(), self.mixed(eta), on_step).await
     }
+
+    /// The embedding between picture and text, `[tokens, features]`.
+    fn mixed(&self, eta: f64) -> Tensor<2> {
+        let OptimizedEmbedding { embedding, start, .. } = &self.embedding;
+        let from = if self.source_prompt.is_some() { start } else { embedding };
+        embedding.clone() + (self.target.clone() - from.clone()) * eta
+    }
+
+    /// Whether `text` `[tokens, features]`, the model's own embedding of the prompt, is what the edit began from. Blocks of 4 bits
+    /// move it by a tenth; another text encoder has nothing in common with it.
+    async fn check_text(&self, text: Tensor<2>) -> Result<()> {
+        let target = &self.target;
+        let shapes = [text.dims(), target.dims()];
+        let reason = if shapes[0] != shapes[1] {
+            format!("its text has {:?} features, this model's {:?}", shapes[1], shapes[0])
+        } else {
+            let [apart, size] = [(text - target.clone()).square().sum(), target.clone().square().sum()];
+            let ratio = (apart / size).into_data_async().await.expect("a number of the device");
+            match ratio.iter::<f32>().next() {
+                Some(ratio) if ratio < 0.25 => return Ok(()),
+                _ => "this model reads the prompt differently".to_owned(),
+            }
+        };
+        Err(Error::Request(format!("the edit was made with another model: {reason}")))
+    }
+}
+
+/// What a fit has reached: the picture drawn with `embedding` `[tokens, features]` and, in the second stage, with the factors of the
+/// adapters ([`StageStep::values`]).
+///
+/// # Errors
+/// Those of [`Pipeline::run`].
+pub async fn reconstruct(
+    pipeline: &Pipeline,
+    request: &ImagicRequest,
+    (embedding, factors): (Tensor<2>, Option<&[Tensor<2>]>),
+    settings: Settings,
+) -> Result<Picture> {
+    let words = (request.prompt.as_str(), request.negative_prompt.as_str());
+    let (drawn, network) = asked(pipeline, words, [request.image.width, request.image.height], settings)?;
+    let unet = factors.map(|factors| {
+        let unet = network.unet.clone().valid();
+        let keys = adapters::keys(&unet);
+        adapters::apply(unet, &keys, factors)
+    });
+    let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
+    draw_with(pipeline, (&drawn, network), unet.as_ref(), embedding, &mut on_step).await
+}
+
+/// The request for a picture of `[width, height]` by `(prompt, negative prompt)`, and the network for it.
+fn asked<'a>(
+    pipeline: &'a Pipeline,
+    (prompt, negative_prompt): (&str, &str),
+    [width, height]: [usize; 2],
+    settings: Settings,
+) -> Result<(Request, Guidance<'a>)> {
+    let settings = Settings {
+        prompt: prompt.into(),
+        negative_prompt: negative_prompt.into(),
+        width: Some(width),
+        height: Some(height),
+        image: None,
+        mask: None,
+        ..settings
+    };
+    let request = Request { num_images_per_prompt: 1, ..pipeline.request_of(settings)? };
+    let network = pipeline.denoiser(&request)?.0;
+    Ok((request, network))
+}
+
+/// The picture of `request` with another embedding of its prompt, and with `unet` instead of the pipeline's; without gradients.
+async fn draw_with(
+    pipeline: &Pipeline,
+    (request, network): (&Request, Guidance<'_>),
+    unet: Option<&UNet2DConditionModel>,
+    embedding: Tensor<2>,
+    on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
+) -> Result<Picture> {
+    let device = embedding.device();
+    let (embedding, text) = (embedding.unsqueeze::<3>(), network.context.inner());
+    // With guidance the negative text comes first.
+    let context = match text.dims()[0] {
+        1 => embedding,
+        texts => Tensor::cat(vec![text.narrow(0, 0, texts - 1), embedding], 0),
+    };
+    let AddedConditions { timestep_cond, text_time } = network.conditions;
+    let conditions = AddedConditions {
+        timestep_cond: timestep_cond.map(Tensor::inner),
+        text_time: text_time.map(|(text, sizes)| (text.inner(), sizes)),
+    };
+    let own = if unet.is_none() && pipeline.device().is_autodiff() { Some(network.unet.clone().valid()) } else { None };
+    let unet = unet.or(own.as_ref()).unwrap_or(network.unet);
+    let model = Guidance { unet, context, conditions, ..network };
+    let mut scheduler = schedulers::from_config(request.scheduler.as_ref().unwrap_or(pipeline.scheduler()))?;
+    let first = pipeline.plan(request, scheduler.as_mut())?;
+    let mut noise = crate::edit::noise_of(request.seed, device);
+    let (scale, channels) = (pipeline.scale(), unet.conv_in.weight.dims()[1]);
+    let latents = noise([1, channels, request.height / scale, request.width / scale]) * scheduler.init_noise_sigma();
+    let start = Start { latents, index: first, end: None, kept: None };
+    let options = StepOptions { eta: request.eta };
+    let latents = denoise(&model, scheduler.as_mut(), start, &options, &mut noise, on_step).await?;
+    let latents = if pipeline.device().is_autodiff() { latents.autodiff() } else { latents };
+    Ok(Picture::from_tensor(pipeline.decode(latents).inner()).await?.swap_remove(0))
 }

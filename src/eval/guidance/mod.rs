@@ -1,4 +1,4 @@
-//! Whether a distilled student follows the guidance scale and the negative prompt as its teacher does.
+//! Compares how a distilled student and its teacher follow the guidance scale and the negative prompt.
 
 mod negative;
 mod table;
@@ -14,36 +14,36 @@ use crate::dataset::Stickers;
 use crate::picture::Picture;
 use crate::{Error, Result};
 
-/// Who is compared.
+/// The models that are compared.
 pub struct Pair<'a> {
-    /// Guided by two evaluations of the network a step.
+    /// The teacher, guided with two evaluations of the network a step.
     pub teacher: &'a Model,
-    /// Distilled from it.
+    /// The student.
     pub student: &'a Model,
-    /// The student's sampler; none is its own.
+    /// The student's sampler; none means its own.
     pub student_sampler: Option<String>,
 }
 
-/// What is drawn.
+/// The settings of a comparison.
 #[derive(Clone, Debug, Serialize)]
 pub struct Settings {
-    /// For each scale.
+    /// Pictures for each scale.
     pub pictures: usize,
     /// Guidance scales, ascending; pictures are compared with those of the first.
     pub scales: Vec<f32>,
-    /// Of the teacher.
+    /// Denoising steps of the teacher.
     pub teacher_steps: usize,
-    /// Of the student.
+    /// Denoising steps of the student.
     pub student_steps: usize,
-    /// With negative prompts.
+    /// Guidance scale with negative prompts.
     pub guidance_scale: f32,
-    /// Negative prompts against colours that the prompt leaves open: so many for things, and for backgrounds.
+    /// Number of cases with an open colour, and as many with an open background.
     pub cases: usize,
-    /// And so many where it names or implies them.
+    /// Number of cases in which the prompt names the colour, and as many in which it implies it.
     pub other_cases: usize,
-    /// Side in pixels.
+    /// Side of the pictures in pixels.
     pub size: usize,
-    /// Of prompts and noise.
+    /// Seed of prompts and noise.
     pub seed: u64,
 }
 
@@ -54,29 +54,29 @@ pub struct Agreement {
     pub scale: f32,
     /// Mean PSNR of the student's pictures to the teacher's, in dB.
     pub student_db: f64,
-    /// The same of the teacher with as few steps as the student.
+    /// The same for the teacher with as few steps as the student.
     pub few_db: f64,
-    /// Of the teacher's pictures.
+    /// The teacher's pictures.
     pub teacher: Look,
-    /// Of the student's.
+    /// The student's pictures.
     pub student: Look,
 }
 
-/// What guidance does to pictures.
+/// How guidance changes pictures.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Look {
-    /// Root of the mean squared difference to the same model's pictures at the first scale, in steps of 8 bits.
+    /// Root of the mean squared difference to the same model's pictures at the first scale, in levels of 0 to 255.
     pub moved: f64,
     /// Mean saturation, 0 to 1.
     pub saturation: f64,
-    /// Mean deviation of the luma within a picture, in steps of 8 bits.
+    /// Mean deviation of the luma within a picture, in levels of 0 to 255.
     pub contrast: f64,
 }
 
-/// Everything that was counted.
+/// All numbers of a comparison.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What was asked.
+    /// The settings.
     pub settings: Settings,
     /// In the order of the scales.
     pub agreement: Vec<Agreement>,
@@ -84,7 +84,8 @@ pub struct Report {
     pub negatives: Vec<Negative>,
 }
 
-/// Draws and counts the agreement over scales. `progress` is told what is being done, and how many of how many are.
+/// Draws and counts the agreement over scales. `progress` gets what is being done, how many are done, and how many
+/// there are.
 ///
 /// # Errors
 /// [`Error::Request`] without scales or pictures; those of drawing and of the store.

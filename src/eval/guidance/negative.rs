@@ -1,5 +1,5 @@
-//! Negative prompts, counted by program: a picture shows a colour; the same prompt from the same noise with that colour as
-//! negative prompt should not.
+//! Counts the effect of negative prompts: of pictures that show a colour, how many no longer show it with that colour
+//! as negative prompt and the same noise?
 
 use serde::Serialize;
 
@@ -12,13 +12,13 @@ use crate::picture::Picture;
 use crate::random;
 use crate::{Error, Result};
 
-/// How the prompt speaks of the colour that the negative prompt excludes.
+/// How the prompt treats the colour that the negative prompt excludes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Wording {
-    /// "a colourful fox": which colour is open.
+    /// "a colourful fox": the colour is open.
     OpenColour,
-    /// "a fox on a coloured background".
+    /// "a fox on a coloured background": the background's colour is open.
     OpenBackground,
     /// "a green fox": prompt and negative prompt contradict each other.
     Named,
@@ -26,22 +26,22 @@ pub enum Wording {
     Implied,
 }
 
-/// One picture that showed a colour, and what became of it.
+/// A picture that showed a colour, and the picture with a negative prompt.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Case {
     /// Prompt and seed of both pictures, with the negative prompt of the second.
     pub ask: Ask,
-    /// What the first shows, by the judge.
+    /// The judge's colour of the first picture.
     pub colour: String,
     /// Whether the second no longer shows it.
     pub gone: bool,
-    /// What the second shows instead, if it is clearly another colour of the palette.
+    /// The second picture's colour, if it is clearly another one of the palette.
     pub instead: Option<String>,
-    /// Whether it is gone, too, when the negative prompt is another colour: what changes without being asked to.
+    /// Whether the colour is also gone if the negative prompt is another colour. This is the control.
     pub gone_with_other: bool,
 }
 
-/// Pictures before and after.
+/// Pictures without and with the negative prompt.
 pub type Pairs = Vec<(Picture, Picture)>;
 
 /// All cases of a model and a wording.
@@ -53,11 +53,11 @@ pub struct Negative {
     pub steps: usize,
     /// How the prompt speaks of the colour.
     pub wording: Wording,
-    /// Prompts drawn to find the cases.
+    /// Number of prompts drawn to find the cases.
     pub candidates: usize,
     /// In the order in which they were found.
     pub cases: Vec<Case>,
-    /// Of the first cases.
+    /// The pictures of the first cases.
     #[serde(skip)]
     pub pictures: Pairs,
 }
@@ -67,8 +67,8 @@ impl Wording {
     pub const ALL: [Self; 4] = [Self::OpenColour, Self::OpenBackground, Self::Named, Self::Implied];
 }
 
-/// Looks for cases and draws them again, for the student and for the teacher, each in its own pictures. `progress` is
-/// told what is being done, and how many of how many are.
+/// Finds cases and redraws them, separately for student and teacher. `progress` gets what is being done, how many are
+/// done, and how many there are.
 ///
 /// # Errors
 /// [`Error::Request`] for a recipe without colours; those of drawing and of the store.
@@ -93,11 +93,11 @@ pub fn negatives(
     Ok(all)
 }
 
-/// Prompts that are drawn at once to find cases.
+/// Prompts that are drawn together to find cases.
 const CHUNK: usize = 32;
-/// At most so many prompts for each case that is sought: a model may not show colours at all.
+/// Greatest number of prompts drawn for each case that is wanted, because a model may not show colours at all.
 const PATIENCE: usize = 4;
-/// Pictures that are kept to be looked at.
+/// Pictures that are kept for people to look at.
 const SHOWN: usize = 32;
 
 struct Hunt<'a> {
@@ -139,7 +139,7 @@ impl Hunt<'_> {
         Ok(Negative { model, steps, wording: self.wording, candidates: tried, cases, pictures })
     }
 
-    /// The found pictures' prompts again, with their colour and with another one as negative prompt.
+    /// Redraws the found pictures with their colour and with another colour as negative prompt.
     fn again(
         &self,
         found: Vec<(Ask, String, Picture)>,
@@ -178,7 +178,7 @@ impl Hunt<'_> {
         Ok((cases, pictures))
     }
 
-    /// Prompts with seeds, and the colour that the first picture must show where the prompt names it.
+    /// Prompts with seeds, and the colour that the first picture must show if the prompt names it.
     fn candidates(&self, count: usize) -> Result<Vec<(Ask, Option<String>)>> {
         let (stickers, seed) = (self.stickers, self.settings.seed);
         let open = |colour: Option<String>, background: Option<String>, name: &String| Scene {
@@ -209,7 +209,7 @@ impl Hunt<'_> {
         Ok(scenes.into_iter().enumerate().map(ask).collect())
     }
 
-    /// The concepts that are asked for; for [`Wording::Implied`] those whose glyphs show a colour.
+    /// The concepts to ask for; for [`Wording::Implied`], those whose glyphs have a colour.
     fn names(&self) -> Result<Vec<String>> {
         let mut names = Vec::new();
         for name in &self.stickers.names {
@@ -238,7 +238,7 @@ impl Hunt<'_> {
         }
     }
 
-    /// The colour that the picture shows by the judge; white backgrounds are none.
+    /// The judge's colour of the picture; a white background counts as none.
     fn shown(&self, picture: &Picture) -> Result<Option<String>> {
         let main = match self.wording {
             Wording::OpenBackground => self.judge.background_of(picture).filter(|name| *name != "white"),
@@ -258,7 +258,7 @@ impl Hunt<'_> {
         }
     }
 
-    /// The negative prompt against a colour, as the dataset's captions say it: "green", or "a green background".
+    /// The negative prompt against a colour, as in the dataset's captions: "green", or "a green background".
     fn exclude(&self, colour: &str) -> String {
         let colour = Some(colour.to_owned());
         let plain = Scene::plain("");

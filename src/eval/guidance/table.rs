@@ -1,4 +1,4 @@
-//! The report on guidance as tables for people, as numbers for programs, and as charts.
+//! The report on guidance: tables, a file for programs, and charts.
 
 use std::fmt::Write;
 
@@ -6,7 +6,7 @@ use super::{Agreement, Look, Negative, Report, Wording};
 use crate::chart::{Chart, Line};
 
 impl Report {
-    /// Markdown: agreement over scales, negative prompts by wording, and by colour where it was open.
+    /// Markdown: agreement over scales, negative prompts by wording, and open ones by colour.
     pub fn markdown(&self) -> String {
         let Report { settings, agreement, negatives } = self;
         let (teacher, student) = (settings.teacher_steps, settings.student_steps);
@@ -90,7 +90,7 @@ impl Report {
         text
     }
 
-    /// One row a scale.
+    /// One row for each scale.
     pub fn agreement_csv(&self) -> String {
         let mut text = String::from(
             "guidance_scale,student_psnr_db,few_steps_psnr_db,teacher_moved,student_moved,teacher_saturation,\
@@ -106,7 +106,7 @@ impl Report {
         text
     }
 
-    /// One row a case.
+    /// One row for each case.
     pub fn negative_csv(&self) -> String {
         let mut text =
             String::from("wording,model,steps,prompt,seed,colour,negative_prompt,gone,instead,gone_with_other\n");
@@ -163,7 +163,7 @@ impl Report {
 }
 
 impl Wording {
-    /// With an example.
+    /// The wording with an example.
     pub fn words(self) -> &'static str {
         match self {
             Self::OpenColour => "colour open (\"a colourful fox\")",

@@ -1,4 +1,4 @@
-//! What is counted over the pictures of all questions, whoever drew them.
+//! Everything that is counted over the pictures of all questions.
 
 use serde::Serialize;
 
@@ -12,7 +12,7 @@ use crate::dataset::{ColourJudge, Stickers, count_of};
 use crate::picture::Picture;
 use crate::train::classifier::Classifier;
 
-/// Numbers of one set of pictures; a share or distance is none where nothing was asked.
+/// Numbers of one set of pictures; a share or distance is none if nothing was asked.
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct Measured {
     /// Share of plain prompts whose nearest glyph of all is the asked one, in 0..1.
@@ -28,7 +28,7 @@ pub struct Measured {
     /// Fréchet distance to other pictures of the dataset.
     pub frechet: Option<f64>,
     /// Median distance of held-out combinations to the nearest training picture (root of the mean square at half size,
-    /// in steps of 8 bits).
+    /// in levels of 0 to 255).
     pub nearest_training: Option<f64>,
     /// Share of held-out combinations that are nearer to a training picture than to the true picture of their caption.
     pub nearer_training: Option<f64>,
@@ -37,13 +37,13 @@ pub struct Measured {
 /// A share for combinations that training saw, and for held-out ones.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize)]
 pub struct Split {
-    /// Seen in training.
+    /// Share for combinations that training saw.
     pub trained: Option<f64>,
-    /// Kept out of it.
+    /// Share for held-out combinations.
     pub held_out: Option<f64>,
 }
 
-/// Everything that pictures are looked at with.
+/// Everything that is needed to judge pictures.
 pub struct Measure<'a> {
     stickers: &'a Stickers,
     questions: &'a [Question],
@@ -55,11 +55,11 @@ pub struct Measure<'a> {
 }
 
 impl<'a> Measure<'a> {
-    /// `truth` are the dataset's own pictures of the questions, `reference` those of others asked alike; `training` are
-    /// pictures of the training split.
+    /// `truth` are the dataset's own pictures of the questions, `reference` those of other, similar questions;
+    /// `training` are pictures of the training split.
     ///
     /// # Errors
-    /// Those of the classifier and of too few pictures.
+    /// Those of the classifier, and for too few pictures.
     pub fn new(
         stickers: &'a Stickers,
         (questions, truth): (&'a [Question], &'a [Picture]),
@@ -81,7 +81,7 @@ impl<'a> Measure<'a> {
         })
     }
 
-    /// Looks at one picture for each question.
+    /// Judges one picture for each question.
     ///
     /// # Errors
     /// Those of the judges.
@@ -120,7 +120,7 @@ impl<'a> Measure<'a> {
         Ok(if ranks.is_empty() { (None, None) } else { (Some(within(1)), Some(within(5))) })
     }
 
-    /// Of the pictures of a group, those that show what was asked.
+    /// Share of the pictures of a group that show what was asked.
     fn share(&self, pictures: &[Picture], group: Group) -> Result<Option<f64>> {
         let (mut hits, mut of) = (0usize, 0usize);
         for (question, picture) in self.questions.iter().zip(pictures).filter(|(q, _)| q.group == group) {

@@ -1,5 +1,5 @@
-//! Models over numbers of steps: a teacher, its faster samplers and its students draw the same prompts from the same
-//! noise, and everything that can be counted is counted over each number of steps.
+//! Compares models over numbers of steps: a teacher, its faster samplers and its students draw the same prompts from
+//! the same noise, and everything that can be counted is counted for each number of steps.
 
 mod measure;
 mod questions;
@@ -20,59 +20,59 @@ use crate::picture::Picture;
 use crate::train::classifier::Classifier;
 use crate::{Error, Result};
 
-/// What is drawn and compared with.
+/// The settings of a comparison.
 #[derive(Clone, Debug, Serialize)]
 pub struct Settings {
-    /// Drawn for each number of steps.
+    /// Number of pictures for each number of steps.
     pub pictures: usize,
-    /// The same for all.
+    /// Guidance scale, the same for all.
     pub guidance_scale: f32,
-    /// Of the teacher's own sampler, whose pictures all others are compared with.
+    /// Steps of the teacher's own sampler that make the reference pictures.
     pub reference_steps: usize,
-    /// Side in pixels.
+    /// Side of the pictures in pixels.
     pub size: usize,
-    /// Of prompts and noise.
+    /// Seed of prompts and noise.
     pub seed: u64,
-    /// Training pictures among which the nearest is sought; 0 to leave that out.
+    /// Number of training pictures among which the nearest is searched; 0 skips this.
     pub training_pictures: usize,
-    /// The training run's seed.
+    /// Seed of the training run.
     pub training_seed: u64,
-    /// How often each number of steps is timed; 0 to leave that out.
+    /// How often each number of steps is timed; 0 skips this.
     pub timing_rounds: usize,
-    /// Pictures encoded at once.
+    /// Pictures encoded together.
     pub batch: usize,
 }
 
-/// One line of the charts: a model, a sampler, some numbers of steps. Entries of one name are one line: students often
-/// are a model for each number of steps.
+/// One line of the charts: a model, a sampler and some numbers of steps. Entries with the same name are one line,
+/// because students often are a different model for each number of steps.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Entry {
-    /// Of the line.
+    /// Name of the line.
     pub line: String,
     /// Index of the model.
     pub model: usize,
-    /// The sampler's short name; none is the model's own.
+    /// The sampler's short name; none means the model's own.
     pub sampler: Option<String>,
     /// Numbers of steps.
     pub steps: Vec<usize>,
 }
 
-/// What one line has at one number of steps.
+/// The results of one line at one number of steps.
 #[derive(Clone, Debug, Serialize)]
 pub struct Point {
-    /// Of the line.
+    /// Name of the line.
     pub line: String,
-    /// The sampler's short name; none is the model's own.
+    /// The sampler's short name; none means the model's own.
     pub sampler: Option<String>,
     /// Denoising steps.
     pub steps: usize,
-    /// Of the network, for one picture.
+    /// Evaluations of the network for one picture.
     pub evaluations: f64,
-    /// To the pictures of the reference; none for the reference itself.
+    /// Distance to the reference pictures; none for the reference itself.
     pub near: Option<Near>,
-    /// Everything that is counted on the pictures alone.
+    /// Everything that is counted on these pictures.
     pub measured: Measured,
-    /// Time of one picture, drawn alone, as a share of the reference's in the same run.
+    /// Time for one picture, drawn alone, as a share of the reference's in the same run.
     pub time: Option<f64>,
 }
 
@@ -85,37 +85,37 @@ pub struct Near {
     pub psnr_of_mean_db: f64,
 }
 
-/// Everything that was counted.
+/// All numbers of a comparison.
 #[derive(Clone, Debug, Serialize)]
 pub struct Report {
-    /// What was asked.
+    /// The settings.
     pub settings: Settings,
-    /// How many questions of each group.
+    /// Number of questions in each group.
     pub groups: Vec<(Group, usize)>,
     /// In the order of the entries and their steps.
     pub points: Vec<Point>,
-    /// The dataset's own pictures: what a perfect model would have.
+    /// The dataset's own pictures: the results of a perfect model.
     pub truth: Measured,
-    /// The same through the teacher's autoencoder: what a perfect UNet would have.
+    /// The same through the teacher's autoencoder: the results of a perfect UNet.
     pub autoencoder: Measured,
-    /// Seconds for one picture of the reference, drawn alone.
+    /// Seconds for one reference picture, drawn alone.
     pub reference_s: Option<f64>,
 }
 
-/// A report, and the pictures that it speaks of.
+/// A report and its pictures.
 pub struct Comparison {
-    /// Every number.
+    /// The numbers.
     pub report: Report,
-    /// What was asked.
+    /// The questions.
     pub questions: Vec<Question>,
     /// The dataset's pictures.
     pub truth: Vec<Picture>,
-    /// For each point of the report.
+    /// The pictures for each point of the report.
     pub drawn: Vec<Vec<Picture>>,
 }
 
-/// Draws and counts. The first entry is the teacher with its own sampler, whose picture of `settings.reference_steps`
-/// the others are compared with. `progress` is told what is being done, and how many of how many are.
+/// Draws and counts. The first entry is the teacher with its own sampler, whose pictures of `settings.reference_steps`
+/// are the reference for the others. `progress` gets what is being done, how many are done, and how many there are.
 ///
 /// # Errors
 /// [`Error::Request`] for entries that draw the same thing twice, or a recipe without such pictures; those of drawing,
@@ -223,8 +223,8 @@ struct Times {
     cells: Vec<f64>,
 }
 
-/// Seconds of one picture, drawn alone: the least of some rounds, in each of which everything has its turn. What else the
-/// machine does only ever makes a round longer.
+/// Seconds for one picture, drawn alone: the minimum over rounds in which everything takes its turn. Other load on the
+/// machine can only make a round longer.
 fn time(
     models: &[Model],
     (cells, reference): (&[Cell], &Cell),

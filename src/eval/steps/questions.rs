@@ -1,4 +1,4 @@
-//! What every model draws in a comparison: the same prompts from the same noise.
+//! The prompts that every model draws in a comparison, from the same noise.
 
 use serde::{Deserialize, Serialize};
 
@@ -9,7 +9,7 @@ use crate::Result;
 use crate::dataset::{Kind, Scene, Stickers, caption};
 use crate::random;
 
-/// What a drawing is looked at for.
+/// The property that a question checks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Group {
@@ -19,29 +19,29 @@ pub enum Group {
     Colour(Combinations),
     /// "a fox on a blue background": is the border blue?
     Background(Combinations),
-    /// "three foxes": are there three? Held out are those on a background that the concept never had in training.
+    /// "three foxes": are there three? Held-out ones are on a background that the concept never had in training.
     Count(Combinations),
-    /// Pairs, sizes, turns, styles: part of the comparisons of whole sets alone.
+    /// Pairs, sizes, rotations, styles: only part of comparisons of whole sets.
     Other,
 }
 
-/// One prompt with its truth.
+/// One prompt with its true scene.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Question {
-    /// What is looked at.
+    /// The property to check.
     pub group: Group,
-    /// What should be drawn.
+    /// The scene to draw.
     pub scene: Scene,
     /// Prompt and seed.
     pub ask: Ask,
 }
 
-/// `count` questions, decided by `seed` alone: a tenth each ask for colours, backgrounds and counts, of trained and of
-/// held-out combinations; 15 % are of other kinds; the rest is plain. Every caption is in the plain wording and tells
-/// all.
+/// `count` questions, which depend only on `seed`: a tenth each ask for colours, backgrounds and counts, of trained and
+/// of held-out combinations; 15 % are of other kinds; the rest are plain. Every caption has the plain wording and names
+/// everything.
 ///
 /// # Errors
-/// [`crate::Error::Request`] when the recipe lacks such pictures.
+/// [`crate::Error::Request`] if the recipe lacks such pictures.
 pub fn questions(stickers: &Stickers, seed: u64, count: usize) -> Result<Vec<Question>> {
     use Combinations::{HeldOut, Trained};
     let (each, other) = (count / 10, count * 15 / 100);
@@ -72,7 +72,7 @@ pub fn questions(stickers: &Stickers, seed: u64, count: usize) -> Result<Vec<Que
 }
 
 impl Group {
-    /// The combinations of a group that has two kinds of them.
+    /// The kind of combinations, for a group that has two kinds.
     pub fn combinations(self) -> Option<Combinations> {
         match self {
             Self::Colour(c) | Self::Background(c) | Self::Count(c) => Some(c),

@@ -1,4 +1,4 @@
-//! A comparison as a table for people, as numbers for programs, and as charts.
+//! The report of a comparison: a table, a file for programs, and charts.
 
 use std::fmt::Write;
 
@@ -7,7 +7,7 @@ use super::{Group, Measured, Point, Report, Split};
 use crate::chart::{Chart, Level, Line, Scale};
 
 impl Report {
-    /// A Markdown table with one row a line and number of steps, and what the columns mean.
+    /// A Markdown table with one row for each line and number of steps, and an explanation of the columns.
     pub fn markdown(&self) -> String {
         let mut text = String::from(
             "| model | sampler | steps | evaluations | time | PSNR | top 1 | top 5 | colour | background | count | \
@@ -30,7 +30,7 @@ impl Report {
         text + &self.notes()
     }
 
-    /// One row a line and number of steps; shares in 0..1, empty where nothing was measured.
+    /// One row for each line and number of steps; shares in 0..1, empty if nothing was measured.
     pub fn csv(&self) -> String {
         let mut text = String::from(
             "line,sampler,steps,evaluations,time_ratio,mean_psnr_db,psnr_of_mean_db,top_1,top_5,colour_trained,\
@@ -63,7 +63,7 @@ impl Report {
         text
     }
 
-    /// The charts by the names of their files, over evaluations of the network.
+    /// The charts over evaluations of the network, with the names of their files.
     pub fn charts(&self) -> Vec<(&'static str, Chart)> {
         let db = format!("PSNR to the teacher's {} steps, in dB (more is nearer)", self.settings.reference_steps);
         let mut charts = vec![
@@ -86,7 +86,7 @@ impl Report {
         charts
     }
 
-    /// For the legend.
+    /// The legend's text for dashed lines.
     pub const DASHED: &'static str = "dashed: combinations never seen in training";
 
     fn chart(&self, title: &str, y: Scale, value: impl Fn(&Point) -> Option<f64>) -> Chart {
@@ -103,7 +103,7 @@ impl Report {
         chart
     }
 
-    /// One for each name, in the order of their first points.
+    /// One line for each name, in the order of their first points.
     fn lines(&self, dashed: bool, value: impl Fn(&Point) -> Option<f64>) -> Vec<Line> {
         let mut lines: Vec<Line> = Vec::new();
         for point in &self.points {

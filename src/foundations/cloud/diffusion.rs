@@ -1,4 +1,4 @@
-//! Noise in, the way back learned, noise out: along a quarter of a circle.
+//! Diffusion: noise is added along a quarter of a circle, and a network learns the way back.
 //!
 //! Sources: Ho et al., "Denoising diffusion probabilistic models", 2020; Song et al., "DDIM", 2021; Salimans and Ho,
 //! "Progressive distillation", 2022, appendix D (the angle, v, and a DDIM step as a rotation); Ho and Salimans,
@@ -13,13 +13,13 @@ use crate::random::{Generator, stream};
 use crate::{Error, Result};
 
 // cell: forward-noise
-/// A point on its way into noise. The angle runs from 0 (the point) to a quarter turn (noise alone).
+/// A point on its path into noise. The angle runs from 0 (the point) to a quarter turn (noise only).
 pub fn noised(point: [f32; 2], noise: [f32; 2], angle: f32) -> [f32; 2] {
     let (sin, cos) = angle.sin_cos();
     [0, 1].map(|i| cos * point[i] + sin * noise[i])
 }
 
-/// Where the way leads from there: the derivative of [`noised`] by the angle. The network learns this v.
+/// The direction of the path there: the derivative of [`noised`] by the angle. The network learns this v.
 pub fn velocity(point: [f32; 2], noise: [f32; 2], angle: f32) -> [f32; 2] {
     let (sin, cos) = angle.sin_cos();
     [0, 1].map(|i| cos * noise[i] - sin * point[i])
@@ -27,23 +27,23 @@ pub fn velocity(point: [f32; 2], noise: [f32; 2], angle: f32) -> [f32; 2] {
 // end
 
 // cell: rotate
-/// One DDIM step: x and v are at right angles on the circle, so going back by an angle is a rotation.
+/// One DDIM step. On the circle, x and v are perpendicular, so going back by an angle is a rotation.
 pub fn rotate(x: [f32; 2], v: [f32; 2], back: f32) -> [f32; 2] {
     let (sin, cos) = back.sin_cos();
     [0, 1].map(|i| cos * x[i] - sin * v[i])
 }
 // end
 
-/// A label, and how strongly it pulls.
+/// A label, and how strongly it guides.
 #[derive(Clone, Copy, Debug)]
 pub struct Guidance {
-    /// What the points shall be.
+    /// The label of the points to draw.
     pub label: Label,
-    /// 1 for the network's own answer; above, the answer is pushed away from what it says without a label.
+    /// 1 for the network's own prediction. Above 1, the prediction is pushed away from the one without a label.
     pub scale: f32,
 }
 
-/// The network, how it learns, and what it learned from.
+/// The network and the state of its training.
 #[derive(Clone)]
 pub struct Model {
     pub(super) network: Network,
@@ -59,7 +59,7 @@ impl Model {
         Self { adam: Adam::new(&network), network, steps: 0, seed }
     }
 
-    /// How many numbers it learns.
+    /// How many numbers are trained.
     pub fn parameters(&self) -> usize {
         self.network.parameters()
     }
@@ -76,7 +76,7 @@ impl Model {
     }
 
     // cell: guidance
-    /// v with guidance: from what the network says without the label, through what it says with it, and beyond.
+    /// v with guidance: from the prediction without the label through the one with it, and beyond.
     pub fn guided(&self, points: &[[f32; 2]], angle: f32, Guidance { label, scale }: Guidance) -> Vec<[f32; 2]> {
         let with = self.predict(points, angle, label);
         if scale == 1.0 || label == Label::None {
@@ -89,10 +89,10 @@ impl Model {
     // end
 
     // cell: train-step
-    /// One step of training on `batch` points: noise them to random angles, ask for v, and go downhill on the error.
+    /// One step of training on `batch` points: noise them to random angles, predict v, and go downhill on the error.
     ///
     /// # Errors
-    /// [`Error::Request`] where the loss is no longer a number: the rate is too high.
+    /// [`Error::Request`] if the loss is no longer a number, because the rate is too high.
     pub fn train_step(&mut self, cloud: &Cloud, batch: usize, rate: f32) -> Result<f64> {
         let mut generator = stream(self.seed, "training", self.steps);
         let (points, shown) = cloud.draw(&mut generator, batch);
@@ -104,7 +104,7 @@ impl Model {
     }
     // end
 
-    /// One step downhill on the mean squared error of v; the loss before it.
+    /// One step downhill on the mean squared error of v; returns the loss before it.
     pub(super) fn learn(&mut self, rows: &[Row], wanted: &[[f32; 2]], rate: f32) -> Result<f64> {
         let (found, trace) = self.network.forward(inputs(rows));
         let mut errors = found;
@@ -123,7 +123,7 @@ impl Model {
         Ok(loss)
     }
 
-    /// The same network for another training: Adam starts without a memory.
+    /// A copy of the network for another training, with Adam's moments at zero.
     pub(super) fn fresh_copy(&self, seed: u64) -> Self {
         Self { adam: Adam::new(&self.network), network: self.network.clone(), steps: 0, seed }
     }
@@ -133,7 +133,7 @@ impl Model {
     }
 }
 
-/// Where all points were at each angle, from noise to cloud: steps + 1 lists.
+/// The positions of all points at each angle, from noise to cloud: steps + 1 lists.
 pub type Path = Vec<Vec<[f32; 2]>>;
 
 // cell: sample
@@ -151,7 +151,7 @@ pub fn sample(model: &Model, noise: &[[f32; 2]], steps: usize, guidance: Guidanc
 }
 // end
 
-/// A point, its angle, and what is known of it.
+/// A point, its angle, and its label.
 pub(super) type Row = ([f32; 2], f32, Label);
 
 fn inputs(rows: &[Row]) -> Matrix {

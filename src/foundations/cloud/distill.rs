@@ -1,4 +1,4 @@
-//! Half as many steps, again and again: a student learns to go as far in one step as its teacher goes in two.
+//! Progressive distillation: a student learns to go as far in one step as its teacher goes in two.
 //!
 //! Sources: Salimans and Ho, "Progressive distillation", 2022, algorithm 2; Meng et al., "On distillation of guided
 //! diffusion models", 2023, section 3.1 (the first student also learns the guidance).
@@ -10,7 +10,7 @@ use super::points::{Cloud, Label, normal_points};
 use crate::random::{Generator, stream};
 use crate::{Error, Result};
 
-/// One round: a teacher for 2n steps and its student for n.
+/// One round: a teacher of 2n steps and its student of n.
 pub struct Distillation {
     teacher: Model,
     student: Model,
@@ -19,11 +19,11 @@ pub struct Distillation {
 }
 
 impl Distillation {
-    /// A student for half of the `teacher_steps`, which begins as a copy of its teacher. The teacher answers with
-    /// guidance of `scale`; a student that learned from it has the guidance in itself, and teaches with 1.
+    /// A student for half of the `teacher_steps`, which starts as a copy of its teacher. The teacher predicts with
+    /// guidance of `scale`. A student that learned from it contains the guidance, so as a teacher it has scale 1.
     ///
     /// # Errors
-    /// [`Error::Request`] for an odd number of steps or less than 2, or a scale that is no number.
+    /// [`Error::Request`] for an odd number of steps or fewer than 2, or a scale that is not finite.
     pub fn new(teacher: &Model, teacher_steps: usize, scale: f32) -> Result<Self> {
         if teacher_steps < 2 || !teacher_steps.is_multiple_of(2) {
             return Err(Error::Request(format!("{teacher_steps} steps cannot be halved")));
@@ -50,12 +50,12 @@ impl Distillation {
     /// One step of the student's training on `batch` points.
     ///
     /// # Errors
-    /// [`Error::Request`] where the loss is no longer a number: the rate is too high.
+    /// [`Error::Request`] if the loss is no longer a number, because the rate is too high.
     pub fn train_step(&mut self, cloud: &Cloud, batch: usize, rate: f32) -> Result<f64> {
         let mut generator = stream(self.student.seed(), "distillation", self.student.steps());
         let (points, shown) = cloud.draw(&mut generator, batch);
         let noise = normal_points(&mut generator, batch);
-        // The student starts only where it will stand when it samples: at one of its own angles.
+        // The student only needs to learn the angles that it visits when it samples.
         let back = FRAC_PI_2 / self.steps as f32;
         let angle = back * (1.0 + (generator.rand(1)[0] * self.steps as f32).floor());
         let (mut rows, mut wanted) = (vec![], vec![]);

@@ -1,7 +1,7 @@
-//! How far two clouds are from each other.
+//! The distance between two clouds of points.
 
 // cell: energy-distance
-/// The energy distance: how much further points lie from the other cloud than from their own. 0 for the same cloud.
+/// The energy distance: how much further points are from the other cloud than from their own. 0 for the same cloud.
 ///
 /// Source: Szekely and Rizzo, "Energy statistics", Journal of Statistical Planning and Inference 143, 2013, equation 1.
 pub fn energy_distance(a: &[[f32; 2]], b: &[[f32; 2]]) -> f64 {

@@ -1,7 +1,7 @@
-//! Diffusion with points on a plane: everything that the sticker model does, small enough to see.
+//! Diffusion with points in the plane: everything that the sticker model does, small enough to see.
 //!
-//! A cloud of points is dissolved into noise along a quarter of a circle, a tiny network learns the way back, and four
-//! steps are taught to do the work of 64.
+//! A cloud of points is dissolved into noise along a quarter of a circle. A tiny network learns the way back, and
+//! distillation teaches it to do in four steps the work of 64.
 
 mod diffusion;
 mod distill;

@@ -1,4 +1,4 @@
-//! A tiny network with its gradient written by hand: point, angle and label go in, a velocity comes out.
+//! A tiny network with a hand-written gradient. It takes a point, an angle and a label, and returns a velocity.
 //!
 //! Sources: Rumelhart, Hinton and Williams, "Learning representations by back-propagating errors", 1986; Kingma and Ba,
 //! "Adam", 2015, algorithm 1.
@@ -11,10 +11,10 @@ pub const INPUTS: usize = 11;
 const WIDTH: usize = 64;
 const SIZES: [usize; 4] = [INPUTS, WIDTH, WIDTH, 2];
 
-/// The product that training uses: the rows are short, so whole rows at a time.
+/// The product that training uses; for these short rows, whole rows at a time.
 const PRODUCT: Rung = Rung::Slices;
 
-/// Weights and bias of each layer; between the layers, every number passes `silu`.
+/// Weights and bias of each layer. Between the layers, every number passes through `silu`.
 #[derive(Clone, Debug)]
 pub struct Network {
     layers: Vec<Layer>,
@@ -26,17 +26,17 @@ struct Layer {
     bias: Matrix,
 }
 
-/// What a forward pass leaves for the way back: each layer's input and its sums before the curve.
+/// What the backward pass needs from the forward pass: each layer's input, and its sums before the activation.
 pub struct Trace {
     inputs: Vec<Matrix>,
     sums: Vec<Matrix>,
 }
 
-/// The slope of the loss for every weight and bias, in the network's own order.
+/// The slope of the loss for every weight and bias, in the network's order.
 pub struct Slopes(Vec<Matrix>);
 
 impl Network {
-    /// Random weights, so small that sums stay near 1.
+    /// Random weights, scaled so that sums stay near 1.
     pub fn new(seed: u64) -> Self {
         let layer = |at: usize| {
             let (from, to) = (SIZES[at], SIZES[at + 1]);
@@ -48,13 +48,13 @@ impl Network {
         Self { layers: (0..SIZES.len() - 1).map(layer).collect() }
     }
 
-    /// How many numbers it learns.
+    /// How many numbers are trained.
     pub fn parameters(&self) -> usize {
         self.all().map(|matrix| matrix.values().len()).sum()
     }
 
     // cell: network-forward
-    /// The velocities (n x 2) for n rows of inputs, and what the way back needs.
+    /// The velocities (n x 2) for n rows of inputs, and what the backward pass needs.
     pub fn forward(&self, inputs: Matrix) -> (Matrix, Trace) {
         let mut trace = Trace { inputs: vec![], sums: vec![] };
         let mut values = inputs;
@@ -101,12 +101,12 @@ impl Network {
 }
 
 // cell: silu
-/// The curve between layers: 0 for what is far below zero, the number itself for what is far above.
+/// The activation between layers: 0 far below zero, the number itself far above.
 fn silu(x: f32) -> f32 {
     x / (1.0 + (-x).exp())
 }
 
-/// Its slope.
+/// The derivative of [`silu`].
 fn silu_slope(x: f32) -> f32 {
     let gate = 1.0 / (1.0 + (-x).exp());
     gate * (1.0 + x * (1.0 - gate))
@@ -117,7 +117,7 @@ fn product(a: &Matrix, b: &Matrix) -> Matrix {
     PRODUCT.multiply(a, b).expect("the layers' sizes follow each other")
 }
 
-/// Adam: each weight has a step size of its own, from the mean of its slopes and of their squares.
+/// Adam: each weight has its own step size, from the mean of its slopes and of their squares.
 #[derive(Clone)]
 pub struct Adam {
     means: Vec<Matrix>,
@@ -126,7 +126,7 @@ pub struct Adam {
 }
 
 impl Adam {
-    /// Nothing learned yet.
+    /// Moments at zero.
     pub fn new(network: &Network) -> Self {
         let zeros = || network.all().map(|m| Matrix::zeros(m.rows(), m.columns())).collect();
         Self { means: zeros(), squares: zeros(), steps: 0 }

@@ -1,14 +1,14 @@
-//! The clouds: some that are made, and any that a reader draws.
+//! Clouds of points: some built in, and any that the reader draws.
 
 use std::f64::consts::TAU;
 
 use crate::random::{Generator, Mt19937, stream};
 use crate::{Error, Result};
 
-/// What is known of a point: the colour it was drawn in. It plays the part of the prompt.
+/// The label of a point: the colour in which it was drawn. It plays the role of the prompt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Label {
-    /// Nothing is known: the empty prompt.
+    /// No label: the empty prompt.
     None,
     /// The first colour.
     A,
@@ -31,16 +31,16 @@ impl Label {
     }
 }
 
-/// A cloud that is made by a formula.
+/// A cloud given by a formula.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Shape {
     /// Two arms that wind around each other.
     Spiral,
     /// Two half moons.
     Moons,
-    /// A ring and a spot in it.
+    /// A ring with a spot inside.
     Ring,
-    /// Eight spots on a circle, every second of the other colour.
+    /// Eight spots on a circle, with alternating colours.
     Spots,
 }
 
@@ -61,7 +61,7 @@ impl Shape {
         }
     }
 
-    /// A point of the curve: `t` runs along it from 0 to 1.
+    /// A point of the curve; `t` runs along it from 0 to 1.
     fn curve(self, label: Label, t: f64) -> [f64; 2] {
         let second = label == Label::B;
         let turned = |radius: f64, angle: f64| [radius * angle.cos(), radius * angle.sin()];
@@ -77,7 +77,7 @@ impl Shape {
     }
 }
 
-/// Points with labels, moved and scaled to mean 0 and variance 1, as latents are.
+/// Points with labels, shifted and scaled to mean 0 and variance 1, like latents.
 #[derive(Clone, Debug)]
 pub struct Cloud {
     points: Vec<[f32; 2]>,
@@ -85,7 +85,7 @@ pub struct Cloud {
 }
 
 impl Cloud {
-    /// `n` points of a shape, half of each colour, a little scattered.
+    /// `n` points of a shape, half of each colour, slightly scattered.
     ///
     /// # Errors
     /// As [`Cloud::new`].
@@ -100,10 +100,10 @@ impl Cloud {
         Self::new((0..n).map(point).collect(), labels.clone())
     }
 
-    /// Points of a reader's own.
+    /// The reader's own points.
     ///
     /// # Errors
-    /// [`Error::Request`] for numbers that are not finite, a label too few, or points that all lie in one place.
+    /// [`Error::Request`] for numbers that are not finite, missing labels, or points that are all in one place.
     pub fn new(mut points: Vec<[f32; 2]>, labels: Vec<Label>) -> Result<Self> {
         if points.len() != labels.len() {
             return Err(Error::Request(format!("{} labels for {} points", labels.len(), points.len())));
@@ -139,8 +139,8 @@ impl Cloud {
         &self.labels
     }
 
-    /// `n` points at random, with their labels. One label in five is hidden, so that a network also learns the cloud as
-    /// a whole.
+    /// `n` random points with their labels. One label in five is hidden, so that a network also learns the cloud as a
+    /// whole.
     pub fn draw(&self, generator: &mut Mt19937, n: usize) -> (Vec<[f32; 2]>, Vec<Label>) {
         let (places, hidden) = (generator.rand(n), generator.rand(n));
         let draw = |(place, hidden): (&f32, &f32)| {
@@ -157,7 +157,7 @@ impl Cloud {
     }
 }
 
-/// `n` points of pure noise: both coordinates normal with mean 0 and variance 1.
+/// `n` points of pure noise: both coordinates are normal with mean 0 and variance 1.
 pub fn normal_points(generator: &mut impl Generator, n: usize) -> Vec<[f32; 2]> {
     generator.randn(2 * n).as_chunks::<2>().0.to_vec()
 }

@@ -1,4 +1,4 @@
-//! Pictures of digits with what they show: the two files of MNIST, or of `fourstep digits`, as one matrix and a list.
+//! Pictures of digits with their labels: the two files of MNIST, or of `fourstep digits`, as a matrix and a list.
 
 use std::io::Read;
 
@@ -6,12 +6,12 @@ use super::Idx;
 use crate::foundations::Matrix;
 use crate::{Error, Result};
 
-/// Pixels across and down.
+/// Width and height in pixels.
 pub const SIDE: usize = 28;
 /// Numbers in a picture.
 pub const PIXELS: usize = SIDE * SIDE;
 
-/// Pictures, one a row of 784 numbers from 0 (paper) to 1 (ink), and the digit of each.
+/// Pictures, one in each row of 784 numbers from 0 (paper) to 1 (ink), and the digit of each.
 #[derive(Clone, Debug)]
 pub struct Digits {
     /// n x 784.
@@ -21,7 +21,7 @@ pub struct Digits {
 }
 
 impl Digits {
-    /// The first `limit` pictures and labels of two IDX files, gzipped or not. Names are for messages.
+    /// Reads the first `limit` pictures and labels of two IDX files, gzipped or not. Names are for messages.
     ///
     /// # Errors
     /// [`Error::BadFile`] for files that are not IDX, not 28 x 28, of different lengths, or with a label above 9.
@@ -46,18 +46,19 @@ impl Digits {
         Ok(Self { images: Matrix::new(count, PIXELS, values)?, labels: given })
     }
 
-    /// How many pictures.
+    /// The number of pictures.
     pub fn len(&self) -> usize {
         self.labels.len()
     }
 
-    /// Whether there is none.
+    /// Whether there are none.
     pub fn is_empty(&self) -> bool {
         self.labels.is_empty()
     }
 }
 
-/// The first `count` items; with the last one of the file, that the file ends there.
+/// Calls `take` for the first `count` items. If the last one of the file is among them, also checks that the file ends
+/// there.
 fn for_each(mut items: Idx, count: usize, mut take: impl FnMut(&[u8])) -> Result<()> {
     for item in items.by_ref().take(count) {
         take(&item?);

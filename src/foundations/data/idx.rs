@@ -8,10 +8,11 @@ use flate2::bufread::GzDecoder;
 
 use crate::{Error, Result};
 
-/// The most bytes that one item may have, so that a broken header asks for no memory: a picture of 1024 x 1024.
+/// The largest size of one item in bytes, that of a picture of 1024 x 1024. It limits the memory that a broken header
+/// can request.
 const MAX_ITEM: usize = 1 << 20;
 const MAX_AXES: u8 = 4;
-/// What is often dropped by mistake: how it begins, and its name.
+/// File formats that are often chosen by mistake: their first bytes, and their names.
 const OTHERS: &[(&[u8], &str)] = &[
     (b"\x89PNG", "a PNG picture"),
     (b"\xff\xd8\xff", "a JPEG picture"),
@@ -28,7 +29,7 @@ const OTHERS: &[(&[u8], &str)] = &[
 const PICKLE: &str = "a Python pickle (mnist.pkl.gz?), which only Python and numpy can read: take MNIST's own files, \
     train-images-idx3-ubyte.gz and train-labels-idx1-ubyte.gz";
 
-/// The items of an IDX file of bytes, one after the other: nothing is read before it is asked for.
+/// The items of an IDX file of bytes, one after the other. Nothing is read before it is requested.
 pub struct Idx<'a> {
     name: String,
     bytes: Box<dyn Read + 'a>,
@@ -38,10 +39,10 @@ pub struct Idx<'a> {
 }
 
 impl<'a> Idx<'a> {
-    /// Reads the header; gzip is seen by its first bytes. `name` is for messages.
+    /// Reads the header; gzip is detected by its first bytes. `name` is for messages.
     ///
     /// # Errors
-    /// [`Error::BadFile`] for what is no IDX file of bytes, and says what it seems to be instead.
+    /// [`Error::BadFile`] for a file that is no IDX file of bytes; it says what the file seems to be instead.
     pub fn open(name: &str, file: impl Read + 'a) -> Result<Self> {
         let mut file = BufReader::new(file);
         let zipped = peek(name, &mut file)?.starts_with(&[0x1f, 0x8b]);
@@ -51,7 +52,7 @@ impl<'a> Idx<'a> {
         Ok(Self { name: name.to_owned(), bytes, shape, given: 0, failed: false })
     }
 
-    /// The sizes: how many items, then the axes of one (28 x 28 for MNIST's pictures, none for its labels).
+    /// The sizes: the number of items, then the axes of one (28 x 28 for MNIST's pictures, none for its labels).
     pub fn shape(&self) -> &[usize] {
         &self.shape
     }
@@ -76,7 +77,7 @@ impl<'a> Idx<'a> {
 }
 
 // cell: idx
-/// Item by item: a picture is unpacked when `next` asks for it, as with a generator in Python.
+/// Item by item: a picture is decompressed when `next` requests it, as with a generator in Python.
 impl Iterator for Idx<'_> {
     type Item = Result<Vec<u8>>;
 
@@ -95,7 +96,7 @@ impl Iterator for Idx<'_> {
     }
 }
 
-/// The header: two zeros, the type (8: bytes), the number of axes, then each size in four bytes, the largest first.
+/// The header: two zeros, the type (8: bytes), the number of axes, then each size in four bytes, big-endian.
 fn header(name: &str, bytes: &mut impl Read) -> Result<Vec<usize>> {
     let magic = four(name, bytes)?;
     let [0, 0, 8, axes @ 1..=MAX_AXES] = magic else {
@@ -112,10 +113,10 @@ fn header(name: &str, bytes: &mut impl Read) -> Result<Vec<usize>> {
 }
 // end
 
-/// Writes items of one shape as IDX.
+/// Writes items of the same shape as IDX.
 ///
 /// # Errors
-/// [`Error::Request`] where an item is not of `shape`; what the writer says as [`Error::Io`].
+/// [`Error::Request`] if an item has another shape; [`Error::Io`] from the writer.
 pub fn write_idx<'a>(
     out: &mut impl Write,
     count: usize,
@@ -143,7 +144,7 @@ pub fn write_idx<'a>(
     Ok(())
 }
 
-/// What the reader has, at least one byte of it unless it is empty; nothing is taken.
+/// The bytes that the reader has buffered, at least one unless it is at its end; nothing is consumed.
 fn peek<'a, R: Read>(name: &str, file: &'a mut BufReader<R>) -> Result<&'a [u8]> {
     use std::io::BufRead;
     file.fill_buf().map_err(|e| bad(name, plain(&e)))
@@ -219,7 +220,7 @@ mod tests {
         }
     }
 
-    /// A reader that counts what is taken from it.
+    /// A reader that counts the bytes that are read.
     struct Counted<'a>(&'a [u8], &'a std::cell::Cell<usize>);
 
     impl Read for Counted<'_> {

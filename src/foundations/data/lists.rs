@@ -1,19 +1,19 @@
-//! Python's iterators and generators, and their twins in Rust.
+//! Python's iterators and generators, and their counterparts in Rust.
 
 // cell: chunks-slice
-/// `chunks(x, size)` of the lesson, a generator with `yield`: Rust's slices have it, and it copies nothing.
+/// `chunks(x, size)` of the lesson, a generator with `yield`. Rust's slices have it, and it copies nothing.
 pub fn rows(pixels: &[f32], width: usize) -> Vec<Vec<f32>> {
     pixels.chunks(width).map(|row| row.to_vec()).collect()
 }
 // end
 
 // cell: iterators
-/// `iter(callable, sentinel)`: calls again and again, until the sentinel comes.
+/// `iter(callable, sentinel)`: calls repeatedly until the sentinel is returned.
 pub fn iter_until<T: PartialEq>(mut call: impl FnMut() -> T, sentinel: T) -> impl Iterator<Item = T> {
     std::iter::from_fn(move || Some(call()).filter(|value| *value != sentinel)).fuse()
 }
 
-/// `list(islice(it, n))`: the next `n` items; fewer at the end. The iterator remembers where it stands.
+/// `list(islice(it, n))`: the next `n` items, fewer at the end. The iterator remembers its position.
 pub fn islice<I: Iterator>(items: &mut I, n: usize) -> Vec<I::Item> {
     items.take(n).collect()
 }
@@ -25,7 +25,7 @@ pub fn chunks<T: PartialEq>(mut items: impl Iterator<Item = T>, size: usize) -> 
 // end
 
 // cell: generator
-/// A generator can be asked for the next number again and again. Each is the sum of the two before: 1, 1, 2, 3, 5, 8, ...
+/// A generator returns the next number each time it is asked. Each is the sum of the two before: 1, 1, 2, 3, 5, 8, ...
 pub fn fibonacci() -> impl Iterator<Item = u64> {
     let mut pair = (0u64, 1u64);
     std::iter::from_fn(move || {

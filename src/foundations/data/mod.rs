@@ -1,4 +1,4 @@
-//! Digits in the format of MNIST: read as they are needed, cut into pieces, written.
+//! Digits in the format of MNIST: read lazily, split into batches, written.
 
 mod digits;
 mod idx;

@@ -1,8 +1,9 @@
-//! Attention on a GPU in tiles with the softmax made on the way (Milakov & Gimelshein, 2018; Dao et al., 2022): a workgroup of
-//! 256 invocations takes 64 queries of a head past 32 keys at a time, so that no more than 64 x 32 scores exist at once.
+//! Attention on a GPU in tiles, with the softmax computed on the fly (Milakov & Gimelshein, 2018; Dao et al., 2022). A
+//! workgroup of 256 invocations compares 64 queries of a head with 32 keys at a time, so it never holds more than 64 x
+//! 32 scores.
 //!
-//! Workgroup memory (16128 bytes): scores; a chunk of queries and keys, later of values; and the largest score of each query.
-//! The four numbers of a quad of scores belong to keys that are eight apart: then neighbouring invocations read
+//! Workgroup memory (16128 bytes): scores; a chunk of queries and keys, later of values; and the largest score of each
+//! query. The four numbers of a quad of scores belong to keys that are eight apart. Then neighbouring invocations read
 //! neighbouring keys, which lie in different banks.
 
 #![allow(clippy::assign_op_pattern, clippy::collapsible_if, reason = "the kernel compiler reads these forms")]
@@ -17,16 +18,17 @@ use super::super::launch;
 use super::super::tile::{Quad, fused};
 use super::AttentionSizes;
 
-/// Queries of a workgroup.
+/// Queries for each workgroup.
 const QUERIES: usize = 64;
-/// Smaller than every score.
+/// A value smaller than every score.
 const NONE: f32 = -1.0e30;
 
-/// `q` `[batch, queries, heads · d]`, `k` and `v` `[batch, keys, heads · d]` to the shape of `q`.
+/// Attention of `q` `[batch, queries, heads · d]` to `k` and `v` `[batch, keys, heads · d]`, with the result in the
+/// shape of `q`.
 pub fn attention(q: CubeTensor, k: CubeTensor, v: CubeTensor, sizes: &AttentionSizes) -> CubeTensor {
     let y = empty_device_contiguous_dtype(q.client.clone(), q.device.clone(), q.shape(), DType::F32);
     let tiles = [sizes.queries.div_ceil(QUERIES), sizes.heads, sizes.batch];
-    // SAFETY: every index is checked against the sizes, and the buffers have them.
+    // SAFETY: every index is checked against the sizes, and the buffers have those sizes.
     #[allow(unsafe_code)]
     unsafe {
         kernel::launch_unchecked(
@@ -72,7 +74,7 @@ fn kernel(
     let mut stage = Shared::<[Quad]>::new_slice(480usize);
     let mut peaks = Shared::<[f32]>::new_slice(64usize);
     let unit = UNIT_POS as usize;
-    // Results of this invocation: queries `down * 4 + i`, features `across` and `across + 16` of each chunk of 32.
+    // This invocation's results: queries `down * 4 + i`, features `across` and `across + 16` of each chunk of 32.
     let (down, across) = (unit / 16, unit % 16);
     let chunks = comptime!(features.div_ceil(32));
     let mut sums = Array::<f32>::new(comptime!(chunks * 8));
@@ -172,7 +174,7 @@ fn score(
     }
 }
 
-/// Features `feature..feature + 4` of a token; zeros outside.
+/// Features `feature..feature + 4` of a token; zeros beyond the end.
 #[cube]
 fn load(
     x: &[f32],
@@ -195,7 +197,7 @@ fn load(
     quad
 }
 
-/// Scales this invocation's scores, takes out those that do not count, and shows them to the others.
+/// Scales this invocation's scores, masks those that do not count, and shares them with the others.
 #[cube]
 fn mask(
     own: &mut Array<f32>,
@@ -230,7 +232,7 @@ fn mask(
     }
 }
 
-/// Of a query's 32 scores. Every invocation begins elsewhere, so that they read different banks.
+/// The largest of a query's 32 scores. Every invocation starts at a different one, so that they read different banks.
 #[cube]
 fn largest(scores: &Shared<[Quad]>, query: usize) -> f32 {
     let mut largest = f32::new(NONE);
@@ -244,7 +246,7 @@ fn largest(scores: &Shared<[Quad]>, query: usize) -> f32 {
     largest
 }
 
-/// Puts e^(score - largest) in the place of this invocation's scores.
+/// Replaces this invocation's scores by e^(score - largest).
 #[cube]
 fn weigh(own: &Array<f32>, scores: &mut Shared<[Quad]>, peaks: &Shared<[f32]>) {
     let unit = UNIT_POS as usize;
@@ -261,7 +263,7 @@ fn weigh(own: &Array<f32>, scores: &mut Shared<[Quad]>, peaks: &Shared<[f32]>) {
     }
 }
 
-/// Stages 32 features of 32 values, keys in the order of the scores' quads.
+/// Loads 32 features of 32 values, with keys in the order of the scores' quads.
 #[cube]
 #[allow(clippy::too_many_arguments)]
 fn stage_values(
@@ -287,7 +289,7 @@ fn stage_values(
     stage[feature * 9 + lane] = quad;
 }
 
-/// Adds the staged values by their weights; with the first chunk, the weights themselves.
+/// Adds the loaded values with their weights; with the first chunk, also the weights themselves.
 #[cube]
 fn gather(
     scores: &Shared<[Quad]>,

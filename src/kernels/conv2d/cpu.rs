@@ -1,8 +1,9 @@
-//! Two-dimensional convolution on the processor, forwards and backwards: the windows of a tile of places become the columns
-//! of a matrix, and the rest is one matrix product a tile (Chellapilla et al., 2006).
+//! Two-dimensional convolution on the processor, forwards and backwards: the windows of a tile of places become the
+//! columns of a matrix, and the rest is one matrix product for each tile (Chellapilla et al., 2006).
 //!
-//! burn's own converts the layout and multiplies sample by sample, which for the small pictures of training is most of the
-//! time. Here pictures of few places share a tile, so that the product stays large, and nothing is transposed.
+//! burn's own convolution converts the layout and multiplies sample by sample. For the small pictures of training, that
+//! is most of the time. Here several small pictures share a tile, so that the product stays large, and nothing is
+//! transposed.
 
 use super::super::BLOCK;
 use super::super::packed::PackedRows;
@@ -10,24 +11,24 @@ use super::super::parallel::{Share, for_each_share, shares};
 use super::super::product::{Matrix, product};
 use super::Conv2dSizes;
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 mod backward;
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 pub use backward::conv2d_backward;
 
 /// A weight `[channels_out, channels_in, kh, kw]`.
 #[derive(Clone, Copy)]
 pub enum Weight<'a> {
-    /// In order.
+    /// Floats in order.
     Floats(&'a [f32]),
-    /// In blocks, of which some channels' are widened at a time.
+    /// Blocks, of which some channels are widened at a time.
     Packed(PackedRows<'a>),
 }
 
-/// Channels whose packed weights are widened at once.
+/// Number of channels whose packed weights are widened together.
 const WIDENED: usize = 32;
 
-/// `x` `[batch, channels_in, h, w]` and `bias` `[channels_out]` to `[batch, channels_out, h', w']`.
+/// Convolves `x` `[batch, channels_in, h, w]` with `bias` `[channels_out]` to `[batch, channels_out, h', w']`.
 pub fn conv2d(x: &[f32], weight: Weight, bias: Option<&[f32]>, sizes: &Conv2dSizes) -> Vec<f32> {
     let mut y = vec![0.0; sizes.batch * sizes.channels_out * sizes.places()];
     let tiles = tiles(sizes, 1);
@@ -41,14 +42,14 @@ pub fn conv2d(x: &[f32], weight: Weight, bias: Option<&[f32]>, sizes: &Conv2dSiz
             let places = sizes.channels_out * tile.places(sizes);
             multiply(weight, scratch.columns(tile), &mut values[..places], sizes);
             scratch.values = values;
-            // SAFETY: each tile has places of its own.
+            // SAFETY: tiles do not share places.
             unsafe { scratch.write(&out, bias, tile) };
         }
     });
     y
 }
 
-/// `weight` times the windows' columns into `values`, a row each channel.
+/// `weight` times the columns of windows, into `values`, with a row for each channel.
 fn multiply(weight: Weight, columns: Matrix, values: &mut [f32], sizes: &Conv2dSizes) {
     let window = sizes.window();
     let packed = match weight {
@@ -76,10 +77,10 @@ struct Tile {
     lines: usize,
 }
 
-/// Places in a tile: as many as keep the columns in the second cache.
+/// Places in a tile: few enough that the columns fit into the second-level cache.
 const PLACES: usize = 256;
 
-/// In order. `spread`: no more pictures a tile than leave work for every thread.
+/// The tiles in order. With `spread`, each has few enough pictures that every thread gets work.
 fn tiles(sizes: &Conv2dSizes, spread: usize) -> Vec<Tile> {
     let [height, width] = sizes.output();
     let places = height * width;
@@ -106,7 +107,7 @@ impl Tile {
     }
 }
 
-/// A tile's numbers on their way.
+/// Buffers for one tile.
 struct Scratch<'a> {
     sizes: &'a Conv2dSizes,
     /// `[pictures, channels_in, lines, width]` with the border of zeros.
@@ -147,7 +148,7 @@ impl<'a> Scratch<'a> {
         (tile.lines.max(1) - 1) * self.sizes.stride + self.sizes.kernel[0]
     }
 
-    /// For each line of a tile's input that is not border: where it begins in `padded`, and in the whole input.
+    /// For each line of a tile's input that is not border: its start in `padded`, and in the whole input.
     fn lines(&self, tile: &Tile) -> impl Iterator<Item = (usize, usize)> + use<> {
         let (sizes, tile) = (*self.sizes, *tile);
         let ([height, width], top) = (sizes.size, sizes.padding[0]);
@@ -169,7 +170,7 @@ impl<'a> Scratch<'a> {
         }
     }
 
-    /// Where a window's numbers are in `padded`, from its corner.
+    /// Positions of a window's numbers in `padded`, relative to its corner.
     fn numbers(&self, tile: &Tile) -> Vec<usize> {
         let (wide, high) = (self.padded_width(), self.padded_lines(tile));
         let [kernel_h, kernel_w] = self.sizes.kernel;
@@ -177,7 +178,7 @@ impl<'a> Scratch<'a> {
         (0..self.sizes.channels_in).flat_map(|c| (0..kernel_h).flat_map(move |ky| line(c, ky))).collect()
     }
 
-    /// Where the first window of each line of places has its corner.
+    /// The corner of the first window of each line of places.
     fn corners(&self, tile: &Tile) -> Vec<usize> {
         let (wide, high) = (self.padded_width(), self.padded_lines(tile));
         let (picture, line) = (self.sizes.channels_in * high * wide, self.sizes.stride * wide);
@@ -201,7 +202,7 @@ impl<'a> Scratch<'a> {
         }
     }
 
-    /// Where each channel's places of each picture are in `values` and in the output.
+    /// For each channel and picture: the position of its places in `values` and in the output.
     fn runs(&self, tile: &Tile) -> impl Iterator<Item = (usize, usize, usize)> + use<> {
         let (sizes, tile, width) = (*self.sizes, *tile, self.sizes.output()[1]);
         let (run, all) = (tile.lines * width, sizes.places());
@@ -214,12 +215,12 @@ impl<'a> Scratch<'a> {
     }
 
     /// # Safety
-    /// Nobody else may have this tile's places.
+    /// No other thread may use this tile's places.
     unsafe fn write(&self, y: &Share<f32>, bias: Option<&[f32]>, tile: &Tile) {
         let run = tile.lines * self.sizes.output()[1];
         for (channel, from, to) in self.runs(tile) {
             let bias = bias.map_or(0.0, |bias| bias[channel]);
-            // SAFETY: the caller's.
+            // SAFETY: by the caller's promise.
             let places = unsafe { y.slice(to..to + run) };
             places.iter_mut().zip(&self.values[from..from + run]).for_each(|(to, value)| *to = value + bias);
         }
@@ -231,7 +232,7 @@ fn pairs<'a>(numbers: &'a [usize], corners: &'a [usize]) -> impl Iterator<Item =
     numbers.iter().flat_map(move |number| corners.iter().map(move |corner| number + corner))
 }
 
-/// Lines of a width that the compiler knows are moved in one or two instructions.
+/// For widths that the compiler knows, a line is copied in one or two instructions.
 fn unfold_lines<const W: usize>(padded: &[f32], columns: &mut [f32], numbers: &[usize], corners: &[usize]) {
     let lines = columns.as_chunks_mut::<W>().0;
     for (lines, number) in lines.chunks_exact_mut(corners.len()).zip(numbers) {
@@ -246,7 +247,7 @@ mod tests {
     use super::super::super::testing::{Draw, close};
     use super::*;
 
-    /// What a convolution is, number by number, in f64: for each product of it the places of output, input and weight.
+    /// The definition of a convolution in f64: for each product, the positions in output, input and weight.
     fn each_product(sizes: &Conv2dSizes, mut visit: impl FnMut(usize, usize, usize)) {
         let (Conv2dSizes { size: [h, w], kernel: [kh, kw], stride, padding, .. }, [oh, ow]) = (*sizes, sizes.output());
         for n in 0..sizes.batch {
@@ -268,7 +269,7 @@ mod tests {
 
     fn sizes(draw: &mut Draw) -> Conv2dSizes {
         let kernel = [1, 3, 3, 5][draw.below(4)];
-        // Among them the widths that have loops of their own, and pictures that are cut into bands.
+        // Including the widths with special loops, and pictures that are divided into bands.
         let side = [4, 5, 7, 8, 16, 17, 32, 33][draw.below(8)];
         Conv2dSizes {
             batch: 1 + draw.below(5),

@@ -1,8 +1,9 @@
-//! The convolution on a GPU as a matrix product that nobody writes down (Chetlur et al., 2014): each workgroup of 16 x 16
-//! invocations makes a tile of 64 places x 64 channels, and gathers the windows of its places into workgroup memory as it goes.
+//! Convolution on a GPU as a matrix product whose left matrix is never stored (Chetlur et al., 2014). Each workgroup of
+//! 16 x 16 invocations computes a tile of 64 places x 64 channels, and gathers the windows of its places into workgroup
+//! memory as it goes.
 //!
-//! The inner dimension runs as the weights are stored: in, kh, kw for floats; kh, kw, in for blocks, where the four numbers
-//! of a quad mostly belong to one tap.
+//! The inner dimension is ordered like the weights: in, kh, kw for floats; kh, kw, in for blocks, where the four
+//! numbers of a quad mostly belong to one tap.
 
 use burn::tensor::DType;
 use burn_cubecl::ops::numeric::empty_device_contiguous_dtype;
@@ -13,20 +14,20 @@ use super::super::launch::{self, Rows};
 use super::super::tile::{self, COLUMNS, Quad, SIDE, STRIDE, UNITS};
 use super::Conv2dSizes;
 
-/// What the compiler knows of a convolution.
+/// Properties of a convolution that are compiled into the kernel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 struct Known {
     kernel: [usize; 2],
     stride: usize,
     padding: usize,
     bits: u32,
-    /// Every quad of the inner dimension lies within one tap.
+    /// Whether every quad of the inner dimension lies within one tap.
     whole_quads: bool,
-    /// Places that each invocation works on.
+    /// Places for each invocation.
     per_unit: usize,
 }
 
-/// `x` `[batch, channels_in, h, w]`, `bias` `[channels_out]` to `[batch, channels_out, h', w']`.
+/// Convolves `x` `[batch, channels_in, h, w]` with `bias` `[channels_out]` to `[batch, channels_out, h', w']`.
 pub fn conv2d(x: CubeTensor, weight: Rows, bias: CubeTensor, sizes: &Conv2dSizes) -> CubeTensor {
     let ([height, width], places) = (sizes.output(), sizes.places());
     let shape = [sizes.batch, sizes.channels_out, height, width].into();
@@ -40,7 +41,7 @@ pub fn conv2d(x: CubeTensor, weight: Rows, bias: CubeTensor, sizes: &Conv2dSizes
         per_unit: if places <= SIDE { 1 } else { 4 },
     };
     let tiles = [places.div_ceil(SIDE * known.per_unit), sizes.channels_out.div_ceil(COLUMNS), sizes.batch];
-    // SAFETY: every index is checked against the sizes, and the buffers have them.
+    // SAFETY: every index is checked against the sizes, and the buffers have those sizes.
     #[allow(unsafe_code)]
     unsafe {
         kernel::launch_unchecked(
@@ -90,7 +91,7 @@ fn kernel(
     let first_place = CUBE_POS_X as usize * comptime!(SIDE * per_unit);
     let first_channel = CUBE_POS_Y as usize * 64;
     let picture = CUBE_POS_Z as usize;
-    // What this invocation stages: neighbours take neighbouring places, then neighbouring numbers of a weight.
+    // What this invocation loads: neighbours load neighbouring places, then neighbouring numbers of a weight.
     let (staged, quad) = (unit % comptime!(SIDE * per_unit), unit / comptime!(SIDE * per_unit));
     let place = first_place + staged;
     let top = (place / width_out as usize) * comptime!(known.stride);

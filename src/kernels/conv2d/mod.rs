@@ -1,25 +1,25 @@
-//! Two-dimensional convolution with floats or blocks as weights: a kernel for the GPU, its twin for the CPU.
+//! Two-dimensional convolution with floats or blocks as weights, for the GPU and the CPU.
 
 #[allow(unsafe_code)]
 pub mod cpu;
 pub mod gpu;
 
-/// Sizes of a convolution without groups and dilation.
+/// Sizes of a convolution without groups or dilation.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Conv2dSizes {
-    /// Pictures.
+    /// Number of pictures.
     pub batch: usize,
-    /// Of the input.
+    /// Channels of the input.
     pub channels_in: usize,
-    /// Of the output.
+    /// Channels of the output.
     pub channels_out: usize,
     /// Height and width of the input.
     pub size: [usize; 2],
     /// Height and width of the window.
     pub kernel: [usize; 2],
-    /// Between two windows, down and across.
+    /// Distance between two windows, down and across.
     pub stride: usize,
-    /// Zeros above and to the left, below and to the right.
+    /// Number of zeros above and to the left, and below and to the right.
     pub padding: [usize; 2],
 }
 
@@ -27,7 +27,7 @@ impl Conv2dSizes {
     /// Height and width of the output.
     ///
     /// # Panics
-    /// When not even one window fits.
+    /// If not even one window fits.
     pub fn output(&self) -> [usize; 2] {
         [0, 1].map(|i| (self.size[i] + self.padding[0] + self.padding[1] - self.kernel[i]) / self.stride + 1)
     }
@@ -37,7 +37,7 @@ impl Conv2dSizes {
         self.channels_in * self.kernel[0] * self.kernel[1]
     }
 
-    /// Of the output, in one channel.
+    /// Places of the output in one channel.
     pub(super) fn places(&self) -> usize {
         self.output().iter().product()
     }

@@ -1,4 +1,4 @@
-//! On the processor (burn-flex).
+//! The kernels as operations on the processor's tensors (burn-flex).
 
 use burn::backend::TensorMetadata;
 use burn::tensor::{Bytes, DType};
@@ -36,7 +36,7 @@ impl Kernels for Flex {
         convolve(x, conv2d::cpu::Weight::Floats(numbers(&weight)), bias, &sizes)
     }
 
-    #[cfg(feature = "native")]
+    #[cfg(feature = "fit")]
     fn convolve_backward(
         x: FlexTensor,
         weight: FlexTensor,
@@ -74,7 +74,7 @@ impl Kernels for Flex {
         tensor(y, x.shape().as_slice())
     }
 
-    #[cfg(feature = "native")]
+    #[cfg(feature = "fit")]
     fn normalise_backward(
         x: FlexTensor,
         weight: FlexTensor,
@@ -102,7 +102,7 @@ impl Kernels for Flex {
         tensor(geglu::geglu(numbers(&x), hidden), &shape)
     }
 
-    #[cfg(feature = "native")]
+    #[cfg(feature = "fit")]
     fn geglu_backward(x: FlexTensor, dy: FlexTensor) -> FlexTensor {
         if !all_f32(&[&x, &dy]) {
             return stock::geglu_backward::<Self>(x, dy);
@@ -127,12 +127,12 @@ fn all_f32(tensors: &[&FlexTensor]) -> bool {
     tensors.iter().all(|tensor| tensor.dtype() == DType::F32)
 }
 
-/// Of a contiguous tensor.
+/// The numbers of a contiguous tensor.
 fn numbers(tensor: &FlexTensor) -> &[f32] {
     tensor.as_slice().expect("contiguous f32")
 }
 
-/// Of a packed weight, which is contiguous as it was loaded.
+/// The words of a packed weight, which is contiguous as loaded.
 fn words(tensor: &FlexTensor) -> &[i32] {
     tensor.as_slice().expect("contiguous i32")
 }

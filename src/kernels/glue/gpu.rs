@@ -1,4 +1,5 @@
-//! On a GPU. The kernels compute in f32; floats of other widths, which nothing here makes, go to burn's own.
+//! The kernels as operations on a GPU's tensors. They compute in f32; floats of other widths, which nothing here
+//! produces, use burn's own operations.
 
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;

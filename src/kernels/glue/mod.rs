@@ -1,8 +1,9 @@
-//! The one place that touches burn's internals: our kernels as operations of its tensors, on every device, with gradients.
+//! The only place that uses burn's internals. It makes our kernels operations on burn's tensors, on every device, with
+//! gradients.
 
 mod cpu;
 mod gpu;
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 mod gradients;
 mod stock;
 
@@ -17,27 +18,27 @@ use super::conv2d::Conv2dSizes;
 use super::group_norm::GroupNormSizes;
 use super::packed::Packing;
 
-/// A weight in blocks on a device, as it lies in the file: [`super::code_words`] and [`super::scale_words`].
+/// A weight in blocks on a device, packed by [`super::code_words`] and [`super::scale_words`].
 #[derive(Clone, Debug)]
 pub struct PackedWeight {
     /// 32-bit words of codes.
     pub codes: Tensor<1, Int>,
-    /// 32-bit words, each of two f16.
+    /// 32-bit words, each with two f16.
     pub scales: Tensor<1, Int>,
-    /// Of both.
+    /// The packing of both.
     pub packing: Packing,
 }
 
 impl PackedWeight {
     /// # Panics
-    /// When there are more or fewer words than the packing asks for.
+    /// If the number of words does not match the packing.
     fn check(&self) {
         let (words, packing) = ([self.codes.dims()[0], self.scales.dims()[0]], &self.packing);
         assert_eq!(words, [packing.code_words(), packing.scale_words()], "words of a weight of {packing:?}");
     }
 }
 
-/// x · weightᵀ + bias: `x` `[..., inner]`, `weight` `[columns, inner]`, `bias` `[columns]` to `[..., columns]`.
+/// x · weightᵀ + bias, with `x` `[..., inner]`, `weight` `[columns, inner]`, `bias` `[columns]`, to `[..., columns]`.
 pub fn multiply<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Tensor<1>>) -> Tensor<D> {
     let (x, weight) = (x.into_dispatch(), weight.into_dispatch());
     let biased = bias.is_some();
@@ -48,7 +49,7 @@ pub fn multiply<const D: usize>(x: Tensor<D>, weight: Tensor<2>, bias: Option<Te
 /// As [`multiply`], with a packed weight.
 ///
 /// # Panics
-/// On a device with gradients, and for another inner dimension than the weight's.
+/// On a device with gradients, and if the inner dimension differs from the weight's.
 pub fn multiply_packed<const D: usize>(x: Tensor<D>, weight: PackedWeight, bias: Option<Tensor<1>>) -> Tensor<D> {
     weight.check();
     let PackedWeight { codes, scales, packing } = weight;
@@ -69,10 +70,10 @@ pub fn convolve(x: Tensor<4>, weight: Tensor<4>, bias: Tensor<1>, stride: usize,
     Tensor::from_dispatch(Dispatch::convolve(x.into_dispatch(), weight.into_dispatch(), bias.into_dispatch(), sizes))
 }
 
-/// As [`convolve`], with a packed weight for a window of that `kernel`'s height and width.
+/// As [`convolve`], with a packed weight; `kernel` is the window's height and width.
 ///
 /// # Panics
-/// On a device with gradients, and for other channels than the weight's.
+/// On a device with gradients, and if the channels differ from the weight's.
 pub fn convolve_packed(
     x: Tensor<4>,
     weight: PackedWeight,
@@ -112,14 +113,14 @@ pub fn attend(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize, causal: bo
     attend_with(q, k, v, AttentionSizes { tiles, ..sizes })
 }
 
-/// As [`attend`], with no more than a tile of the scores at once however few they are: for tests of the tiled kernel on small
-/// tensors.
+/// As [`attend`], but never with more than a tile of the scores, however small the tensors are. For tests of the tiled
+/// kernel.
 pub fn attend_in_tiles(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, heads: usize, causal: bool) -> Tensor<3> {
     let sizes = attention_sizes(&q, &k, heads, causal);
     attend_with(q, k, v, sizes)
 }
 
-/// Scores that a GPU may hold at once, 4 MiB of them: up to there burn's own kernels are the faster ones.
+/// Number of scores up to which a GPU holds all of them (4 MiB). Up to there burn's own kernels are faster.
 const FEW_SCORES: usize = 1 << 20;
 
 fn attention_sizes(q: &Tensor<3>, k: &Tensor<3>, heads: usize, causal: bool) -> AttentionSizes {
@@ -131,13 +132,13 @@ fn attend_with(q: Tensor<3>, k: Tensor<3>, v: Tensor<3>, sizes: AttentionSizes) 
     Tensor::from_dispatch(Dispatch::attend(q.into_dispatch(), k.into_dispatch(), v.into_dispatch(), sizes))
 }
 
-/// Bytes that one buffer of a tensor's device may have: 128 MiB is what WebGPU promises.
+/// Largest size in bytes of a buffer of the tensor's device. WebGPU guarantees 128 MiB.
 pub fn largest_buffer<const D: usize>(on: &Tensor<D>) -> u64 {
     Dispatch::largest_buffer(on.clone().into_dispatch())
 }
 
-/// Our operations. The bodies here are burn's own operations, for devices that have nothing better.
-#[backend_extension(Cube, Flex, Autodiff: cfg(feature = "native"), Fusion: cfg(feature = "vulkan"))]
+/// Our operations. The default bodies use burn's own operations, for devices without a kernel.
+#[backend_extension(Cube, Flex, Autodiff: cfg(feature = "fit"), Fusion: cfg(feature = "vulkan"))]
 pub trait Kernels: Backend {
     /// See [`multiply`]; `bias` is not read unless `biased`.
     #[fusion(default)]
@@ -174,8 +175,8 @@ pub trait Kernels: Backend {
         Self::conv2d(x, weight, Some(bias), stock::options(&sizes))
     }
 
-    #[cfg(feature = "native")]
-    /// Gradients of its `x`, `weight` and `bias`.
+    #[cfg(feature = "fit")]
+    /// The gradients of its `x`, `weight` and `bias`.
     #[fusion(default)]
     fn convolve_backward(
         x: FloatTensor<Self>,
@@ -210,8 +211,8 @@ pub trait Kernels: Backend {
         stock::normalise::<Self>(x, weight, bias, sizes)
     }
 
-    #[cfg(feature = "native")]
-    /// Gradients of its `x`, `weight` and `bias`.
+    #[cfg(feature = "fit")]
+    /// The gradients of its `x`, `weight` and `bias`.
     #[fusion(default)]
     fn normalise_backward(
         x: FloatTensor<Self>,
@@ -229,7 +230,7 @@ pub trait Kernels: Backend {
         stock::geglu::<Self>(x)
     }
 
-    #[cfg(feature = "native")]
+    #[cfg(feature = "fit")]
     /// The gradient of its `x`.
     #[fusion(default)]
     fn geglu_backward(x: FloatTensor<Self>, dy: FloatTensor<Self>) -> FloatTensor<Self> {
@@ -254,7 +255,7 @@ pub trait Kernels: Backend {
     }
 }
 
-/// Of the result of a product.
+/// Shape of the result of a product.
 fn product_shape(x: &Shape, packing: &Packing) -> Shape {
     let mut shape = x.clone();
     let last = shape.num_dims() - 1;
@@ -262,7 +263,7 @@ fn product_shape(x: &Shape, packing: &Packing) -> Shape {
     shape
 }
 
-/// Of the result of a convolution.
+/// Shape of the result of a convolution.
 #[cfg(feature = "vulkan")]
 fn picture_shape(sizes: &Conv2dSizes) -> Shape {
     let [height, width] = sizes.output();

@@ -1,4 +1,4 @@
-//! Our operations made of burn's own, which any device has.
+//! Our operations, composed of burn's own, for any device.
 
 use burn::backend::TensorMetadata;
 use burn::tensor::ops::{AttentionModuleOptions, ConvOptions};
@@ -10,7 +10,7 @@ pub fn options(sizes: &Conv2dSizes) -> ConvOptions<2> {
     ConvOptions::new_with_padding([sizes.stride; 2], [(begin, end); 2], [1, 1], 1)
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 pub fn convolve_backward<B: Backend>(
     x: FloatTensor<B>,
     weight: FloatTensor<B>,
@@ -36,7 +36,7 @@ pub fn normalise<B: Backend>(
     }
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 pub fn normalise_backward<B: Backend>(
     x: FloatTensor<B>,
     weight: FloatTensor<B>,
@@ -48,7 +48,7 @@ pub fn normalise_backward<B: Backend>(
     let (normal, rate) = normal::<B>(x, &sizes);
     let dz = match sizes.silu {
         true => {
-            // The slope of z · s(z) is s + z · s · (1 - s).
+            // The derivative of z · s(z) is s + z · s · (1 - s).
             let z = affine::<B>(normal.clone(), weight.clone(), bias, &sizes);
             let s = B::sigmoid(z.clone());
             let rest = B::float_add_scalar(B::float_neg(s.clone()), 1f32.into());
@@ -93,7 +93,7 @@ fn affine<B: Backend>(
     B::float_add(B::float_mul(normal, each(weight)), each(bias))
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 fn channel_sums<B: Backend>(x: FloatTensor<B>, channels: usize) -> FloatTensor<B> {
     let sums = B::float_sum_dim(B::float_sum_dim(B::float_sum_dim(x, 3), 2), 0);
     B::float_reshape(sums, [channels].into())
@@ -112,7 +112,7 @@ pub fn geglu<B: Backend>(x: FloatTensor<B>) -> FloatTensor<B> {
     B::float_mul(value, B::gelu(gate))
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 pub fn geglu_backward<B: Backend>(x: FloatTensor<B>, dy: FloatTensor<B>) -> FloatTensor<B> {
     let (value, gate) = halves::<B>(x);
     let d_value = B::float_mul(dy.clone(), B::gelu(gate.clone()));
@@ -121,7 +121,7 @@ pub fn geglu_backward<B: Backend>(x: FloatTensor<B>, dy: FloatTensor<B>) -> Floa
 }
 
 /// # Panics
-/// Always: only devices that keep gradients come here.
+/// Always, because only devices that keep gradients call this.
 pub fn no_gradients<T, R>(_: T) -> R {
     panic!("packed weights have no gradients: load the weights on a device without, or those that were quantized")
 }

@@ -1,5 +1,5 @@
-//! Group normalisation (Wu & He, 2018) with the activation that follows it, on the processor: each group of channels of a
-//! picture is read while it is in the cache, instead of once for each of the dozen operations that it is made of.
+//! Group normalisation (Wu & He, 2018) and the activation after it, on the processor. Each group of channels of a
+//! picture is processed while it is in the cache, instead of being read again by each of a dozen operations.
 
 use super::super::lanes::{self, exp, wide};
 use super::super::parallel::{Share, for_each_share, shares};
@@ -36,7 +36,7 @@ pub fn group_norm(x: &[f32], weight: &[f32], bias: &[f32], sizes: &GroupNormSize
     y
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 /// The gradients of `x`, `weight` and `bias` for the gradient `dy` of the output.
 pub fn group_norm_backward(
     x: &[f32],
@@ -70,7 +70,7 @@ pub fn group_norm_backward(
     [dx, dw, db]
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 /// dx = rate · (g - mean(g) - n · mean(g · n)), with n the normalised numbers and g their gradient.
 #[inline(always)]
 #[allow(clippy::too_many_arguments)]
@@ -124,7 +124,7 @@ fn silu(x: f32) -> f32 {
     x / (1.0 + exp(-x))
 }
 
-#[cfg(feature = "native")]
+#[cfg(feature = "fit")]
 /// The derivative of [`silu`].
 #[inline(always)]
 fn silu_slope(x: f32) -> f32 {
@@ -137,7 +137,7 @@ mod tests {
     use super::super::super::testing::{Draw, close};
     use super::*;
 
-    /// In f64, straight from the definition.
+    /// In f64, directly from the definition.
     fn plain(x: &[f64], weight: &[f64], bias: &[f64], sizes: &GroupNormSizes) -> Vec<f64> {
         let mut y = Vec::new();
         for (i, group) in x.chunks(sizes.group()).enumerate() {

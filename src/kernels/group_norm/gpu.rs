@@ -1,5 +1,6 @@
-//! Group normalisation on a GPU in two passes: mean and scatter of slices of each group, so that few large groups keep a GPU busy
-//! too; then, with the slices' values put together (Chan et al., 1983), the numbers themselves with their activation.
+//! Group normalisation on a GPU in two passes. The first computes mean and scatter of slices of each group, so that a
+//! few large groups also keep a GPU busy. The second combines the slices' values (Chan et al., 1983), normalises, and
+//! applies the activation.
 
 #![allow(clippy::assign_op_pattern, reason = "the kernel compiler reads this form")]
 
@@ -12,9 +13,9 @@ use cubecl::prelude::*;
 use super::super::launch;
 use super::GroupNormSizes;
 
-/// Invocations a workgroup.
+/// Invocations for each workgroup.
 const UNITS: u32 = 256;
-/// Numbers that one workgroup sums up.
+/// Numbers that one workgroup sums.
 const SLICE: usize = 8192;
 
 /// `x` `[batch, channels, h, w]` to the same shape; `weight` and `bias` `[channels]`.
@@ -26,7 +27,7 @@ pub fn group_norm(x: CubeTensor, weight: CubeTensor, bias: CubeTensor, sizes: &G
     let moments = empty_device_contiguous_dtype(client.clone(), device.clone(), [groups, slices, 2].into(), DType::F32);
     let y = empty_device_contiguous_dtype(client.clone(), device, x.shape(), DType::F32);
     let (group, count) = (sizes.group() as u32, [slices, groups, 1]);
-    // SAFETY: every index is checked against the sizes, and the buffers have them.
+    // SAFETY: every index is checked against the sizes, and the buffers have those sizes.
     #[allow(unsafe_code)]
     unsafe {
         let dim = CubeDim::new_1d(UNITS);
@@ -83,7 +84,7 @@ fn measure(x: &[f32], moments: &mut [f32], group: u32) {
     }
 }
 
-/// The sum of everybody's `part`.
+/// The sum of `part` over all invocations.
 #[cube]
 fn total(parts: &mut Shared<[f32]>, part: f32) -> f32 {
     let unit = UNIT_POS as usize;

@@ -1,4 +1,4 @@
-//! Group normalisation with the activation that follows it: a kernel for the GPU, its twin for the CPU.
+//! Group normalisation with the activation after it, for the GPU and the CPU.
 
 pub mod cpu;
 pub mod gpu;
@@ -6,15 +6,15 @@ pub mod gpu;
 /// Sizes of a normalisation.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct GroupNormSizes {
-    /// Pictures.
+    /// Number of pictures.
     pub batch: usize,
-    /// Of the input, a multiple of `groups`.
+    /// Channels of the input, a multiple of `groups`.
     pub channels: usize,
     /// Numbers in a channel.
     pub places: usize,
-    /// Of channels, that are normalised together.
+    /// Number of groups of channels that are normalised together.
     pub groups: usize,
-    /// Added to the variance.
+    /// Added to the variance, to avoid division by zero.
     pub eps: f32,
     /// Whether x · sigmoid(x) follows.
     pub silu: bool,

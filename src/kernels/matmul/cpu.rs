@@ -1,5 +1,5 @@
-//! The matrix product with packed weights on the processor: some rows of the weight are widened, multiplied, and forgotten, so
-//! that the whole weight never exists as floats. With float weights the product is burn's own.
+//! The matrix product with packed weights on the processor. Some rows of the weight are widened, multiplied and
+//! dropped, so the whole weight never exists as floats. With float weights the product is burn's own.
 
 use super::super::BLOCK;
 use super::super::packed::PackedRows;
@@ -7,10 +7,10 @@ use super::super::parallel::{Share, for_each_share, shares};
 use super::super::product::{Matrix, product};
 use super::MatmulSizes;
 
-/// Rows of the weight that are widened at once.
+/// Number of rows of the weight that are widened together.
 const ROWS: usize = 32;
 
-/// `x` `[rows, inner]`, `bias` `[columns]` to `[rows, columns]`.
+/// Multiplies `x` `[rows, inner]`, adds `bias` `[columns]`, to `[rows, columns]`.
 pub fn matmul(x: &[f32], weight: PackedRows, bias: Option<&[f32]>, sizes: &MatmulSizes) -> Vec<f32> {
     let MatmulSizes { rows, inner, columns } = *sizes;
     let mut y = vec![0.0; rows * columns];
@@ -29,7 +29,7 @@ pub fn matmul(x: &[f32], weight: PackedRows, bias: Option<&[f32]>, sizes: &Matmu
             product(Matrix::rows(x, inner), Matrix::rows(floats, inner).transposed(), part, false);
             for (row, part) in part.chunks_exact(some).enumerate() {
                 let place = row * columns + first;
-                // SAFETY: each tile has columns of its own.
+                // SAFETY: tiles do not share columns.
                 #[allow(unsafe_code)]
                 let y = unsafe { out.slice(place..place + some) };
                 y.copy_from_slice(part);

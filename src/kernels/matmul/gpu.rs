@@ -1,5 +1,5 @@
-//! The matrix product on a GPU: each workgroup of 16 x 16 invocations makes a tile of 64 x 64 results (16 x 64 where there are few
-//! rows) from tiles of both factors in workgroup memory; weights are widened as they go there.
+//! The matrix product on a GPU. Each workgroup of 16 x 16 invocations computes a tile of 64 x 64 results (16 x 64 if
+//! there are few rows) from tiles of both factors in workgroup memory. Weights are widened when they are loaded there.
 
 use burn::backend::TensorMetadata;
 use burn::tensor::DType;
@@ -11,7 +11,7 @@ use super::super::launch::{self, Rows};
 use super::super::tile::{self, COLUMNS, Quad, SIDE, STRIDE, UNITS};
 use super::MatmulSizes;
 
-/// `x` `[..., inner]`, `bias` `[columns]` to `[..., columns]`.
+/// Multiplies `x` `[..., inner]`, adds `bias` `[columns]`, to `[..., columns]`.
 pub fn matmul(x: CubeTensor, weight: Rows, bias: Option<CubeTensor>, sizes: &MatmulSizes) -> CubeTensor {
     let MatmulSizes { rows, inner, columns } = *sizes;
     let mut shape = x.shape();
@@ -22,7 +22,7 @@ pub fn matmul(x: CubeTensor, weight: Rows, bias: Option<CubeTensor>, sizes: &Mat
     let count = launch::count([columns.div_ceil(COLUMNS), rows.div_ceil(SIDE * per_unit), 1]);
     let biased = bias.is_some();
     let bias = bias.map_or_else(|| weight.scales.clone(), launch::contiguous);
-    // SAFETY: every index is checked against the sizes, and the buffers have them.
+    // SAFETY: every index is checked against the sizes, and the buffers have those sizes.
     #[allow(unsafe_code)]
     unsafe {
         kernel::launch_unchecked(
@@ -67,7 +67,7 @@ fn kernel(
     let (down, across) = (unit / 16, unit % 16);
     let first_row = CUBE_POS_Y as usize * comptime!(SIDE * per_unit);
     let first_column = CUBE_POS_X as usize * 64;
-    // What this invocation stages.
+    // What this invocation loads.
     let (staged, quad) = (unit / 4, unit % 4);
     let weight_row = min(first_column + staged, columns - 1);
     let mut sums = Array::<f32>::new(comptime!(per_unit * 4));
@@ -100,7 +100,7 @@ fn kernel(
     }
 }
 
-/// Numbers `k..k + 4` of a row; zeros outside.
+/// Numbers `k..k + 4` of a row; zeros beyond the end.
 #[cube]
 fn activations(x: &[f32], row: usize, k: usize, rows: usize, inner: usize) -> Quad {
     let mut quad = Quad::new(0.0f32);

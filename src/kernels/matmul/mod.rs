@@ -1,4 +1,4 @@
-//! Products of activations with the weights of a linear layer, floats or blocks: a kernel for the GPU, its twin for the CPU.
+//! Products of activations with the weights of a linear layer, floats or blocks, for the GPU and the CPU.
 
 pub mod cpu;
 pub mod gpu;
@@ -6,10 +6,10 @@ pub mod gpu;
 /// Sizes of y = x · weightᵀ + bias.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MatmulSizes {
-    /// Of `x` and `y`.
+    /// Rows of `x` and `y`.
     pub rows: usize,
-    /// Numbers a row of `x`, and of the weight.
+    /// Numbers in each row of `x` and of the weight.
     pub inner: usize,
-    /// Numbers a row of `y`; rows of the weight.
+    /// Numbers in each row of `y`; rows of the weight.
     pub columns: usize,
 }

@@ -1,4 +1,4 @@
-//! The levels of the UNet: on the way down, in the middle, on the way up.
+//! The levels of the UNet: down, middle, up.
 
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
@@ -36,7 +36,7 @@ impl DownBlock {
         }
     }
 
-    /// The level's output; every intermediate result is pushed on `skips`.
+    /// Returns the level's output, and pushes every intermediate result on `skips`.
     pub fn forward(
         &self,
         mut x: Tensor<4>,
@@ -94,7 +94,7 @@ impl MidBlock {
 /// `UpBlock2D` or, with attentions, `CrossAttnUpBlock2D`.
 #[derive(Module, Debug)]
 pub struct UpBlock {
-    /// `layers_per_block + 1` of them, each fed with a skip connection too.
+    /// `layers_per_block + 1` of them; each also takes a skip connection.
     pub resnets: Vec<ResnetBlock2D>,
     /// One after each residual block, or none.
     pub attentions: Option<Vec<Transformer2DModel>>,
@@ -103,7 +103,7 @@ pub struct UpBlock {
 }
 
 impl UpBlock {
-    /// The `j`-th level on the way up, counted from the lowest resolution.
+    /// Level `j` on the way up, counted from the lowest resolution.
     pub fn new(config: &UNet2DConditionConfig, j: usize, device: &Device) -> Self {
         let channels = &config.block_out_channels;
         let i = channels.len() - 1 - j;
@@ -126,7 +126,7 @@ impl UpBlock {
         }
     }
 
-    /// Takes its skip connections from the end of `skips`; enlarges to the size of the next one that is left.
+    /// Takes its skip connections from the end of `skips`, and enlarges to the size of the next one that remains.
     pub fn forward(
         &self,
         mut x: Tensor<4>,

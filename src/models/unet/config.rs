@@ -1,4 +1,4 @@
-//! `unet/config.json`.
+//! The UNet's configuration, `unet/config.json`.
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
@@ -6,11 +6,11 @@ use serde_json::{Map, Value, json};
 use crate::Result;
 use crate::models::config::{MAX_LEVELS, PerBlock, check_groups, check_rest, check_sizes, invalid};
 
-/// The most blocks that are built; Stable Diffusion XL has about 150 by this count.
+/// The greatest number of blocks; Stable Diffusion XL has about 150 by this count.
 const MAX_BLOCKS: usize = 4096;
 
 /// The settings of diffusers' `UNet2DConditionModel` that the Stable Diffusion families use. Keys without a field here
-/// must hold the value that leaves the arithmetic alone.
+/// must have their neutral value.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 pub struct UNet2DConditionConfig {
     /// Latent height and width that the model was trained at (a list of two in a few checkpoints).
@@ -20,18 +20,18 @@ pub struct UNet2DConditionConfig {
     pub in_channels: usize,
     /// Channels of the prediction.
     pub out_channels: usize,
-    /// From the highest resolution down.
+    /// Type of each level, from the highest resolution down.
     pub down_block_types: Vec<String>,
-    /// From the lowest resolution up.
+    /// Type of each level, from the lowest resolution up.
     pub up_block_types: Vec<String>,
-    /// From the highest resolution down.
+    /// Channels of each level, from the highest resolution down.
     pub block_out_channels: Vec<usize>,
-    /// Residual blocks a level (one more on the way up).
+    /// Residual blocks in each level (one more on the way up).
     #[serde(default = "two")]
     pub layers_per_block: usize,
     /// Features of the text's tokens.
     pub cross_attention_dim: usize,
-    /// The number of heads, despite its name, unless `num_attention_heads` is there.
+    /// The number of heads, despite its name, unless `num_attention_heads` is present.
     #[serde(default = "eight")]
     pub attention_head_dim: PerBlock,
     /// The number of heads.
@@ -46,7 +46,7 @@ pub struct UNet2DConditionConfig {
     /// [`MID_CROSS`], [`MID_PLAIN`], or null where there is none.
     #[serde(default = "mid_cross")]
     pub mid_block_type: Option<String>,
-    /// Linear instead of convolutional projections around them.
+    /// Whether the projections around them are linear instead of convolutional.
     #[serde(default)]
     pub use_linear_projection: bool,
     /// Groups of all norms.
@@ -55,25 +55,25 @@ pub struct UNet2DConditionConfig {
     /// Epsilon of the norms outside the transformer blocks.
     #[serde(default = "norm_eps")]
     pub norm_eps: f64,
-    /// Cosines first.
+    /// Whether the cosines come first.
     #[serde(default = "yes")]
     pub flip_sin_to_cos: bool,
-    /// Of the sinusoids.
+    /// Frequency shift of the sinusoids.
     #[serde(default)]
     pub freq_shift: f64,
     /// Width of the guidance scale's embedding.
     #[serde(default)]
     pub time_cond_proj_dim: Option<usize>,
-    /// `text_time` in Stable Diffusion XL.
+    /// `text_time` for Stable Diffusion XL.
     #[serde(default)]
     pub addition_embed_type: Option<String>,
-    /// Width of each of its six numbers' embeddings.
+    /// Width of the embedding of each of its six numbers.
     #[serde(default)]
     pub addition_time_embed_dim: Option<usize>,
     /// Width of pooled text and number embeddings together.
     #[serde(default)]
     pub projection_class_embeddings_input_dim: Option<usize>,
-    /// Everything else.
+    /// All other keys.
     #[serde(flatten)]
     pub rest: Map<String, Value>,
 }
@@ -152,15 +152,15 @@ impl UNet2DConditionConfig {
         self.num_attention_heads.as_ref().unwrap_or(&self.attention_head_dim).get(i)
     }
 
-    /// `sample_size` where it is one number.
+    /// `sample_size`, if it is one number.
     pub fn sample_size(&self) -> Option<usize> {
         self.sample_size.as_ref().and_then(Value::as_u64).map(|size| size as usize)
     }
 
-    /// Refuses what cannot be built.
+    /// Checks that the configuration is supported.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] names `file`, the key, its value and what is understood.
+    /// [`crate::Error::Config`] that names `file`, the key, its value and the supported values.
     pub fn check(&self, file: &str) -> Result<()> {
         self.check_sizes(file)?;
         let levels = self.block_out_channels.len();
@@ -261,7 +261,7 @@ impl UNet2DConditionConfig {
     }
 }
 
-/// The values that leave the arithmetic alone, by key.
+/// The neutral values, which do not change the arithmetic, by key.
 fn neutral_values() -> Vec<(&'static str, Vec<Value>)> {
     let null = || vec![Value::Null];
     let no = || vec![json!(false)];

@@ -12,7 +12,7 @@ pub use config::{Depths, MID_CROSS, MID_PLAIN, UNet2DConditionConfig};
 use crate::Result;
 use crate::nn::{Conv2d, GroupNorm, TimestepEmbedding, timestep_embedding};
 
-/// Conditions beyond timestep and text.
+/// Conditioning beyond timestep and text.
 #[derive(Clone, Default)]
 pub struct AddedConditions {
     /// Embedding of the guidance scale `[batch, time_cond_proj_dim]` (Meng et al., 2022).
@@ -21,21 +21,21 @@ pub struct AddedConditions {
     pub text_time: Option<(Tensor<2>, Vec<[f32; 6]>)>,
 }
 
-/// Guidance scales as the condition of a distilled model, `[scales, dim]`: w = scale - 1 (Meng et al., 2022), times 1000,
-/// as sinusoids, sines first (diffusers' `get_guidance_scale_embedding`).
+/// Embeddings of guidance scales for a distilled model, `[scales, dim]`: w = scale - 1 (Meng et al., 2022), times 1000,
+/// as sinusoids with sines first (diffusers' `get_guidance_scale_embedding`).
 pub fn guidance_scale_embedding(guidance_scales: &[f32], dim: usize, device: &Device) -> Tensor<2> {
     let w: Vec<f32> = guidance_scales.iter().map(|scale| (scale - 1.0) * 1000.0).collect();
     timestep_embedding(&w, dim, false, 1.0, device)
 }
 
-/// (noisy latents, timestep, text) to a prediction of the noise, the velocity or the sample.
+/// Predicts the noise, the velocity or the sample from noisy latents, timestep and text.
 #[derive(Module, Debug)]
 pub struct UNet2DConditionModel {
     /// `in_channels` to the first level.
     pub conv_in: Conv2d,
-    /// Sinusoids to `temb`.
+    /// From sinusoids to `temb`.
     pub time_embedding: TimestepEmbedding,
-    /// `text_time` conditions to the same width.
+    /// From `text_time` conditions to the same width.
     pub add_embedding: Option<TimestepEmbedding>,
     /// From the highest resolution down.
     pub down_blocks: Vec<DownBlock>,
@@ -60,10 +60,10 @@ struct Sinusoids {
 }
 
 impl UNet2DConditionModel {
-    /// Without values. `file` names the configuration in errors.
+    /// The network without values. `file` names the configuration in errors.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] for settings that are not understood.
+    /// [`crate::Error::Config`] for settings that are not supported.
     pub fn new(config: &UNet2DConditionConfig, file: &str, device: &Device) -> Result<Self> {
         config.check(file)?;
         let channels = &config.block_out_channels;
@@ -94,7 +94,7 @@ impl UNet2DConditionModel {
         })
     }
 
-    /// `sample` `[batch, in_channels, h, w]`, `timesteps` one or one for each of the batch,
+    /// From `sample` `[batch, in_channels, h, w]`, `timesteps` (one, or one for each sample) and
     /// `encoder_hidden_states` `[batch, tokens, cross_attention_dim]` to `[batch, out_channels, h, w]`.
     pub fn forward(
         &self,

@@ -1,6 +1,6 @@
-//! The networks' forward passes on sizes instead of numbers. Each function follows the one of the same name in `nn` and
-//! `models`, buffer by buffer: sums and activations are done in place, attention never holds its scores, and a layer's
-//! input goes when the last one that needs it has run.
+//! The networks' forward passes with sizes instead of numbers. Each function follows the one of the same name in `nn`
+//! and `models`, buffer by buffer: sums and activations are done in place, attention never stores its scores, and a
+//! layer's input is freed after the last layer that needs it.
 
 use super::meter::{Map, Meter};
 use crate::models::{
@@ -8,7 +8,7 @@ use crate::models::{
 };
 use crate::nn::feed_forward_stretch;
 
-/// The text encoder over `rows` texts; every layer's output is kept.
+/// The text encoder for `rows` texts; every layer's output is kept.
 pub fn text(meter: &Meter, config: &ClipTextConfig, rows: usize) {
     let mut x = meter.map("token embeddings", [rows, config.hidden_size, 1, config.max_position_embeddings]);
     let mut hidden_states = vec![x.clone()];
@@ -24,7 +24,7 @@ pub fn text(meter: &Meter, config: &ClipTextConfig, rows: usize) {
     }
 }
 
-/// The UNet on `batch` latents of `height` x `width`, with `tokens` tokens of text.
+/// The UNet for `batch` latents of `height` x `width`, with `tokens` tokens of text.
 pub fn unet(meter: &Meter, config: &UNet2DConditionConfig, [batch, height, width]: [usize; 3], tokens: usize) {
     let context = meter.map("the text's features", [batch, config.cross_attention_dim, 1, tokens]);
     let sample = meter.map("latents", [batch, config.in_channels, height, width]);
@@ -74,21 +74,21 @@ pub fn unet(meter: &Meter, config: &UNet2DConditionConfig, [batch, height, width
     let _prediction = normal.with_channels("the prediction", config.out_channels);
 }
 
-/// A decoder on one picture's latents of `height` x `width`, or on tiles of that side of them.
+/// A decoder for one picture's latents of `height` x `width`, or for tiles of that side.
 pub fn decode(meter: &Meter, vae: &Vae, [height, width]: [usize; 2], tile: Option<usize>) {
     let part = |[height, width]: [usize; 2]| match vae {
         Vae::Kl(_, config) => decode_kl(meter, config, [height, width]),
         Vae::Tiny(_, config) => decode_tiny(meter, config, [height, width]),
     };
     let Some(side) = tile else { return part([height, width]) };
-    // The tiles that are done, and the picture that they are put together to.
+    // The finished tiles, and the picture that they are assembled to.
     let [_, channels] = vae.channels();
     let done = meter.map("the picture", [1, channels, height * vae.scale(), width * vae.scale()]);
     let _picture = done.like("the picture");
     part([side.min(height), side.min(width)]);
 }
 
-/// The decoder of the KL autoencoder on one picture's latents of `height` x `width`.
+/// The decoder of the KL autoencoder for one picture's latents of `height` x `width`.
 fn decode_kl(meter: &Meter, config: &AutoencoderKlConfig, [height, width]: [usize; 2]) {
     let channels = &config.block_out_channels;
     let last = channels[channels.len() - 1];
@@ -112,7 +112,7 @@ fn decode_kl(meter: &Meter, config: &AutoencoderKlConfig, [height, width]: [usiz
     let _picture = normal.with_channels("the picture", config.out_channels);
 }
 
-/// The decoder of the tiny autoencoder on one picture's latents of `height` x `width`.
+/// The decoder of the tiny autoencoder for one picture's latents of `height` x `width`.
 fn decode_tiny(meter: &Meter, config: &AutoencoderTinyConfig, [height, width]: [usize; 2]) {
     let channels = config.decoder_block_out_channels[0];
     let latents = meter.map("latents", [1, config.latent_channels, height, width]);
@@ -174,7 +174,7 @@ fn transformer(x: Map, layers: usize, context: &Map) -> Map {
     out.like("features")
 }
 
-/// One stretch of the tokens after the other, where there are many.
+/// In several parts of the tokens, if there are many.
 fn feed_forward(tokens: &Map) -> Map {
     let [batch, channels, height, width] = tokens.shape;
     let stretch = feed_forward_stretch(batch, height * width, channels);
@@ -198,7 +198,7 @@ fn gated(normal: Map, channels: usize) -> Map {
     value.with_channels("tokens", channels)
 }
 
-/// Queries, keys, values and what comes of them, in tiles.
+/// Queries, keys, values and the result, in tiles.
 fn attention(x: &Map, channels: usize, context: Option<&Map>) -> Map {
     let of = context.unwrap_or(x);
     let q = x.with_channels("queries", channels);
@@ -245,7 +245,7 @@ mod tests {
         let (peak, largest, _) = most(|meter| drop(feed_forward(&meter.map("x", [batch, channels, side, side]))));
         let stretch = feed_forward_stretch(batch, side * side, channels);
         assert!(stretch < side * side, "{stretch}");
-        // The tokens, normalised ones, those that are done; a stretch eight times as wide, whole and in halves.
+        // The tokens, their normalised copy and the finished ones; a part eight times as wide, whole and in halves.
         let (all, part) = (batch * channels * side * side, batch * channels * stretch);
         assert_eq!((peak, largest), ((3 * all + 16 * part) as u64, (8 * part) as u64));
     }

@@ -1,5 +1,5 @@
-//! A device's memory on paper: buffers are held and let go as tensors are in a forward pass, and the most that is held at
-//! once is remembered.
+//! A simulated device memory: buffers are allocated and freed as tensors are in a forward pass, and the maximum is
+//! recorded.
 
 use std::cell::RefCell;
 use std::rc::Rc;
@@ -11,20 +11,20 @@ pub const FLOAT: u64 = 4;
 #[derive(Clone, Default)]
 pub struct Meter(Rc<RefCell<Counts>>);
 
-/// What a [`Meter`] has seen.
+/// The state of a [`Meter`].
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Counts {
     live: u64,
-    /// The most bytes at once.
+    /// The greatest number of bytes held together.
     pub peak: u64,
     /// The largest single buffer in bytes.
     pub largest: u64,
-    /// What that one holds.
+    /// The content of that buffer.
     pub largest_is: &'static str,
 }
 
 impl Meter {
-    /// A buffer of `channels` numbers at each of `height` x `width` places of each picture of the batch.
+    /// A buffer of `channels` numbers at each of `height` x `width` positions of each picture of the batch.
     pub fn map(&self, what: &'static str, [batch, channels, height, width]: [usize; 4]) -> Map {
         let bytes = [batch, channels, height, width].iter().map(|n| *n as u64).product::<u64>() * FLOAT;
         let mut counts = self.0.borrow_mut();
@@ -36,13 +36,13 @@ impl Meter {
         Map { shape: [batch, channels, height, width], _buffer: Rc::new(Buffer { bytes, meter: self.clone() }) }
     }
 
-    /// So far.
+    /// The counts up to now.
     pub fn counts(&self) -> Counts {
         self.0.borrow().clone()
     }
 }
 
-/// A tensor of no numbers: its shape, and a claim on the meter until the last clone of it goes.
+/// A tensor without numbers. Its shape counts on the meter until its last clone is dropped.
 #[derive(Clone)]
 pub struct Map {
     /// Batch, channels, height, width.
@@ -62,24 +62,24 @@ impl Drop for Buffer {
 }
 
 impl Map {
-    /// Another buffer of the same batch and places.
+    /// Another buffer with the same batch and size.
     pub fn with_channels(&self, what: &'static str, channels: usize) -> Self {
         let [batch, _, height, width] = self.shape;
         self.meter().map(what, [batch, channels, height, width])
     }
 
-    /// Another buffer of the same batch and channels.
+    /// Another buffer with the same batch and channels.
     pub fn with_size(&self, what: &'static str, [height, width]: [usize; 2]) -> Self {
         let [batch, channels, ..] = self.shape;
         self.meter().map(what, [batch, channels, height, width])
     }
 
-    /// Another buffer of the same shape.
+    /// Another buffer with the same shape.
     pub fn like(&self, what: &'static str) -> Self {
         self.meter().map(what, self.shape)
     }
 
-    /// Channels.
+    /// Number of channels.
     pub fn channels(&self) -> usize {
         self.shape[1]
     }

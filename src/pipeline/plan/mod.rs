@@ -1,4 +1,4 @@
-//! What a model needs before anything of it is loaded: from its configurations and the headers of its weights.
+//! Computes how much memory a model needs before it is loaded, from its configurations and the headers of its weights.
 
 mod forward;
 mod meter;
@@ -21,112 +21,111 @@ use meter::{FLOAT, Meter};
 /// The weight that stays in main memory (`models::clip`).
 const TOKEN_TABLE: &str = "token_embedding.weight";
 
-/// What is planned for.
+/// The request that is planned for.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct PlanOptions {
-    /// Width and height in pixels; the model's own where it is not given.
+    /// Width and height in pixels; by default the model's own.
     pub size: Option<(usize, usize)>,
-    /// Float weights of layers are put into blocks as they are read.
+    /// Float weights of layers are put into blocks while they are read.
     pub quantize: Option<BlockFormat>,
-    /// The longest buffer of the graphics card; [`WEBGPU_BUFFER`] where it is not given.
+    /// The largest buffer of the graphics card in bytes; by default [`WEBGPU_BUFFER`].
     pub buffer: Option<u64>,
 }
 
-/// The longest buffer that every WebGPU adapter binds, in bytes.
+/// The largest buffer that every WebGPU adapter binds, in bytes.
 pub const WEBGPU_BUFFER: u64 = 128 << 20;
 
-/// All sizes are in bytes.
+/// The memory that a model needs. All sizes are in bytes.
 #[derive(Clone, Debug, Serialize)]
 pub struct Plan {
     /// The settings that suit the model.
     #[serde(skip)]
     pub defaults: Defaults,
-    /// Of the picture, in pixels.
+    /// Width of the picture in pixels.
     pub width: usize,
-    /// Of the picture, in pixels.
+    /// Height of the picture in pixels.
     pub height: usize,
-    /// Latents that the UNet sees at once for one picture: two with guidance by a second, negative pass.
+    /// Number of latents that the UNet computes together for one picture: two with classifier-free guidance.
     pub batch: usize,
     /// The networks.
     pub components: Vec<ComponentPlan>,
-    /// Text encoders, a step of the UNet, the decoder: the most that each holds at once beside the weights.
+    /// The most that text encoders, a step of the UNet, and the decoder each hold besides the weights.
     pub activations: Vec<Phase>,
-    /// The large decoder, where the model has one: in none of the sums but for its weights, since only a picture that asks for it
-    /// is drawn by it.
+    /// The large decoder, if the model has one. Only its weights are part of the sums, because it only runs on request.
     pub large: Option<LargePlan>,
     /// The largest single buffer on the device.
     pub largest_buffer: Buffer,
-    /// Side of the decoder's tiles in pixels, where the picture is not decoded whole.
+    /// Side of the decoder's tiles in pixels, if the picture is not decoded whole.
     pub tile: Option<usize>,
     /// Memory of the graphics card: weights and the largest phase.
     pub device: u64,
-    /// Memory of the machine beside that: tables that stay there.
+    /// Memory of the machine besides that: tables that stay there.
     pub host: u64,
-    /// Memory of the machine where it draws without a graphics card: all weights, and a picture decoded whole.
+    /// Memory of the machine without a graphics card: all weights, and a picture decoded whole.
     pub processor: u64,
-    /// The most that is held at once while weights are read, beside the device's copy: a tensor as it is stored, as f32, and
+    /// The most that is held while weights are read, besides the device's copy: a tensor as it is stored, as f32, and
     /// in blocks.
     pub loading: u64,
-    /// All files that are read.
+    /// Total size of the files that are read.
     pub download: u64,
 }
 
 /// A network of a model.
 #[derive(Clone, Debug, Serialize)]
 pub struct ComponentPlan {
-    /// Its folder.
+    /// The name of its folder.
     pub name: String,
     /// Numbers in its weights.
     pub parameters: u64,
-    /// Bytes in its files, by the weights' dtype.
+    /// Bytes in its files, by dtype of the weights.
     pub stored: BTreeMap<String, u64>,
     /// Bytes on the graphics card.
     pub device: u64,
-    /// Bytes that stay in main memory: the table of tokens.
+    /// Bytes that stay in main memory: the token table.
     pub host: u64,
-    /// Of the largest weight on the graphics card.
+    /// The largest weight on the graphics card.
     pub largest: Buffer,
-    /// While its largest tensor is read.
+    /// Bytes needed while its largest tensor is read.
     loading: u64,
 }
 
 /// A decoder that draws larger.
 #[derive(Clone, Debug, Serialize)]
 pub struct LargePlan {
-    /// How many times as large.
+    /// How many times larger its pictures are.
     pub times: usize,
-    /// While it draws.
+    /// Its memory while it draws.
     pub phase: Phase,
-    /// Side of its tiles in pixels, where the picture is not decoded whole.
+    /// Side of its tiles in pixels, if the picture is not decoded whole.
     pub tile: Option<usize>,
 }
 
-/// A part of drawing.
+/// A phase of drawing.
 #[derive(Clone, Debug, Serialize)]
 pub struct Phase {
     /// In words.
     pub name: &'static str,
-    /// At once, beside the weights.
+    /// The most that it holds besides the weights.
     pub bytes: u64,
-    /// The largest single one.
+    /// Its largest buffer.
     pub largest: Buffer,
 }
 
-/// A buffer.
+/// A buffer of the device.
 #[derive(Clone, Debug, Default, Serialize)]
 pub struct Buffer {
-    /// What it holds.
+    /// Its content.
     pub what: String,
-    /// How long it is.
+    /// Its size in bytes.
     pub bytes: u64,
 }
 
 impl Plan {
-    /// Reads configurations, vocabularies and headers. The weights must be those that the configurations ask for.
+    /// Reads configurations, vocabularies and headers. The weights must match the configurations.
     ///
     /// # Errors
-    /// Those of [`super::Pipeline::load`], but for the values of the weights; [`Error::Request`] for a size that the model
-    /// cannot draw.
+    /// Those of [`super::Pipeline::load`], except for values of the weights; [`Error::Request`] for a size that the
+    /// model cannot draw.
     pub fn read(files: &impl Files, options: &PlanOptions) -> Result<Self> {
         let Index { family, guidance_scale_range, vae_large, .. } = Index::read(files)?;
         let device = Device::flex();
@@ -210,7 +209,7 @@ impl Plan {
         }
     }
 
-    /// For the manifest.
+    /// The numbers for the manifest.
     pub fn needs(&self) -> Needs {
         Needs {
             weights: self.components.iter().map(|component| component.device).sum(),
@@ -296,13 +295,13 @@ impl<F: Files> Reader<'_, F> {
     }
 }
 
-/// Codes and scales of a weight.
+/// Bytes of a weight's codes and scales.
 fn block_bytes(format: BlockFormat, shape: &[usize]) -> u64 {
     let columns: usize = shape.iter().skip(1).product();
     (shape[0] * columns.div_ceil(BLOCK) * (format.code_bytes() + 2)) as u64
 }
 
-/// By the manifest, or all that a reader of the model reads.
+/// The size by the manifest, or of all files that a reader of the model reads.
 fn download(files: &impl Files, family: Family, components: &[ComponentPlan]) -> Result<u64> {
     if let Some(bytes) = files.get_small(MANIFEST)? {
         let manifest: Manifest = parse(MANIFEST, &bytes)?;

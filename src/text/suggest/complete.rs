@@ -1,15 +1,16 @@
-//! What could come next in a prompt: the rest of a word or phrase that is begun, and what fits after it.
+//! Completions of a prompt: the rest of a word or phrase, and what fits after it.
 
 use super::{Offer, Suggestions, utf16};
 use crate::text::meaning::stems;
 
-/// Offers at one time.
+/// Greatest number of offers.
 const MOST: usize = 6;
-/// Offers of each sort, where a new word begins.
+/// Offers of each kind at the beginning of a new word.
 const CONTINUATIONS: usize = 3;
 
 impl Suggestions {
-    /// What could stand before the caret, and what could come after a whole word; `before` is the prompt up to it.
+    /// Completions of the text before the caret, and continuations after a whole word; `before` is the prompt up to the
+    /// caret.
     pub fn next(&self, before: &str) -> Vec<Offer> {
         let typed = last_words(before, 4);
         if typed.is_empty() && !before.ends_with(char::is_whitespace) {
@@ -20,7 +21,7 @@ impl Suggestions {
         if open {
             return offers.take(MOST).collect();
         }
-        // After a whole word a space comes first; after a space nothing does.
+        // After a whole word, a space is inserted first; after a space nothing is.
         let spaced = if typed.is_empty() { before.to_owned() } else { format!("{before} ") };
         let further = self.further(&before.trim().to_lowercase());
         let further = further.iter().map(|text| self.placed(text, &spaced, spaced.len())).map(|offer| {
@@ -32,13 +33,13 @@ impl Suggestions {
         offers.chain(further).take(MOST).collect()
     }
 
-    /// The phrases that the longest of the ends of `before` begins (`at`: where the last words start), where that end
-    /// starts, and whether it is open: no phrase by itself.
+    /// The phrases that begin with the longest possible end of `before` (`at`: where the last words start), where that
+    /// end starts, and whether it is open: no phrase by itself.
     fn begun(&self, before: &str, mut at: usize) -> (Vec<&str>, usize, bool) {
         while at < before.len() {
             let part = before[at..].to_lowercase();
             let open = !self.phrases.iter().any(|(lower, _)| *lower == part);
-            // A whole word is not half of another: "cat" goes on with "cat face", not with "caterpillar".
+            // A whole word is not the beginning of another one: "cat" is continued by "cat face", not "caterpillar".
             let start = if open { part.clone() } else { format!("{part} ") };
             let found = self.phrases.iter().filter(|(lower, _)| lower.starts_with(&start));
             let found = found.map(|(_, phrase)| phrase.as_str()).take(MOST).collect::<Vec<_>>();
@@ -50,8 +51,8 @@ impl Suggestions {
         (Vec::new(), before.len(), false)
     }
 
-    /// After a thing, what can stand beside or behind it; after an article or adjective, a thing. A sentence that has its
-    /// background or place already, or that ends in something else, is complete.
+    /// After a thing, things that can be beside or behind it; after an article or adjective, a thing. A sentence that
+    /// already has a background or place, or that ends in something else, is complete.
     fn further(&self, said: &str) -> Vec<String> {
         let world = &self.world;
         let last = last_words(said, 1);
@@ -90,7 +91,7 @@ impl Suggestions {
         }
     }
 
-    /// Things of different sorts with short names, others for each `turn`.
+    /// Things of different kinds with short names; other ones for each `turn`.
     fn some_things(&self, turn: usize) -> Vec<String> {
         let short = self.world.concepts.iter().filter(|known| known.name.split(' ').count() <= 2);
         let short = short.filter(|known| known.one == format!("{} {}", article(&known.name), known.name));
@@ -114,7 +115,7 @@ impl Suggestions {
         !self.meanings.exactly(phrase).is_empty()
     }
 
-    /// "a" before an owl becomes "an", and the other way about; before grapes it goes.
+    /// "a" before an owl becomes "an", and vice versa; before grapes it is removed.
     fn placed(&self, text: &str, before: &str, at: usize) -> Offer {
         let plain = Offer { text: text.to_owned(), start: utf16(&before[..at]), label: text.to_owned() };
         let kept = before[..at].trim_end();
@@ -143,7 +144,7 @@ fn article(word: &str) -> &'static str {
     if word.starts_with(['a', 'e', 'i', 'o', 'u']) { "an" } else { "a" }
 }
 
-/// Up to `most` words at the end of a text that ends in a word; nothing where it ends otherwise.
+/// Up to `most` words at the end of a text that ends in a word; otherwise nothing.
 fn last_words(text: &str, most: usize) -> &str {
     let inside = |c: char| c.is_alphanumeric() || matches!(c, '\'' | '’' | '-');
     let mut start = text.trim_end_matches(inside).len();

@@ -1,7 +1,8 @@
-//! Help with prompts, from the words that a model learned: which of a prompt's words it has never seen, what they could
-//! have meant, and what could come next.
+//! Help with prompts, from the words that a model learned: which words of a prompt it has never seen, what they could
+//! mean, and what could come next.
 //!
-//! The page shows it; nothing in here knows the page. Positions in texts count UTF-16 code units, as JavaScript does.
+//! The page shows this help, but nothing here depends on the page. Positions in texts count UTF-16 code units, as
+//! JavaScript does.
 
 mod complete;
 mod spelling;
@@ -22,15 +23,15 @@ use crate::error::Result;
 /// A part of a prompt that the model has never seen.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Unknown {
-    /// As it is written.
+    /// The text as written.
     pub word: String,
-    /// Where it begins and ends.
+    /// Where it begins, in UTF-16 code units.
     pub start: usize,
-    /// See `start`.
+    /// Where it ends, in UTF-16 code units.
     pub end: usize,
     /// Why it is unknown.
     pub why: Why,
-    /// What it could have meant, the likeliest first.
+    /// What it could mean, the likeliest first.
     pub instead: Vec<String>,
 }
 
@@ -38,43 +39,43 @@ pub struct Unknown {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Why {
-    /// A word or emoji that no caption had.
+    /// A word or emoji that no caption has.
     NeverSeen,
-    /// A flag: none was drawn.
+    /// A flag; no flags were drawn.
     Flag,
-    /// A known emoji with a skin tone; without it it is known.
+    /// A known emoji with a skin tone; it is known without the tone.
     SkinTone,
-    /// A letter, digit or sign in a box: none was drawn.
+    /// A letter, digit or sign in a box; none were drawn.
     Letter,
 }
 
-/// What could stand before the caret: `text` replaces the prompt from `start` to the caret.
+/// A completion: `text` replaces the prompt from `start` to the caret.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Offer {
-    /// What to write.
+    /// The text to insert.
     pub text: String,
-    /// Where the replaced part begins.
+    /// Where the replaced part begins, in UTF-16 code units.
     pub start: usize,
-    /// What to show.
+    /// The text to show.
     pub label: String,
 }
 
-/// What to say about a prompt.
+/// Advice about a prompt.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Advice {
-    /// What the model has never seen.
+    /// The parts that the model has never seen.
     pub unknown: Vec<Unknown>,
-    /// Whether no word that says what to draw is known; not of an empty prompt.
+    /// Whether a prompt that is not empty has no known word that names something to draw.
     pub nothing: bool,
-    /// What could come next.
+    /// Completions.
     pub next: Vec<Offer>,
 }
 
-/// A [`World`] that can be asked.
+/// Suggestions from a [`World`].
 pub struct Suggestions {
     world: World,
     words: HashSet<String>,
-    /// All that can be offered, in lower case and as it is written; things first.
+    /// All phrases that can be offered, in lower case and as written; things come first.
     phrases: Vec<(String, String)>,
     meanings: Meanings,
 }
@@ -83,7 +84,7 @@ impl Suggestions {
     /// Reads a `words.json`; `file` is for messages.
     ///
     /// # Errors
-    /// [`crate::Error::Config`] naming the file and what is wrong with it.
+    /// [`crate::Error::Config`] that names the file and the reason.
     pub fn from_json(text: &str, file: &str) -> Result<Self> {
         let world: World = checked::from_json(text, file, |world: &World| {
             let last = world.occasions.iter().chain(&world.related).flat_map(|occasion| &occasion.things).max();
@@ -95,12 +96,12 @@ impl Suggestions {
         Ok(Self::new(world))
     }
 
-    /// Of this world.
+    /// Suggestions for this world.
     pub fn new(world: World) -> Self {
         let mut seen = HashSet::new();
         let adjectives = [&world.colours, &world.counts, &world.sizes, &world.moods, &world.turns, &world.styles];
         let sorts = adjectives.into_iter().chain([&world.places, &world.clauses]).flatten();
-        // Short names are the common ones: "cat" before "cat with tears of joy".
+        // Short names are the common ones: "cat" comes before "cat with tears of joy".
         let mut names = world.concepts.iter().map(|known| &known.name).collect::<Vec<_>>();
         names.sort_by_key(|name| name.chars().count());
         let occasions = world.occasions.iter().flat_map(|occasion| &occasion.says);
@@ -112,17 +113,17 @@ impl Suggestions {
         Self { words: world.words.iter().cloned().collect(), phrases, meanings, world }
     }
 
-    /// What to say about a prompt; `caret` is where somebody is typing, none where nobody is.
+    /// Advice about a prompt; `caret` is the position of the caret, none if nobody is typing.
     pub fn advise(&self, prompt: &str, caret: Option<usize>) -> Advice {
         let next = caret.map(|caret| self.next(&prompt[..byte_of(prompt, caret)])).unwrap_or_default();
         let mut unknown = self.unknown(prompt);
-        // A word that is being typed and may become a known one is not strange yet.
+        // A word that is being typed and may become a known one is not reported yet.
         unknown.retain(|unknown| next.is_empty() || Some(unknown.end) != caret);
         Advice { unknown, nothing: !prompt.trim().is_empty() && !self.knows_any(prompt), next }
     }
 
-    /// The parts of a prompt that the model has never seen, each once, with what they could have meant. Small words are
-    /// not worth a mention.
+    /// The parts of a prompt that the model has never seen, each once, with what they could mean. Small words are
+    /// ignored.
     pub fn unknown(&self, prompt: &str) -> Vec<Unknown> {
         let mut seen = HashSet::new();
         let mut found = Vec::new();
@@ -141,7 +142,7 @@ impl Suggestions {
         found
     }
 
-    /// Whether the model knows a word of the prompt that says what to draw.
+    /// Whether the model knows a word of the prompt that names something to draw.
     pub fn knows_any(&self, prompt: &str) -> bool {
         emoji::symbols(prompt).any(|symbol| match symbol {
             Symbol::Word { text, .. } => !SMALL.contains(&text.to_lowercase().as_str()) && self.knows(text),
@@ -149,8 +150,7 @@ impl Suggestions {
         })
     }
 
-    /// What an unknown word could have meant: things by its meaning; where it has none, known words of nearly the same
-    /// letters.
+    /// What an unknown word could mean: things by their meaning; if there are none, known words with similar spelling.
     pub fn suggest(&self, given: &str, most: usize) -> Vec<String> {
         let word = given.to_lowercase();
         let number = word.parse::<usize>().ok().and_then(|number| self.world.counts.get(number.checked_sub(2)?));
@@ -163,7 +163,7 @@ impl Suggestions {
         if found.is_empty() { self.spelled(&word).into_iter().take(most).collect() } else { found }
     }
 
-    /// A caption that works; `random` in 0..1 chooses it.
+    /// A caption for the model; `random` in 0..1 selects it.
     pub fn surprise(&self, random: f64) -> Option<&str> {
         let from = &self.world.surprises;
         let at = |count: usize| ((random * count as f64) as usize).min(count.saturating_sub(1));
@@ -213,8 +213,8 @@ impl Suggestions {
         parts.len() > 1 && parts.iter().all(|part| self.words.contains(*part) || *part == "s")
     }
 
-    /// Known words of nearly the same letters, the nearest first, with the same first letter: people rarely miss that one,
-    /// and without it other words come near.
+    /// Known words with similar spelling, the nearest first, with the same first letter. People rarely mistype the
+    /// first letter, and without this rule unrelated words are near.
     fn spelled(&self, word: &str) -> Vec<String> {
         let allowed = match word.chars().count() {
             0..=2 => return Vec::new(),
@@ -232,7 +232,7 @@ impl Suggestions {
 
 const MOST_INSTEAD: usize = 3;
 
-/// Words that say nothing of what is in the picture.
+/// Words that say nothing about what is in the picture.
 const SMALL: &[&str] = &[
     "a",
     "an",
@@ -280,7 +280,7 @@ fn utf16(text: &str) -> usize {
     text.encode_utf16().count()
 }
 
-/// The byte at which the character at a UTF-16 position begins; the end of the text for positions past it.
+/// The byte position of a UTF-16 position; the end of the text for positions beyond it.
 fn byte_of(text: &str, position: usize) -> usize {
     let mut units = 0;
     for (at, c) in text.char_indices() {

@@ -1,6 +1,7 @@
-//! How far two words are apart in spelling.
+//! The edit distance between two words.
 
-/// Edits that make one word another: a letter more, less, changed, or two exchanged. None when more than `most`.
+/// The number of edits that turn one word into another: a letter inserted, deleted or replaced, or two exchanged. None
+/// if there are more than `most`.
 pub fn distance(a: &str, b: &str, most: usize) -> Option<usize> {
     let (a, b) = (a.chars().collect::<Vec<_>>(), b.chars().collect::<Vec<_>>());
     if a.len().abs_diff(b.len()) > most {

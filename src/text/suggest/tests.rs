@@ -1,4 +1,4 @@
-//! The help for a small world.
+//! Tests of the help, with a small vocabulary.
 
 use super::super::world::{Known, Occasion, World};
 use super::*;

@@ -1,6 +1,6 @@
-//! A small network of our own that looks at stickers: what is drawn, in which colour, on which background, of which kind,
-//! how many. Its features are what the Fréchet distance compares pictures by, since networks trained on photographs
-//! know little of stickers.
+//! A small network that classifies stickers: the thing, its colour, the background, the kind of caption, and the count.
+//! The Fréchet distance compares pictures by its features, because networks trained on photographs know little of
+//! stickers.
 
 mod run;
 
@@ -22,19 +22,19 @@ use crate::{Error, Result};
 pub struct ClassifierModel {
     /// 3 x 3, stride 2.
     pub conv: Vec<Conv2d>,
-    /// After each.
+    /// One after each convolution.
     pub norm: Vec<GroupNorm>,
-    /// From the last map, all of it, so that places count.
+    /// From the last feature map; all positions, because position matters.
     pub features: Linear,
-    /// Which (first) concept of the recipe.
+    /// Classes: the recipe's concepts; for pairs, the first one.
     pub concept: Linear,
-    /// Which colour of the palette the glyph was given; the first class is none.
+    /// Classes: the palette's colours of the glyph; the first class is none.
     pub colour: Linear,
-    /// Which background; the first class is white, said or not.
+    /// Classes: the backgrounds; the first class is white, whether the caption names it or not.
     pub background: Linear,
-    /// Which kind of scene.
+    /// Classes: the kinds of scenes.
     pub kind: Linear,
-    /// How many, from one.
+    /// Classes: the counts, from one.
     pub count: Linear,
 }
 
@@ -45,7 +45,7 @@ pub struct Sizes {
     pub size: usize,
     /// Channels after each convolution, multiples of [`GROUPS`].
     pub widths: Vec<usize>,
-    /// Numbers that describe a picture.
+    /// Number of features of a picture.
     pub features: usize,
     /// Classes of each head, in the order of [`HEADS`].
     pub classes: [usize; 5],
@@ -53,11 +53,11 @@ pub struct Sizes {
 
 /// The heads' names, as in the weights' file.
 pub const HEADS: [&str; 5] = ["concept", "colour", "background", "kind", "count"];
-/// Of the norms.
+/// Groups of the norms.
 pub const GROUPS: usize = 8;
 
 impl ClassifierModel {
-    /// Without values yet; `size` must be a multiple of 2 to the number of convolutions.
+    /// The network without values; `size` must be a multiple of 2 to the number of convolutions.
     pub fn new(sizes: &Sizes, device: &Device) -> Self {
         let widths = &sizes.widths;
         let inputs = std::iter::once(3).chain(widths.iter().copied());
@@ -99,10 +99,10 @@ pub struct Classifier {
 }
 
 impl Classifier {
-    /// Reads the file that training wrote; sizes are those of its tensors.
+    /// Reads the file that training wrote; the sizes are those of its tensors.
     ///
     /// # Errors
-    /// [`Error::Io`]; [`Error::BadFile`] for tensors that make no classifier; those of [`weights::load`].
+    /// [`Error::Io`]; [`Error::BadFile`] for tensors that are no classifier; those of [`weights::load`].
     pub fn read(path: &Path, device: &Device) -> Result<Self> {
         let bytes = std::fs::read(path).map_err(Error::io(path))?;
         let checkpoint = Checkpoint::parse(&path.display().to_string(), &bytes)?;
@@ -114,7 +114,7 @@ impl Classifier {
     /// A row of features for each picture.
     ///
     /// # Errors
-    /// [`Error::Request`] for pictures of another size than the classifier was trained with.
+    /// [`Error::Request`] for pictures of another size than in training.
     pub fn features(&self, pictures: &[Picture]) -> Result<Vec<Vec<f64>>> {
         let mut rows = Vec::with_capacity(pictures.len());
         for some in pictures.chunks(64) {

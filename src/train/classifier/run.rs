@@ -1,4 +1,4 @@
-//! Training of the classifier on pictures of the dataset, moved a little, brightened or darkened.
+//! Training of the classifier on pictures of the dataset, slightly shifted, brightened or darkened.
 
 use std::collections::HashMap;
 use std::sync::Arc;
@@ -20,16 +20,16 @@ use crate::random::{self, Generator};
 use crate::weights::{self, Precision};
 use crate::{Error, Result};
 
-/// The weights' file in the run's folder.
+/// The name of the weights' file in the run's folder.
 const WEIGHTS: &str = "classifier.safetensors";
-/// Pictures that are counted for accuracy.json.
+/// Number of pictures for accuracy.json.
 const VALIDATION: u64 = 1024;
 
-/// Trains, or goes on training, in `settings.folder`; leaves `classifier.safetensors` there, and `accuracy.json` with the
-/// share of each head's right answers on pictures of another seed.
+/// Trains, or resumes training, in `settings.folder`; writes `classifier.safetensors` there, and `accuracy.json` with
+/// the share of each head's right answers on pictures of another seed.
 ///
 /// # Errors
-/// [`Error::Config`] for sizes that do not go together; those of reading the pack, of saving, and [`Error::Diverged`].
+/// [`Error::Config`] for sizes that do not fit together; those of reading the pack, of saving, and [`Error::Diverged`].
 pub fn train(config: &ClassifierConfig, settings: &Settings) -> Result<Outcome> {
     let stickers = Arc::new(data::stickers(&config.pictures)?);
     let sizes = sizes(config, &stickers)?;
@@ -81,7 +81,7 @@ impl Source {
             let by = |share: f32| (share * (most + 0.5)).round().clamp(-most, most) as isize;
             let from = batch.pictures.len();
             push_planes(&moved(&picture, by(right), by(down)), &mut batch.pictures);
-            // White stays white: brightness is about it.
+            // White stays white, because brightness changes relative to it.
             let times = 1.0 + gain * brighter;
             batch.pictures[from..].iter_mut().for_each(|value| *value = 1.0 + (*value - 1.0) * times);
             batch.labels.push(labels(&self.stickers, &scene)?);
@@ -90,7 +90,7 @@ impl Source {
     }
 }
 
-/// The picture to the right and down by so many pixels; its edges repeat.
+/// The picture shifted to the right and down by this many pixels; its edges repeat.
 fn moved(picture: &Picture, right: isize, down: isize) -> Picture {
     let mut moved = picture.clone();
     let inside = |at: usize, by: isize, size: usize| (at as isize - by).clamp(0, size as isize - 1) as usize;
@@ -114,7 +114,7 @@ const KINDS: [Kind; 9] = [
     Kind::Style,
 ];
 
-/// The class of each head. A white background is none: they look the same.
+/// The class of each head. A white background is none, because they look the same.
 fn labels(stickers: &Stickers, scene: &Scene) -> Result<[usize; 5]> {
     let first = &scene.concepts[0];
     let concept = stickers.names.iter().position(|name| name == first);
@@ -150,7 +150,7 @@ struct ClassifierTask {
     stickers: Arc<Stickers>,
     config: ClassifierConfig,
     sizes: Sizes,
-    /// With autodiff.
+    /// The device, with autodiff.
     device: Device,
 }
 
@@ -161,7 +161,7 @@ impl ClassifierTask {
         Tensor::from_data(TensorData::new(planes, [n, 3, size, size]), device)
     }
 
-    /// Scenes of validation, and the averaged model's answer for each head.
+    /// Validation scenes, and the averaged model's answer for each head.
     fn answers(&self, average: &ClassifierModel, count: u64) -> Result<Vec<(Scene, [usize; 5])>> {
         let (seed, device) = (self.config.training.seed.wrapping_add(1), self.device.clone().inner());
         let scenes = (0..count).map(|i| self.stickers.sample(seed, Split::Train, i)).collect::<Result<Vec<_>>>()?;

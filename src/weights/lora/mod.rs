@@ -46,6 +46,14 @@ impl<'a> Lora<'a> {
     /// adapter that is not built: LoHa, LoKr, DoRA), or settings that are not understood; [`Error::Request`] for a weight
     /// that is not finite.
     pub fn parse(file: &str, bytes: &'a [u8], weight: f32) -> Result<Self> {
+        Self::parse_among(file, bytes, weight, None)
+    }
+
+    /// As [`Self::parse`], for a file that has other tensors too, whose keys begin with `others`.
+    ///
+    /// # Errors
+    /// As [`Self::parse`].
+    pub fn parse_among(file: &str, bytes: &'a [u8], weight: f32, others: Option<&str>) -> Result<Self> {
         if !weight.is_finite() {
             return Err(Error::Request(format!("the weight of {file} is {weight}: use a number such as 0.8")));
         }
@@ -54,7 +62,7 @@ impl<'a> Lora<'a> {
             return Err(bad(file, format!("a whole checkpoint ({key}), no LoRA adapter: give it as --model")));
         }
         let mut layers: BTreeMap<(Part, String), Keys> = BTreeMap::new();
-        for key in checkpoint.keys() {
+        for key in checkpoint.keys().filter(|key| others.is_none_or(|others| !key.starts_with(others))) {
             let (part, layer, role) = names::understood(key).map_err(|reason| bad(file, reason))?;
             let keys = layers.entry((part, layer)).or_default();
             let slot = match role {

@@ -5,6 +5,13 @@ const NAMES = [
   ["ddim", "DDIM"],
   ["euler_a", "Euler a"],
 ];
+const EDIT = {
+  strength: 0.75,
+  methods: [
+    ["flowedit", "FlowEdit"],
+    ["infedit", "InfEdit"],
+  ],
+};
 const fake = (self.fake ??= { pause: 0 });
 
 export default async function init() {
@@ -36,7 +43,7 @@ export class Pipeline {
   free() {}
 
   defaults() {
-    return { ...this.own, sampler: "ddim", samplers: NAMES, size_multiple: 8 };
+    return { ...this.own, sampler: "ddim", samplers: NAMES, size_multiple: 8, edit: EDIT };
   }
 
   async generate(request, onStep) {

@@ -1,4 +1,5 @@
-//! The gradients of a convolution, which only training asks for: tiles as forwards, with the two products the other way.
+//! The gradients of a convolution, for training. They use tiles like the forward pass, with the two products in the
+//! other direction.
 
 use super::*;
 use crate::kernels::lanes::{self, wide};
@@ -27,7 +28,7 @@ pub fn conv2d_backward(x: &[f32], weight: &[f32], dy: &[f32], sizes: &Conv2dSize
             product(weight, scratch.values(tile), &mut columns[..sizes.window() * tile.places(sizes)], false);
             scratch.columns = columns;
             scratch.fold(tile);
-            // SAFETY: each share has pictures of its own.
+            // SAFETY: shares do not overlap in their pictures.
             unsafe { scratch.add_to(&out, tile) };
         }
         part
@@ -39,7 +40,7 @@ pub fn conv2d_backward(x: &[f32], weight: &[f32], dy: &[f32], sizes: &Conv2dSize
 }
 
 impl Tile {
-    /// What of it lies in some pictures.
+    /// The part of the tile within some pictures.
     fn within(self, pictures: &std::ops::Range<usize>) -> Option<Self> {
         let first = self.picture.max(pictures.start);
         let end = (self.picture + self.pictures).min(pictures.end);
@@ -56,17 +57,17 @@ impl Scratch<'_> {
     /// Adds the gradient in `padded` to the input's.
     ///
     /// # Safety
-    /// Nobody else may have this tile's pictures.
+    /// No other thread may use this tile's pictures.
     unsafe fn add_to(&self, dx: &Share<f32>, tile: &Tile) {
         let width = self.sizes.size[1];
         for (from, to) in self.lines(tile) {
-            // SAFETY: the caller's.
+            // SAFETY: by the caller's promise.
             let line = unsafe { dx.slice(to..to + width) };
             line.iter_mut().zip(&self.padded[from..from + width]).for_each(|(sum, part)| *sum += part);
         }
     }
 
-    /// The reverse of [`Self::unfold`]: sums over all windows that a number is in.
+    /// The reverse of [`Self::unfold`]: sums over all windows that contain a number.
     fn fold(&mut self, tile: &Tile) {
         let (numbers, corners) = (self.numbers(tile), self.corners(tile));
         let (width, stride) = (self.sizes.output()[1], self.sizes.stride);

@@ -1,9 +1,10 @@
-//! The descent that the first two stages share: Adam on matrices, with random timesteps and noise in each step, until the steps are
-//! taken, somebody stops it or the loss grows.
+//! The descent: Adam on matrices, with random timesteps and noise in each step, until all steps are taken, somebody stops it or
+//! the loss grows.
 
 use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
+use serde::{Deserialize, Serialize};
 
 use super::adam::Adam;
 use crate::random::{self, Generator};
@@ -16,14 +17,14 @@ const WINDOW: usize = 20;
 /// How many times the mean loss of the first window counts as diverging.
 const DIVERGED: f64 = 4.0;
 
-/// How a stage is run.
-#[derive(Clone, Debug, PartialEq)]
+/// How a model is fitted.
+#[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct StageOptions {
-    /// Of Adam.
+    /// Steps of Adam, 1 to 100,000.
     pub steps: usize,
-    /// Of Adam, for all steps.
+    /// The same for all steps.
     pub learning_rate: f64,
-    /// Timesteps in each step, each with noise of its own.
+    /// Timesteps in each step, 1 to 64, each with its own noise.
     pub batch: usize,
     /// Of all random numbers.
     pub seed: u64,
@@ -32,12 +33,12 @@ pub struct StageOptions {
 impl StageOptions {
     /// # Errors
     /// [`Error::Request`] for what is out of range.
-    pub(super) fn check(&self) -> Result<()> {
+    pub(in crate::edit) fn check(&self) -> Result<()> {
         let Self { steps, learning_rate, batch, .. } = self;
         let reason = if !(1..=MAX_STEPS).contains(steps) {
-            format!("steps = {steps}: Imagic takes 1 to {MAX_STEPS} in a stage")
+            format!("steps = {steps}: fitting takes 1 to {MAX_STEPS}")
         } else if !(1..=MAX_BATCH).contains(batch) {
-            format!("batch = {batch}: Imagic takes 1 to {MAX_BATCH} timesteps in a step")
+            format!("batch = {batch}: fitting takes 1 to {MAX_BATCH} timesteps in a step")
         } else if !(learning_rate.is_finite() && *learning_rate > 0.0) {
             format!("learning rate = {learning_rate}: must be above 0")
         } else {
@@ -46,10 +47,10 @@ impl StageOptions {
         Err(Error::Request(reason))
     }
 
-    /// Timesteps below `timesteps` and noise, from streams of the seed that are named after the `stage`.
-    pub(super) fn draws(&self, stage: &str, timesteps: usize) -> impl FnMut(usize, usize) -> Draw + use<> {
+    /// Timesteps below `timesteps` and noise, from streams of the seed with the name `what`.
+    pub(in crate::edit) fn draws(&self, what: &str, timesteps: usize) -> impl FnMut(usize, usize) -> Draw + use<> {
         let (seed, batch) = (self.seed, self.batch);
-        let [of_timesteps, of_noise] = ["timesteps", "noise"].map(|what| format!("imagic.{stage}.{what}"));
+        let [of_timesteps, of_noise] = ["timesteps", "noise"].map(|of| format!("{what}.{of}"));
         move |step, numbers| {
             let timesteps = random::stream(seed, &of_timesteps, step as u64).randint(0, timesteps as i64, batch);
             Draw {
@@ -80,8 +81,9 @@ pub struct StageStep<'a> {
     pub values: &'a [Tensor<2>],
 }
 
-/// Why a stage ended.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+/// Why a descent ended.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Ended {
     /// All steps are taken.
     Finished,
@@ -92,20 +94,20 @@ pub enum Ended {
 }
 
 /// Where a descent ended.
-pub(super) struct Descent {
+pub(in crate::edit) struct Descent {
     pub values: Vec<Tensor<2>>,
     /// Before each step.
     pub losses: Vec<f32>,
     pub ended: Ended,
 }
 
-/// From `start`, without autodiff. `loss` `[1]` of leaves that keep gradients is asked for with the random numbers of `draws`, which is
-/// given the step.
-pub(super) async fn descend(
+/// From `start`, without autodiff. In each step `loss` `[1]` is asked for, of leaves that keep gradients, with the step's index and
+/// its random numbers from `draws`.
+pub(in crate::edit) async fn descend(
     start: Vec<Tensor<2>>,
     options: &StageOptions,
     mut draws: impl FnMut(usize) -> Draw,
-    loss: impl Fn(&[Tensor<2>], Draw) -> Result<Tensor<1>>,
+    loss: impl Fn(&[Tensor<2>], usize, Draw) -> Result<Tensor<1>>,
     on_step: &mut impl AsyncFnMut(StageStep<'_>) -> ControlFlow<()>,
 ) -> Result<Descent> {
     let mut adams: Vec<Adam<2>> = start.iter().map(|_| Adam::new(options.learning_rate)).collect();
@@ -113,7 +115,7 @@ pub(super) async fn descend(
     let (mut values, mut ended) = (start, Ended::Finished);
     for index in 0..options.steps {
         let leaves: Vec<Tensor<2>> = values.iter().map(|value| value.clone().autodiff().require_grad()).collect();
-        let tracked = loss(&leaves, draws(index))?;
+        let tracked = loss(&leaves, index, draws(index))?;
         let gradients = tracked.backward();
         let loss = read(tracked.inner()).await;
         if !watch.sound(loss, &values) {
@@ -142,6 +144,7 @@ async fn read(number: Tensor<1>) -> f32 {
     let data = number.into_data_async().await.expect("a number of the device");
     data.iter::<f32>().next().expect("one number")
 }
+
 /// Looks for a loss that leaves the numbers behind or grows, and keeps the last values that were sound.
 struct Watch {
     losses: Vec<f32>,

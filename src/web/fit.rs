@@ -1,0 +1,144 @@
+//! "Go deeper": a model is fitted to a picture by Imagic. Only in the module that has gradients (`deeper/`).
+
+use std::ops::ControlFlow;
+
+use burn::tensor::Tensor;
+use js_sys::{Float32Array, Function, Object, Promise, Uint8Array};
+use wasm_bindgen::prelude::*;
+use wasm_bindgen_futures::JsFuture;
+
+use super::request::Asked;
+use super::thrown::thrown;
+use super::{JsPipeline, now, object, picture};
+use crate::edit::fit::StageStep;
+use crate::edit::imagic::{Drawn, Imagic, ImagicRequest, Stage, reconstruct};
+use crate::pipeline::Settings;
+use crate::{Error, Result};
+
+/// An edit that the model was fitted for.
+#[wasm_bindgen(js_name = Imagic)]
+pub struct JsImagic {
+    imagic: Imagic,
+    drawn: Drawn,
+}
+
+#[wasm_bindgen(js_class = Pipeline)]
+impl JsPipeline {
+    /// Fits the model to the request's `image`, for the edit that `prompt` and `edit: { from }` ask for. `on_step` gets `{ stage:
+    /// "embedding" | "adapters", index, steps, left, loss, milliseconds, picture? }`, where `left` is the number of steps still to come in
+    /// both stages and `picture` what the model makes of the picture by then, in the first step, in every `every`-th and in the
+    /// last. It answers whether to go on (a promise of it lets messages in). What is reached when it stops in the second stage is
+    /// kept; an edit that stops in the first is an error.
+    pub async fn imagic(
+        &self,
+        request: JsValue,
+        on_step: Function,
+        every: usize,
+    ) -> std::result::Result<JsImagic, JsError> {
+        let (request, drawn) = Asked::parse(&request)?.imagic()?;
+        let settings = settings_of(&drawn);
+        let (mut trouble, mut embedding, mut began) = (None, None, now());
+        let mut watch = async |stage: Stage, step: StageStep<'_>| {
+            let milliseconds = now() - began;
+            if stage == Stage::Embedding {
+                embedding = step.values.first().cloned();
+            }
+            let fitted = (embedding.clone(), (stage == Stage::Adapters).then_some(step.values));
+            let told = self.told(&request, &settings, (stage, &step, milliseconds), fitted, every).await;
+            let asked = match told {
+                Ok(event) => answer(&on_step, &event).await,
+                Err(error) => Err(error),
+            };
+            began = now();
+            match asked {
+                Ok(true) => ControlFlow::Continue(()),
+                Ok(false) => ControlFlow::Break(()),
+                Err(error) => {
+                    trouble = Some(error);
+                    ControlFlow::Break(())
+                }
+            }
+        };
+        let fitted = Imagic::fit(&self.pipeline, &request, &mut watch).await;
+        match (trouble, fitted?) {
+            (Some(error), _) => Err(error.into()),
+            (None, imagic) if imagic.adapters.is_none() => {
+                Err(Error::Stopped { step: imagic.embedding.losses.len() }.into())
+            }
+            (None, imagic) => Ok(JsImagic { imagic, drawn }),
+        }
+    }
+
+    /// A step's event.
+    async fn told(
+        &self,
+        request: &ImagicRequest,
+        settings: &Settings,
+        (stage, step, milliseconds): (Stage, &StageStep<'_>, f64),
+        (embedding, factors): (Option<Tensor<2>>, Option<&[Tensor<2>]>),
+        every: usize,
+    ) -> Result<Object> {
+        let (name, after) = match stage {
+            Stage::Embedding => ("embedding", request.adapters.steps),
+            Stage::Adapters => ("adapters", 0),
+        };
+        let taken = step.index + 1;
+        let event = object(&[
+            ("stage", name.into()),
+            ("index", (step.index as u32).into()),
+            ("steps", (step.steps as u32).into()),
+            ("left", ((step.steps - taken + after) as u32).into()),
+            ("loss", f64::from(step.loss).into()),
+            ("milliseconds", milliseconds.into()),
+        ])?;
+        let shown = step.index == 0 || taken.is_multiple_of(every.max(1)) || taken == step.steps;
+        if let Some(embedding) = embedding.filter(|_| shown) {
+            let reached = reconstruct(&self.pipeline, request, (embedding, factors), settings.clone()).await?;
+            super::set(&event, "picture", &picture(&reached)?.into())?;
+        }
+        Ok(event)
+    }
+}
+
+#[wasm_bindgen(js_class = Imagic)]
+impl JsImagic {
+    /// The picture at `eta`, 0 (the given one, as well as the model was fitted) to 1 (what the words ask for), as `{ width, height,
+    /// rgba }`.
+    pub async fn draw(&self, pipeline: &JsPipeline, eta: f64) -> std::result::Result<Object, JsError> {
+        let mut on_step = async |_: crate::pipeline::StepEvent<'_>| ControlFlow::Continue(());
+        let settings = settings_of(&self.drawn);
+        Ok(picture(&self.imagic.draw(&pipeline.pipeline, eta, settings, &mut on_step).await?)?)
+    }
+
+    /// The loss of every step: `{ embedding: Float32Array, adapters: Float32Array }`.
+    pub fn losses(&self) -> std::result::Result<Object, JsError> {
+        let adapters = self.imagic.adapters.iter().flat_map(|adapters| adapters.losses.iter().copied());
+        Ok(object(&[
+            ("embedding", Float32Array::from(self.imagic.embedding.losses.as_slice()).into()),
+            ("adapters", Float32Array::from(adapters.collect::<Vec<f32>>().as_slice()).into()),
+        ])?)
+    }
+
+    /// What the user should know.
+    pub fn warnings(&self) -> Vec<String> {
+        self.imagic.warnings.clone()
+    }
+
+    /// The edit as a file, for `fourstep generate --edit`.
+    #[wasm_bindgen(js_name = toBytes)]
+    pub async fn to_bytes(&self) -> Uint8Array {
+        Uint8Array::from(self.imagic.to_bytes(&self.drawn).await.as_slice())
+    }
+}
+
+fn settings_of(drawn: &Drawn) -> Settings {
+    let Drawn { seed, steps, guidance_scale } = *drawn;
+    Settings { seed, steps, guidance_scale, ..Settings::default() }
+}
+
+/// Whether to go on, by the page's function.
+async fn answer(on_step: &Function, event: &Object) -> Result<bool> {
+    let answer = on_step.call1(&JsValue::NULL, event).map_err(|error| thrown(&error))?;
+    let answer = JsFuture::from(Promise::resolve(&answer)).await.map_err(|error| thrown(&error))?;
+    Ok(answer.is_truthy())
+}
