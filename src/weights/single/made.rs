@@ -11,7 +11,7 @@ use super::original::{Kind, Tensor};
 use crate::kernels::{BLOCK, BlockFormat};
 use crate::weights::files::Files;
 use crate::weights::gguf::GgmlType;
-use crate::weights::quantization::SCALE;
+use crate::weights::quantization::{SCALE, format_of};
 use crate::{Error, Result};
 
 /// A tensor of the one file under another name.
@@ -82,12 +82,13 @@ impl Made {
     pub fn new(file: &str, tensors: &[(Renamed, &Tensor)]) -> Result<Self> {
         let mut entries = BTreeMap::new();
         let mut formats = Vec::new();
+        let smallest = tensors.iter().filter_map(|(_, tensor)| tensor.kind.format()).min_by_key(|format| format.bits());
         for (renamed, tensor) in tensors {
             let bad = |reason: &str| {
                 let reason = format!("the tensor for {}: {reason}", renamed.name);
                 Error::BadFile { file: file.to_string(), reason }
             };
-            for (name, entry) in planned(renamed, tensor).map_err(bad)? {
+            for (name, entry) in planned(renamed, tensor, smallest).map_err(bad)? {
                 if let Recipe::Codes(kind) = entry.recipe {
                     formats.extend(kind.format());
                 }
@@ -166,8 +167,12 @@ impl Recipe {
     }
 }
 
-/// What becomes of a tensor: one, or codes and scales.
-fn planned(renamed: &Renamed, tensor: &Tensor) -> std::result::Result<Vec<(String, Entry)>, &'static str> {
+/// What becomes of a tensor: one, or codes and scales. `smallest` are the blocks of the fewest bits in the part.
+fn planned(
+    renamed: &Renamed,
+    tensor: &Tensor,
+    smallest: Option<BlockFormat>,
+) -> std::result::Result<Vec<(String, Entry)>, &'static str> {
     let name = renamed.name.clone();
     let (shape, from) = cut(renamed, tensor)?;
     let shape = match shape.as_slice() {
@@ -182,8 +187,11 @@ fn planned(renamed: &Renamed, tensor: &Tensor) -> std::result::Result<Vec<(Strin
     let shape_then = if columns.is_some() { vec![shape[1], shape[0]] } else { shape.clone() };
     let recipe = match (tensor.kind, columns) {
         (Kind::Plain(_), None) => Recipe::Copy,
+        (Kind::Plain(dtype), Some(_)) if !dtype.bitsize().is_multiple_of(8) => {
+            return Err("has numbers of less than a byte");
+        }
         (Kind::Plain(dtype), Some(columns)) => Recipe::Turn { columns, width: dtype.bitsize() / 8 },
-        (Kind::Blocks(kind), None) if stays(&name, kind, &shape) => {
+        (Kind::Blocks(kind), None) if stays(&name, kind, &shape, smallest) => {
             let format = kind.format().expect("blocks of ours stay");
             let blocks = [shape[0], shape[1] / BLOCK];
             let (codes, scales) = (vec![blocks[0], blocks[1], format.code_bytes()], blocks.to_vec());
@@ -218,13 +226,14 @@ fn cut(renamed: &Renamed, tensor: &Tensor) -> std::result::Result<(Vec<usize>, R
     Ok((shape, begin..begin + length))
 }
 
-/// Whether blocks are kept: those of layers' weights whose rows lie as ours do.
-fn stays(name: &str, kind: GgmlType, shape: &[usize]) -> bool {
+/// Whether blocks are kept: those of layers' weights whose rows lie as ours do, in a format that the loader expects there beside `smallest`.
+fn stays(name: &str, kind: GgmlType, shape: &[usize], smallest: Option<BlockFormat>) -> bool {
     let matrix = match shape {
         [_, columns] | [_, columns, 1, 1] => columns.is_multiple_of(BLOCK),
         _ => false,
     };
-    kind.format().is_some() && matrix && name.ends_with(".weight") && !name.contains("embeddings.")
+    let expected = |format| smallest.is_none_or(|asked| format == asked || format == format_of(name, asked));
+    kind.format().is_some_and(expected) && matrix && name.ends_with(".weight") && !name.contains("embeddings.")
 }
 
 /// A matrix with rows of so many numbers, of so many bytes each, the other way round.
@@ -238,4 +247,47 @@ fn turned(bytes: &[u8], columns: usize, width: usize) -> Vec<u8> {
         }
     }
     turned
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tensor(kind: Kind, shape: &[usize]) -> Tensor {
+        Tensor { kind, shape: shape.to_vec(), offset: 0, length: 6 }
+    }
+
+    #[test]
+    fn rows_become_columns_and_thirds_are_cut() {
+        assert_eq!(turned(&[1, 2, 3, 4, 5, 6], 3, 1), [1, 4, 2, 5, 3, 6]);
+        assert_eq!(turned(&[1, 1, 2, 2, 3, 3, 4, 4], 2, 2), [1, 1, 3, 3, 2, 2, 4, 4]);
+        let fused = Renamed { third: Some(2), ..Renamed::whole("x") };
+        assert_eq!(cut(&fused, &tensor(Kind::Plain(Dtype::F16), &[3])), Ok((vec![1], 4..6)));
+        for (dtype, shape) in [(Dtype::F16, &[4][..]), (Dtype::F32, &[3]), (Dtype::F16, &[])] {
+            assert!(cut(&fused, &tensor(Kind::Plain(dtype), shape)).is_err(), "{dtype:?} {shape:?}");
+        }
+        let turned = Renamed { turned: true, ..Renamed::whole("x") };
+        for (dtype, shape) in [(Dtype::F4, &[3, 4][..]), (Dtype::F16, &[3])] {
+            assert!(planned(&turned, &tensor(Kind::Plain(dtype), shape), None).is_err(), "{dtype:?} {shape:?}");
+        }
+    }
+
+    /// A part in 4 bits has 8 where the loader expects them; elsewhere 8 bits are widened.
+    #[test]
+    fn blocks_stay_where_the_loader_expects_them() {
+        let (four, eight) = (GgmlType::Q4_0, GgmlType::Q8_0);
+        let inner = "down_blocks.0.attentions.0.transformer_blocks.0.ff.net.2.weight";
+        for (name, kind, shape, smallest, kept) in [
+            (inner, four, &[2, 64][..], BlockFormat::Q4_0, true),
+            (inner, eight, &[2, 64], BlockFormat::Q8_0, true),
+            (inner, eight, &[2, 64], BlockFormat::Q4_0, false),
+            ("time_embedding.linear_1.weight", eight, &[2, 64], BlockFormat::Q4_0, true),
+            ("a.conv1.weight", eight, &[2, 32, 1, 1], BlockFormat::Q8_0, true),
+            ("a.conv1.weight", eight, &[2, 32, 3, 3], BlockFormat::Q8_0, false),
+            ("text_model.embeddings.token_embedding.weight", eight, &[2, 64], BlockFormat::Q8_0, false),
+            (inner, GgmlType::Q4_K, &[2, 256], BlockFormat::Q8_0, false),
+        ] {
+            assert_eq!(stays(name, kind, shape, Some(smallest)), kept, "{name} {kind:?} {shape:?} beside {smallest:?}");
+        }
+    }
 }

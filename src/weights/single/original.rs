@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use safetensors::Dtype;
 
+use crate::kernels::BlockFormat;
 use crate::weights::files::Files;
 use crate::weights::gguf::{self, GgmlType};
 use crate::weights::header::Header;
@@ -19,6 +20,14 @@ pub(super) enum Kind {
 }
 
 impl Kind {
+    /// The blocks of ours that these are.
+    pub fn format(self) -> Option<BlockFormat> {
+        match self {
+            Self::Plain(_) => None,
+            Self::Blocks(kind) => kind.format(),
+        }
+    }
+
     /// Bytes of a number, or of a block.
     pub fn bytes(self) -> u64 {
         match self {
