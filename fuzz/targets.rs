@@ -8,7 +8,7 @@ use fourstep::models::{
 };
 use fourstep::pipeline::{Manifest, Restored};
 use fourstep::schedulers::{SchedulerConfig, from_config};
-use fourstep::weights::{Checkpoint, MemoryFiles, Quantization};
+use fourstep::weights::{Checkpoint, MemoryFiles, Quantization, SingleFile};
 use fourstep::{Error, Result};
 
 const FILE: &str = "x.safetensors";
@@ -65,6 +65,25 @@ pub fn shards(data: &[u8]) {
         Ok(())
     };
     named(read(), "unet/x");
+}
+
+/// A model in one file, safetensors or GGUF: its header, and every tensor of every part under its new name.
+pub fn single(data: &[u8]) {
+    const FILE: &str = "x.gguf";
+    let mut files = MemoryFiles::default();
+    files.insert(FILE, data.to_vec());
+    let read = || -> Result<()> {
+        let single = SingleFile::open(Box::new(files), FILE, None)?;
+        for part in ["unet", "vae", "text_encoder", "text_encoder_2"] {
+            let name = if part.starts_with("text") { "model" } else { "diffusion_pytorch_model" };
+            let Ok(checkpoint) = Checkpoint::open(&single, &format!("{part}/{name}.safetensors")) else { continue };
+            for name in checkpoint.keys() {
+                let _ = (checkpoint.f32(name), checkpoint.bytes(name));
+            }
+        }
+        Ok(())
+    };
+    named(read(), FILE);
 }
 
 /// The settings in a picture's text.

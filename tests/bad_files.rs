@@ -3,6 +3,8 @@
 //! inputs.
 
 mod counting;
+#[allow(dead_code)]
+mod ldm;
 #[path = "../fuzz/targets.rs"]
 mod targets;
 
@@ -12,7 +14,7 @@ use std::path::Path;
 use burn::tensor::Device;
 use fourstep::pipeline::Pipeline;
 use fourstep::random::stream;
-use fourstep::weights::{Checkpoint, DirFiles, Files, MemoryFiles};
+use fourstep::weights::{Checkpoint, DirFiles, Files, MemoryFiles, SingleFile};
 use safetensors::{Dtype, tensor::TensorView};
 use serde_json::Value;
 
@@ -120,6 +122,89 @@ fn loaded(files: &MemoryFiles) -> Result<(), String> {
 #[test]
 fn altered_safetensors_are_read_or_refused() {
     broken("safetensors", 6000, &small(), 1 << 16, targets::safetensors);
+}
+
+/// The fewest tensors that are taken for a model: 32 channels, one level. `kind` is the code of the table of tokens' blocks.
+fn single(kind: u32) -> Vec<(ldm::Tensor, u32)> {
+    let (unet, vae, text) = ("model.diffusion_model", "first_stage_model", "cond_stage_model.model");
+    let mut tensors = vec![
+        (ldm::extra(&format!("{unet}.input_blocks.0.0.weight"), &[32, 4, 1, 1]), 0),
+        (ldm::extra(&format!("{unet}.input_blocks.1.0.out_layers.3.weight"), &[32]), 0),
+        (ldm::extra(&format!("{unet}.input_blocks.1.1.transformer_blocks.0.norm1.weight"), &[2]), 0),
+        (ldm::extra(&format!("{unet}.middle_block.1.transformer_blocks.0.norm1.weight"), &[2]), 0),
+        (ldm::extra(&format!("{vae}.encoder.down.0.block.0.conv1.weight"), &[32]), 0),
+        (ldm::extra(&format!("{text}.transformer.resblocks.0.attn.in_proj_bias"), &[6]), 0),
+    ];
+    for block in 0..2 {
+        tensors.push((ldm::extra(&format!("{unet}.output_blocks.{block}.0.out_layers.3.weight"), &[32]), 0));
+        let norm = format!("{unet}.output_blocks.{block}.1.transformer_blocks.0.norm1.weight");
+        tensors.push((ldm::extra(&norm, &[2]), 0));
+    }
+    let (width, block) = if kind == 8 { (64, 68) } else { (256, 144) };
+    for name in ["token_embedding.weight", "transformer.resblocks.0.mlp.c_fc.weight"] {
+        let table = ldm::extra(&format!("{text}.{name}"), &[2, width]);
+        tensors.push((ldm::Tensor { bytes: vec![7; 2 * block], ..table }, kind));
+    }
+    tensors
+}
+
+#[test]
+fn altered_models_in_one_file_are_read_or_refused() {
+    for kind in [8, 12] {
+        let whole = ldm::gguf(&single(kind));
+        let mut files = MemoryFiles::default();
+        files.insert("x.gguf", whole.clone());
+        SingleFile::open(Box::new(files), "x.gguf", None).unwrap();
+        broken("gguf", 3000, &whole, 1 << 18, targets::single);
+    }
+    let plain: Vec<_> = single(8).into_iter().filter(|(_, kind)| *kind == 0).map(|(tensor, _)| tensor).collect();
+    broken("one safetensors", 2000, &ldm::safetensors(&plain), 1 << 18, targets::single);
+}
+
+/// Counts, lengths and places that no file has: each is named, and nothing of their size is allocated.
+#[test]
+fn absurd_gguf_headers_are_named() {
+    let whole = ldm::gguf(&single(8));
+    let at = |name: &str| whole.windows(name.len()).position(|part| part == name.as_bytes()).unwrap() + name.len();
+    let put = |place: usize, bytes: &[u8]| {
+        let mut file = whole.clone();
+        file[place..place + bytes.len()].copy_from_slice(bytes);
+        file
+    };
+    let (all, none) = (u64::MAX.to_le_bytes(), [0; 4]);
+    // Behind the name of a matrix: number of dimensions, two lengths, type, place.
+    let matrix = at("token_embedding.weight");
+    let cases: [(&str, Vec<u8>, &str); 14] = [
+        ("version", put(4, &9u32.to_le_bytes()), "GGUF version 9"),
+        ("the other order", put(4, &3u32.to_be_bytes()), "big-endian"),
+        ("tensors", put(8, &all), "18446744073709551615 tensors"),
+        ("tensors that are not there", put(8, &(1u64 << 40).to_le_bytes()), "1099511627776 tensors"),
+        ("notes", put(16, &all), "18446744073709551615 notes"),
+        ("a name", put(24, &all), "the name of a note has 18446744073709551615 bytes"),
+        ("a note", put(at("general.architecture") + 4, &all), "it ends in the header"),
+        ("a note's type", put(at("general.architecture"), &99u32.to_le_bytes()), "type 99"),
+        ("dimensions", put(matrix, &77u32.to_le_bytes()), "77 dimensions"),
+        ("a row", put(matrix + 4, &7u64.to_le_bytes()), "rows of 7 numbers"),
+        ("a length", put(matrix + 12, &all), "more numbers than the file"),
+        ("a type", put(matrix + 20, &16u32.to_le_bytes()), "IQ2_XXS is not read"),
+        ("a place", put(matrix + 24, &(1u64 << 62).to_le_bytes()), "truncated: tensor cond_stage_model.model.token"),
+        ("two in one place", put(matrix + 24, &[&none[..], &none].concat()), "overlaps"),
+    ];
+    for (what, bytes, words) in cases {
+        let mut files = MemoryFiles::default();
+        files.insert("x.gguf", bytes);
+        let (outcome, peak, _) = counted(|| SingleFile::open(Box::new(files), "x.gguf", None).map(drop));
+        let error = outcome.expect_err(what).to_string();
+        assert!(error.starts_with("x.gguf: ") && !error.contains('\n') && error.contains(words), "{what}: {error}");
+        assert!(peak < 1 << 18, "{what}: {peak} bytes");
+    }
+    for length in 0..whole.len() {
+        let mut files = MemoryFiles::default();
+        files.insert("x.gguf", whole[..length].to_vec());
+        let error = SingleFile::open(Box::new(files), "x.gguf", None).err().map(|error| error.to_string());
+        let padding = whole.len() - length < 32;
+        assert!(padding || error.is_some_and(|error| error.starts_with("x.gguf: ")), "cut at {length}");
+    }
 }
 
 #[test]

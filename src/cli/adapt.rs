@@ -11,12 +11,13 @@ use super::device::DeviceName;
 use super::edit::print_notes;
 use super::edit_imagic::print_losses;
 use super::generate::check_writable;
+use super::model::ModelArgs;
 use super::progress::Progress;
 use crate::edit::adapt::{AdaptRequest, adapt};
 use crate::edit::fit::{StageOptions, StageStep};
 use crate::picture::Picture;
-use crate::pipeline::{Pipeline, parse_seed};
-use crate::weights::{self, DirFiles};
+use crate::pipeline::parse_seed;
+use crate::weights;
 
 /// Teaches a model a thing from one to eight pictures of it: writes a LoRA adapter for `fourstep generate --lora`
 #[derive(clap::Args)]
@@ -26,9 +27,8 @@ pub struct AdaptArgs {
     /// A picture of it; may be given up to eight times, all of one size
     #[arg(long, value_name = "FILE.png", required = true)]
     image: Vec<PathBuf>,
-    /// A model in the diffusers folder layout
-    #[arg(long, value_name = "DIR", default_value = "models/stickers")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Steps of Adam [default: 200]
     #[arg(long)]
     steps: Option<usize>,
@@ -57,7 +57,7 @@ pub fn run(args: &AdaptArgs) -> Result<()> {
     let read = |path: &PathBuf| Picture::read_png(path).context("--image");
     let request = args.request(args.image.iter().map(read).collect::<Result<_>>()?);
     // Gradients need floats: blocks are widened on a device that keeps gradients.
-    let pipeline = Pipeline::load(&DirFiles::new(&args.model), &args.device.open()?.autodiff())?;
+    let pipeline = args.model.open()?.load(&args.device.open()?.autodiff())?;
     check_writable(&args.out).with_context(|| args.out.display().to_string())?;
     let mut progress = Progress::new();
     let mut on_step = async |step: StageStep<'_>| {

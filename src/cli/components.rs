@@ -25,7 +25,7 @@ pub struct Component {
 }
 
 /// The parts that `model_index.json` names and this program reads.
-pub fn components(files: &DirFiles) -> Result<Vec<Component>> {
+pub fn components(files: &dyn Files) -> Result<Vec<Component>> {
     let index: Map<String, Value> = parse("model_index.json", &files.read("model_index.json")?)?;
     let component = |(folder, value): (String, Value)| {
         let class = value.get(1)?.as_str()?.to_string();
@@ -53,7 +53,7 @@ impl Component {
     }
 
     /// Opens its weights, which may be one file or shards.
-    pub fn open<'f>(&self, files: &'f DirFiles) -> crate::Result<Checkpoint<'f>> {
+    pub fn open<'f>(&self, files: &'f dyn Files) -> crate::Result<Checkpoint<'f>> {
         let config = self.config();
         let quantization = Quantization::parse(&config, &files.read(&config)?)?;
         let path = format!("{}/{}", self.folder, self.weights);
@@ -62,7 +62,7 @@ impl Component {
 
     /// Writes weights and configuration into the component's folder in `out`: in blocks, or as they are, in shards of at
     /// most `limit` bytes.
-    pub fn write(&self, files: &DirFiles, out: &Path, format: Option<BlockFormat>, limit: u64) -> Result<Written> {
+    pub fn write(&self, files: &dyn Files, out: &Path, format: Option<BlockFormat>, limit: u64) -> Result<Written> {
         let (config_path, checkpoint) = (self.config(), self.open(files)?);
         let config = files.read(&config_path)?;
         let rewrite = self.rewrite(&config, &checkpoint, format)?;
@@ -83,7 +83,7 @@ impl Component {
     }
 
     /// What blocks would change in its weights. Writes nothing.
-    pub fn measure(&self, files: &DirFiles, format: BlockFormat) -> Result<Vec<QuantizedTensor>> {
+    pub fn measure(&self, files: &dyn Files, format: BlockFormat) -> Result<Vec<QuantizedTensor>> {
         let checkpoint = self.open(files)?;
         let rewrite = self.rewrite(&files.read(&self.config())?, &checkpoint, Some(format))?;
         Ok(rewrite.measure()?)
@@ -91,7 +91,7 @@ impl Component {
 
     /// Writes weights and configuration into the component's folder in `out` as floats, in one file, as diffusers and
     /// transformers read them. Returns the number of tensors.
-    pub fn write_floats(&self, files: &DirFiles, out: &Path, precision: Precision) -> Result<usize> {
+    pub fn write_floats(&self, files: &dyn Files, out: &Path, precision: Precision) -> Result<usize> {
         let (config_path, checkpoint) = (self.config(), self.open(files)?);
         let config = files.read(&config_path)?;
         let folder = out.join(&self.folder);
@@ -182,6 +182,17 @@ fn dtype_name(precision: Precision) -> &'static str {
         Precision::F32 => "float32",
         Precision::F16 => "float16",
     }
+}
+
+/// Writes a model's configurations and vocabularies, wherever they come from, into the folder `out`.
+pub fn copy_small(files: &dyn Files, paths: &[String], out: &Path) -> Result<()> {
+    for path in paths {
+        let Some(bytes) = files.get_small(path)? else { continue };
+        let to = out.join(path);
+        std::fs::create_dir_all(to.parent().expect("a file in a folder")).with_context(|| to.display().to_string())?;
+        weights::write(&to, &bytes)?;
+    }
+    Ok(())
 }
 
 /// Copies a model's folder without the weights of these components.

@@ -9,6 +9,7 @@ use anyhow::{Context, Result, bail, ensure};
 use super::device::DeviceName;
 use super::edit_imagic::{self, ImagicArgs};
 use super::generate::check_writable;
+use super::model::ModelArgs;
 use super::progress::Progress;
 use crate::edit::imagic::{Drawn, ImagicRequest};
 use crate::edit::{self, EditRequest, Method};
@@ -17,7 +18,6 @@ use crate::picture::Picture;
 use crate::pipeline::{Pipeline, StepEvent, parse_seed, parse_steps};
 use crate::pngfile;
 use crate::train::sheet::sheet;
-use crate::weights::DirFiles;
 
 /// Changes a picture by words and shows it over strength: a strip that begins with the picture itself
 #[derive(clap::Args)]
@@ -37,9 +37,8 @@ pub struct EditArgs {
     /// [default: 0.25,0.5,0.75,1]
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
     strength: Option<Vec<f64>>,
-    /// A model in the diffusers folder layout
-    #[arg(long, value_name = "DIR", default_value = "models/stickers")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     /// What to keep away from
     #[arg(long, value_name = "TEXT", default_value = "")]
     negative: String,
@@ -98,7 +97,7 @@ pub fn run(args: &EditArgs) -> Result<()> {
         MethodName::Imagic => return args.imagic(image, from),
     };
     let device = args.device.open()?;
-    let pipeline = Pipeline::load(&DirFiles::new(&args.model), &device)?;
+    let pipeline = args.model.open()?.load(&device)?;
     let request = args.request(&pipeline, method, image.clone(), &from);
     check_writable(&args.out).with_context(|| args.out.display().to_string())?;
     let mut progress = Progress::new();
@@ -155,7 +154,7 @@ impl EditArgs {
 
     fn imagic(&self, image: Picture, from: String) -> Result<()> {
         // Gradients need floats: blocks are widened on a device that keeps gradients.
-        let pipeline = Pipeline::load(&DirFiles::new(&self.model), &self.device.open()?.autodiff())?;
+        let pipeline = self.model.open()?.load(&self.device.open()?.autodiff())?;
         let drawn = Drawn { seed: self.seed, steps: self.steps, guidance_scale: self.guidance };
         let request = ImagicRequest {
             source_prompt: Some(from).filter(|from| !from.is_empty()),

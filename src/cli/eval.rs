@@ -6,20 +6,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::drawing::Drawing;
+use super::model::ModelArgs;
 use super::progress::Progress;
 use crate::dataset::Stickers;
 use crate::eval::{Asked, Evaluation, Settings, evaluate};
 use crate::picture::Picture;
 use crate::pipeline::{Pipeline, parse_steps};
 use crate::train::sheet::sheet;
-use crate::weights::DirFiles;
 
 /// Counts how often the drawn sticker is the one that was asked for, and has the colour that was asked for
 #[derive(clap::Args)]
 pub struct Eval {
-    /// A model in the diffusers folder layout
-    #[arg(long, value_name = "DIR", default_value = "models/stickers")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Number of plain prompts ("a fox") [default: one for each concept of the recipe]
     #[arg(long)]
     prompts: Option<usize>,
@@ -48,7 +47,7 @@ pub fn run(args: &Eval) -> Result<()> {
         std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     }
     let stickers = args.drawing.stickers()?;
-    let pipeline = Pipeline::load(&DirFiles::new(&args.model), &args.drawing.device.open()?)?;
+    let pipeline = args.model.open()?.load(&args.drawing.device.open()?)?;
     let settings = args.settings(&pipeline, &stickers)?;
     let mut progress = Progress::new();
     let evaluation =
@@ -73,7 +72,7 @@ impl Eval {
             defaults.height
         );
         Ok(Settings {
-            model: self.model.display().to_string(),
+            model: self.model.model.display().to_string(),
             pack: self.drawing.pack.display().to_string(),
             recipe: self.drawing.recipe.display().to_string(),
             device: self.drawing.device.to_string(),

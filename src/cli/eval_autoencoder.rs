@@ -6,21 +6,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::device::DeviceName;
+use super::model::ModelArgs;
 use super::progress::Progress;
 use crate::eval::{compared, decoded, mean_square_error, psnr, seen};
 use crate::picture::Picture;
-use crate::pipeline::Pipeline;
 use crate::train::sheet::sheet;
-use crate::weights::DirFiles;
 
 /// Measures what an autoencoder loses of the pictures in a folder: PSNR on mid-grey, and the IoU of the opaque parts
 #[derive(clap::Args)]
 pub struct EvalAutoencoder {
     /// Folder of PNG files of one size
     pictures: PathBuf,
-    /// A model in the diffusers folder layout
-    #[arg(long, value_name = "DIR", default_value = "models/stickers")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Uses the large decoder and compares with pictures of its size, which are scaled down for the encoder
     #[arg(long)]
     large: bool,
@@ -42,7 +40,7 @@ pub struct EvalAutoencoder {
 const SHEET: usize = 64;
 
 pub fn run(args: &EvalAutoencoder) -> Result<()> {
-    let pipeline = Pipeline::load(&DirFiles::new(&args.model), &args.device.open()?)?;
+    let pipeline = args.model.open()?.load(&args.device.open()?)?;
     let paths = png_files(&args.pictures)?;
     let read = |path: &PathBuf| Ok(seen(&pipeline, &Picture::read_png(path)?));
     let originals = paths.iter().map(read).collect::<crate::Result<Vec<Picture>>>()?;

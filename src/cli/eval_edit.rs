@@ -6,20 +6,19 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result};
 
 use super::drawing::Drawing;
+use super::model::ModelArgs;
 use super::progress::Progress;
 use crate::edit::imagic::ImagicRequest;
 use crate::eval::edits::{Case, ImagicSettings, Report, Settings, Way, evaluate};
 use crate::picture::Picture;
-use crate::pipeline::{Pipeline, parse_steps};
+use crate::pipeline::parse_steps;
 use crate::train::sheet::sheet;
-use crate::weights::DirFiles;
 
 /// Counts how often an edit shows what was asked, and how far it is from the true result
 #[derive(clap::Args)]
 pub struct EvalEdit {
-    /// A model in the diffusers folder layout
-    #[arg(long, value_name = "DIR", default_value = "models/stickers")]
-    model: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
     /// Edits to make, as many of each change as of the others
     #[arg(long, default_value_t = 100)]
     edits: usize,
@@ -75,11 +74,11 @@ pub fn run(args: &EvalEdit) -> Result<()> {
         std::fs::create_dir_all(out).with_context(|| out.display().to_string())?;
     }
     let stickers = args.drawing.stickers()?;
-    let (files, device) = (DirFiles::new(&args.model), args.drawing.device.open()?);
-    let pipeline = Pipeline::load(&files, &device)?;
-    let tracked = args.imagic.is_some().then(|| Pipeline::load(&files, &device.clone().autodiff())).transpose()?;
+    let (model, device) = (args.model.open()?, args.drawing.device.open()?);
+    let pipeline = model.load(&device)?;
+    let tracked = args.imagic.is_some().then(|| model.load(&device.clone().autodiff())).transpose()?;
     let settings = Settings {
-        model: args.model.display().to_string(),
+        model: args.model.model.display().to_string(),
         edits: args.edits,
         set_aside: args.set_aside,
         seed: args.drawing.seed,

@@ -5,15 +5,19 @@ use std::path::{Path, PathBuf};
 
 use anyhow::Result;
 
-use super::components::{Component, components, copy_without_weights, make_room};
+use super::components::{Component, components, copy_small, copy_without_weights, make_room};
 use super::manifest;
+use crate::pipeline::{Family, small_files};
 use crate::weights::{DirFiles, Precision};
 
 /// Writes a model with float weights, so that diffusers, transformers and other programs can open it
 #[derive(clap::Args)]
 pub struct ExportArgs {
-    /// A model in the diffusers folder layout; its weights may be in blocks of 8 or 4 bits
+    /// A model in the diffusers folder layout, or one .safetensors or .gguf file; its weights may be in blocks of 8 or 4 bits
     dir: PathBuf,
+    /// For one file: a diffusers folder whose configurations, vocabulary and missing parts are used
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
     /// A new or empty folder for the float model
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -23,7 +27,32 @@ pub struct ExportArgs {
 }
 
 pub fn run(args: &ExportArgs) -> Result<()> {
-    export(&args.dir, &args.out, args.dtype)
+    match args.dir.is_file() {
+        true => export_file(args),
+        false => export(&args.dir, &args.out, args.dtype),
+    }
+}
+
+/// As [`export`], from one file.
+fn export_file(args: &ExportArgs) -> Result<()> {
+    let model = super::model::open(&args.dir, args.config.as_deref())?;
+    let files = &model.files;
+    let components = components(files)?;
+    make_room(&args.dir, &args.out)?;
+    let make = || -> Result<()> {
+        copy_small(files, &small_files(Family::read(files)?), &args.out)?;
+        for component in &components {
+            let tensors = component.write_floats(files, &args.out, args.dtype)?;
+            println!("{:<14} {tensors} tensors", component.folder);
+        }
+        Ok(())
+    };
+    let made = model.within(make());
+    if made.is_err() {
+        // It was empty; half a model would look like a whole one.
+        let _ = std::fs::remove_dir_all(&args.out);
+    }
+    made
 }
 
 /// Writes the model in `dir` as floats of this precision into `out`, a new or empty folder.

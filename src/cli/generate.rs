@@ -9,14 +9,13 @@ use anyhow::{Context, Result, ensure};
 use super::device::DeviceName;
 use super::generate_edit;
 use super::memory::Memory;
+use super::model::ModelArgs;
 use super::progress::Progress;
 use crate::kernels::BlockFormat;
 use crate::picture::Picture;
-use crate::pipeline::{
-    LoadOptions, MicroConditioning, Pipeline, PlanOptions, Settings, StepEvent, parse_seed, parse_steps,
-};
+use crate::pipeline::{LoadOptions, MicroConditioning, PlanOptions, Settings, StepEvent, parse_seed, parse_steps};
 use crate::text::PromptSyntax;
-use crate::weights::{DirFiles, Lora};
+use crate::weights::Lora;
 
 /// Draws a picture of a prompt
 #[derive(clap::Args)]
@@ -24,9 +23,8 @@ pub struct Generate {
     /// The prompt
     #[arg(required_unless_present = "edit")]
     prompt: Option<String>,
-    /// A model in the diffusers folder layout
-    #[arg(long, value_name = "DIR", default_value = "models/stickers")]
-    pub(super) model: PathBuf,
+    #[command(flatten)]
+    pub(super) model: ModelArgs,
     /// What the picture should not show
     #[arg(long, value_name = "TEXT", default_value = "")]
     negative: String,
@@ -163,8 +161,8 @@ pub fn run(args: &Generate) -> Result<()> {
     let loras = adapters.iter().map(|(file, bytes, weight)| Lora::parse(file, bytes, *weight));
     let loras = loras.collect::<crate::Result<Vec<_>>>().context("--lora")?;
     let options = LoadOptions { loras: &loras, quantize: args.quantize, text_encoders_on_cpu: args.text_on_cpu };
-    let files = DirFiles::new(&args.model);
-    let mut pipeline = Pipeline::load_with(&files, &options, &device)?;
+    let model = args.model.open()?;
+    let mut pipeline = model.load_with(&options, &device)?;
     let mut memory = args.memory.then(|| Memory::of(&device)).transpose()?;
     if args.vae_tile.is_some() {
         pipeline.enable_vae_tiling(args.vae_tile);
@@ -183,12 +181,12 @@ pub fn run(args: &Generate) -> Result<()> {
     if let Some(memory) = &mut memory {
         memory.read();
         let size = Some((request.width, request.height));
-        memory.print(&files, &PlanOptions { size, quantize: args.quantize, buffer: None })?;
+        memory.print(&model.files, &PlanOptions { size, quantize: args.quantize, buffer: None })?;
     }
     for warning in warnings {
         eprintln!("note: {warning}");
     }
-    let settings = (!args.no_settings).then(|| request.infotext(pipeline.scheduler(), &args.model_name()).to_string());
+    let settings = (!args.no_settings).then(|| request.infotext(pipeline.scheduler(), &args.model.name()).to_string());
     let picture = if args.outline { images[0].outlined() } else { images[0].clone() };
     if args.outline && picture == images[0] {
         eprintln!("note: --outline: nothing in this picture is transparent, so that it has no outline");
@@ -200,13 +198,6 @@ pub fn run(args: &Generate) -> Result<()> {
 }
 
 impl Generate {
-    /// The name of the model's folder.
-    fn model_name(&self) -> String {
-        let whole = self.model.canonicalize();
-        let name = whole.ok().and_then(|path| Some(path.file_name()?.to_string_lossy().into_owned()));
-        name.unwrap_or_else(|| self.model.display().to_string())
-    }
-
     fn settings(&self, image: Option<Picture>, mask: Option<Picture>) -> Settings {
         Settings {
             prompt: self.prompt.clone().unwrap_or_default(),

@@ -9,8 +9,7 @@ use anyhow::{Context, Result, ensure};
 use super::generate::{Generate, check_writable};
 use super::progress::Progress;
 use crate::edit::imagic::SavedEdit;
-use crate::pipeline::{LoadOptions, Pipeline, Settings, StepEvent};
-use crate::weights::DirFiles;
+use crate::pipeline::{LoadOptions, Settings, StepEvent};
 
 /// Draws the edit in the file. The picture carries no settings: a prompt and a seed alone do not draw it.
 pub fn run(args: &Generate, file: &Path) -> Result<()> {
@@ -21,7 +20,7 @@ pub fn run(args: &Generate, file: &Path) -> Result<()> {
     let SavedEdit { edit, lora, drawn } = SavedEdit::parse(&file.display().to_string(), &bytes, &device)?;
     let loras = Vec::from_iter(lora);
     let options = LoadOptions { loras: &loras, quantize: args.quantize, ..LoadOptions::default() };
-    let pipeline = Pipeline::load_with(&DirFiles::new(&args.model), &options, &device)?;
+    let pipeline = args.model.open()?.load_with(&options, &device)?;
     check_writable(&args.out).with_context(|| args.out.display().to_string())?;
     let settings = Settings {
         seed: args.seed.unwrap_or(drawn.seed),

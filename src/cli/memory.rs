@@ -4,7 +4,7 @@ use anyhow::{Context, Result};
 use burn::tensor::Device;
 
 use crate::pipeline::{Plan, PlanOptions};
-use crate::weights::DirFiles;
+use crate::weights::Files;
 
 /// The maximum of several readings, in bytes.
 pub struct Memory {
@@ -37,7 +37,7 @@ impl Memory {
     ///
     /// # Errors
     /// Those of planning.
-    pub fn print(&self, files: &DirFiles, options: &PlanOptions) -> Result<()> {
+    pub fn print(&self, files: &impl Files, options: &PlanOptions) -> Result<()> {
         let planned = Plan::read(files, options)?.device;
         let megabytes = |bytes: u64| bytes as f64 / 1e6;
         let apart = 100.0 * (self.reserved as f64 / planned as f64 - 1.0);

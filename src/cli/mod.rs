@@ -21,6 +21,7 @@ mod generate;
 mod generate_edit;
 mod manifest;
 mod memory;
+mod model;
 mod pack;
 mod plan;
 mod progress;

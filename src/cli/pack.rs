@@ -5,12 +5,12 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 use serde_json::{Map, Value, json};
 
-use super::components::{components, make_room};
+use super::components::{components, copy_small, make_room};
 use super::manifest;
 use crate::kernels::BlockFormat;
 use crate::models::parse;
 use crate::pipeline::{Defaults, Family, MANIFEST, Manifest, Pipeline, small_files};
-use crate::weights::{self, DirFiles, Files};
+use crate::weights::{self, Files};
 
 /// The page's list of models, beside their folders.
 const LIST: &str = "index.json";
@@ -19,8 +19,11 @@ const INDEX: &str = "model_index.json";
 /// Writes a model in the form in which a web host serves it: shards, fourstep.json, and an entry in the list of models
 #[derive(clap::Args)]
 pub struct PackArgs {
-    /// A model in the diffusers folder layout
+    /// A model in the diffusers folder layout, or one .safetensors or .gguf file
     dir: PathBuf,
+    /// For one file: a diffusers folder whose configurations, vocabulary and missing parts are used
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
     /// A new or empty folder for the model; the list of models, index.json, is beside it (for example dist/models/NAME)
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
@@ -52,10 +55,10 @@ pub struct PackArgs {
 
 pub fn run(args: &PackArgs) -> Result<()> {
     ensure!(args.shard > 0.0, "--shard {}: use a number above 0", args.shard);
-    let files = DirFiles::new(&args.dir);
-    let described = args.described(&files)?;
+    let model = super::model::open(&args.dir, args.config.as_deref())?;
+    let described = model.within(args.described(&model.files))?;
     make_room(&args.dir, &args.out)?;
-    let made = make(args, &files, described);
+    let made = model.within(make(args, &model.files, described));
     if made.is_err() {
         // The folder was empty; half a model would look like a complete one.
         let _ = std::fs::remove_dir_all(&args.out);
@@ -63,9 +66,9 @@ pub fn run(args: &PackArgs) -> Result<()> {
     made
 }
 
-fn make(args: &PackArgs, files: &DirFiles, described: Manifest) -> Result<()> {
+fn make(args: &PackArgs, files: &impl Files, described: Manifest) -> Result<()> {
     let limit = (args.shard * f64::from(1 << 20)) as u64;
-    copy_small(args, files)?;
+    copy_others(args, files)?;
     for component in components(files)? {
         let written = component.write(files, &args.out, args.bits, limit)?;
         println!("{:<14} {} file(s)", component.folder, written.files.len());
@@ -76,7 +79,7 @@ fn make(args: &PackArgs, files: &DirFiles, described: Manifest) -> Result<()> {
 
 impl PackArgs {
     /// The manifest without its files.
-    fn described(&self, files: &DirFiles) -> Result<Manifest> {
+    fn described(&self, files: &impl Files) -> Result<Manifest> {
         let old: Option<Manifest> = files.get_small(MANIFEST)?.map(|bytes| parse(MANIFEST, &bytes)).transpose()?;
         let Defaults { steps, guidance_scale, width, height, .. } = Pipeline::defaults_of(files)?;
         let folder = self.out.file_name().map(|name| name.to_string_lossy().into_owned());
@@ -108,7 +111,7 @@ impl PackArgs {
 
 /// Copies configurations, vocabularies, the list of words and licences; `model_index.json` without the parts that are
 /// not copied.
-fn copy_small(args: &PackArgs, files: &DirFiles) -> Result<()> {
+fn copy_others(args: &PackArgs, files: &impl Files) -> Result<()> {
     let mut index: Map<String, Value> = parse(INDEX, &files.read(INDEX)?)?;
     for part in ["safety_checker", "feature_extractor", "image_encoder"] {
         if index.get(part).is_some_and(Value::is_array) {
@@ -116,19 +119,16 @@ fn copy_small(args: &PackArgs, files: &DirFiles) -> Result<()> {
         }
     }
     let mut paths = small_files(Family::read(files)?);
-    paths.retain(|path| path != INDEX && args.dir.join(path).is_file());
-    for entry in std::fs::read_dir(&args.dir).with_context(|| args.dir.display().to_string())? {
-        let entry = entry.with_context(|| args.dir.display().to_string())?;
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if entry.path().is_file() && (name.to_uppercase().starts_with("LICEN") || name == manifest::WORDS) {
-            paths.push(name);
+    if args.dir.is_dir() {
+        for entry in std::fs::read_dir(&args.dir).with_context(|| args.dir.display().to_string())? {
+            let entry = entry.with_context(|| args.dir.display().to_string())?;
+            let name = entry.file_name().to_string_lossy().into_owned();
+            if entry.path().is_file() && (name.to_uppercase().starts_with("LICEN") || name == manifest::WORDS) {
+                paths.push(name);
+            }
         }
     }
-    for path in paths {
-        let (from, to) = (args.dir.join(&path), args.out.join(&path));
-        std::fs::create_dir_all(to.parent().expect("a file in a folder")).with_context(|| to.display().to_string())?;
-        std::fs::copy(&from, &to).with_context(|| format!("{} to {}", from.display(), to.display()))?;
-    }
+    copy_small(files, &paths, &args.out)?;
     let text = serde_json::to_string_pretty(&index)? + "\n";
     Ok(weights::write(&args.out.join(INDEX), text.as_bytes())?)
 }

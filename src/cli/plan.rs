@@ -7,13 +7,15 @@ use anyhow::Result;
 
 use crate::kernels::BlockFormat;
 use crate::pipeline::{Plan, PlanOptions, WEBGPU_BUFFER};
-use crate::weights::DirFiles;
 
 /// Says how much memory a model needs, from its configurations and the headers of its weights
 #[derive(clap::Args)]
 pub struct PlanArgs {
-    /// A model in the diffusers folder layout
+    /// A model in the diffusers folder layout, or one .safetensors or .gguf file
     dir: PathBuf,
+    /// For one file: a diffusers folder whose configurations, vocabulary and missing parts are used
+    #[arg(long, value_name = "DIR")]
+    config: Option<PathBuf>,
     /// Width and height of the picture in pixels [default: the model's]
     #[arg(long)]
     size: Option<usize>,
@@ -31,7 +33,8 @@ pub struct PlanArgs {
 pub fn run(args: &PlanArgs) -> Result<()> {
     let options =
         PlanOptions { size: args.size.map(|size| (size, size)), quantize: args.bits, buffer: Some(args.buffer << 20) };
-    let plan = Plan::read(&DirFiles::new(&args.dir), &options)?;
+    let model = super::model::open(&args.dir, args.config.as_deref())?;
+    let plan = model.told(Plan::read(&model.files, &options))?;
     let text = if args.json { serde_json::to_string_pretty(&plan)? + "\n" } else { table(&plan) };
     std::io::stdout().write_all(text.as_bytes())?;
     Ok(())

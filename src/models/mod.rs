@@ -13,5 +13,8 @@ pub use autoencoder_tiny::{AutoencoderTiny, AutoencoderTinyConfig, Layer as Auto
 pub use clip::{ClipTextConfig, ClipTextModel, ClipTextOutput};
 pub use config::{PerBlock, parse};
 pub use tiling::Tiling;
-pub use unet::{AddedConditions, UNet2DConditionConfig, UNet2DConditionModel, guidance_scale_embedding};
+pub use unet::{
+    AddedConditions, Depths, MID_CROSS, MID_PLAIN, UNet2DConditionConfig, UNet2DConditionModel,
+    guidance_scale_embedding,
+};
 pub use vae::Vae;

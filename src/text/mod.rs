@@ -1,6 +1,8 @@
 //! From a prompt to tokens: CLIP's tokenizer, the weights of words, and (native) the training of a small vocabulary of
 //! the same kind. Also suggestions for words that a model does not know.
 
+#[cfg(feature = "native")]
+pub mod clip;
 pub mod emoji;
 pub mod meaning;
 mod prompt;

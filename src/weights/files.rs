@@ -67,6 +67,24 @@ pub trait Files {
     }
 }
 
+impl<F: Files + ?Sized> Files for Box<F> {
+    fn place(&self) -> String {
+        (**self).place()
+    }
+
+    fn get(&self, path: &str) -> Result<Option<Cow<'_, [u8]>>> {
+        (**self).get(path)
+    }
+
+    fn size(&self, path: &str) -> Result<Option<u64>> {
+        (**self).size(path)
+    }
+
+    fn range(&self, path: &str, offset: u64, length: usize) -> Result<Cow<'_, [u8]>> {
+        (**self).range(path, offset, length)
+    }
+}
+
 fn missing(place: &str, path: &str) -> Error {
     Error::NotAModel { place: place.to_string(), reason: format!("{path} is missing") }
 }

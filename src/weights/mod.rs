@@ -3,12 +3,14 @@
 //! A component's weights are a [`Checkpoint`]: a safetensors file or shards, of which one tensor is read at a time, by
 //! ranges from [`Files`], put into blocks where that is asked for, and handed to the device before the next is read.
 //! A module's own structure says which tensors it wants ([`load`]): its fields are named as in the checkpoint, so the
-//! path of a parameter is its key, but for the few old names in `rename`. Adapters ([`Lora`]) are added on the way.
+//! path of a parameter is its key, but for the few old names in `rename`. Adapters ([`Lora`]) are added on the way. A model in
+//! one file is [`Files`] too: [`SingleFile`].
 
 mod checkpoint;
 mod files;
 #[cfg(feature = "native")]
 mod floats;
+mod gguf;
 mod header;
 mod load;
 mod lora;
@@ -21,6 +23,7 @@ mod rename;
 #[cfg(feature = "native")]
 mod save;
 mod shards;
+mod single;
 mod wanted;
 #[cfg(feature = "native")]
 mod write;
@@ -41,6 +44,7 @@ pub use quantize::{QuantizedFile, QuantizedTensor, Rewrite, Written, quantize};
 pub(crate) use save::write;
 #[cfg(feature = "native")]
 pub use save::{Precision, save};
+pub use single::SingleFile;
 pub use wanted::{Wanted, paths, wanted};
 #[cfg(feature = "native")]
 pub use write::{Planned, write_sharded};

@@ -4,6 +4,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 use super::UNet2DConditionConfig;
+use super::config::MID_CROSS;
 use crate::nn::{Downsample2D, ResnetBlock2D, ResnetConfig, Transformer2DConfig, Transformer2DModel, Upsample2D};
 
 /// `DownBlock2D` or, with attentions, `CrossAttnDownBlock2D`.
@@ -27,7 +28,10 @@ impl DownBlock {
         let layers = config.layers_per_block;
         Self {
             resnets: (0..layers).map(resnet).collect(),
-            attentions: cross.then(|| (0..layers).map(|_| transformer(config, i, device)).collect()),
+            attentions: cross.then(|| {
+                let depth = |layer| config.down_depth(i, layer);
+                (0..layers).map(|layer| transformer(config, i, depth(layer), device)).collect()
+            }),
             downsamplers: (i + 1 < channels.len()).then(|| vec![Downsample2D::new(to, 1, device)]),
         }
     }
@@ -55,29 +59,35 @@ impl DownBlock {
     }
 }
 
-/// `UNetMidBlock2DCrossAttn`.
+/// `UNetMidBlock2DCrossAttn`, or `UNetMidBlock2D` as diffusers' UNet has it: one residual block.
 #[derive(Module, Debug)]
 pub struct MidBlock {
-    /// One transformer.
+    /// One, or none.
     pub attentions: Vec<Transformer2DModel>,
-    /// Two, before and after it.
+    /// One, and another after the attention.
     pub resnets: Vec<ResnetBlock2D>,
 }
 
 impl MidBlock {
-    /// For the lowest resolution.
-    pub fn new(config: &UNet2DConditionConfig, device: &Device) -> Self {
+    /// At the lowest resolution, where the network has one.
+    pub fn new(config: &UNet2DConditionConfig, device: &Device) -> Option<Self> {
         let last = config.block_out_channels.len() - 1;
         let channels = config.block_out_channels[last];
+        let attentions = match config.mid_block_type.as_deref()? {
+            MID_CROSS => vec![transformer(config, last, config.mid_depth(), device)],
+            _ => Vec::new(),
+        };
         let resnet = |_| ResnetBlock2D::new(resnet(config, channels, channels), device);
-        Self { attentions: vec![transformer(config, last, device)], resnets: (0..2).map(resnet).collect() }
+        Some(Self { resnets: (0..=attentions.len()).map(resnet).collect(), attentions })
     }
 
     /// `[batch, channels, h, w]` to the same shape.
     pub fn forward(&self, x: Tensor<4>, temb: &Tensor<2>, context: &Tensor<3>) -> Tensor<4> {
-        let x = self.resnets[0].forward(x, Some(temb.clone()));
-        let x = self.attentions[0].forward(x, context.clone());
-        self.resnets[1].forward(x, Some(temb.clone()))
+        let mut x = self.resnets[0].forward(x, Some(temb.clone()));
+        for (attention, resnet) in self.attentions.iter().zip(&self.resnets[1..]) {
+            x = resnet.forward(attention.forward(x, context.clone()), Some(temb.clone()));
+        }
+        x
     }
 }
 
@@ -108,7 +118,10 @@ impl UpBlock {
         let cross = config.up_block_types[j] == "CrossAttnUpBlock2D";
         Self {
             resnets: (0..layers).map(resnet).collect(),
-            attentions: cross.then(|| (0..layers).map(|_| transformer(config, i, device)).collect()),
+            attentions: cross.then(|| {
+                let depth = |layer| config.up_depth(j, layer);
+                (0..layers).map(|layer| transformer(config, i, depth(layer), device)).collect()
+            }),
             upsamplers: (i > 0).then(|| vec![Upsample2D::new(here, device)]),
         }
     }
@@ -141,11 +154,11 @@ fn resnet(config: &UNet2DConditionConfig, in_channels: usize, out_channels: usiz
     ResnetConfig { in_channels, out_channels, temb_channels, groups: config.norm_num_groups, eps: config.norm_eps }
 }
 
-fn transformer(config: &UNet2DConditionConfig, level: usize, device: &Device) -> Transformer2DModel {
+fn transformer(config: &UNet2DConditionConfig, level: usize, depth: usize, device: &Device) -> Transformer2DModel {
     let config = Transformer2DConfig {
         channels: config.block_out_channels[level],
         heads: config.heads(level),
-        layers: config.transformer_layers_per_block.get(level),
+        layers: depth,
         cross_attention_dim: config.cross_attention_dim,
         groups: config.norm_num_groups,
         use_linear_projection: config.use_linear_projection,

@@ -37,9 +37,15 @@ pub struct UNet2DConditionConfig {
     /// The number of heads.
     #[serde(default)]
     pub num_attention_heads: Option<PerBlock>,
-    /// Transformer blocks in each level.
-    #[serde(default = "one")]
-    pub transformer_layers_per_block: PerBlock,
+    /// Transformer layers of a level, from the highest resolution down.
+    #[serde(default)]
+    pub transformer_layers_per_block: Depths,
+    /// The same on the way up, from the lowest resolution, where they differ.
+    #[serde(default)]
+    pub reverse_transformer_layers_per_block: Option<Depths>,
+    /// [`MID_CROSS`], [`MID_PLAIN`], or null where there is none.
+    #[serde(default = "mid_cross")]
+    pub mid_block_type: Option<String>,
     /// Whether the projections around them are linear instead of convolutional.
     #[serde(default)]
     pub use_linear_projection: bool,
@@ -72,7 +78,75 @@ pub struct UNet2DConditionConfig {
     pub rest: Map<String, Value>,
 }
 
+/// A residual block, a transformer and another residual block in the middle.
+pub const MID_CROSS: &str = "UNetMidBlock2DCrossAttn";
+/// One residual block in the middle, as in reduced networks (Gupta et al., 2024).
+pub const MID_PLAIN: &str = "UNetMidBlock2D";
+
+/// Transformer layers: the same everywhere, or for each level one number or one for each of its residual blocks.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Depths {
+    /// Everywhere.
+    One(usize),
+    /// For each level.
+    Each(Vec<PerBlock>),
+}
+
+impl Default for Depths {
+    fn default() -> Self {
+        Self::One(1)
+    }
+}
+
+impl Depths {
+    /// After residual block `layer` of level `i`.
+    fn get(&self, i: usize, layer: usize) -> usize {
+        match self {
+            Self::One(depth) => *depth,
+            Self::Each(levels) => levels[i].get(layer),
+        }
+    }
+
+    fn values(&self) -> Vec<usize> {
+        match self {
+            Self::One(depth) => vec![*depth],
+            Self::Each(levels) => levels.iter().flat_map(|level| level.values().iter().copied()).collect(),
+        }
+    }
+
+    /// Whether there is an entry for each of `levels`, and in those with lists one for each of `layers`.
+    fn fits(&self, levels: usize, layers: usize) -> bool {
+        match self {
+            Self::One(_) => true,
+            Self::Each(each) => each.len() == levels && each.iter().all(|level| level.fits(layers)),
+        }
+    }
+
+    fn is_nested(&self) -> bool {
+        matches!(self, Self::Each(levels) if levels.iter().any(|level| matches!(level, PerBlock::Each(_))))
+    }
+}
+
 impl UNet2DConditionConfig {
+    /// Transformer layers after residual block `layer` of level `i`, counted from the highest resolution down.
+    pub fn down_depth(&self, i: usize, layer: usize) -> usize {
+        self.transformer_layers_per_block.get(i, layer)
+    }
+
+    /// Transformer layers in the middle.
+    pub fn mid_depth(&self) -> usize {
+        self.transformer_layers_per_block.get(self.block_out_channels.len() - 1, 0)
+    }
+
+    /// Transformer layers after residual block `layer` of the `j`-th level on the way up.
+    pub fn up_depth(&self, j: usize, layer: usize) -> usize {
+        match &self.reverse_transformer_layers_per_block {
+            Some(depths) => depths.get(j, layer),
+            None => self.transformer_layers_per_block.get(self.block_out_channels.len() - 1 - j, layer),
+        }
+    }
+
     /// Heads of level `i`, counted from the highest resolution down.
     pub fn heads(&self, i: usize) -> usize {
         self.num_attention_heads.as_ref().unwrap_or(&self.attention_head_dim).get(i)
@@ -100,12 +174,12 @@ impl UNet2DConditionConfig {
         for (key, values) in [
             ("attention_head_dim", Some(&self.attention_head_dim)),
             ("num_attention_heads", self.num_attention_heads.as_ref()),
-            ("transformer_layers_per_block", Some(&self.transformer_layers_per_block)),
         ] {
             if values.is_some_and(|values| !values.fits(levels)) {
                 return Err(invalid(file, format!("{key} needs one entry or {levels}")));
             }
         }
+        self.check_depths(file)?;
         for level in 0..levels {
             let (heads, channels) = (self.heads(level), self.block_out_channels[level]);
             if heads == 0 || !channels.is_multiple_of(heads) {
@@ -119,6 +193,25 @@ impl UNet2DConditionConfig {
             Some(other) => return Err(invalid(file, format!("addition_embed_type = {other:?} is not supported"))),
         }
         check_rest(file, &self.rest, &neutral_values(), &["sample_size", "addition_embed_type_num_heads"])
+    }
+
+    fn check_depths(&self, file: &str) -> Result<()> {
+        let (levels, layers, down) =
+            (self.block_out_channels.len(), self.layers_per_block, &self.transformer_layers_per_block);
+        if !down.fits(levels, layers) {
+            let reason = format!("transformer_layers_per_block needs one entry or {levels}, lists in it {layers}");
+            return Err(invalid(file, reason));
+        }
+        let key = "reverse_transformer_layers_per_block";
+        match &self.reverse_transformer_layers_per_block {
+            Some(up) if !up.fits(levels, layers + 1) => {
+                Err(invalid(file, format!("{key} needs one entry or {levels}, lists in it {}", layers + 1)))
+            }
+            None if down.is_nested() => {
+                Err(invalid(file, format!("{key} is missing, which lists in transformer_layers_per_block need")))
+            }
+            _ => Ok(()),
+        }
     }
 
     fn check_sizes(&self, file: &str) -> Result<()> {
@@ -136,11 +229,16 @@ impl UNet2DConditionConfig {
             ("num_attention_heads", heads),
         ];
         let layers = self.transformer_layers_per_block.values();
-        let depths: [(&str, &[usize]); 2] =
-            [("layers_per_block", &[self.layers_per_block]), ("transformer_layers_per_block", layers)];
+        let reverse = self.reverse_transformer_layers_per_block.as_ref().map(Depths::values).unwrap_or_default();
+        let depths: [(&str, &[usize]); 3] = [
+            ("layers_per_block", &[self.layers_per_block]),
+            ("transformer_layers_per_block", &layers),
+            ("reverse_transformer_layers_per_block", &reverse),
+        ];
         check_sizes(file, &widths, &depths)?;
         let levels = self.block_out_channels.len();
-        let blocks = levels * (2 * self.layers_per_block + 1) * layers.iter().copied().max().unwrap_or(1).max(1);
+        let blocks =
+            levels * (2 * self.layers_per_block + 1) * layers.iter().chain(&reverse).copied().max().unwrap_or(1).max(1);
         if levels > MAX_LEVELS || blocks > MAX_BLOCKS {
             let reason = format!("{levels} levels with up to {blocks} blocks: at most {MAX_LEVELS} with {MAX_BLOCKS}");
             return Err(invalid(file, reason));
@@ -150,6 +248,11 @@ impl UNet2DConditionConfig {
 
     fn check_block_types(&self, file: &str) -> Result<()> {
         const KNOWN: [&str; 4] = ["CrossAttnDownBlock2D", "DownBlock2D", "CrossAttnUpBlock2D", "UpBlock2D"];
+        let middle = self.mid_block_type.as_deref();
+        if !matches!(middle, None | Some(MID_CROSS | MID_PLAIN)) {
+            let reason = format!("mid_block_type = {middle:?} is not known, only {MID_CROSS}, {MID_PLAIN} and null");
+            return Err(invalid(file, reason));
+        }
         let types = self.down_block_types.iter().chain(&self.up_block_types);
         match types.into_iter().find(|name| !KNOWN.contains(&name.as_str())) {
             Some(name) => Err(invalid(file, format!("block type {name:?} is not known, only {}", KNOWN.join(", ")))),
@@ -178,13 +281,11 @@ fn neutral_values() -> Vec<(&'static str, Vec<Value>)> {
         ("encoder_hid_dim_type", null()),
         ("mid_block_only_cross_attention", vec![Value::Null, json!(false)]),
         ("mid_block_scale_factor", vec![json!(1), json!(1.0)]),
-        ("mid_block_type", vec![json!("UNetMidBlock2DCrossAttn")]),
         ("num_class_embeds", null()),
         ("only_cross_attention", no()),
         ("resnet_out_scale_factor", vec![json!(1.0), json!(1)]),
         ("resnet_skip_time_act", no()),
         ("resnet_time_scale_shift", vec![json!("default")]),
-        ("reverse_transformer_layers_per_block", null()),
         ("time_embedding_act_fn", null()),
         ("time_embedding_dim", null()),
         ("time_embedding_type", vec![json!("positional")]),
@@ -201,8 +302,8 @@ fn eight() -> PerBlock {
     PerBlock::One(8)
 }
 
-fn one() -> PerBlock {
-    PerBlock::One(1)
+fn mid_cross() -> Option<String> {
+    Some(MID_CROSS.to_string())
 }
 
 fn thirty_two() -> usize {

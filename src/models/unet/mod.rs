@@ -7,7 +7,7 @@ use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
 pub use blocks::{DownBlock, MidBlock, UpBlock};
-pub use config::UNet2DConditionConfig;
+pub use config::{Depths, MID_CROSS, MID_PLAIN, UNet2DConditionConfig};
 
 use crate::Result;
 use crate::nn::{Conv2d, GroupNorm, TimestepEmbedding, timestep_embedding};
@@ -39,8 +39,8 @@ pub struct UNet2DConditionModel {
     pub add_embedding: Option<TimestepEmbedding>,
     /// From the highest resolution down.
     pub down_blocks: Vec<DownBlock>,
-    /// The block at the lowest resolution.
-    pub mid_block: MidBlock,
+    /// Lowest resolution; reduced networks may lack it.
+    pub mid_block: Option<MidBlock>,
     /// From the lowest resolution up.
     pub up_blocks: Vec<UpBlock>,
     /// Before `conv_out`.
@@ -110,7 +110,9 @@ impl UNet2DConditionModel {
         for block in &self.down_blocks {
             x = block.forward(x, &temb, &encoder_hidden_states, &mut skips);
         }
-        x = self.mid_block.forward(x, &temb, &encoder_hidden_states);
+        if let Some(block) = &self.mid_block {
+            x = block.forward(x, &temb, &encoder_hidden_states);
+        }
         for block in &self.up_blocks {
             x = block.forward(x, &temb, &encoder_hidden_states, &mut skips);
         }

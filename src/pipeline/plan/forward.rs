@@ -3,7 +3,9 @@
 //! layer's input is freed after the last layer that needs it.
 
 use super::meter::{Map, Meter};
-use crate::models::{AutoencoderKlConfig, AutoencoderTinyConfig, ClipTextConfig, UNet2DConditionConfig, Vae};
+use crate::models::{
+    AutoencoderKlConfig, AutoencoderTinyConfig, ClipTextConfig, MID_CROSS, UNet2DConditionConfig, Vae,
+};
 use crate::nn::feed_forward_stretch;
 
 /// The text encoder for `rows` texts; every layer's output is kept.
@@ -31,10 +33,10 @@ pub fn unet(meter: &Meter, config: &UNet2DConditionConfig, [batch, height, width
     let mut x = sample.with_channels("features of the UNet", channels[0]);
     let mut skips = vec![x.clone()];
     for (i, &width) in channels.iter().enumerate() {
-        for _ in 0..config.layers_per_block {
+        for layer in 0..config.layers_per_block {
             x = resnet(x, width);
             if config.down_block_types[i] == "CrossAttnDownBlock2D" {
-                x = transformer(x, config.transformer_layers_per_block.get(i), &context);
+                x = transformer(x, config.down_depth(i, layer), &context);
             }
             skips.push(x.clone());
         }
@@ -44,18 +46,22 @@ pub fn unet(meter: &Meter, config: &UNet2DConditionConfig, [batch, height, width
             skips.push(x.clone());
         }
     }
-    x = resnet(x, channels[levels - 1]);
-    x = transformer(x, config.transformer_layers_per_block.get(levels - 1), &context);
-    x = resnet(x, channels[levels - 1]);
+    if let Some(kind) = &config.mid_block_type {
+        x = resnet(x, channels[levels - 1]);
+        if kind == MID_CROSS {
+            x = transformer(x, config.mid_depth(), &context);
+            x = resnet(x, channels[levels - 1]);
+        }
+    }
     for j in 0..levels {
         let i = levels - 1 - j;
-        for _ in 0..=config.layers_per_block {
+        for layer in 0..=config.layers_per_block {
             let skip = skips.pop().expect("as many skips as residual blocks on the way up");
             let both = x.with_channels("joined features of the UNet", x.channels() + skip.channels());
             drop((x, skip));
             x = resnet(both, channels[i]);
             if config.up_block_types[j] == "CrossAttnUpBlock2D" {
-                x = transformer(x, config.transformer_layers_per_block.get(i), &context);
+                x = transformer(x, config.up_depth(j, layer), &context);
             }
         }
         if i > 0 {

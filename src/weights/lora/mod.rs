@@ -18,6 +18,10 @@ use crate::{Error, Result};
 /// Where newer diffusers versions keep an adapter's settings in the file's header.
 const METADATA: &str = "lora_adapter_metadata";
 
+/// How keys of a whole model in one file begin.
+const CHECKPOINT: [&str; 4] =
+    ["model.diffusion_model.", "first_stage_model.", "cond_stage_model.", "conditioner.embedders."];
+
 /// One adapter file with the weight that its user gives it.
 pub struct Lora<'a> {
     checkpoint: Checkpoint<'a>,
@@ -54,6 +58,9 @@ impl<'a> Lora<'a> {
             return Err(Error::Request(format!("the weight of {file} is {weight}: use a number such as 0.8")));
         }
         let checkpoint = Checkpoint::parse(file, bytes)?;
+        if let Some(key) = checkpoint.keys().find(|key| CHECKPOINT.iter().any(|start| key.starts_with(start))) {
+            return Err(bad(file, format!("a whole checkpoint ({key}), no LoRA adapter: give it as --model")));
+        }
         let mut layers: BTreeMap<(Part, String), Keys> = BTreeMap::new();
         for key in checkpoint.keys().filter(|key| others.is_none_or(|others| !key.starts_with(others))) {
             let (part, layer, role) = names::understood(key).map_err(|reason| bad(file, reason))?;
