@@ -49,7 +49,7 @@ fn export_file(args: &ExportArgs) -> Result<()> {
     };
     let made = model.within(make());
     if made.is_err() {
-        // It was empty; half a model would look like a whole one.
+        // The folder was empty; half a model would look like a complete one.
         let _ = std::fs::remove_dir_all(&args.out);
     }
     made
