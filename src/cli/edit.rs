@@ -1,6 +1,5 @@
 //! `fourstep edit`: a picture and what it should show become a strip of edits, from little change to much.
 
-use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
@@ -11,13 +10,13 @@ use super::edit_imagic::{self, ImagicArgs};
 use super::generate::check_writable;
 use super::model::ModelArgs;
 use super::progress::Progress;
+use super::strip::{print_notes, write_strip};
 use crate::edit::imagic::{Drawn, ImagicRequest};
 use crate::edit::{self, EditRequest, Method};
 use crate::infotext::Infotext;
 use crate::picture::Picture;
 use crate::pipeline::{Pipeline, StepEvent, parse_seed, parse_steps};
 use crate::pngfile;
-use crate::train::sheet::sheet;
 
 /// Changes a picture by words and shows it over strength: a strip that begins with the picture itself
 #[derive(clap::Args)]
@@ -117,23 +116,6 @@ pub fn run(args: &EditArgs) -> Result<()> {
     progress.end();
     print_notes(notes);
     write_strip(&cells, &args.out)
-}
-
-/// Each note once.
-pub(super) fn print_notes(notes: Vec<String>) {
-    for (i, note) in notes.iter().enumerate() {
-        if !notes[..i].contains(note) {
-            eprintln!("note: {note}");
-        }
-    }
-}
-
-/// Writes pictures with their names side by side, and prints the file's name.
-pub(super) fn write_strip(cells: &[(Picture, String)], out: &Path) -> Result<()> {
-    let strip = sheet(cells, cells.len()).to_png(None)?;
-    std::fs::write(out, strip).with_context(|| out.display().to_string())?;
-    writeln!(std::io::stdout(), "{}", out.display())?;
-    Ok(())
 }
 
 impl EditArgs {

@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::edit::{print_notes, write_strip};
 use super::generate::check_writable;
 use super::progress::Progress;
+use super::strip::{print_notes, write_strip};
 use crate::chart::{Chart, Line, figure};
 use crate::edit::fit::{Ended, StageOptions, StageStep};
 use crate::edit::imagic::{Drawn, Imagic, ImagicRequest, Stage};

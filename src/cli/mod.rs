@@ -27,6 +27,7 @@ mod plan;
 mod progress;
 mod quantize;
 mod quantize_report;
+mod strip;
 mod tokenizer;
 mod train;
 
