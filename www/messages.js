@@ -31,6 +31,13 @@ export const Ask = Object.freeze({
    *  list of words. Where the program is not started yet it is null too, or with `wait` it is started. `caret`: where somebody is
    *  typing. */
   ADVISE: "advise",
+  /** {request, every} of an edit, only in a worker with gradients (workerOf of www/engine.js): fits the model to the image, events
+   *  {@link Tell.FITTING} with the picture in every `every`-th step -> {warnings: string[]} or {cancelled: true}. */
+  FIT: "fit",
+  /** {eta} -> {width, height, rgba, infotext}: the picture of the last FIT, from 0 (the given one) to 1 (what the words ask for). */
+  FITTED: "fitted",
+  /** {} -> {bytes}: the last FIT as a file, for `fourstep generate --edit`. */
+  SAVE_FIT: "save fit",
   /** {width, height, rgba} -> the same picture with a white outline, larger where it needs room. */
   OUTLINE: "outline",
   /** {width, height, frames: rgba[], milliseconds?, infotext?} -> {bytes}: a PNG file, animated when there are several. */
@@ -53,6 +60,8 @@ export const Tell = Object.freeze({
   LOADING: "loading",
   /** {index, steps, timestep, sigma?, milliseconds, preview: {width, height, rgba}}. */
   STEP: "step",
+  /** {stage: 'embedding'|'adapters', index, steps, left, loss, milliseconds, picture?: {width, height, rgba}}; `left`: steps in all. */
+  FITTING: "fitting",
 });
 
 /** Why a worker could not go on. */
