@@ -21,7 +21,7 @@ export class Engine {
   constructor({ onLoading, onLoaded }) {
     this.#onLoading = onLoading;
     this.#onLoaded = onLoaded;
-    this.#bridge = new Bridge(workerOf(), () => {
+    this.#bridge = new Bridge(workerUrl(), () => {
       this.#loaded = null;
       this.#of = null;
     });
@@ -159,9 +159,9 @@ export class Engine {
   }
 }
 
-/** The worker's address, with the page's wasm module or with the one that has gradients. @param {"" | "?deeper"} [module] */
-export function workerOf(module = "") {
-  return underOurPolicy(new URL(`./worker.js${module}`, import.meta.url));
+/** The worker's address. */
+export function workerUrl() {
+  return underOurPolicy(new URL("./worker.js", import.meta.url));
 }
 
 /**

@@ -31,7 +31,7 @@ export const Ask = Object.freeze({
    *  list of words. Where the program is not started yet it is null too, or with `wait` it is started. `caret`: where somebody is
    *  typing. */
   ADVISE: "advise",
-  /** {request, every} of an edit, only in a worker with gradients (workerOf of www/engine.js): fits the model to the image, events
+  /** {request, every} of an edit, only in a worker with gradients ({@link WITH_GRADIENTS}): fits the model to the image, events
    *  {@link Tell.FITTING} with the picture in every `every`-th step -> {warnings: string[]} or {cancelled: true}. */
   FIT: "fit",
   /** {eta} -> {width, height, rgba, infotext}: the picture of the last FIT, from 0 (the given one) to 1 (what the words ask for). */
@@ -78,6 +78,9 @@ export const Cause = Object.freeze({
   RESTART: "restart",
 });
 
+/** What the name of a worker begins with that runs the wasm module with gradients. */
+export const WITH_GRADIENTS = "fourstep-deeper";
+
 /** The worker ended in the middle of a request. `message` is what it said last, or ''; `started`: whether it ever ran;
  *  `cause`: one of Cause. */
 export class WorkerDied extends Error {
@@ -98,10 +101,13 @@ export class Bridge {
   #pending = new Map();
   #nextId = 1;
   #onDeath;
+  #name;
 
-  /** @param {URL | string} url the module worker; @param {(reason: string) => void} onDeath called after each death or restart. */
-  constructor(url, onDeath = () => {}) {
+  /** @param {URL | string} url the module worker; @param {(reason: string) => void} onDeath called after each death or restart
+   *  @param {string} name what the worker's name begins with */
+  constructor(url, onDeath = () => {}, name = "fourstep") {
     this.#url = url;
+    this.#name = name;
     this.#onDeath = onDeath;
   }
 
@@ -137,7 +143,7 @@ export class Bridge {
 
   #start() {
     this.#spoke = false;
-    const name = `fourstep-${crypto.randomUUID?.() ?? Math.random()}`;
+    const name = `${this.#name}-${crypto.randomUUID?.() ?? Math.random()}`;
     const worker = new Worker(this.#url, { type: "module", name });
     worker.onmessage = ({ data }) => {
       if (worker !== this.#worker) return;

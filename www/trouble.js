@@ -20,7 +20,7 @@ export function explain(error, request = {}) {
 /** The same for a fit by "Go deeper". @param {Error & {cause?: any}} error @returns {Error} in words, for {@link explain} */
 export function explainFit(error) {
   const kept = "Your picture and the model are as they were.";
-  if (error.name !== "WorkerDied") return new Error(`Going deeper failed: ${error.message} ${kept}`);
+  if (error.name !== "WorkerDied") return new Error(`Going deeper failed: ${error.message.replace(/\.?$/, ".")} ${kept}`);
   const full = error.cause === Cause.OUT_OF_MEMORY;
   return new Error(full ? `There was not enough memory to go deeper. ${kept}` : `Going deeper stopped unexpectedly. ${kept}`, {
     cause: error.message,

@@ -1,11 +1,11 @@
 // All model work happens here, off the page's thread: bring the files, build the pipeline, draw.
 // Moves messages (www/messages.js) between the page and the wasm module; does no arithmetic itself.
 
-import { Ask, Cause, Tell } from "./messages.js";
+import { Ask, Cause, Tell, WITH_GRADIENTS } from "./messages.js";
 import { misfit, probe, watchDevices } from "./device.js";
 import { ModelFileError, fill, findModel, forgetModel, isCached, listModels, loadFiles, readJson, totalBytes } from "./modelfiles.js";
 
-const DEEPER = new URL(import.meta.url).search === "?deeper"; // the module with gradients, see workerOf
+const DEEPER = self.name.startsWith(WITH_GRADIENTS);
 const MODELS = new URL("../models/index.json", import.meta.url);
 const DEVICE_ERROR = /^device: (?!no WebGPU device)/; // as src/error.rs words it
 const LOSS_KNOWN_MS = 500;

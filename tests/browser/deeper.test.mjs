@@ -51,11 +51,13 @@ browserTest(
       edit: "imagic",
       from: "a cat",
     });
+    await page.focus("#deeper-eta");
     await page.keyboard.press("Home");
     await page.locator("#line", { hasText: "“a dog”, 0 of the way from your picture" }).waitFor(PATIENCE);
     const least = await canvas(page);
     assert.notEqual(least, most);
     assert.match(parameters((await saved(page, "#download")).bytes), /, Edit eta: 0, RNG/);
+    await page.focus("#deeper-eta");
     await page.keyboard.press("ArrowRight");
     await page.locator("#line", { hasText: "“a dog”, 0.1 of the way" }).waitFor(PATIENCE);
     await page.keyboard.press("End");

@@ -2,9 +2,9 @@
 // page's own pipeline takes no part in it. This file comes when it is first asked for.
 
 import { $, make } from "../dom.js";
-import { workerOf } from "../engine.js";
+import { workerUrl } from "../engine.js";
 import { fileName, save } from "../files.js";
-import { Ask, Bridge, Tell } from "../messages.js";
+import { Ask, Bridge, Tell, WITH_GRADIENTS } from "../messages.js";
 import { toSource } from "../picture.js";
 import { completed, settingsOf } from "../settings.js";
 import { duration } from "../status.js";
@@ -24,7 +24,7 @@ export class Deeper {
   #back;
   #loaded = null; // what the worker has: {model, folder, defaults}
   #strip = /** @type {Strip | null} */ (null);
-  #bridge = new Bridge(workerOf("?deeper"), () => (this.#loaded = null));
+  #bridge = new Bridge(workerUrl(), () => (this.#loaded = null), WITH_GRADIENTS);
 
   /** @param {import("../studio.js").Studio} studio @param {Record<string, any>} parts the page's
    *  @param {(request: object) => void} back a picture of the edit that `request` asked for is looked at */
@@ -132,7 +132,7 @@ export class Deeper {
       numbers.clear();
       this.#studio.show(one);
       if (this.#strip) status.rest(`“${request.prompt}”, ${one.start.strength} of the way from your picture`);
-      if (!one.id) shown.keep(KEEP_MS);
+      shown.keep(KEEP_MS);
     };
     return new Strip(request.prompt, {
       draw: (eta) => this.#draw({ ...request, sampler: defaults.sampler }, eta),
