@@ -2,6 +2,7 @@
 
 /** The wasm modules' exports, src/web and how/. wasm-bindgen writes these files when the page is built. */
 declare module "*/pkg/fourstep.js";
+declare module "*/pkg/fourstep_deeper.js";
 declare module "*/pkg/fourstep_how.js";
 
 // tools/pack.mjs writes these above sw.js: the version, and each file's path and SHA-256.

@@ -11,6 +11,7 @@
  */
 
 const WASM_MEMORY = 2 ** 32; // bytes that a wasm module can have
+const LARGEST_FIT = 1e9; // bytes of weights as floats
 const TELLS_NO_MORE = 8 * 2 ** 30; // browsers call every larger machine one of 8 GiB
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|software|basic render/i;
 const VENDORS = { nvidia: "NVIDIA", amd: "AMD", intel: "Intel", apple: "Apple", arm: "Arm", qualcomm: "Qualcomm" };
@@ -44,6 +45,14 @@ export function misfit(demand, probed, device) {
   if (device === "wgpu" && largest > probed.buffer)
     return `This model needs graphics buffers of ${size(largest)}, and ${probed.name || "this adapter"} has at most ${size(probed.buffer)}.`;
   return "";
+}
+
+/** Why a model cannot be fitted to a picture here, in words; '' where it can. Fitting takes all weights as floats, which are in files
+ *  of two bytes each or fewer. @param {Demand | undefined} demand */
+export function tooLargeToFit(demand) {
+  const floats = demand ? Math.max(2 * demand.bytes, demand.needs?.weights ?? 0) : 0;
+  if (floats <= LARGEST_FIT) return "";
+  return `This model is too large to be fitted to a picture here: about ${size(floats)}, and a page can take ${size(LARGEST_FIT)}.`;
 }
 
 /**

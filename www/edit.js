@@ -1,12 +1,15 @@
 // "Edit by words": the picture on the canvas, or the one to start from, becomes what other words say, while they are typed. Here
 // are the fields, what is edited and the way back; the studio draws, and the arithmetic is src/edit's.
 
+import { tooLargeToFit } from "./device.js";
 import { $ } from "./dom.js";
 import { sizeOf } from "./link.js";
 import { resized, strengthOf, taken } from "./start.js";
 
 const PAUSE_MS = 250; // after the last keystroke
 const SLOW_MS = 400; // what takes longer can be cancelled by a button that says so
+
+const DEEPER = "Go deeper first fits the model to your picture. That takes a minute or so, and keeps more of it.";
 
 /** @typedef {{image: import("./picture.js").Image, prompt: string, size: string, one: import("./shown.js").One | null}} Input what is
  *  edited, what it shows as far as that is known, its size as an address has it; `one`: a finished picture of the page's */
@@ -28,6 +31,8 @@ export class Edit {
   #slow; // timer of the one that is drawn
   #turn = 0; // number of what was asked for last
   #drawing = 0; // that of the edit that is drawn, 0 where none is
+  #deeper = null; // www/deeper/deeper.js, once it is here
+  #fitting = false; // the model is fitted to the picture
 
   /** @param {import("./studio.js").Studio} studio @param {Record<string, any>} parts the page's */
   constructor(studio, parts) {
@@ -37,6 +42,7 @@ export class Edit {
     $("start-edit").addEventListener("click", () => this.openStart());
     $("edit-further").addEventListener("click", () => this.#further());
     $("edit-back").addEventListener("click", () => this.#back());
+    $("edit-deeper").addEventListener("click", () => (this.#fitting ? studio.cancel() : this.#goDeeper()));
     $("edit-close").addEventListener("click", () => (this.#slowly ? studio.cancel() : this.#close()));
     $("edit").addEventListener("keydown", (event) => this.#onKey(event));
     for (const id of ["edit", "edit-method"])
@@ -104,6 +110,15 @@ export class Edit {
     return $("edit-words").value.trim();
   }
 
+  get #from() {
+    return $("edit-from").value.trim();
+  }
+
+  /** Whether other words are there than those that the picture shows. */
+  get #differs() {
+    return this.#words !== "" && this.#words !== this.#from;
+  }
+
   /** Whether what is drawn takes so long that it may be cancelled. */
   get #slowly() {
     return $("edit-close").textContent === "Cancel";
@@ -154,12 +169,48 @@ export class Edit {
     clearTimeout(this.#timer);
     this.#timer = 0;
     if (!this.#original) return;
-    const [words, from] = [this.#words, $("edit-from").value.trim()];
-    if (!words || words === from) return this.#return(this.#input);
+    if (!this.#differs) return this.#return(this.#input);
     const turn = (this.#drawing = ++this.#turn);
-    const asked = { words, from, method: $("edit-method").value, input: this.#input, seed: this.#original.one?.settings.seed };
-    const ended = () => this.#ended(words, turn);
-    this.#studio.edit({ request: (defaults) => this.#request(asked, defaults), ended, again: () => this.#draw() });
+    const asked = this.#asked;
+    const ended = () => this.#ended(asked.words, turn);
+    const request = (defaults) => {
+      const made = this.#request(asked, defaults);
+      this.#slow = setTimeout(() => ($("edit-close").textContent = "Cancel"), SLOW_MS);
+      return made;
+    };
+    this.#studio.edit({ request, ended, again: () => this.#draw() });
+  }
+
+  /** Fits the model to the picture first: in another worker, with code that comes when it is asked for. */
+  #goDeeper() {
+    this.#stop();
+    const asked = this.#asked;
+    const job = async (signal) => {
+      this.#fitting = true;
+      this.#say();
+      try {
+        const { Deeper } = await import("./deeper/deeper.js").catch(() => {
+          throw new Error("“Go deeper” could not be fetched. Is the connection working? It comes once and is then kept.");
+        });
+        this.#deeper ??= new Deeper(this.#studio, this.#parts, (request) => this.#again(request));
+        await this.#deeper.fit((defaults) => this.#request(asked, defaults), signal);
+      } finally {
+        this.#fitting = false;
+        this.#say();
+      }
+    };
+    this.#studio.jobs.begin(job, () => this.#original && this.#goDeeper());
+  }
+
+  /** A picture is looked at that was made with these words; those that were typed since do not count. */
+  #again({ prompt, edit }) {
+    if (!this.#fitting) this.#stop();
+    [$("edit-words").value, $("edit-from").value] = [prompt, edit.from];
+  }
+
+  get #asked() {
+    const { seed } = this.#original.one?.settings ?? {};
+    return { words: this.#words, from: this.#from, method: $("edit-method").value, input: this.#input, seed };
   }
 
   /** The request, as soon as it is known what the model takes. */
@@ -169,7 +220,6 @@ export class Edit {
     const { form } = this.#parts;
     const wrong = form.check();
     if (wrong) throw new Error(wrong.words);
-    this.#slow = setTimeout(() => ($("edit-close").textContent = "Cancel"), SLOW_MS);
     const image = (input.image = fitted(input, multiple, form.own.size));
     this.#sent.add(image);
     const own = form.read({ roll: false });
@@ -214,6 +264,7 @@ export class Edit {
   }
 
   #back() {
+    if (this.#input !== this.#original) this.#deeper?.forget();
     this.#input = this.#original;
     this.#begin(this.#original.prompt);
     this.#return(this.#original);
@@ -223,6 +274,7 @@ export class Edit {
     const one = this.#edited;
     const { prompt, size } = one.settings;
     this.#parts.shown.keep();
+    this.#deeper?.forget();
     this.#input = { image: one.result, prompt, size, one };
     this.#begin(prompt);
     this.#return(this.#input);
@@ -246,6 +298,8 @@ export class Edit {
     clearTimeout(this.#timer);
     this.#timer = this.#drawing = 0;
     this.#turn++;
+    if (this.#fitting) this.#studio.jobs.giveWay();
+    this.#deeper?.close();
     this.#original = this.#input = this.#before = null;
     $("edit").hidden = true;
     $("edit-open").hidden = $("start-edit").hidden;
@@ -272,8 +326,14 @@ export class Edit {
     const words = `${stop} of ${this.#steps} steps`;
     $("edit-strength").setAttribute("aria-valuetext", words);
     $("edit-strength-value").textContent = words;
-    $("edit-further").disabled = !this.#edited;
-    $("edit-back").disabled = !this.#edited && this.#input === this.#original;
+    const fitting = this.#fitting;
+    for (const id of ["edit-words", "edit-from", "edit-strength"]) $(id).disabled = fitting;
+    $("edit-further").disabled = fitting || !this.#edited;
+    $("edit-back").disabled = fitting || (!this.#edited && this.#input === this.#original);
+    const reason = this.#original && tooLargeToFit(this.#parts.models.demand);
+    $("edit-deeper").disabled = !fitting && (!this.#differs || Boolean(reason));
+    $("edit-deeper").textContent = fitting ? "Cancel" : "Go deeper";
+    $("edit-deeper-note").textContent = reason || DEEPER;
   }
 }
 

@@ -21,7 +21,7 @@ export class Engine {
   constructor({ onLoading, onLoaded }) {
     this.#onLoading = onLoading;
     this.#onLoaded = onLoaded;
-    this.#bridge = new Bridge(underOurPolicy(new URL("./worker.js", import.meta.url)), () => {
+    this.#bridge = new Bridge(workerUrl(), () => {
       this.#loaded = null;
       this.#of = null;
     });
@@ -131,7 +131,8 @@ export class Engine {
     return (await this.#bridge.request(Ask.SETTINGS, { bytes })).settings;
   }
 
-  #picked(model) {
+  /** What Ask.LOAD needs beside the id of a model that is a folder. */
+  picked(model) {
     return model === this.folder?.id ? { folder: { files: this.folder.files, bits: this.folder.bits } } : {};
   }
 
@@ -145,7 +146,7 @@ export class Engine {
     };
     this.#onLoading(job.event);
     job.promise = this.#bridge
-      .request(Ask.LOAD, { model, device, ...this.#picked(model) }, { onEvent, signal: job.stop.signal })
+      .request(Ask.LOAD, { model, device, ...this.picked(model) }, { onEvent, signal: job.stop.signal })
       .then((reply) => {
         if (reply.cancelled) return reply;
         this.#loaded = { ...reply, model };
@@ -156,6 +157,11 @@ export class Engine {
     this.#loading = job;
     return job.promise;
   }
+}
+
+/** The worker's address. */
+export function workerUrl() {
+  return underOurPolicy(new URL("./worker.js", import.meta.url));
 }
 
 /**

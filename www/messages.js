@@ -31,6 +31,13 @@ export const Ask = Object.freeze({
    *  list of words. Where the program is not started yet it is null too, or with `wait` it is started. `caret`: where somebody is
    *  typing. */
   ADVISE: "advise",
+  /** {request, every} of an edit, only in a worker with gradients ({@link WITH_GRADIENTS}): fits the model to the image, events
+   *  {@link Tell.FITTING} with the picture in every `every`-th step -> {warnings: string[]} or {cancelled: true}. */
+  FIT: "fit",
+  /** {eta} -> {width, height, rgba, infotext}: the picture of the last FIT, from 0 (the given one) to 1 (what the words ask for). */
+  FITTED: "fitted",
+  /** {} -> {bytes}: the last FIT as a file, for `fourstep generate --edit`. */
+  SAVE_FIT: "save fit",
   /** {width, height, rgba} -> the same picture with a white outline, larger where it needs room. */
   OUTLINE: "outline",
   /** {width, height, frames: rgba[], milliseconds?, infotext?} -> {bytes}: a PNG file, animated when there are several. */
@@ -53,6 +60,8 @@ export const Tell = Object.freeze({
   LOADING: "loading",
   /** {index, steps, timestep, sigma?, milliseconds, preview: {width, height, rgba}}. */
   STEP: "step",
+  /** {stage: 'embedding'|'adapters', index, steps, left, loss, milliseconds, picture?: {width, height, rgba}}; `left`: steps in all. */
+  FITTING: "fitting",
 });
 
 /** Why a worker could not go on. */
@@ -68,6 +77,9 @@ export const Cause = Object.freeze({
   /** The page ended it. */
   RESTART: "restart",
 });
+
+/** What the name of a worker begins with that runs the wasm module with gradients. */
+export const WITH_GRADIENTS = "fourstep-deeper";
 
 /** The worker ended in the middle of a request. `message` is what it said last, or ''; `started`: whether it ever ran;
  *  `cause`: one of Cause. */
@@ -89,10 +101,13 @@ export class Bridge {
   #pending = new Map();
   #nextId = 1;
   #onDeath;
+  #name;
 
-  /** @param {URL | string} url the module worker; @param {(reason: string) => void} onDeath called after each death or restart. */
-  constructor(url, onDeath = () => {}) {
+  /** @param {URL | string} url the module worker; @param {(reason: string) => void} onDeath called after each death or restart
+   *  @param {string} name what the worker's name begins with */
+  constructor(url, onDeath = () => {}, name = "fourstep") {
     this.#url = url;
+    this.#name = name;
     this.#onDeath = onDeath;
   }
 
@@ -128,7 +143,7 @@ export class Bridge {
 
   #start() {
     this.#spoke = false;
-    const name = `fourstep-${crypto.randomUUID?.() ?? Math.random()}`;
+    const name = `${this.#name}-${crypto.randomUUID?.() ?? Math.random()}`;
     const worker = new Worker(this.#url, { type: "module", name });
     worker.onmessage = ({ data }) => {
       if (worker !== this.#worker) return;

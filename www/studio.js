@@ -379,8 +379,17 @@ export class Studio {
     const ready = !busy && shown.one !== null;
     $("change").disabled = !ready;
     shown.ready = more.ready = edit.ready = ready;
-    const edited = Boolean(shown.one?.start?.edit); // a morph begins with noise
-    if (edited) $("morph-go").disabled = true;
-    $("morph-go").title = edited ? "A picture that was edited by words cannot be morphed." : "";
+    const { edit: edited } = shown.one?.start ?? {};
+    const fitted = edited?.method === "imagic"; // by a model that is gone
+    this.#refuse(["morph-go"], edited && "A picture that was edited by words cannot be morphed."); // a morph begins with noise
+    this.#refuse(["more-4", "more-9"], fitted && "“Go deeper” made this picture: there are no variations of it.");
+  }
+
+  /** Disables buttons for a reason, or takes the reason away. */
+  #refuse(ids, reason) {
+    for (const id of ids) {
+      if (reason) $(id).disabled = true;
+      $(id).title = reason || "";
+    }
   }
 }

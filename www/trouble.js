@@ -14,7 +14,17 @@ export function explain(error, request = {}) {
     const message = "The graphics adapter could not be used. The CPU draws the same picture, more slowly.";
     return { message, detail: error.message, offer: { label: "Draw on the CPU", device: "cpu" } };
   }
-  return { message: error.message, detail: "", offer: { label: "Try again" } };
+  return { message: error.message, detail: typeof error.cause === "string" ? error.cause : "", offer: { label: "Try again" } };
+}
+
+/** The same for a fit by "Go deeper". @param {Error & {cause?: any}} error @returns {Error} in words, for {@link explain} */
+export function explainFit(error) {
+  const kept = "Your picture and the model are as they were.";
+  if (error.name !== "WorkerDied") return new Error(`Going deeper failed: ${error.message.replace(/\.?$/, ".")} ${kept}`);
+  const full = error.cause === Cause.OUT_OF_MEMORY;
+  return new Error(full ? `There was not enough memory to go deeper. ${kept}` : `Going deeper stopped unexpectedly. ${kept}`, {
+    cause: error.message,
+  });
 }
 
 /** Half the size, rounded to what the model can draw, or null when that is less than `smallest`. */

@@ -1,10 +1,11 @@
 // All model work happens here, off the page's thread: bring the files, build the pipeline, draw.
 // Moves messages (www/messages.js) between the page and the wasm module; does no arithmetic itself.
 
-import { Ask, Cause, Tell } from "./messages.js";
+import { Ask, Cause, Tell, WITH_GRADIENTS } from "./messages.js";
 import { misfit, probe, watchDevices } from "./device.js";
 import { ModelFileError, fill, findModel, forgetModel, isCached, listModels, loadFiles, readJson, totalBytes } from "./modelfiles.js";
 
+const DEEPER = self.name.startsWith(WITH_GRADIENTS);
 const MODELS = new URL("../models/index.json", import.meta.url);
 const DEVICE_ERROR = /^device: (?!no WebGPU device)/; // as src/error.rs words it
 const LOSS_KNOWN_MS = 500;
@@ -12,6 +13,7 @@ const NEARLY_FULL = 3 * 2 ** 30; // bytes, of the 4 GiB that a wasm module can h
 const running = new Map(); // request id -> AbortController
 let engine; // promise of the wasm module's exports
 let pipeline;
+let fitted; // the last edit that the model was fitted for
 let memory; // the wasm module's, once it runs
 let suggestions = null; // {id, of}: of the model that was asked for last
 let lastPanic = "";
@@ -26,6 +28,9 @@ const handlers = {
   [Ask.GENERATE]: generate,
   [Ask.ESTIMATE]: ({ index }) => loadedPipeline().estimate(index),
   [Ask.LARGE]: () => loadedPipeline().large(),
+  [Ask.FIT]: fit,
+  [Ask.FITTED]: ({ eta }) => lastFit().draw(loadedPipeline(), eta),
+  [Ask.SAVE_FIT]: async () => ({ bytes: await lastFit().toBytes() }),
   [Ask.ADVISE]: advise,
   [Ask.OUTLINE]: async ({ width, height, rgba }) => (await startEngine()).outlined(width, height, rgba),
   [Ask.PNG]: png,
@@ -156,6 +161,23 @@ async function generate({ id, request }, signal) {
   return signal.aborted ? { cancelled: true } : picture;
 }
 
+async function fit({ id, request, every }, signal) {
+  fitted?.free();
+  fitted = undefined;
+  const onStep = async (event) => {
+    postMessage({ ...event, id, kind: Tell.FITTING }, event.picture ? [event.picture.rgba.buffer] : []);
+    await macrotask();
+    return !signal.aborted;
+  };
+  fitted = await loadedPipeline().imagic(request, onStep, every);
+  return signal.aborted ? { cancelled: true } : { warnings: fitted.warnings() };
+}
+
+function lastFit() {
+  if (!fitted) throw new Error("The model was not fitted to a picture.");
+  return fitted;
+}
+
 /** Imports and starts the wasm module once; after a failure the next call tries again. */
 function startEngine() {
   engine ??= importEngine().catch((error) => {
@@ -167,7 +189,7 @@ function startEngine() {
 
 async function importEngine() {
   try {
-    const module = await import("../pkg/fourstep.js");
+    const module = await (DEEPER ? import("./deeper/pkg/fourstep_deeper.js") : import("../pkg/fourstep.js"));
     ({ memory } = await module.default());
     return module;
   } catch (error) {

@@ -20,6 +20,8 @@ use crate::{Error, Result};
 pub struct JsImagic {
     imagic: Imagic,
     drawn: Drawn,
+    /// The model's id, for the infotext.
+    model: Option<String>,
 }
 
 #[wasm_bindgen(js_class = Pipeline)]
@@ -35,7 +37,9 @@ impl JsPipeline {
         on_step: Function,
         every: usize,
     ) -> std::result::Result<JsImagic, JsError> {
-        let (request, drawn) = Asked::parse(&request)?.imagic()?;
+        let asked = Asked::parse(&request)?;
+        let model = asked.model.clone();
+        let (request, drawn) = asked.imagic()?;
         let settings = settings_of(&drawn);
         let (mut trouble, mut embedding, mut began) = (None, None, now());
         let mut watch = async |stage: Stage, step: StageStep<'_>| {
@@ -65,7 +69,7 @@ impl JsPipeline {
             (None, imagic) if imagic.adapters.is_none() => {
                 Err(Error::Stopped { step: imagic.embedding.losses.len() }.into())
             }
-            (None, imagic) => Ok(JsImagic { imagic, drawn }),
+            (None, imagic) => Ok(JsImagic { imagic, drawn, model }),
         }
     }
 
@@ -103,11 +107,15 @@ impl JsPipeline {
 #[wasm_bindgen(js_class = Imagic)]
 impl JsImagic {
     /// The picture at `eta`, 0 (the given one, as well as the model was fitted) to 1 (what the words ask for), as `{ width, height,
-    /// rgba }`.
+    /// rgba, infotext }`.
     pub async fn draw(&self, pipeline: &JsPipeline, eta: f64) -> std::result::Result<Object, JsError> {
         let mut on_step = async |_: crate::pipeline::StepEvent<'_>| ControlFlow::Continue(());
         let settings = settings_of(&self.drawn);
-        Ok(picture(&self.imagic.draw(&pipeline.pipeline, eta, settings, &mut on_step).await?)?)
+        let drawn = picture(&self.imagic.draw(&pipeline.pipeline, eta, settings.clone(), &mut on_step).await?)?;
+        let model = self.model.as_deref().unwrap_or("unknown");
+        let infotext = self.imagic.infotext(&pipeline.pipeline, eta, settings, model)?;
+        super::set(&drawn, "infotext", &infotext.to_string().into())?;
+        Ok(drawn)
     }
 
     /// The loss of every step: `{ embedding: Float32Array, adapters: Float32Array }`.

@@ -13,6 +13,7 @@
 //! [`Imagic::to_bytes`] keeps an edit in a file.
 
 pub mod embedding;
+mod infotext;
 mod saved;
 
 use std::ops::ControlFlow;
@@ -216,10 +217,21 @@ pub async fn reconstruct(
 /// The request for a picture of `[width, height]` by `(prompt, negative prompt)`, and the network for it.
 fn asked<'a>(
     pipeline: &'a Pipeline,
+    words: (&str, &str),
+    size: [usize; 2],
+    settings: Settings,
+) -> Result<(Request, Guidance<'a>)> {
+    let request = request(pipeline, words, size, settings)?;
+    let network = pipeline.denoiser(&request)?.0;
+    Ok((request, network))
+}
+
+fn request(
+    pipeline: &Pipeline,
     (prompt, negative_prompt): (&str, &str),
     [width, height]: [usize; 2],
     settings: Settings,
-) -> Result<(Request, Guidance<'a>)> {
+) -> Result<Request> {
     let settings = Settings {
         prompt: prompt.into(),
         negative_prompt: negative_prompt.into(),
@@ -229,9 +241,7 @@ fn asked<'a>(
         mask: None,
         ..settings
     };
-    let request = Request { num_images_per_prompt: 1, ..pipeline.request_of(settings)? };
-    let network = pipeline.denoiser(&request)?.0;
-    Ok((request, network))
+    Ok(Request { num_images_per_prompt: 1, ..pipeline.request_of(settings)? })
 }
 
 /// The picture of `request` with another embedding of its prompt, and with `unet` instead of the pipeline's; without gradients.
