@@ -28,16 +28,16 @@ pub struct ImagicArgs {
     /// [default: 0,0.25,0.5,0.75,1]
     #[arg(long, value_name = "NUMBERS", value_delimiter = ',')]
     eta: Option<Vec<f64>>,
-    /// With --method imagic: steps in which the embedding of the words is fitted to the picture [default: 40]
+    /// With --method imagic: steps in which the embedding of the words is fitted to the picture [default: 20]
     #[arg(long, value_name = "STEPS")]
     embedding_steps: Option<usize>,
-    /// With --method imagic: the learning rate of those steps [default: 0.01]
+    /// With --method imagic: the learning rate of those steps [default: 0.02]
     #[arg(long, value_name = "RATE")]
     embedding_rate: Option<f64>,
-    /// With --method imagic: steps in which adapters of the model are fitted around that embedding [default: 60]
+    /// With --method imagic: steps in which adapters of the model are fitted around that embedding [default: 30]
     #[arg(long, value_name = "STEPS")]
     adapter_steps: Option<usize>,
-    /// With --method imagic: the learning rate of those steps [default: 0.002]
+    /// With --method imagic: the learning rate of those steps [default: 0.004]
     #[arg(long, value_name = "RATE")]
     adapter_rate: Option<f64>,
     /// With --method imagic: the rank of the adapters [default: 4]

@@ -54,8 +54,8 @@ impl ImagicRequest {
     /// Fewer and longer steps than in the paper (100 of 0.001, then 1,500 of 5e-7 for all weights), whose model is a thousand times
     /// the size of *Stickers*.
     pub fn new(image: Picture, prompt: impl Into<String>, seed: u64) -> Self {
-        let embedding = StageOptions { steps: 40, learning_rate: 1e-2, batch: 4, seed };
-        let adapters = StageOptions { steps: 60, learning_rate: 2e-3, batch: 4, seed };
+        let embedding = StageOptions { steps: 20, learning_rate: 2e-2, batch: 4, seed };
+        let adapters = StageOptions { steps: 30, learning_rate: 4e-3, batch: 4, seed };
         let (prompt, source_prompt, negative_prompt) = (prompt.into(), None, String::new());
         Self { image, prompt, source_prompt, negative_prompt, embedding, adapters, rank: 4 }
     }
