@@ -44,6 +44,11 @@ async function take(viewport, colorScheme, name) {
     await shot("gallery");
     await edit(page, "a pink tractor on a yellow background");
     await shot("edit");
+    await page.click("#edit-deeper");
+    await page.locator("#line", { hasText: /step 5\d of/ }).waitFor(PATIENCE);
+    await shot("deeper-running");
+    await page.locator("#line", { hasText: /^Fitted/ }).waitFor(PATIENCE);
+    await shot("deeper");
     await page.click("#edit-close");
     await mark(page);
     await shot("start");

@@ -4,12 +4,13 @@
 import { tooLargeToFit } from "./device.js";
 import { $ } from "./dom.js";
 import { sizeOf } from "./link.js";
+import { recall } from "./memory.js";
 import { resized, strengthOf, taken } from "./start.js";
 
 const PAUSE_MS = 250; // after the last keystroke
 const SLOW_MS = 400; // what takes longer can be cancelled by a button that says so
 
-const DEEPER = "Go deeper first fits the model to your picture. That takes a minute or so, and keeps more of it.";
+const TOOK = "fourstep.fit"; // how long the last fit took, in words
 
 /** @typedef {{image: import("./picture.js").Image, prompt: string, size: string, one: import("./shown.js").One | null}} Input what is
  *  edited, what it shows as far as that is known, its size as an address has it; `one`: a finished picture of the page's */
@@ -330,10 +331,11 @@ export class Edit {
     for (const id of ["edit-words", "edit-from", "edit-strength"]) $(id).disabled = fitting;
     $("edit-further").disabled = fitting || !this.#edited;
     $("edit-back").disabled = fitting || (!this.#edited && this.#input === this.#original);
+    const took = recall(TOOK) ? `The last time that took ${recall(TOOK)}.` : "That takes a minute or two.";
     const reason = this.#original && tooLargeToFit(this.#parts.models.demand);
     $("edit-deeper").disabled = !fitting && (!this.#differs || Boolean(reason));
     $("edit-deeper").textContent = fitting ? "Cancel" : "Go deeper";
-    $("edit-deeper-note").textContent = reason || DEEPER;
+    $("edit-deeper-note").textContent = reason || `Slower: the model first learns your picture. ${took}`;
   }
 }
 

@@ -4,6 +4,7 @@ import assert from "node:assert/strict";
 import { readFileSync } from "node:fs";
 import { createRequire } from "node:module";
 import { browserTest } from "./harness.mjs";
+import { servingModels, tinyModel } from "./models.mjs";
 import { unfold } from "./page.mjs";
 import { DRAWS, PATIENCE, finished, open, trouble } from "./visit.mjs";
 
@@ -58,6 +59,35 @@ for (const [name, viewport, colorScheme] of [
     },
   );
 }
+
+browserTest(
+  "axe-core finds nothing while the model is fitted to a picture and afterwards, and a finger finds everything",
+  {
+    ...DRAWS,
+    webgpu: "none",
+    viewport: { width: 390, height: 844 },
+    touch: true,
+    ...servingModels({ tiny: tinyModel({ name: "Tiny" }) }),
+  },
+  async ({ page, origin }) => {
+    await page.emulateMedia({ colorScheme: "dark", reducedMotion: "reduce" });
+    await open(page, `${origin}/?prompt=a+cat&seed=1`);
+    await finished(page);
+    await page.click("#edit-open");
+    await page.fill("#edit-words", "a dog");
+    await page.click("#edit-deeper");
+    await page.locator("#line", { hasText: /step [1-9]\d of 100/ }).waitFor({ timeout: PATIENCE });
+    await check(page, "the model is fitted");
+    await page.locator("#line", { hasText: /^Fitted and drawn/ }).waitFor({ timeout: PATIENCE });
+    await check(page, "an edit with its slider");
+    const low = await page.$$eval("#edit :is(button, input)", (all) =>
+      all.filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 43.5).map((one) => one.id || one.textContent),
+    );
+    assert.deepEqual(low, [], "44 px high");
+    const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
+    assert.ok(over <= 0, `${over} px too wide`);
+  },
+);
 
 browserTest("the page fits every screen from 320 px up, whatever it says", DRAWS, async ({ page, origin }) => {
   await open(page, `${origin}/?seed=4000000000&steps=1&negative=a+dog&size=96x64`);

@@ -86,6 +86,7 @@ browserTest(
     assert.equal(await page.isVisible("#deeper"), false);
     await page.waitForFunction(() => true); // messages have passed
     assert.equal(page.workers().length, 1, "what it held is gone");
+    await page.click("#settings summary");
     await page.check("#keep");
     await drawBy(page, "#generate");
     assert.deepEqual((await saved(page, "#download")).bytes, original.bytes);

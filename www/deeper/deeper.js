@@ -4,6 +4,7 @@
 import { $, make } from "../dom.js";
 import { workerUrl } from "../engine.js";
 import { fileName, save } from "../files.js";
+import { remember } from "../memory.js";
 import { Ask, Bridge, Tell, WITH_GRADIENTS } from "../messages.js";
 import { toSource } from "../picture.js";
 import { completed, settingsOf } from "../settings.js";
@@ -14,6 +15,7 @@ import { Strip } from "./strip.js";
 
 const EVERY = 10; // steps between two pictures of what the model makes of the given one
 const KEEP_MS = 2500; // a picture is saved when the slider stays at it for so long
+const TOOK = "fourstep.fit"; // as www/edit.js has it
 const METHOD = "imagic";
 
 /** @typedef {import("../shown.js").One} One */
@@ -50,7 +52,9 @@ export class Deeper {
       this.#strip = this.#stripOf(request, defaults);
       $("deeper").append(this.#strip.element);
       await this.#strip.begin();
-      status.done(`Fitted and drawn in ${duration(performance.now() - begun)}. The slider leads back to your picture.`, note);
+      const took = duration(performance.now() - begun);
+      remember(TOOK, took);
+      status.done(`Fitted and drawn in ${took}. The slider leads back to your picture.`, note);
       if (document.activeElement === $("edit-deeper")) this.#strip.focus();
     } catch (error) {
       this.forget();

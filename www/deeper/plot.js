@@ -2,7 +2,8 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const [WIDTH, HEIGHT, EDGE] = [300, 72, 3]; // of the drawing's own units
-const SMOOTH = 0.8; // share of the mean so far in the next one: a loss alone says more about its timesteps than about the model
+const SMOOTH = 0.9; // share of the mean so far in the next one: a loss alone says more about its timesteps than about the model
+const HIGHEST = 2; // times the largest mean: what is above is cut off
 const SAY_EVERY = 10; // steps
 
 export class Plot {
@@ -26,10 +27,10 @@ export class Plot {
     this.#losses.push(loss);
     const means = [];
     for (const each of this.#losses) means.push(means.length ? SMOOTH * means.at(-1) + (1 - SMOOTH) * each : each);
-    const most = Math.max(...this.#losses);
+    const most = Math.min(Math.max(...this.#losses), HIGHEST * Math.max(...means));
     const points = (values) =>
       values
-        .map((value, at) => `${(at / Math.max(1, steps - 1)) * WIDTH},${HEIGHT - EDGE - (value / most) * (HEIGHT - 2 * EDGE)}`)
+        .map((value, at) => `${(at / Math.max(1, steps - 1)) * WIDTH},${HEIGHT - EDGE - Math.min(1, value / most) * (HEIGHT - 2 * EDGE)}`)
         .join(" ");
     this.#raw.setAttribute("points", points(this.#losses));
     this.#mean.setAttribute("points", points(means));
