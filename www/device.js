@@ -64,7 +64,7 @@ export function choose(probed, choice, demand) {
   const reason = chosen.device && misfit(demand, probed, chosen.device);
   if (!reason) return chosen;
   const onCpu = choice === "auto" && chosen.device === "wgpu" && !misfit(demand, probed, "cpu");
-  if (onCpu) return { device: "cpu", words: `${reason} Drawing on the CPU, slower.`, slow: true };
+  if (onCpu) return { device: "cpu", words: `${reason} Drawing on the CPU instead, which is slower.`, slow: true };
   const devices = /** @type {const} */ (["wgpu", "cpu"]);
   const other = devices.some((device) => preferred(probed, device).device && !misfit(demand, probed, device));
   const advice = other ? "Another device can draw it." : "Nothing was fetched.";
@@ -83,18 +83,18 @@ function preferred(probed, choice) {
   if (choice === "wgpu") {
     return {
       device: "wgpu",
-      words: `Drawing with WebGPU on a software adapter (${adapter}), as you chose: slow.`,
+      words: `Drawing with WebGPU on a software adapter (${adapter}), as you chose (slow).`,
       slow: true,
     };
   }
   if (probed.state === "software") {
     return {
       device: "cpu",
-      words: `Only a software graphics adapter is here (${adapter}). Drawing on the CPU, slower.`,
+      words: `The only graphics adapter is a software one (${adapter}). Drawing on the CPU instead, which is slower.`,
       slow: true,
     };
   }
-  return { device: "cpu", words: `${missing(probed)} Drawing on the CPU, slower.`, slow: true };
+  return { device: "cpu", words: `${missing(probed)} Drawing on the CPU instead, which is slower.`, slow: true };
 }
 
 /**

@@ -65,7 +65,7 @@ async function downloadOnce({ url, name, bytes, signal, onBytes }, from) {
     filled += part.value.length;
     await onBytes(filled);
   }
-  if (filled < bytes.length) throw new ModelFileError(`The model file “${name}” is cut short: ${filled} of ${bytes.length} bytes.`);
+  if (filled < bytes.length) throw new ModelFileError(`The model file “${name}” is incomplete: ${filled} of ${bytes.length} bytes.`);
   return { done: true, filled };
 }
 
@@ -110,7 +110,7 @@ async function redirected(url, signal) {
 function sent(name, response) {
   const { ok, status, headers } = response;
   if (status === 404 || status === 410) throw new ModelFileError(`The file “${name}” is missing on the server (HTTP ${status}).`);
-  if (!ok) throw new ModelFileError(`The server does not send the file “${name}” (HTTP ${status}). It may do so later.`);
+  if (!ok) throw new ModelFileError(`The server does not send the file “${name}” (HTTP ${status}). Try again later.`);
   // Some hosts answer with their start page for a file that they do not have.
   if (/^text\/html/i.test(headers.get("Content-Type") ?? "") && !name.endsWith(".html"))
     throw new ModelFileError(`The file “${name}” is missing on the server: it sent a web page instead.`);
@@ -124,6 +124,6 @@ function longer(name, length) {
 
 function broken({ name, bytes }, filled) {
   return new ModelFileError(
-    `The connection broke while fetching “${name}”, after ${filled} of ${bytes.length} bytes. Trying again goes on from there.`,
+    `The connection broke while fetching “${name}”, after ${filled} of ${bytes.length} bytes. Try again to continue from there.`,
   );
 }

@@ -71,7 +71,7 @@ const CHECKS = {
   seed(value, say) {
     const problem = seedProblem(value);
     if (!problem) return value;
-    say(`The link’s seed cannot be used, so a random one is. ${problem}`);
+    say(`The link’s seed cannot be used, so a random one is used. ${problem}`);
     return null;
   },
   steps: (value, say) => number("steps", Math.round(Number(value)), value, say),
@@ -86,12 +86,12 @@ const CHECKS = {
     const [low, high] = LIMITS.size;
     const fitted = sides.map((side) => Math.min(Math.max(Math.round(side / 8) * 8, low), high));
     const asked = sizeText(...fitted);
-    if (asked !== sizeText(...sides)) say(`The link’s size ${value.slice(0, 12)} became ${asked}.`);
+    if (asked !== sizeText(...sides)) say(`The link asks for size ${value.slice(0, 12)}; ${asked} is used.`);
     return asked;
   },
   strength(value, say, given) {
     const again = given.has("edit") ? "Add that picture and edit it by words again." : "Add that picture to draw this one again.";
-    say(`This picture was made from another picture, which a link cannot carry. ${again}`);
+    say(`This picture was made from a start picture, which a link cannot contain. ${again}`);
     return number("strength", Number(value), value, say);
   },
   edit: (value) => value.slice(0, 60),
@@ -111,6 +111,6 @@ function number(key, value, given, say) {
     return null;
   }
   const fitted = Math.min(Math.max(value, low), high);
-  if (fitted !== Number(given)) say(`The link’s ${key} ${given.slice(0, 12)} became ${fitted}.`);
+  if (fitted !== Number(given)) say(`The link asks for ${key} ${given.slice(0, 12)}; ${fitted} is used.`);
   return String(fitted);
 }

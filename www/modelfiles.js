@@ -205,7 +205,7 @@ async function fetchRest(job, file, bytes, from) {
     } catch {
       keeping = false;
       await job.cache.forget(file).catch(() => {});
-      job.warnings.add("There is no room to keep the model: it will be fetched again at the next visit.");
+      job.warnings.add("There is no space to store the model. It will be downloaded again at the next visit.");
     }
   };
   const url = ownAddress(file.path, job.model.base);

@@ -53,7 +53,8 @@ export class Models {
     await this.#opening;
     const wanted = id || this.first;
     if (wanted === this.model.id) return "";
-    if (!this.model.models.some((one) => one.id === wanted)) return `The model “${wanted}” is not here: another one draws what comes next.`;
+    if (!this.model.models.some((one) => one.id === wanted))
+      return `The model “${wanted}” is not available here. Another model draws instead.`;
     await this.open(wanted);
     return "";
   }

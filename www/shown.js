@@ -9,8 +9,8 @@ import { isClear, toSource } from "./picture.js";
 import { zip } from "./zip.js";
 
 const KEYS = { infotext: "fourstep.infotext", outline: "fourstep.outline" };
-const NO_START = "A link cannot carry the picture that this one was made from: send that one too.";
-const OWN_MODEL = "The model is only on this computer: elsewhere another one draws.";
+const NO_START = "The link does not include the start picture. Send that picture too.";
+const OWN_MODEL = "This model is only on this computer. Elsewhere, another model draws this link.";
 
 /** @typedef {import("./picture.js").Image} Image
  *  @typedef {{settings: import("./link.js").Settings, result: Image, infotext: string, start?: any, png?: Blob, id?: number,

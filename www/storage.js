@@ -17,7 +17,7 @@ export class Storage {
   async refresh() {
     const told = await ask();
     $("storage-keep").hidden = !told || told.lasting || this.#refused;
-    $("storage-words").textContent = told ? words(told, this.#refused) : "This browser does not tell how much it saves for this page.";
+    $("storage-words").textContent = told ? words(told, this.#refused) : "This browser does not say how much it stores for this page.";
   }
 }
 

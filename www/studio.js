@@ -67,7 +67,7 @@ export class Studio {
     device.refresh();
     if (this.#jobs.running) return;
     const { device: possible, words: why } = device.chosen;
-    const first = models.comesUnasked ? "" : `The first picture fetches the model once: ${megabytes(bytes)} MB.`;
+    const first = models.comesUnasked ? "" : `The model is downloaded once, before the first picture: ${megabytes(bytes)} MB.`;
     if (!possible || !shown.one) status.rest(possible ? first : why, this.#notes.join(" "));
     if (this.#begun && models.model.cached) this.#prepare();
   }
@@ -233,7 +233,7 @@ export class Studio {
     const { settings, own } = form;
     if (!isHeavy(settings, own)) return true;
     status.notice(
-      `This link asks for ${settings.steps} steps at ${settings.size || own.size} px, which takes long. Press Generate to draw it.`,
+      `This link asks for ${settings.steps} steps at ${settings.size || own.size} px, which takes a long time. Press Generate to draw it.`,
     );
     return false;
   }
@@ -354,7 +354,7 @@ export class Studio {
     try {
       await this.#load();
     } catch {
-      models.coming = "not ready: Generate tries again"; // and says what is wrong: nobody asked for it yet
+      models.coming = "not ready: press Generate to try again"; // and says what is wrong: nobody asked for it yet
     }
   }
 

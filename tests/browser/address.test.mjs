@@ -40,7 +40,7 @@ test("an address is read, checked and brought into range, each change with a wor
   assert.equal(odd.notes.length, 4);
   const changed = readLink("?prompt=a&strength=1.5");
   assert.equal(changed.settings.strength, "1");
-  assert.match(changed.notes[0], /a link cannot carry/, "where a picture began with another one, the address says so");
+  assert.match(changed.notes[0], /a link cannot contain/, "where a picture began with another one, the address says so");
   const edited = readLink("?prompt=a&strength=0.5&edit=flowedit&from=b");
   assert.deepEqual(edited.settings, { prompt: "a", strength: "0.5", edit: "flowedit", from: "b" });
   assert.match(edited.notes.join(), /edit it by words again/);

@@ -76,7 +76,7 @@ browserTest(
     await page.reload(); // the page may not open the folder again by itself
     await page.locator("#summary", { hasText: /guidance \d/ }).waitFor();
     await page.locator("#kept .open").first().click();
-    await page.locator("#notice", { hasText: "The model “folder/my-model” is not here: another one draws" }).waitFor();
+    await page.locator("#notice", { hasText: "The model “folder/my-model” is not available here. Another model draws" }).waitFor();
   },
 );
 

@@ -40,7 +40,7 @@ const ANSWERS = [
     /“padding\.txt” could not be fetched: the server redirects it/,
   ],
   ["a longer file", whole(Buffer.concat([good, good])), /“padding\.txt” is altered: it is longer than the 2500000 bytes/],
-  ["a shorter file", whole(good.subarray(0, 9e5)), /“padding\.txt” is cut short: 900000 of 2500000 bytes/],
+  ["a shorter file", whole(good.subarray(0, 9e5)), /“padding\.txt” is incomplete: 900000 of 2500000 bytes/],
   ["another file of the same length", whole(other), /“padding\.txt” is damaged or altered/],
 ];
 

@@ -32,7 +32,7 @@ browserTest("a link out of range is brought into it, with a word", DRAWS, async 
   assert.deepEqual([prompt, negative, steps, guidance], ["a cat", "a dog", "1", "3.5"]); // the model's own range is narrower
   assert.match(seed, /^\d+$/);
   const said = await page.textContent("#note");
-  for (const word of [/seed/, /steps 0 became 1/, /guidance 900 became 50/, /nonsense/, /“none”/]) assert.match(said, word);
+  for (const word of [/seed/, /steps 0; 1 is used/, /guidance 900; 50 is used/, /nonsense/, /“none”/]) assert.match(said, word);
 });
 
 browserTest("a link with every key fills every field, draws, and is copied as it was", { ...DRAWS, before }, async ({ page, origin }) => {
@@ -75,7 +75,7 @@ browserTest("a link to a large model waits for a click", DRAWS, async ({ page, o
     await route.fulfill({ json: manifest });
   });
   await open(page, `${origin}/?prompt=a+cat&seed=1&steps=1`);
-  await page.locator("#line", { hasText: "fetches the model once: 2015" }).waitFor();
+  await page.locator("#line", { hasText: "downloaded once, before the first picture: 2015" }).waitFor();
   await page.evaluate(() => new Promise((done) => requestIdleCallback(done))); // what the page does by itself has begun
   assert.equal(await page.textContent("#generate"), "Generate");
   assert.deepEqual(
@@ -136,7 +136,7 @@ browserTest("settings of A1111 are taken over, with a word about what differs", 
   const { prompt, negative, seed, steps, guidance, sampler, size } = await fields(page);
   assert.deepEqual([prompt, negative, seed, steps], ["a fox, (green:1.2)", "blurry", "42", "7"]);
   assert.deepEqual([guidance, sampler, size], ["6.5", "dpmpp_2m_karras", "512x768"]);
-  assert.match(await page.textContent("#notice"), /not drawn by a CPU.*model “v1-5-pruned” is not here: another one draws/);
+  assert.match(await page.textContent("#notice"), /not drawn by a CPU.*model “v1-5-pruned” is not available here. Another model draws/);
   assert.ok(await canvas(page));
 });
 

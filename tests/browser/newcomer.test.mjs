@@ -251,12 +251,12 @@ browserTest(
 );
 
 for (const [query, words] of [
-  ["steps=99999", /link’s steps 99999 became 1000/],
+  ["steps=99999", /steps 99999; 1000 is used/],
   ["size=2000", null],
 ]) {
   browserTest(`a link that asks for ${query} waits for a click`, DRAWS, async ({ page, origin }) => {
     await open(page, `${origin}/?prompt=a+cat&seed=5&${query}`);
-    await page.locator("#notice", { hasText: "which takes long. Press Generate" }).waitFor();
+    await page.locator("#notice", { hasText: "which takes a long time. Press Generate" }).waitFor();
     if (words) assert.match(await page.textContent("#note"), words);
     assert.equal(await page.textContent("#generate"), "Generate");
     assert.equal(await page.isDisabled("#download"), true);

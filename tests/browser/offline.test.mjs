@@ -74,7 +74,7 @@ browserTest("where the browser asks to save data a visit fetches no model", { ..
   const fetched = [];
   page.on("request", (request) => fetched.push(request.url()));
   await open(page, origin);
-  await page.locator("#line", { hasText: "The first picture fetches the model once" }).waitFor();
+  await page.locator("#line", { hasText: "The model is downloaded once" }).waitFor();
   await page.evaluate(() => new Promise((done) => requestIdleCallback(done))); // what the page does by itself has begun
   assert.deepEqual(
     fetched.filter((url) => /safetensors|wasm/.test(url)),

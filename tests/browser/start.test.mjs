@@ -166,13 +166,13 @@ browserTest("a kept picture brings its start back; a link says in words that it 
   await drawBy(page, "#generate");
   const first = await saved(page, "#download");
   await page.click("#copy");
-  await page.locator("#notice", { hasText: "A link cannot carry the picture" }).waitFor();
+  await page.locator("#notice", { hasText: "The link does not include the start picture" }).waitFor();
   const link = await page.evaluate(() => navigator.clipboard.readText());
   assert.equal(new URL(link).searchParams.get("strength"), "0.5");
   await page.locator("#kept li").waitFor();
   await page.goto("about:blank");
   await open(page, link);
-  await page.locator("#note", { hasText: "which a link cannot carry" }).waitFor();
+  await page.locator("#note", { hasText: "which a link cannot contain" }).waitFor();
   assert.equal(await page.isDisabled("#download"), true, "another picture is not drawn in its place");
   await page.locator("#kept .open").click();
   await page.locator("#start-summary", { hasText: "redraws the marked part, 1 of 2 steps" }).waitFor();

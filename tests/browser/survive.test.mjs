@@ -160,7 +160,7 @@ browserTest("where storage is full it draws, and says what that means", DRAWS, a
   const session = await page.context().newCDPSession(page);
   await session.send("Storage.overrideQuotaForOrigin", { origin, quotaSize: 4_000_000 });
   await draw(page, `${origin}/${ONE_STEP}`);
-  assert.match(await page.textContent("#note"), /no room to keep the model/);
+  assert.match(await page.textContent("#note"), /no space to store the model/);
   assert.match(await page.textContent("#model-words"), /to fetch/, "it does not say that the model is kept");
 });
 
