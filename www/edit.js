@@ -332,10 +332,12 @@ export class Edit {
     $("edit-further").disabled = fitting || !this.#edited;
     $("edit-back").disabled = fitting || (!this.#edited && this.#input === this.#original);
     const took = recall(TOOK) ? `The last time that took ${recall(TOOK)}.` : "That takes a minute or two.";
+    const { device } = this.#parts;
+    const where = device?.probed && device.chosen.device === "wgpu" ? ", on the processor" : "";
     const reason = this.#original && tooLargeToFit(this.#parts.models.demand);
     $("edit-deeper").disabled = !fitting && (!this.#differs || Boolean(reason));
     $("edit-deeper").textContent = fitting ? "Cancel" : "Go deeper";
-    $("edit-deeper-note").textContent = reason || `Slower: the model first learns your picture. ${took}`;
+    $("edit-deeper-note").textContent = reason || `Slower: the model first learns your picture${where}. ${took}`;
   }
 }
 

@@ -16,6 +16,7 @@ import { Strip } from "./strip.js";
 const EVERY = 10; // steps between two pictures of what the model makes of the given one
 const KEEP_MS = 2500; // a picture is saved when the slider stays at it for so long
 const TOOK = "fourstep.fit"; // as www/edit.js has it
+const DEVICE = "cpu"; // gradients were not tried on WebGPU in a browser
 const METHOD = "imagic";
 
 /** @typedef {import("../shown.js").One} One */
@@ -81,7 +82,7 @@ export class Deeper {
   }
 
   async #load() {
-    const { engine, models, status, device } = this.#parts;
+    const { engine, models, status } = this.#parts;
     const { id: model } = models.model;
     const { folder } = engine.picked(model);
     const same = this.#loaded?.model === model && this.#loaded.files === folder?.files;
@@ -90,7 +91,7 @@ export class Deeper {
     onEvent({ kind: Tell.LOADING, phase: "model" });
     // Without the bits that a folder is loaded with: gradients take floats.
     const picked = folder ? { folder: { files: folder.files } } : {};
-    const reply = await this.#bridge.request(Ask.LOAD, { model, device: device.chosen.device, ...picked }, { onEvent });
+    const reply = await this.#bridge.request(Ask.LOAD, { model, device: DEVICE, ...picked }, { onEvent });
     this.#loaded = { model, files: folder?.files, defaults: reply.defaults };
     return this.#loaded;
   }
