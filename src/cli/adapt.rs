@@ -9,10 +9,9 @@ use anyhow::{Context, Result};
 
 use super::device::DeviceName;
 use super::edit_imagic::print_losses;
-use super::generate::check_writable;
 use super::model::ModelArgs;
 use super::progress::Progress;
-use super::strip::print_notes;
+use super::strip::{check_writable, print_notes};
 use crate::edit::adapt::{AdaptRequest, adapt};
 use crate::edit::fit::{StageOptions, StageStep};
 use crate::picture::Picture;

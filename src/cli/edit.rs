@@ -7,10 +7,9 @@ use anyhow::{Context, Result, bail, ensure};
 
 use super::device::DeviceName;
 use super::edit_imagic::{self, ImagicArgs};
-use super::generate::check_writable;
 use super::model::ModelArgs;
 use super::progress::Progress;
-use super::strip::{print_notes, write_strip};
+use super::strip::{check_writable, print_notes, write_strip};
 use crate::edit::imagic::{Drawn, ImagicRequest};
 use crate::edit::{self, EditRequest, Method};
 use crate::infotext::Infotext;

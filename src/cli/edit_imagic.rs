@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
-use super::generate::check_writable;
 use super::progress::Progress;
-use super::strip::{print_notes, write_strip};
+use super::strip::{check_writable, print_notes, write_strip};
 use crate::chart::{Chart, Line, figure};
 use crate::edit::fit::{Ended, StageOptions, StageStep};
 use crate::edit::imagic::{Drawn, Imagic, ImagicRequest, Stage};

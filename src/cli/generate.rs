@@ -7,10 +7,11 @@ use std::path::{Path, PathBuf};
 use anyhow::{Context, Result, ensure};
 
 use super::device::DeviceName;
-use super::generate_edit;
+use super::generate_edit::{self, Again};
 use super::memory::Memory;
 use super::model::ModelArgs;
 use super::progress::Progress;
+use super::strip::check_writable;
 use crate::kernels::BlockFormat;
 use crate::picture::Picture;
 use crate::pipeline::{LoadOptions, MicroConditioning, PlanOptions, Settings, StepEvent, parse_seed, parse_steps};
@@ -24,22 +25,22 @@ pub struct Generate {
     #[arg(required_unless_present = "edit")]
     prompt: Option<String>,
     #[command(flatten)]
-    pub(super) model: ModelArgs,
+    model: ModelArgs,
     /// What the picture should not show
     #[arg(long, value_name = "TEXT", default_value = "")]
     negative: String,
     /// Seed of the random numbers: the same seed gives the same picture [default: 0; with --edit the edit's]
     #[arg(long, value_parser = parse_seed)]
-    pub(super) seed: Option<u64>,
+    seed: Option<u64>,
     /// Denoising steps [default: the model's]
     #[arg(long, value_parser = parse_steps)]
-    pub(super) steps: Option<usize>,
+    steps: Option<usize>,
     /// How strongly the picture follows the prompt; no guidance at 1 and below [default: the model's]
     #[arg(long)]
-    pub(super) guidance: Option<f32>,
+    guidance: Option<f32>,
     /// ddim, euler, euler_a, lms, ... [default: the model's]
     #[arg(long, value_name = "NAME", alias = "scheduler")]
-    pub(super) sampler: Option<String>,
+    sampler: Option<String>,
     /// Width in pixels [default: the model's]
     #[arg(long)]
     width: Option<usize>,
@@ -72,7 +73,7 @@ pub struct Generate {
     edit: Option<PathBuf>,
     /// With --edit: how far from the picture (0) to the prompt (1) [default: 0.5]
     #[arg(long, value_name = "NUMBER")]
-    pub(super) eta: Option<f64>,
+    eta: Option<f64>,
     /// How many of the text encoder's last layers to skip
     #[arg(long, value_name = "LAYERS")]
     clip_skip: Option<usize>,
@@ -86,13 +87,13 @@ pub struct Generate {
     sizes: Sizes,
     /// Where to draw: the CPU, or a graphics card through wgpu
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
-    pub(super) device: DeviceName,
+    device: DeviceName,
     /// File for the picture; it also stores the settings, as A1111 does
     #[arg(long, value_name = "FILE.png")]
-    pub(super) out: PathBuf,
+    out: PathBuf,
     /// Puts float weights into blocks of 8 or 4 bits while they are read
     #[arg(long, value_name = "BITS", value_parser = super::quantize::format)]
-    pub(super) quantize: Option<BlockFormat>,
+    quantize: Option<BlockFormat>,
     /// Decodes in tiles of this many pixels, which takes less memory and may shift tones [default: whole, if the device
     /// can]
     #[arg(long, value_name = "PIXELS")]
@@ -152,7 +153,7 @@ fn pair(text: &str) -> Result<[usize; 2], String> {
 
 pub fn run(args: &Generate) -> Result<()> {
     if let Some(edit) = &args.edit {
-        return generate_edit::run(args, edit);
+        return generate_edit::run(&args.again(edit));
     }
     ensure!(args.eta.is_none(), "--eta: only --edit has it");
     let device = args.device.open()?;
@@ -198,6 +199,21 @@ pub fn run(args: &Generate) -> Result<()> {
 }
 
 impl Generate {
+    fn again<'a>(&'a self, file: &'a Path) -> Again<'a> {
+        Again {
+            file,
+            eta: self.eta.unwrap_or(0.5),
+            model: &self.model,
+            device: self.device,
+            quantize: self.quantize,
+            seed: self.seed,
+            steps: self.steps,
+            guidance: self.guidance,
+            sampler: self.sampler.clone(),
+            out: &self.out,
+        }
+    }
+
     fn settings(&self, image: Option<Picture>, mask: Option<Picture>) -> Settings {
         Settings {
             prompt: self.prompt.clone().unwrap_or_default(),
@@ -231,14 +247,4 @@ fn read_lora(text: &str) -> Result<(String, Vec<u8>, f32)> {
     let (file, weight) = parted.unwrap_or((text, 1.0));
     let bytes = std::fs::read(file).with_context(|| format!("--lora {file}"))?;
     Ok((file.to_string(), bytes, weight))
-}
-
-/// Checks before a long drawing whether its file can be written; leaves no trace.
-pub(super) fn check_writable(path: &Path) -> std::io::Result<()> {
-    let existed = path.exists();
-    std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
-    match existed {
-        true => Ok(()),
-        false => std::fs::remove_file(path),
-    }
 }

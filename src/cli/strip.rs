@@ -1,4 +1,4 @@
-//! What the commands that edit and fit print and write.
+//! What the commands that draw, edit and fit print and write.
 
 use std::io::Write;
 use std::path::Path;
@@ -23,4 +23,14 @@ pub fn write_strip(cells: &[(Picture, String)], out: &Path) -> Result<()> {
     std::fs::write(out, strip).with_context(|| out.display().to_string())?;
     writeln!(std::io::stdout(), "{}", out.display())?;
     Ok(())
+}
+
+/// Checks before a long drawing whether its file can be written; leaves no trace.
+pub fn check_writable(path: &Path) -> std::io::Result<()> {
+    let existed = path.exists();
+    std::fs::OpenOptions::new().write(true).create(true).truncate(false).open(path)?;
+    match existed {
+        true => Ok(()),
+        false => std::fs::remove_file(path),
+    }
 }
