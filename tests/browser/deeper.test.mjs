@@ -7,7 +7,7 @@ import { canvas, drawBy, finished, open, parameters, pixels, ready, saved } from
 
 const TINY = { timeout: 600_000, webgpu: "none", ...servingModels({ tiny: tinyModel({ name: "Tiny" }) }) };
 const PATIENCE = { timeout: 300_000 };
-const LEARNS = /^Learning your picture: step \d+ of 100/;
+const LEARNS = /^Learning your picture: step \d+ of \d+/;
 
 browserTest(
   "a whole edit: progress, slider, file; then the same seed draws what it drew before",
@@ -31,7 +31,7 @@ browserTest(
     await page.locator("#line", { hasText: LEARNS }).waitFor(PATIENCE);
     assert.equal(await page.textContent("#edit-deeper"), "Cancel");
     assert.equal(await page.isDisabled("#edit-words"), true, "nothing is typed away");
-    await page.locator("#line", { hasText: /step [5-9]\d of 100/ }).waitFor(PATIENCE);
+    await page.locator("#line", { hasText: /step [2-9]\d of \d+/ }).waitFor(PATIENCE);
     assert.match(await page.getAttribute(".loss", "aria-label"), /^Error of each step: [\d.]+ at first, [\d.]+ after \d0 steps$/);
     await fitted(page);
     context.diagnostic(`fitted in ${((Date.now() - begun) / 1000).toFixed(1)} s`);
