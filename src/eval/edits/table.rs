@@ -66,7 +66,7 @@ impl Report {
         };
         let lines = Way::ALL.map(line).into_iter().filter(|line| line.points.iter().all(|(x, _)| x.is_finite()));
         let chart = Chart {
-            title: "asked change is there, over strength (up and to the right is better)".into(),
+            title: "asked change is there (up and right is better)".into(),
             x_label: "PSNR to the true result, dB".into(),
             y: Scale::Share,
             lines: lines.filter(|line| !line.points.is_empty()).collect(),
