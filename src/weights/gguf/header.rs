@@ -56,7 +56,7 @@ pub(crate) fn read<'a>(file: &str, size: u64, range: impl Fn(u64, usize) -> Resu
     })?;
     let Found { mut tensors, notes, shapes, begin } = found;
     for (name, tensor) in &mut tensors {
-        tensor.offset = tensor.offset.checked_add(begin).unwrap_or(u64::MAX);
+        tensor.offset = tensor.offset.saturating_add(begin);
         if let Some(shape) = shapes.get(name) {
             reshape(tensor, shape).map_err(|reason| bad(format!("tensor {name}: {reason}")))?;
         }

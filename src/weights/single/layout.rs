@@ -147,7 +147,7 @@ impl Layout {
     }
 
     /// The key of the file for a renamed tensor of a part.
-    pub fn keys<'p>(part: &'p [Placed]) -> BTreeMap<&'p str, &'p str> {
+    pub fn keys(part: &[Placed]) -> BTreeMap<&str, &str> {
         part.iter().map(|(key, renamed)| (renamed.name.as_str(), key.as_str())).collect()
     }
 }

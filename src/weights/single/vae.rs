@@ -30,7 +30,7 @@ pub(super) fn name(key: &str, levels: usize) -> Option<(String, bool)> {
             ("block_2", rest) => format!("mid_block.resnets.1.{}", residual(rest)),
             _ => return None,
         },
-        ("down", rest) => level(rest, "down_blocks", |level| Some(level))?,
+        ("down", rest) => level(rest, "down_blocks", Some)?,
         // The original code counts the decoder's levels from the highest resolution.
         ("up", rest) => level(rest, "up_blocks", |level| levels.checked_sub(level + 1))?,
         _ => return None,
