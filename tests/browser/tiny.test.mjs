@@ -174,6 +174,7 @@ browserTest("what the browser keeps is shown with its limit, and asked to stay",
       while (left > 1e5 && !/about/.test(await line.textContent())) {
         await host.send(2e4);
         left -= 2e4;
+        await page.waitForTimeout(30); // the pace of a slow network: the time can be told after a while
       }
       assert.match(await line.textContent(), /^\d\.\d of 3\.7 MB · about \d+ s left$/);
       const [value, max] = await page.$eval("#load-bar", ({ value, max }) => [value, max]);
