@@ -109,7 +109,6 @@ pub fn evaluate(
     let eye = Eye::new(stickers)?;
     let mut sittings = Vec::with_capacity(cases.len());
     for (number, case) in cases.iter().enumerate() {
-        let seed = crate::random::stream(settings.seed, "eval.edit", number as u64);
         let [from, to] = [&case.from, &case.to].map(|scene| shown(pipeline, stickers, scene, case.mirrored));
         sittings.push(Sitting {
             pipeline,
@@ -118,7 +117,7 @@ pub fn evaluate(
             case,
             says: [stickers.caption(&case.from)?, stickers.caption(&case.to)?],
             known: [from?, to?],
-            seed: { seed }.next_u32().into(),
+            seed: crate::random::stream(settings.seed, "eval.edit", number as u64).next_u32().into(),
         });
     }
     let mut pictures: Vec<Vec<Picture>> = sittings.iter().map(|sitting| sitting.known.to_vec()).collect();
