@@ -44,7 +44,7 @@ main() {
   esac
 }
 
-say() { printf '\033[1m==> %s\033[0m\n' "$*" >&2; }
+say() { printf '\033[1m==> [%s] %s\033[0m\n' "$(date +%H:%M:%S)" "$*" >&2; }
 fail() { printf 'build.sh: %s\n' "$*" >&2; exit 1; }
 have() { command -v "$1" >/dev/null 2>&1; }
 
@@ -153,8 +153,7 @@ run_tests() {
   [ $# -eq 0 ] || shift
   case $part in
     all)
-      ./build.sh test native || failed=1
-      ./build.sh test browser || failed=1
+      test_all || failed=1
       return $failed
       ;;
     native) test_native "$@" ;;
@@ -162,6 +161,19 @@ run_tests() {
     browser) test_browser "$@" ;;
     *) fail "unknown part of the tests: $part (native, reference or browser)" ;;
   esac
+}
+
+# The page is built beside the native tests: each of the two leaves a core idle for long.
+test_all() {
+  local failed=0 page log=$TARGET_DIR/page.log
+  need_everything
+  say "Building the page in the background (what it prints: $log)"
+  ./build.sh build >"$log" 2>&1 &
+  page=$!
+  ./build.sh test native || failed=1
+  wait "$page" || true # the browser tests build again, and show why
+  ./build.sh test browser || failed=1
+  return $failed
 }
 
 test_native() {
@@ -257,6 +269,16 @@ fuzz() {
 }
 
 # ---- What has to be installed ----------------------------------------------------------------------------------------
+
+# All that tests install, before two parts of them run side by side.
+need_everything() {
+  need_data
+  need_fonts
+  need_vulkan
+  need_chromium
+  has_wasm_target || add_wasm_target || { need_debian_rust; wasm_linker >/dev/null; }
+  mkdir -p "$TARGET_DIR"
+}
 
 has_wasm_target() {
   local libraries
