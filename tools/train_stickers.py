@@ -1,4 +1,4 @@
-"""Trains the base model of Stickers: `train_stickers.py autoencoder | language | encode | diffusion | sheet | export`.
+"""Trains the base model of Stickers: `train_stickers.py autoencoder | language | encode | diffusion | distill | sheet | export`.
 
 See tools/stickers/__init__.py for the parts, tools/README.md for the commands in their order.
 """
@@ -15,7 +15,7 @@ from diffusers import AutoencoderTiny  # noqa: E402
 from safetensors.torch import load_file, save_file  # noqa: E402
 from transformers import CLIPTextModel, CLIPTokenizer  # noqa: E402
 
-from stickers import autoencoder, data, diffusion, evaluate, export, language  # noqa: E402
+from stickers import autoencoder, data, diffusion, distill, evaluate, export, language  # noqa: E402
 
 
 def main():
@@ -57,6 +57,15 @@ def arguments():
     overriding_arguments(command)
     command.set_defaults(command=train_diffusion)
 
+    command = commands.add_parser("distill", help="train the student of four steps from the base model")
+    command.add_argument("--pictures", required=True, action="append", help="folder with latents.safetensors; repeatable")
+    drawing_arguments(command)
+    command.add_argument("--out", required=True, help="the run's folder; an unfinished run there is resumed")
+    command.add_argument("--stop-at", type=int, help="stop at this step with a checkpoint")
+    command.add_argument("--device", default="cpu", help="cpu or cuda")
+    overriding_arguments(command)
+    command.set_defaults(command=train_student)
+
     command = commands.add_parser("sheet", help="draw captions, count retrieval, write a contact sheet")
     drawing_arguments(command)
     command.add_argument("--captioned", required=True, help="a rendered folder whose captions are drawn")
@@ -64,6 +73,7 @@ def arguments():
     command.add_argument("--prompts", help="a file of prompts, one a line, to draw instead")
     command.add_argument("--kind", help="only captions of this kind, e.g. plain or recolour")
     command.add_argument("--count", type=int, default=64, help="how many captions, spread evenly over the folder")
+    command.add_argument("--student", help="the student's run; without it the base model draws")
     command.add_argument("--guidance", type=float, default=2.0)
     command.add_argument("--steps", type=int, default=16)
     command.add_argument("--seed", type=int, default=1)
@@ -72,6 +82,7 @@ def arguments():
 
     command = commands.add_parser("export", help="write the diffusers folder")
     drawing_arguments(command)
+    command.add_argument("--student", help="the student's run; without it the base model is written")
     command.add_argument("--out", required=True, help="the model folder")
     command.set_defaults(command=export_model)
     return parser
@@ -143,13 +154,30 @@ def encode(args):
 def train_diffusion(args):
     config = configured(diffusion.CONFIG, args.set)
     tokenizer = CLIPTokenizer.from_pretrained(args.tokenizer)
-    captions = [row["caption"] for folder in args.pictures for row in data.load_rows(folder)]
-    latents = torch.cat([load_file(Path(folder) / "latents.safetensors")["latents"] for folder in args.pictures])
-    if len(captions) != len(latents):
-        raise SystemExit(f"{len(captions)} captions but {len(latents)} latents: run `encode` again")
+    captions, latents = captioned_latents(args.pictures)
     text_encoder = CLIPTextModel.from_pretrained(Path(args.language) / "text_encoder")
     tokens, empty = data.tokenize(tokenizer, captions), data.tokenize(tokenizer, [""])[0]
     diffusion.train(config, latents, tokens, empty, text_encoder, args.out, args.stop_at, args.device)
+
+
+def captioned_latents(folders):
+    """The captions and the latents bf16 [N, C, h, w] of all folders."""
+    captions = [row["caption"] for folder in folders for row in data.load_rows(folder)]
+    latents = torch.cat([load_file(Path(folder) / "latents.safetensors")["latents"] for folder in folders])
+    if len(captions) != len(latents):
+        raise SystemExit(f"{len(captions)} captions but {len(latents)} latents: run `encode` again")
+    return captions, latents
+
+
+def train_student(args):
+    config = configured(distill.CONFIG, args.set)
+    captions, latents = captioned_latents(args.pictures)
+    _, teacher, _, tokenizer = load_models(args)
+    rows = [row for folder in args.pictures for row in data.load_rows(folder)]
+    colours = sorted({row["colour"] for row in rows if row["colour"]} | {
+        f"{word}{row['background']} background" for row in rows if row["background"] for word in ("", "a ")})
+    tokens, empty = data.tokenize(tokenizer, captions), data.tokenize(tokenizer, [""])[0]
+    distill.train(config, latents, tokens, empty, data.tokenize(tokenizer, colours), teacher, args.out, args.stop_at, args.device)
 
 
 def load_models(args):
@@ -174,7 +202,10 @@ def draw_sheet(args):
         chosen = chosen[:: max(1, len(chosen) // args.count)][: args.count]
         captions = [rows[i]["caption"] for i in chosen]
     tokens, empty = data.tokenize(tokenizer, captions), data.tokenize(tokenizer, [""])
-    drawn = evaluate.draw(model, vae, tokens, empty, args.guidance, args.steps, args.seed)
+    if args.student:
+        model, step, _ = distill.load(model, args.student)
+    predict = (distill.in_one_evaluation if args.student else evaluate.guided)(model, empty, args.guidance)
+    drawn = evaluate.draw(predict, model["unet"].config, vae, tokens, args.steps, args.seed)
     evaluate.sheet(drawn, captions, args.out)
     if rows is None:
         return
@@ -190,7 +221,11 @@ def draw_sheet(args):
 def export_model(args):
     vae, model, step, tokenizer = load_models(args)
     runs = {"autoencoder": args.autoencoder, "language": args.language, "diffusion": args.diffusion}
-    export.export(model, vae, tokenizer, args.tokenizer, runs, args.out)
+    scales = None
+    if args.student:
+        model, step, config = distill.load(model, args.student)
+        runs, scales = runs | {"student": args.student}, config["guidance"]
+    export.export(model, vae, tokenizer, args.tokenizer, runs, args.out, scales)
     print(f"exported step {step} to {args.out}")
 
 

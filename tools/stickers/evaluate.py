@@ -13,29 +13,38 @@ from .diffusion import SCHEDULER
 from .lanes import in_lanes
 
 
-def draw(model, vae, tokens, empty, guidance, steps, seed, lanes=2):
-    """u8 pictures [N, 4, H, W] of token ids [N, L], by guided DDIM."""
-    config = model["unet"].config
+def draw(predict, config, vae, tokens, steps, seed, lanes=2):
+    """u8 pictures [N, 4, H, W] of token ids [N, L], by DDIM. `predict` gives v for latents, timestep and ids (`guided`,
+    or `distill.in_one_evaluation`); `config` is the UNet's."""
     shape = (len(tokens), config.in_channels, config.sample_size, config.sample_size)
     noise = torch.randn(shape, generator=torch.Generator().manual_seed(seed))
     # in_lanes splits one tensor: the captions' ids travel with the noise
     inputs = torch.cat([noise.flatten(1), tokens.float()], 1)
+    count = noise[0].numel()
 
     def latents(part):
-        return denoise(model, part[:, noise[0].numel():].long(), empty, part[:, :noise[0].numel()].view(-1, *shape[1:]),
-                       guidance, steps)
+        return denoise(predict, part[:, count:].long(), part[:, :count].view(-1, *shape[1:]), steps)
 
     return autoencoder.decode(vae, in_lanes(latents, inputs, lanes, part=16), lanes)
 
 
-def denoise(model, tokens, empty, latents, guidance, steps):
-    """Latents after `steps` DDIM steps with classifier-free guidance."""
+def guided(model, empty, guidance):
+    """Classifier-free guidance: two evaluations a step."""
+
+    def predict(latents, t, tokens):
+        context = model["text_encoder"](torch.cat([empty.expand_as(tokens), tokens]))[0]
+        without, given = model["unet"](latents.repeat(2, 1, 1, 1), t, context, return_dict=False)[0].float().chunk(2)
+        return without + guidance * (given - without)
+
+    return predict
+
+
+def denoise(predict, tokens, latents, steps):
+    """Latents after `steps` DDIM steps."""
     scheduler = DDIMScheduler(**SCHEDULER)
     scheduler.set_timesteps(steps)
-    context = model["text_encoder"](torch.cat([empty.expand_as(tokens), tokens]))[0]
     for t in scheduler.timesteps:
-        without, given = model["unet"](latents.repeat(2, 1, 1, 1), t, context, return_dict=False)[0].float().chunk(2)
-        latents = scheduler.step(without + guidance * (given - without), t, latents).prev_sample
+        latents = scheduler.step(predict(latents, t, tokens), t, latents).prev_sample
     return latents
 
 

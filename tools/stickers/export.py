@@ -11,8 +11,11 @@ from safetensors.torch import load_file, save_file
 from .diffusion import SCHEDULER
 
 
-def export(model, vae, tokenizer, tokenizer_folder, runs, folder):
-    """Writes float16 weights, the tokenizer, the scheduler, and the runs' configs and curves, into `folder`."""
+def export(model, vae, tokenizer, tokenizer_folder, runs, folder, guidance=None):
+    """Writes float16 weights, the tokenizer, the scheduler, and the runs' configs and curves, into `folder`.
+
+    `guidance` is the range of scales of a student that takes the scale and the negative prompt as inputs.
+    """
     folder = Path(folder)
     pipe = StableDiffusionPipeline(
         vae=vae.half(), text_encoder=model["text_encoder"].half(), tokenizer=tokenizer, unet=model["unet"].half(),
@@ -31,6 +34,10 @@ def export(model, vae, tokenizer, tokenizer_folder, runs, folder):
         for file in ("config.json", "curves.csv", "psnr.csv"):
             if (Path(run) / file).exists():
                 shutil.copy(Path(run) / file, folder / "training" / f"{name}-{file}")
+    if guidance:
+        index = json.loads((folder / "model_index.json").read_text())
+        index |= {"guidance_scale_range": guidance, "negative_prompt_in_context": True}
+        (folder / "model_index.json").write_text(json.dumps(index, indent=2, sort_keys=True) + "\n")
     for config in folder.glob("*/config.json"):
         kept = {k: v for k, v in json.loads(config.read_text()).items() if k != "_name_or_path"}
         config.write_text(json.dumps(kept, indent=2) + "\n")
