@@ -67,7 +67,7 @@ pub struct Generate {
     lora: Vec<String>,
     /// Draws, instead of a prompt, an edit that `fourstep edit --method imagic` wrote; needs the same model
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "prompt", "negative", "width", "height", "large", "outline", "image", "lora", "clip_skip", "guidance_rescale", "weighting",
+        "prompt", "negative", "width", "height", "large", "outline", "image", "lora", "clip_skip", "guidance_rescale", "nag_scale", "weighting",
         "Sizes", "vae_tile", "text_on_cpu", "memory",
     ])]
     edit: Option<PathBuf>,
@@ -80,6 +80,16 @@ pub struct Generate {
     /// Reduces overexposure at high guidance, 0 to 1 (Lin et al., 2023, section 3.4)
     #[arg(long, value_name = "SHARE", default_value_t = 0.0)]
     guidance_rescale: f32,
+    /// For models that draw without guidance (LCM, Turbo): how strongly the cross-attention avoids the negative prompt,
+    /// above 1, for example 3 (NAG; Chen et al., 2025)
+    #[arg(long, value_name = "SCALE")]
+    nag_scale: Option<f32>,
+    /// With --nag-scale: the greatest growth of the features' norm [default: 2.5]
+    #[arg(long, value_name = "RATIO", requires = "nag_scale")]
+    nag_tau: Option<f32>,
+    /// With --nag-scale: the share of the guided features, 0 to 1 [default: 0.5]
+    #[arg(long, value_name = "SHARE", requires = "nag_scale")]
+    nag_alpha: Option<f32>,
     /// Reads (word:1.3), [word] and BREAK as the web UIs do, and long prompts completely
     #[arg(long)]
     weighting: bool,
@@ -222,6 +232,9 @@ impl Generate {
             steps: self.steps,
             guidance_scale: self.guidance,
             guidance_rescale: Some(self.guidance_rescale),
+            nag_scale: self.nag_scale,
+            nag_tau: self.nag_tau,
+            nag_alpha: self.nag_alpha,
             sampler: self.sampler.clone(),
             width: self.width,
             height: self.height,

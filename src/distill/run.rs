@@ -119,7 +119,7 @@ impl Inputs<'_> {
     pub fn conditions(&self, model: &DiffusionModel, width: usize, device: &Device) -> (Tensor<3>, AddedConditions) {
         let context = model.text_encoder.encode(&self.ids, device);
         let scale = guidance_scale_embedding(&self.batch.guidance_scale, width, device);
-        (context, AddedConditions { timestep_cond: Some(scale), text_time: None })
+        (context, AddedConditions { timestep_cond: Some(scale), ..AddedConditions::default() })
     }
 }
 

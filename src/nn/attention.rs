@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::{GroupNorm, Linear};
+use super::{Context, GroupNorm, Linear};
 use crate::kernels::attend;
 
 /// Sizes of an [`Attention`].
@@ -60,6 +60,21 @@ impl Attention {
     pub fn forward(&self, x: Tensor<3>, context: Tensor<3>) -> Tensor<3> {
         let (k, v) = (self.to_k.forward(context.clone()), self.to_v.forward(context));
         self.to_out[0].forward(attend(self.to_q.forward(x), k, v, self.heads, false))
+    }
+
+    /// Attends from `x` `[batch, tokens, query_dim]` to a text, and away from the text to avoid, if there is one.
+    pub fn forward_context(&self, x: Tensor<3>, context: &Context) -> Tensor<3> {
+        let Some((nag, avoided)) = &context.avoided else { return self.forward(x, context.text.clone()) };
+        let q = self.to_q.forward(x);
+        let read = |q: Tensor<3>, text: &Tensor<3>| {
+            attend(q, self.to_k.forward(text.clone()), self.to_v.forward(text.clone()), self.heads, false)
+        };
+        let (batch, n) = (q.dims()[0], avoided.dims()[0]);
+        let negative = read(q.clone().narrow(0, batch - n, n), avoided);
+        let all = read(q, &context.text);
+        let guided = nag.guide(all.clone().narrow(0, batch - n, n), negative);
+        let all = if batch == n { guided } else { Tensor::cat(vec![all.narrow(0, 0, batch - n), guided], 0) };
+        self.to_out[0].forward(all)
     }
 
     /// The complete softmax(q kᵀ / √d) for the same arguments: `[batch, heads, tokens, tokens']`. For inspection;

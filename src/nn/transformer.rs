@@ -3,7 +3,7 @@
 use burn::module::Module;
 use burn::tensor::{Device, Tensor};
 
-use super::{Attention, AttentionConfig, Conv2d, GroupNorm, LayerNorm, Linear, trace};
+use super::{Attention, AttentionConfig, Context, Conv2d, GroupNorm, LayerNorm, Linear, trace};
 use crate::kernels::geglu;
 
 /// Sizes of a [`Transformer2DModel`].
@@ -48,13 +48,13 @@ impl Transformer2DModel {
         }
     }
 
-    /// `x` `[batch, channels, h, w]`, `context` `[batch, tokens, cross_attention_dim]` to the shape of `x`.
-    pub fn forward(&self, x: Tensor<4>, context: Tensor<3>) -> Tensor<4> {
+    /// `x` `[batch, channels, h, w]` to the same shape; the text has `cross_attention_dim` features.
+    pub fn forward(&self, x: Tensor<4>, context: &Context) -> Tensor<4> {
         let [batch, channels, height, width] = x.dims();
         let normal = self.norm.forward(x.clone());
         let mut tokens = self.proj_in.forward(normal.reshape([batch, channels, height * width]).swap_dims(1, 2));
         for block in &self.transformer_blocks {
-            tokens = block.forward(tokens, context.clone(), [height, width]);
+            tokens = block.forward(tokens, context, [height, width]);
         }
         let out = self.proj_out.forward(tokens);
         x + out.swap_dims(1, 2).reshape([batch, channels, height, width])
@@ -130,12 +130,12 @@ impl BasicTransformerBlock {
     }
 
     /// `size` is the number of rows and columns of positions, for recording the attention.
-    fn forward(&self, x: Tensor<3>, context: Tensor<3>, size: [usize; 2]) -> Tensor<3> {
+    fn forward(&self, x: Tensor<3>, context: &Context, size: [usize; 2]) -> Tensor<3> {
         let normal = self.norm1.forward(x.clone());
         let x = x + self.attn1.forward(normal.clone(), normal);
         let normal = self.norm2.forward(x.clone());
-        trace::offer(size, || self.attn2.weights(normal.clone(), context.clone()));
-        let x = x + self.attn2.forward(normal, context);
+        trace::offer(size, || self.attn2.weights(normal.clone(), context.text.clone()));
+        let x = x + self.attn2.forward_context(normal, context);
         x.clone() + self.ff.forward(self.norm3.forward(x))
     }
 }

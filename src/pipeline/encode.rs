@@ -23,6 +23,8 @@ pub struct EncodedPrompt {
     /// that reads both together `[n, 2 tokens, features]`, with the negative prompt's tokens last. A prompt of several
     /// chunks has the tokens of all of them, one after the other.
     pub encoder_hidden_states: Tensor<3>,
+    /// Features of the negative prompt `[n, tokens, features]`, for normalized attention guidance.
+    pub nag_hidden_states: Option<Tensor<3>>,
     /// Stable Diffusion XL's pooled text, `[2n or n, projection_dim]`.
     pub text_embeds: Option<Tensor<2>>,
     /// Padded ids of the prompt for each text encoder.
@@ -93,7 +95,9 @@ impl Pipeline {
         Ok(Tokens {
             prompt: texts(&request.prompt, &request.prompt_2)?,
             negative: texts(&request.negative_prompt, &request.negative_prompt_2)?,
-            reads_negative: self.classifier_free(request) || self.components.negative_prompt_in_context,
+            reads_negative: self.classifier_free(request)
+                || request.nag().is_some()
+                || self.components.negative_prompt_in_context,
         })
     }
 
@@ -102,16 +106,18 @@ impl Pipeline {
         let n = request.num_images_per_prompt;
         let apart = self.classifier_free(request);
         let (prompt, negative) = (&tokens.prompt, &tokens.negative);
-        let mut halves = Vec::new();
+        let (mut halves, mut nag_hidden_states) = (Vec::new(), None);
         if self.components.negative_prompt_in_context {
             halves.push(self.encode_text(&self.stretches(prompt, negative, chunks), request.clip_skip)?);
         } else {
             let positive = self.encode_text(&self.filled(prompt, chunks), request.clip_skip)?;
-            if apart {
-                halves.push(match self.forces_zeros(request) {
+            if apart || request.nag().is_some() {
+                let negative = match self.forces_zeros(request) {
                     true => (positive.0.zeros_like(), positive.1.as_ref().map(Tensor::zeros_like)),
                     false => self.encode_text(&self.filled(negative, chunks), None)?,
-                });
+                };
+                nag_hidden_states = request.nag().map(|_| negative.0.clone().repeat_dim(0, n));
+                halves.extend(apart.then_some(negative));
             }
             halves.push(positive);
         }
@@ -122,6 +128,7 @@ impl Pipeline {
         let first = |texts: &[Chunks]| texts.iter().map(|text| text.chunks[0].ids.clone()).collect();
         Ok(EncodedPrompt {
             encoder_hidden_states: Tensor::cat(states, 0),
+            nag_hidden_states,
             text_embeds: pooled.filter(|_| self.is_xl()).map(|pooled| Tensor::cat(pooled, 0)),
             token_ids: first(prompt),
             negative_token_ids: first(negative),

@@ -5,6 +5,7 @@ use burn::tensor::Tensor;
 use super::denoise::{Denoiser, Prediction};
 use super::{EncodedPrompt, Pipeline, Request, join};
 use crate::models::{AddedConditions, UNet2DConditionModel};
+use crate::nn::Nag;
 use crate::{Error, Result};
 
 /// A UNet with the text to draw.
@@ -74,15 +75,46 @@ impl Pipeline {
         let guided = self.classifier_free(request);
         let parts = if guided { 2 } else { 1 };
         let pooled: Option<Vec<Tensor<2>>> = prompts.iter().map(|prompt| prompt.text_embeds.clone()).collect();
+        let nag = self.nag(request, &prompts);
         let contexts = prompts.into_iter().map(|prompt| prompt.encoder_hidden_states).collect();
         Guidance {
             unet: &self.components.unet,
             context: join(contexts, parts),
             guidance_scale: guided.then_some(request.guidance_scale),
             guidance_rescale: request.guidance_rescale,
-            conditions: self.conditions(request, n, pooled.map(|pooled| join(pooled, parts))),
+            conditions: AddedConditions {
+                nag,
+                ..self.conditions(request, n, pooled.map(|pooled| join(pooled, parts)))
+            },
             inpainting,
         }
+    }
+
+    /// Checks that a network that takes the guidance scale as an input was trained with this scale, and that a model
+    /// that reads the negative prompt itself is not asked to avoid it by other means.
+    pub(super) fn check_guidance(&self, request: &Request) -> Result<()> {
+        if request.nag().is_some() && self.components.negative_prompt_in_context {
+            let reason = "NAG scale: this model reads the negative prompt itself; leave the setting out";
+            return Err(Error::Request(reason.into()));
+        }
+        let Some([least, largest]) = self.components.guidance_scale_range else { return Ok(()) };
+        let scale = request.guidance_scale;
+        if (least..=largest).contains(&scale) {
+            return Ok(());
+        }
+        let reason = format!("guidance = {scale}: this model was distilled for {least} to {largest}");
+        Err(Error::Request(reason))
+    }
+
+    /// Guidance scales that the model learned, if it takes the scale as an input and says so.
+    pub fn guidance_scale_range(&self) -> Option<[f32; 2]> {
+        self.components.guidance_scale_range
+    }
+
+    /// The text to avoid in the cross-attention, for the samples of all prompts.
+    pub(super) fn nag(&self, request: &Request, prompts: &[EncodedPrompt]) -> Option<(Nag, Tensor<3>)> {
+        let avoided = prompts.iter().map(|prompt| prompt.nag_hidden_states.clone()).collect::<Option<Vec<_>>>()?;
+        Some((request.nag()?, Tensor::cat(avoided, 0)))
     }
 }
 

@@ -73,6 +73,9 @@ impl Pipeline {
             num_inference_steps: self.components.defaults.steps,
             guidance_scale: self.components.defaults.guidance_scale,
             guidance_rescale: 0.0,
+            nag_scale: 1.0,
+            nag_tau: 2.5,
+            nag_alpha: 0.5,
             width: self.components.defaults.width,
             height: self.components.defaults.height,
             large: false,
@@ -178,22 +181,6 @@ impl Pipeline {
         Ok(Output { latents, decoded, warnings })
     }
 
-    /// Checks that a network that takes the guidance scale as an input was trained with this scale.
-    fn check_guidance(&self, request: &Request) -> Result<()> {
-        let Some([least, largest]) = self.components.guidance_scale_range else { return Ok(()) };
-        let scale = request.guidance_scale;
-        if (least..=largest).contains(&scale) {
-            return Ok(());
-        }
-        let reason = format!("guidance = {scale}: this model was distilled for {least} to {largest}");
-        Err(crate::Error::Request(reason))
-    }
-
-    /// Guidance scales that the model learned, if it takes the scale as an input and says so.
-    pub fn guidance_scale_range(&self) -> Option<[f32; 2]> {
-        self.components.guidance_scale_range
-    }
-
     /// Steps, guidance, size and the like that suit the model.
     pub fn defaults(&self) -> &Defaults {
         &self.components.defaults
@@ -241,6 +228,7 @@ impl Pipeline {
         AddedConditions {
             timestep_cond: self.components.unet_config.time_cond_proj_dim.map(embed),
             text_time: pooled.map(|pooled| (pooled, halves.flat_map(|ids| vec![ids; n]).collect())),
+            nag: None,
         }
     }
 

@@ -3,6 +3,7 @@
 use burn::tensor::Tensor;
 
 use super::{Pipeline, Request, join};
+use crate::models::AddedConditions;
 use crate::nn::trace;
 use crate::{Error, Result};
 
@@ -64,8 +65,9 @@ impl Pipeline {
             return Err(Error::Request("attention maps are those of one picture".into()));
         }
         let prompt = self.encode_prompt(request)?;
-        let pooled = prompt.text_embeds.map(|pooled| join(vec![pooled], parts));
-        let conditions = self.conditions(request, 1, pooled);
+        let pooled = prompt.text_embeds.clone().map(|pooled| join(vec![pooled], parts));
+        let nag = self.nag(request, std::slice::from_ref(&prompt));
+        let conditions = AddedConditions { nag, ..self.conditions(request, 1, pooled) };
         let context = join(vec![prompt.encoder_hidden_states], parts);
         let run = || self.components.unet.forward(model_input, &[timestep], context, &conditions);
         let (_, kept) = trace::cross_attention(run);

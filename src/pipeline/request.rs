@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use burn::tensor::Tensor;
 use serde::Deserialize;
 
+use crate::nn::Nag;
 use crate::picture::{Picture, WHITE};
 use crate::schedulers::SchedulerConfig;
 use crate::text::PromptSyntax;
@@ -33,6 +34,13 @@ pub struct Request {
     pub guidance_scale: f32,
     /// 0 to 1; see `rescale_noise_cfg`.
     pub guidance_rescale: f32,
+    /// Guidance by the negative prompt inside the cross-attention, for models that draw without classifier-free
+    /// guidance: [`Nag::scale`]; none at 1 and below.
+    pub nag_scale: f32,
+    /// [`Nag::tau`], above 0.
+    pub nag_tau: f32,
+    /// [`Nag::alpha`], 0 to 1.
+    pub nag_alpha: f32,
     /// Width in pixels, a multiple of the autoencoder's scale.
     pub width: usize,
     /// Height in pixels, a multiple of the autoencoder's scale.
@@ -168,6 +176,11 @@ impl Request {
         Ok(pictures)
     }
 
+    /// The settings of normalized attention guidance, if it is asked for.
+    pub fn nag(&self) -> Option<Nag> {
+        (self.nag_scale > 1.0).then_some(Nag { scale: self.nag_scale, tau: self.nag_tau, alpha: self.nag_alpha })
+    }
+
     /// Refuses requests that cannot be drawn. `scale` is the number of pixels for each latent along one side.
     ///
     /// # Errors
@@ -187,6 +200,15 @@ impl Request {
         }
         if !(0.0..=1.0).contains(&self.guidance_rescale) {
             return refuse(format!("guidance rescale = {}: use 0 to 1", self.guidance_rescale));
+        }
+        if !self.nag_scale.is_finite() || self.nag_scale < 0.0 || self.nag_scale > 50.0 {
+            return refuse(format!("NAG scale = {}: use 0 to 50", self.nag_scale));
+        }
+        if !(self.nag_tau > 0.0 && self.nag_tau <= 50.0) {
+            return refuse(format!("NAG tau = {}: use more than 0, up to 50", self.nag_tau));
+        }
+        if !(0.0..=1.0).contains(&self.nag_alpha) {
+            return refuse(format!("NAG alpha = {}: use 0 to 1", self.nag_alpha));
         }
         if !(0.0..=1.0).contains(&self.eta) {
             return refuse(format!("eta = {}: use 0 to 1", self.eta));

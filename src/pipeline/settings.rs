@@ -33,6 +33,12 @@ pub struct Settings {
     pub guidance_scale: Option<f32>,
     /// Against overexposure, 0 to 1.
     pub guidance_rescale: Option<f32>,
+    /// Guidance by the negative prompt inside the cross-attention; none at 1 and below.
+    pub nag_scale: Option<f32>,
+    /// The greatest ratio of norms that it allows.
+    pub nag_tau: Option<f32>,
+    /// Its share in the result, 0 to 1.
+    pub nag_alpha: Option<f32>,
     /// A sampler's name, as [`schedulers::named`] takes it. Older requests in JSON say `scheduler`.
     #[serde(alias = "scheduler")]
     pub sampler: Option<String>,
@@ -90,6 +96,9 @@ impl Pipeline {
             num_inference_steps: settings.steps.unwrap_or(own.num_inference_steps),
             guidance_scale: settings.guidance_scale.unwrap_or(own.guidance_scale),
             guidance_rescale: settings.guidance_rescale.unwrap_or(own.guidance_rescale),
+            nag_scale: settings.nag_scale.unwrap_or(own.nag_scale),
+            nag_tau: settings.nag_tau.unwrap_or(own.nag_tau),
+            nag_alpha: settings.nag_alpha.unwrap_or(own.nag_alpha),
             width: settings.width.unwrap_or(width),
             height: settings.height.unwrap_or(height),
             large: settings.large,

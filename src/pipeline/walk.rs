@@ -66,9 +66,10 @@ fn between(from: EncodedPrompt, to: EncodedPrompt, t: f32) -> EncodedPrompt {
     let mut warnings = from.warnings;
     warnings.extend(to.warnings.into_iter().filter(|_| t > 0.0));
     let encoder_hidden_states = mixed(from.encoder_hidden_states, to.encoder_hidden_states, t);
+    let nag_hidden_states = from.nag_hidden_states.zip(to.nag_hidden_states).map(|(a, b)| mixed(a, b, t));
     let text_embeds = from.text_embeds.zip(to.text_embeds).map(|(a, b)| mixed(a, b, t));
     let EncodedPrompt { token_ids, negative_token_ids, .. } = from;
-    EncodedPrompt { encoder_hidden_states, text_embeds, token_ids, negative_token_ids, warnings }
+    EncodedPrompt { encoder_hidden_states, nag_hidden_states, text_embeds, token_ids, negative_token_ids, warnings }
 }
 
 fn mixed<const D: usize>(a: Tensor<D>, b: Tensor<D>, t: f32) -> Tensor<D> {

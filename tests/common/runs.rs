@@ -149,11 +149,15 @@ fn request(run: &Run, golden: &Golden, pipeline: &Pipeline) -> Result<Request, F
         false => Ok(picture(bytes)),
     };
     let grey = |mask: Vec<u8>| picture(mask.into_iter().flat_map(|value| [value; 3]).collect());
+    let own = pipeline.request(&run.prompt);
     Ok(Request {
         negative_prompt: run.negative_prompt.clone().unwrap_or_default(),
         num_inference_steps: run.steps,
         guidance_scale: run.guidance_scale,
         guidance_rescale: extra.guidance_rescale,
+        nag_scale: extra.nag_scale.unwrap_or(own.nag_scale),
+        nag_tau: extra.nag_tau.unwrap_or(own.nag_tau),
+        nag_alpha: extra.nag_alpha.unwrap_or(own.nag_alpha),
         width,
         height,
         num_images_per_prompt: run.num_images_per_prompt,
@@ -177,7 +181,7 @@ fn request(run: &Run, golden: &Golden, pipeline: &Pipeline) -> Result<Request, F
             negative_crops_coords_top_left: extra.negative_crops_coords_top_left,
             negative_target_size: extra.negative_target_size,
         },
-        ..pipeline.request(&run.prompt)
+        ..own
     })
 }
 

@@ -5,11 +5,12 @@
 
 Tiny pipelines with random weights and runs of them (families_plan.py lists both), in the layout of
 tests/golden/reference (its README). `--only` draws the runs that match and keeps the others: another version of torch
-changes the last bits of all of them. Two kinds of runs are not diffusers' own:
+changes the last bits of all of them. Three kinds of runs are not diffusers' own:
 
 * `prompt_syntax` "weighted": contexts of weighted and long prompts, computed here from transformers' text encoder by
   the rule of AUTOMATIC1111's web UI, from the chunks written out in `CHUNKS`, and handed to diffusers as embeddings.
 * the negative prompt of `tiny_xl` runs without one is zeros, diffusers' `None`.
+* runs with `nag_scale` have nag.py's processors in their cross-attentions.
 
 `cases/rng.json` holds Wichmann and Hill's generator after Python integers of any size and sign.
 """
@@ -22,6 +23,7 @@ from pathlib import Path
 
 import diffusers
 import golden_set
+import nag
 import torch
 from families_plan import CHUNKS, DDIM, DEFAULTS, FAMILIES, INTEGER_SEEDS, NOT_IN_PAGE, PIPELINES, RUNS
 from safetensors.torch import save_file
@@ -185,9 +187,13 @@ def draw(folder, run, dtype, replay=None):
         named["negative_prompt_embeds"] = weighted_context(pipe, run["negative_prompt"], count)[0]
     else:
         named["prompt"] = run["prompt"]
-        if run["negative_prompt"] is not None:  # pipelines of consistency models have no such argument
+        # Pipelines of consistency models have no such argument.
+        if run["negative_prompt"] is not None and not family.startswith("LatentConsistency"):
             named["negative_prompt"] = run["negative_prompt"]
     extra = {name: value for name, value in run.get("extra", {}).items() if name != "prompt_syntax"}
+    settings = {name.removeprefix("nag_"): extra.pop(name) for name in list(extra) if name.startswith("nag_")}
+    if settings:
+        nag.install(pipe, run["negative_prompt"], run.get("num_images_per_prompt", 1), "XL" in family, **settings)
     named |= {name: tuple(value) if isinstance(value, list) else value for name, value in extra.items()}
     steps = {"unet_in": [], "unet_out": [], "unet_timesteps": [], "latents": []}
     record(pipe, steps, once)

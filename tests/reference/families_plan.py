@@ -100,6 +100,11 @@ RUNS = [
     dict(name="tiny_lcm", pipeline="tiny-lcm", **LCM),
     dict(name="tiny_lcm_1step", pipeline="tiny-lcm", steps=1, guidance_scale=2.5, negative_prompt=None),
     dict(name="tiny_lcm_img2img", pipeline="tiny-lcm", kind="img2img", strength=0.5, **LCM),
+    dict(name="tiny_lcm_nag", pipeline="tiny-lcm", guidance_scale=8.0, extra=dict(nag_scale=4.0)),
+    # Most ratios of norms are above this tau.
+    dict(name="tiny_turbo_nag", pipeline="tiny-turbo", guidance_scale=0.0, extra=dict(nag_scale=6.0, nag_tau=1.2, nag_alpha=0.75)),
+    dict(name="tiny_nag_beside_guidance", pipeline="tiny", num_images_per_prompt=2, extra=dict(nag_scale=3.0)),
+    dict(name="tiny_xl_turbo_nag", pipeline="tiny-xl-turbo", steps=2, guidance_scale=0.0, extra=dict(nag_scale=3.0)),
     dict(name="tiny_xl_turbo_1step", pipeline="tiny-xl-turbo", steps=1, **UNGUIDED),
     dict(name="tiny_xl_turbo_4step", pipeline="tiny-xl-turbo", height=40, **UNGUIDED),
     dict(name="tiny_xl_turbo_img2img", pipeline="tiny-xl-turbo", kind="img2img", strength=0.5, **UNGUIDED),
@@ -117,7 +122,8 @@ FAMILIES = {
 }
 
 # What the page's requests cannot say.
-NOT_IN_PAGE = {"runs/tiny_img2img_two_pictures": "the page draws one picture a request"}
+NOT_IN_PAGE = {name: "the page draws one picture a request"
+               for name in ("runs/tiny_img2img_two_pictures", "runs/tiny_nag_beside_guidance")}
 
 # Seeds of Wichmann and Hill's generator: both signs, and far beyond 64 bits.
 INTEGER_SEEDS = [2**64 - 1, 2**64, 2**64 + 12345, 10**30 + 7, 2**200 + 3, 7**400, -1, -2, -30268, -(2**63), -(2**64), -(10**30), -(7**400)]

@@ -63,7 +63,7 @@ impl Reconstruction {
         })?;
         let (network, warnings) = pipeline.denoiser(&Request { num_images_per_prompt: batch, ..request })?;
         check_floats(network.unet)?;
-        let AddedConditions { timestep_cond, text_time } = network.conditions;
+        let AddedConditions { timestep_cond, text_time, .. } = network.conditions;
         let config = pipeline.scheduler();
         let encoded =
             |image: &Picture| pipeline.encode(image.to_tensor(pipeline.channels(), pipeline.device())).inner();
@@ -77,6 +77,7 @@ impl Reconstruction {
             conditions: AddedConditions {
                 timestep_cond: timestep_cond.map(Tensor::autodiff),
                 text_time: text_time.map(|(text, sizes)| (text.autodiff(), sizes)),
+                nag: None,
             },
             latents: Tensor::cat(images.iter().map(encoded).collect(), 0),
         })

@@ -259,10 +259,11 @@ async fn draw_with(
         1 => embedding,
         texts => Tensor::cat(vec![text.narrow(0, 0, texts - 1), embedding], 0),
     };
-    let AddedConditions { timestep_cond, text_time } = network.conditions;
+    let AddedConditions { timestep_cond, text_time, .. } = network.conditions;
     let conditions = AddedConditions {
         timestep_cond: timestep_cond.map(Tensor::inner),
         text_time: text_time.map(|(text, sizes)| (text.inner(), sizes)),
+        nag: None,
     };
     let own = if unet.is_none() && pipeline.device().is_autodiff() { Some(network.unet.clone().valid()) } else { None };
     let unet = unet.or(own.as_ref()).unwrap_or(network.unet);

@@ -5,7 +5,9 @@ use burn::tensor::{Device, Tensor};
 
 use super::UNet2DConditionConfig;
 use super::config::MID_CROSS;
-use crate::nn::{Downsample2D, ResnetBlock2D, ResnetConfig, Transformer2DConfig, Transformer2DModel, Upsample2D};
+use crate::nn::{
+    Context, Downsample2D, ResnetBlock2D, ResnetConfig, Transformer2DConfig, Transformer2DModel, Upsample2D,
+};
 
 /// `DownBlock2D` or, with attentions, `CrossAttnDownBlock2D`.
 #[derive(Module, Debug)]
@@ -41,13 +43,13 @@ impl DownBlock {
         &self,
         mut x: Tensor<4>,
         temb: &Tensor<2>,
-        context: &Tensor<3>,
+        context: &Context,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for (layer, resnet) in self.resnets.iter().enumerate() {
             x = resnet.forward(x, Some(temb.clone()));
             if let Some(attentions) = &self.attentions {
-                x = attentions[layer].forward(x, context.clone());
+                x = attentions[layer].forward(x, context);
             }
             skips.push(x.clone());
         }
@@ -82,10 +84,10 @@ impl MidBlock {
     }
 
     /// `[batch, channels, h, w]` to the same shape.
-    pub fn forward(&self, x: Tensor<4>, temb: &Tensor<2>, context: &Tensor<3>) -> Tensor<4> {
+    pub fn forward(&self, x: Tensor<4>, temb: &Tensor<2>, context: &Context) -> Tensor<4> {
         let mut x = self.resnets[0].forward(x, Some(temb.clone()));
         for (attention, resnet) in self.attentions.iter().zip(&self.resnets[1..]) {
-            x = resnet.forward(attention.forward(x, context.clone()), Some(temb.clone()));
+            x = resnet.forward(attention.forward(x, context), Some(temb.clone()));
         }
         x
     }
@@ -131,14 +133,14 @@ impl UpBlock {
         &self,
         mut x: Tensor<4>,
         temb: &Tensor<2>,
-        context: &Tensor<3>,
+        context: &Context,
         skips: &mut Vec<Tensor<4>>,
     ) -> Tensor<4> {
         for (layer, resnet) in self.resnets.iter().enumerate() {
             let skip = skips.pop().expect("as many skips as residual blocks on the way up");
             x = resnet.forward(Tensor::cat(vec![x, skip], 1), Some(temb.clone()));
             if let Some(attentions) = &self.attentions {
-                x = attentions[layer].forward(x, context.clone());
+                x = attentions[layer].forward(x, context);
             }
         }
         for upsampler in self.upsamplers.iter().flatten() {

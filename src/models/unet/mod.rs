@@ -10,7 +10,7 @@ pub use blocks::{DownBlock, MidBlock, UpBlock};
 pub use config::{Depths, MID_CROSS, MID_PLAIN, UNet2DConditionConfig};
 
 use crate::Result;
-use crate::nn::{Conv2d, GroupNorm, TimestepEmbedding, timestep_embedding};
+use crate::nn::{Context, Conv2d, GroupNorm, Nag, TimestepEmbedding, timestep_embedding};
 
 /// Conditioning beyond timestep and text.
 #[derive(Clone, Default)]
@@ -19,6 +19,8 @@ pub struct AddedConditions {
     pub timestep_cond: Option<Tensor<2>>,
     /// Pooled text `[batch, p]` and six numbers for each picture (Podell et al., 2023).
     pub text_time: Option<(Tensor<2>, Vec<[f32; 6]>)>,
+    /// Features of a text to avoid `[n, tokens, cross_attention_dim]`, for the last n samples (Chen et al., 2025).
+    pub nag: Option<(Nag, Tensor<3>)>,
 }
 
 /// Embeddings of guidance scales for a distilled model, `[scales, dim]`: w = scale - 1 (Meng et al., 2022), times 1000,
@@ -105,16 +107,17 @@ impl UNet2DConditionModel {
     ) -> Tensor<4> {
         let batch = sample.dims()[0];
         let temb = self.embed_time(batch, timesteps, conditions, &sample.device());
+        let context = Context { text: encoder_hidden_states, avoided: conditions.nag.clone() };
         let mut x = self.conv_in.forward(sample);
         let mut skips = vec![x.clone()];
         for block in &self.down_blocks {
-            x = block.forward(x, &temb, &encoder_hidden_states, &mut skips);
+            x = block.forward(x, &temb, &context, &mut skips);
         }
         if let Some(block) = &self.mid_block {
-            x = block.forward(x, &temb, &encoder_hidden_states);
+            x = block.forward(x, &temb, &context);
         }
         for block in &self.up_blocks {
-            x = block.forward(x, &temb, &encoder_hidden_states, &mut skips);
+            x = block.forward(x, &temb, &context, &mut skips);
         }
         self.conv_out.forward(self.conv_norm_out.forward_silu(x))
     }
