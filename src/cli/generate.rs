@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, ensure};
 
+use super::control::ControlArgs;
 use super::device::DeviceName;
 use super::generate_edit::{self, Again};
 use super::memory::Memory;
@@ -14,7 +15,9 @@ use super::progress::Progress;
 use super::strip::check_writable;
 use crate::kernels::BlockFormat;
 use crate::picture::Picture;
-use crate::pipeline::{LoadOptions, MicroConditioning, PlanOptions, Settings, StepEvent, parse_seed, parse_steps};
+use crate::pipeline::{
+    Control, LoadOptions, MicroConditioning, PlanOptions, Settings, StepEvent, parse_seed, parse_steps,
+};
 use crate::text::PromptSyntax;
 use crate::weights::Lora;
 
@@ -68,7 +71,7 @@ pub struct Generate {
     /// Draws, instead of a prompt, an edit that `fourstep edit --method imagic` wrote; needs the same model
     #[arg(long, value_name = "FILE", conflicts_with_all = [
         "prompt", "negative", "width", "height", "large", "outline", "image", "lora", "clip_skip", "guidance_rescale", "nag_scale", "weighting",
-        "Sizes", "vae_tile", "text_on_cpu", "memory",
+        "Sizes", "controlnet", "vae_tile", "text_on_cpu", "memory",
     ])]
     edit: Option<PathBuf>,
     /// With --edit: how far from the picture (0) to the prompt (1) [default: 0.5]
@@ -95,6 +98,8 @@ pub struct Generate {
     weighting: bool,
     #[command(flatten)]
     sizes: Sizes,
+    #[command(flatten)]
+    controls: ControlArgs,
     /// Where to draw: the CPU, or a graphics card through wgpu
     #[arg(long, value_enum, default_value_t = DeviceName::Cpu)]
     device: DeviceName,
@@ -168,17 +173,19 @@ pub fn run(args: &Generate) -> Result<()> {
     ensure!(args.eta.is_none(), "--eta: only --edit has it");
     let device = args.device.open()?;
     let (image, mask) = (read_picture(&args.image, "--image")?, read_picture(&args.mask, "--mask")?);
+    let controls = args.controls.controls()?;
     let adapters = args.lora.iter().map(|text| read_lora(text)).collect::<Result<Vec<_>>>()?;
     let loras = adapters.iter().map(|(file, bytes, weight)| Lora::parse(file, bytes, *weight));
     let loras = loras.collect::<crate::Result<Vec<_>>>().context("--lora")?;
     let options = LoadOptions { loras: &loras, quantize: args.quantize, text_encoders_on_cpu: args.text_on_cpu };
     let model = args.model.open()?;
     let mut pipeline = model.load_with(&options, &device)?;
+    args.controls.load(&mut pipeline, args.quantize)?;
     let mut memory = args.memory.then(|| Memory::of(&device)).transpose()?;
     if args.vae_tile.is_some() {
         pipeline.enable_vae_tiling(args.vae_tile);
     }
-    let request = pipeline.request_of(args.settings(image, mask))?;
+    let request = pipeline.request_of(args.settings(image, mask, controls))?;
     check_writable(&args.out).with_context(|| args.out.display().to_string())?;
     let mut progress = Progress::new();
     let mut on_step = async |event: StepEvent<'_>| {
@@ -224,7 +231,7 @@ impl Generate {
         }
     }
 
-    fn settings(&self, image: Option<Picture>, mask: Option<Picture>) -> Settings {
+    fn settings(&self, image: Option<Picture>, mask: Option<Picture>, controls: Vec<Control>) -> Settings {
         Settings {
             prompt: self.prompt.clone().unwrap_or_default(),
             negative_prompt: self.negative.clone(),
@@ -245,6 +252,7 @@ impl Generate {
             micro_conditioning: self.sizes.micro_conditioning(),
             image,
             mask,
+            controls,
             ..Settings::default()
         }
     }

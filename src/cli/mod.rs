@@ -2,6 +2,7 @@
 
 mod adapt;
 mod components;
+mod control;
 mod dataset;
 mod dataset_judge;
 mod device;

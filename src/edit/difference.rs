@@ -13,7 +13,7 @@ use burn::tensor::Tensor;
 
 use super::EditRequest;
 use crate::Result;
-use crate::pipeline::{Denoiser, Guidance, Pipeline, Prediction, Request, Start, StepEvent, denoise};
+use crate::pipeline::{Denoiser, Guidance, Pipeline, Place, Prediction, Request, Start, StepEvent, denoise};
 use crate::schedulers::{
     self, Noise, NoiseSchedule, Scheduler, SchedulerClass, SchedulerConfig, StepOptions, TimestepSpacing,
 };
@@ -77,14 +77,14 @@ impl<'a, 'n> Difference<'a, 'n> {
 }
 
 impl Denoiser for Difference<'_, '_> {
-    fn predict(&self, x: Tensor<4>, t: f32) -> Prediction {
+    fn predict(&self, x: Tensor<4>, t: f32, place: Place) -> Prediction {
         let n = self.request.num_images_per_prompt;
         let original = self.original.clone().repeat_dim(0, n);
         let noise = self.draw(original.dims());
         let of_source = self.schedule.add_noise(original, noise, &[t as usize]).expect("a timestep of the schedule");
         let of_target = of_source.clone() + x.repeat_dim(0, n);
-        let source = self.source.predict(of_source, t);
-        let target = self.target.predict(of_target, t);
+        let source = self.source.predict(of_source, t, place);
+        let target = self.target.predict(of_target, t, place);
         Prediction { guided: (target.guided - source.guided).mean_dim(0), ..target }
     }
 }

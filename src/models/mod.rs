@@ -4,6 +4,7 @@ mod autoencoder_kl;
 mod autoencoder_tiny;
 mod clip;
 mod config;
+mod controlnet;
 mod tiling;
 mod unet;
 mod vae;
@@ -12,9 +13,10 @@ pub use autoencoder_kl::{AutoencoderKl, AutoencoderKlConfig};
 pub use autoencoder_tiny::{AutoencoderTiny, AutoencoderTinyConfig, Layer as AutoencoderTinyLayer};
 pub use clip::{ClipTextConfig, ClipTextModel, ClipTextOutput};
 pub use config::{PerBlock, parse};
+pub use controlnet::{ConditioningEmbedding, ControlNetConfig, ControlNetModel};
 pub use tiling::Tiling;
 pub use unet::{
-    AddedConditions, Depths, MID_CROSS, MID_PLAIN, UNet2DConditionConfig, UNet2DConditionModel,
+    AddedConditions, Depths, MID_CROSS, MID_PLAIN, Residuals, UNet2DConditionConfig, UNet2DConditionModel,
     guidance_scale_embedding,
 };
 pub use vae::Vae;

@@ -10,7 +10,16 @@ use crate::{Error, Result};
 /// Predicts noise, velocity or sample: a UNet with its text and guidance.
 pub trait Denoiser {
     /// From `x` `[n, c, h, w]` at timestep `t` to the guided prediction, and the network's input and output.
-    fn predict(&self, x: Tensor<4>, t: f32) -> Prediction;
+    fn predict(&self, x: Tensor<4>, t: f32, place: Place) -> Prediction;
+}
+
+/// Which of a run's evaluations of the network one is.
+#[derive(Clone, Copy, Debug)]
+pub struct Place {
+    /// Counted from 0.
+    pub index: usize,
+    /// Their number.
+    pub steps: usize,
 }
 
 /// A guided prediction and the network's input and output.
@@ -93,17 +102,18 @@ pub async fn denoise(
     let end = start.end.unwrap_or(timesteps.len());
     let mut x = start.latents;
     for (index, &t) in timesteps.iter().enumerate().take(end).skip(start.index) {
-        let prediction = model.predict(scheduler.scale_model_input(x.clone(), index), t);
+        let place = Place { index: index - start.index, steps: end - start.index };
+        let prediction = model.predict(scheduler.scale_model_input(x.clone(), index), t, place);
         let step = scheduler.step(prediction.guided.clone(), index, x, options, noise)?;
         x = step.prev_sample;
         if let Some(kept) = &start.kept {
             x = kept.put_back(scheduler, x, index + 1)?;
         }
-        let done = index - start.index;
+        let done = place.index;
         check_finite(&x, done).await?;
         let event = StepEvent {
             index: done,
-            steps: end - start.index,
+            steps: place.steps,
             timestep: t,
             sigma: sigmas.as_ref().map(|sigmas| sigmas[index]),
             prediction: &prediction,

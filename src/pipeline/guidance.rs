@@ -2,7 +2,7 @@
 
 use burn::tensor::Tensor;
 
-use super::denoise::{Denoiser, Prediction};
+use super::denoise::{Denoiser, Place, Prediction};
 use super::{EncodedPrompt, Pipeline, Request, join};
 use crate::models::{AddedConditions, UNet2DConditionModel};
 use crate::nn::Nag;
@@ -25,17 +25,24 @@ pub struct Guidance<'a> {
 }
 
 impl Denoiser for Guidance<'_> {
-    fn predict(&self, x: Tensor<4>, t: f32) -> Prediction {
+    fn predict(&self, x: Tensor<4>, t: f32, _: Place) -> Prediction {
+        self.predict_with(x, t, &self.conditions)
+    }
+}
+
+impl Guidance<'_> {
+    /// The prediction with other conditions than its own.
+    pub(super) fn predict_with(&self, x: Tensor<4>, t: f32, conditions: &AddedConditions) -> Prediction {
         let x = match &self.inpainting {
             Some(more) => Tensor::cat(vec![x, more.clone()], 1),
             None => x,
         };
         let Some(scale) = self.guidance_scale else {
-            let output = self.unet.forward(x.clone(), &[t], self.context.clone(), &self.conditions);
+            let output = self.unet.forward(x.clone(), &[t], self.context.clone(), conditions);
             return Prediction { guided: output.clone(), model_input: x, model_output: output };
         };
         let model_input = x.repeat_dim(0, 2);
-        let output = self.unet.forward(model_input.clone(), &[t], self.context.clone(), &self.conditions);
+        let output = self.unet.forward(model_input.clone(), &[t], self.context.clone(), conditions);
         let [negative, text] = output.clone().chunk(2, 0).try_into().expect("two halves");
         let guided = negative.clone() + (text.clone() - negative) * scale;
         let guided = match self.guidance_rescale {

@@ -46,7 +46,14 @@ impl Request {
             ("Mask blur", self.mask.as_ref().map(|_| "0".into())),
             ("Version", Some(concat!("Fourstep ", env!("CARGO_PKG_VERSION")).into())),
         ];
-        let settings = settings.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?))).collect();
+        let settings = settings.into_iter().filter_map(|(key, value)| Some((key.to_owned(), value?)));
+        // As the web UI's extension for ControlNets.
+        let controls = self.controls.iter().enumerate().map(|(i, control)| {
+            let (weight, start) = (control.controlnet_conditioning_scale, control.control_guidance_start);
+            let end = control.control_guidance_end;
+            (format!("ControlNet {i}"), format!("Weight: {weight}, Guidance Start: {start}, Guidance End: {end}"))
+        });
+        let settings = settings.chain(controls).collect();
         Infotext { prompt: self.prompt.clone(), negative_prompt: self.negative_prompt.clone(), settings }
     }
 }
@@ -186,6 +193,7 @@ mod tests {
             prompt_2: None,
             negative_prompt_2: None,
             micro_conditioning: MicroConditioning::default(),
+            controls: Vec::new(),
         }
     }
 

@@ -58,7 +58,7 @@ pub struct Components {
 impl Pipeline {
     /// A pipeline from a model in memory, which is on `device` except for text encoders with their own device.
     pub fn from_components(components: Components, device: &Device) -> Self {
-        Self { components, vae_tiling: None, device: device.clone() }
+        Self { components, controlnets: Vec::new(), vae_tiling: None, device: device.clone() }
     }
 
     /// Reads `model_index.json`, the configurations and the weights.

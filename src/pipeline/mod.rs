@@ -1,5 +1,6 @@
 //! From a request to a picture: the denoising loop, and everything before and after it.
 
+mod control;
 mod decode;
 mod denoise;
 mod encode;
@@ -20,7 +21,8 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor};
 
-pub use denoise::{Denoiser, Kept, Prediction, Start, StepEvent, denoise};
+pub use control::Control;
+pub use denoise::{Denoiser, Kept, Place, Prediction, Start, StepEvent, denoise};
 pub use encode::{EncodedPrompt, TextEncoder};
 pub use guidance::{Guidance, rescale_noise_cfg};
 pub use index::{Family, GUIDANCE_SCALE_RANGE, NEGATIVE_IN_CONTEXT, VAE_LARGE};
@@ -49,6 +51,7 @@ use crate::text::PromptSyntax;
 /// `LatentConsistencyModelPipeline`, with their image-to-image and inpainting variants.
 pub struct Pipeline {
     components: Components,
+    controlnets: Vec<control::ControlNet>,
     vae_tiling: Option<Tiling>,
     device: Device,
 }
@@ -90,6 +93,7 @@ impl Pipeline {
             prompt_2: None,
             negative_prompt_2: None,
             micro_conditioning: MicroConditioning::default(),
+            controls: Vec::new(),
         }
     }
 
@@ -168,13 +172,15 @@ impl Pipeline {
         request.check(self.components.vae.scale())?;
         self.check_guidance(request)?;
         self.check_large(request)?;
+        self.check_controls(request)?;
         let config = request.scheduler.as_ref().unwrap_or(&self.components.scheduler);
         let mut scheduler = schedulers::from_config(config)?;
         let first = self.plan(request, scheduler.as_mut())?;
         let mut warnings: Vec<String> = prompts.iter().flat_map(|prompt| prompt.warnings.clone()).collect();
         warnings.extend(self.unread_sizes(request)?);
         let Beginning { start, inpainting } = self.begin(requests, request, scheduler.as_ref(), first, noise)?;
-        let model = self.guided(request, prompts, start.latents.dims()[0], inpainting);
+        let guidance = self.guided(request, prompts, start.latents.dims()[0], inpainting);
+        let model = self.controlled(guidance, request);
         let options = StepOptions { eta: request.eta };
         let latents = denoise(&model, scheduler.as_mut(), start, &options, noise, on_step).await?;
         let decoded = if request.large { self.decode_large(latents.clone())? } else { self.decode(latents.clone()) };
@@ -229,6 +235,7 @@ impl Pipeline {
             timestep_cond: self.components.unet_config.time_cond_proj_dim.map(embed),
             text_time: pooled.map(|pooled| (pooled, halves.flat_map(|ids| vec![ids; n]).collect())),
             nag: None,
+            control: None,
         }
     }
 

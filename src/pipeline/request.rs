@@ -5,6 +5,7 @@ use std::borrow::Cow;
 use burn::tensor::Tensor;
 use serde::Deserialize;
 
+use super::Control;
 use crate::nn::Nag;
 use crate::picture::{Picture, WHITE};
 use crate::schedulers::SchedulerConfig;
@@ -71,6 +72,8 @@ pub struct Request {
     pub negative_prompt_2: Option<String>,
     /// Sizes as conditioning of Stable Diffusion XL.
     pub micro_conditioning: MicroConditioning,
+    /// What each loaded ControlNet reads, in the order of loading.
+    pub controls: Vec<Control>,
 }
 
 /// Stable Diffusion XL's conditioning on the picture's sizes (Podell et al., 2023, section 2.2); heights first.

@@ -7,7 +7,7 @@ use serde::de::{Error as _, IgnoredAny};
 use serde::{Deserialize, Deserializer};
 use serde_json::Value;
 
-use super::{MicroConditioning, Pipeline, Request};
+use super::{Control, MicroConditioning, Pipeline, Request};
 use crate::picture::Picture;
 use crate::schedulers::{self, SchedulerConfig};
 use crate::text::PromptSyntax;
@@ -44,9 +44,9 @@ pub struct Settings {
     pub sampler: Option<String>,
     /// The text of a `scheduler_config.json`, which overrides `sampler`.
     pub scheduler_config: Option<String>,
-    /// Width in pixels. By default the start picture's, or the model's.
+    /// Width in pixels. By default the start picture's, or the first control image's, or the model's.
     pub width: Option<usize>,
-    /// Height in pixels. By default the start picture's, or the model's.
+    /// Height in pixels, by default likewise.
     pub height: Option<usize>,
     /// Whether the model's large decoder draws.
     #[serde(default)]
@@ -72,6 +72,9 @@ pub struct Settings {
     /// A mask: light where `image` is redrawn, dark where it is kept.
     #[serde(skip)]
     pub mask: Option<Picture>,
+    /// What each loaded ControlNet reads.
+    #[serde(skip)]
+    pub controls: Vec<Control>,
 }
 
 impl Pipeline {
@@ -87,8 +90,8 @@ impl Pipeline {
             (None, Some(name)) => Some(schedulers::named(name, self.scheduler())?),
             (None, None) => None,
         };
-        let (width, height) =
-            settings.image.as_ref().map_or((own.width, own.height), |image| (image.width, image.height));
+        let given = settings.image.as_ref().or(settings.controls.first().map(|control| &control.image));
+        let (width, height) = given.map_or((own.width, own.height), |image| (image.width, image.height));
         let strength = if settings.mask.is_some() { 1.0 } else { own.strength };
         Ok(Request {
             negative_prompt: settings.negative_prompt,
@@ -112,6 +115,7 @@ impl Pipeline {
             prompt_2: settings.prompt_2,
             negative_prompt_2: settings.negative_prompt_2,
             micro_conditioning: settings.micro_conditioning,
+            controls: settings.controls,
             ..own
         })
     }

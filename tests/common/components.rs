@@ -126,7 +126,8 @@ fn unet(
             Ok(values.chunks_exact(6).map(|ids| ids.try_into().expect("six numbers")).collect())
         };
         let text_time = optional("text_embeds")?.map(|text| Ok::<_, Failure>((text, time_ids()?))).transpose()?;
-        let conditions = AddedConditions { timestep_cond: optional("timestep_cond")?, text_time, nag: None };
+        let conditions =
+            AddedConditions { timestep_cond: optional("timestep_cond")?, text_time, nag: None, control: None };
         let timesteps = golden.values(&name("timesteps"))?;
         let [batch, _, height, width]: [usize; 4] =
             golden.shape(&name("sample"))?.try_into().map_err(|_| "a sample that is no picture")?;

@@ -86,6 +86,8 @@ pub struct Run {
     pub vae: Option<String>,
     #[serde(default = "one")]
     pub num_images_per_prompt: usize,
+    #[serde(default)]
+    pub controlnets: Vec<String>,
     pub lora: Option<String>,
     pub lora_scale: Option<f32>,
     #[serde(default)]
@@ -141,6 +143,9 @@ pub struct Extra {
     pub nag_scale: Option<f32>,
     pub nag_tau: Option<f32>,
     pub nag_alpha: Option<f32>,
+    pub controlnet_conditioning_scale: Vec<f32>,
+    pub control_guidance_start: Vec<f64>,
+    pub control_guidance_end: Vec<f64>,
     pub prompt_syntax: Syntax,
     pub prompt_2: Option<String>,
     pub negative_prompt_2: Option<String>,

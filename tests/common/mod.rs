@@ -237,6 +237,11 @@ impl Suite {
         self.bytes(&format!("loras/{name}/pytorch_lora_weights.safetensors"))
     }
 
+    /// The files of a ControlNet of the set.
+    fn controlnet(&self, name: &str) -> DirFiles {
+        DirFiles::new(self.reference.join("controlnets").join(name))
+    }
+
     /// The model files of a pipeline of the set, with another autoencoder of the set where one is named.
     fn pipeline(&self, name: &str, vae: Option<&str>) -> ReferenceFiles {
         let folder = |name: &str| DirFiles::new(self.reference.join(&self.expected.pipelines).join(name));

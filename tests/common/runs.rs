@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 
 use burn::tensor::Tensor;
 use fourstep::picture::Picture;
-use fourstep::pipeline::{LoadOptions, MicroConditioning, Pipeline, Request, StepEvent};
+use fourstep::pipeline::{Control, LoadOptions, MicroConditioning, Pipeline, Request, StepEvent};
 use fourstep::random::{Generator, Mt19937};
 use fourstep::text::PromptSyntax;
 use fourstep::weights::{Files, Lora};
@@ -136,7 +136,12 @@ fn load(suite: &Suite, run: &Run) -> Result<Pipeline, Failure> {
         (Some(name), Some(bytes)) => vec![Lora::parse(name, bytes, run.lora_scale.unwrap_or(1.0))?],
         _ => Vec::new(),
     };
-    Ok(Pipeline::load_with(&files, &LoadOptions { loras: &loras, ..LoadOptions::default() }, &suite.device)?)
+    let options = LoadOptions { loras: &loras, ..LoadOptions::default() };
+    let mut pipeline = Pipeline::load_with(&files, &options, &suite.device)?;
+    for name in &run.controlnets {
+        pipeline.add_controlnet(name, &suite.controlnet(name), None)?;
+    }
+    Ok(pipeline)
 }
 
 fn request(run: &Run, golden: &Golden, pipeline: &Pipeline) -> Result<Request, Failure> {
@@ -150,6 +155,15 @@ fn request(run: &Run, golden: &Golden, pipeline: &Pipeline) -> Result<Request, F
     };
     let grey = |mask: Vec<u8>| picture(mask.into_iter().flat_map(|value| [value; 3]).collect());
     let own = pipeline.request(&run.prompt);
+    let controls = (0..run.controlnets.len()).map(|i| {
+        let own = Control::new(picture(golden.bytes(&format!("control_image_u8.{i}"))?));
+        Ok(Control {
+            controlnet_conditioning_scale: *extra.controlnet_conditioning_scale.get(i).unwrap_or(&1.0),
+            control_guidance_start: *extra.control_guidance_start.get(i).unwrap_or(&0.0),
+            control_guidance_end: *extra.control_guidance_end.get(i).unwrap_or(&1.0),
+            ..own
+        })
+    });
     Ok(Request {
         negative_prompt: run.negative_prompt.clone().unwrap_or_default(),
         num_inference_steps: run.steps,
@@ -181,6 +195,7 @@ fn request(run: &Run, golden: &Golden, pipeline: &Pipeline) -> Result<Request, F
             negative_crops_coords_top_left: extra.negative_crops_coords_top_left,
             negative_target_size: extra.negative_target_size,
         },
+        controls: controls.collect::<Result<_, Failure>>()?,
         ..own
     })
 }

@@ -25,7 +25,7 @@ import diffusers
 import golden_set
 import nag
 import torch
-from families_plan import CHUNKS, DDIM, DEFAULTS, FAMILIES, INTEGER_SEEDS, NOT_IN_PAGE, PIPELINES, RUNS
+from families_plan import CHUNKS, CONTROLNETS, DDIM, DEFAULTS, FAMILIES, INTEGER_SEEDS, NOT_IN_PAGE, PIPELINES, RUNS
 from safetensors.torch import save_file
 from stickers_golden import ids, record, relative_l2
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
@@ -42,6 +42,23 @@ def build(out, vocabulary):
     for name, plan in PIPELINES.items():
         if not (out / "pipelines" / name).exists():
             build_pipeline(out / "pipelines" / name, plan, vocabulary, files)
+
+
+    for name, plan in CONTROLNETS.items():
+        if not (out / "controlnets" / name).exists():
+            torch.manual_seed(len(name))
+            build_controlnet(plan).to(torch.float16).save_pretrained(out / "controlnets" / name)
+
+
+def build_controlnet(plan):
+    """Random where a new ControlNet is zero, so that it changes something."""
+    network = diffusers.ControlNetModel(**dict(dict(in_channels=4, norm_num_groups=4), **plan))
+    enliven(network)
+    generator = torch.Generator().manual_seed(8)
+    for value in network.parameters():
+        if value.ndim > 1 and not value.any():
+            value.data = torch.randn(value.shape, generator=generator) * 0.2
+    return network
 
 
 def build_pipeline(folder, plan, vocabulary, files):
@@ -160,6 +177,15 @@ def pictures(run):
     return (image * 255).round().to(torch.uint8), (mask * 255).round().to(torch.uint8)
 
 
+def control_images(run):
+    """One for each ControlNet: lines, and a ramp with a disc."""
+    y, x = torch.meshgrid(torch.linspace(0, 1, run["height"]), torch.linspace(0, 1, run["width"]), indexing="ij")
+    lines = ((x * 4).frac() < 0.2) | ((y - x).abs() < 0.08)
+    disc = torch.where((x - 0.5) ** 2 + (y - 0.4) ** 2 < 0.06, 0.9, y * 0.7)
+    images = [lines.float()[..., None].expand(-1, -1, 3), torch.stack([disc, disc, 1 - disc], -1)]
+    return [(image * 255).round().to(torch.uint8) for image in images[:len(run["controlnets"])]]
+
+
 def draw(folder, run, dtype, replay=None):
     kind = dict(text2img="", img2img="Img2Img", inpaint="Inpaint")[run["kind"]]
     pipe = diffusers.DiffusionPipeline.from_pretrained(folder, torch_dtype=torch.float32).to(dtype)
@@ -167,20 +193,31 @@ def draw(folder, run, dtype, replay=None):
     if "scheduler" in run:
         config = dict(run["scheduler"])
         pipe.scheduler = getattr(diffusers, config.pop("_class_name")).from_config(pipe.scheduler.config, **config)
-    if kind:
+    networks = [diffusers.ControlNetModel.from_pretrained(folder / "controlnets" / name).to(dtype)
+                for name in run.get("controlnets", [])]
+    if kind or networks:
         parts = {name: part for name, part in pipe.components.items() if part is not None}
         xl = family == "StableDiffusionXL"
         none = {} if xl else dict(safety_checker=None, feature_extractor=None, requires_safety_checker=False)
+        if networks:
+            kind = f"ControlNet{kind}"
+            parts["controlnet"] = networks if len(networks) > 1 else networks[0]
         pipe = getattr(diffusers, f"{family}{kind}Pipeline")(**parts, **none)
     pipe.set_progress_bar_config(disable=True)
     once, named = {}, dict(width=run["width"], height=run["height"])
-    if kind:
+    if run["kind"] != "text2img":
         image, mask = pictures(run)
         once["init_image_u8"] = image
         named = dict(image=(image.to(dtype) / 255).permute(2, 0, 1)[None], strength=run["strength"])
-        if kind == "Inpaint":
+        if run["kind"] == "inpaint":
             once["mask_u8"] = mask
             named |= dict(mask_image=(mask.to(dtype) / 255)[None, None], width=run["width"], height=run["height"])
+    if networks:
+        images = control_images(run)
+        once |= {f"control_image_u8.{i}": image for i, image in enumerate(images)}
+        images = [(image.to(dtype) / 255).permute(2, 0, 1)[None] for image in images]
+        name = "image" if run["kind"] == "text2img" else "control_image"
+        named[name] = images if len(images) > 1 else images[0]
     if run["prompt"] in CHUNKS:
         count = max(weighted_context(pipe, run[text], 0)[1] for text in ("prompt", "negative_prompt"))
         named["prompt_embeds"] = weighted_context(pipe, run["prompt"], count)[0]
@@ -194,6 +231,9 @@ def draw(folder, run, dtype, replay=None):
     settings = {name.removeprefix("nag_"): extra.pop(name) for name in list(extra) if name.startswith("nag_")}
     if settings:
         nag.install(pipe, run["negative_prompt"], run.get("num_images_per_prompt", 1), "XL" in family, **settings)
+    for name in [name for name in extra if name.startswith("control")]:
+        values = extra.pop(name)
+        named[name] = values if len(values) > 1 else values[0]
     named |= {name: tuple(value) if isinstance(value, list) else value for name, value in extra.items()}
     steps = {"unet_in": [], "unet_out": [], "unet_timesteps": [], "latents": []}
     record(pipe, steps, once)
@@ -298,6 +338,8 @@ def with_vocabulary(folder, out):
     whole = out.parent / ".families" / folder.name
     shutil.rmtree(whole.parent, ignore_errors=True)
     shutil.copytree(folder, whole)
+    if (out / "controlnets").exists():
+        shutil.copytree(out / "controlnets", whole / "controlnets")
     for part in whole.glob("tokenizer*"):
         for name in ("vocab.json", "merges.txt"):
             shutil.copy(out / "tokenizer" / name, part / name)

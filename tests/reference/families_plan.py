@@ -44,6 +44,14 @@ PIPELINES = {
                                     **sizes(12))),
 }
 
+# ControlNets for pipelines: the settings of a UNet's first half. The autoencoder's factor is 4: two halvings.
+HINT = dict(conditioning_embedding_out_channels=[4, 6, 8])
+CONTROLNETS = {
+    "tiny-edges": dict({k: v for k, v in TWO_LEVELS.items() if k != "up_block_types"}, **HINT),
+    "tiny-depth": dict({k: v for k, v in TWO_LEVELS.items() if k != "up_block_types"}, **HINT),
+    "tiny-xl-edges": dict({k: v for k, v in PIPELINES["tiny-xl"]["unet"].items() if k != "up_block_types"}, **HINT),
+}
+
 LONG = "a red fox above a green crown, " * 5
 # Pieces of a weighted prompt, each with its weight: what its syntax means, written out by hand. A chunk is a list.
 CHUNKS = {
@@ -100,6 +108,12 @@ RUNS = [
     dict(name="tiny_lcm", pipeline="tiny-lcm", **LCM),
     dict(name="tiny_lcm_1step", pipeline="tiny-lcm", steps=1, guidance_scale=2.5, negative_prompt=None),
     dict(name="tiny_lcm_img2img", pipeline="tiny-lcm", kind="img2img", strength=0.5, **LCM),
+    dict(name="tiny_control", pipeline="tiny", controlnets=["tiny-edges"], extra=dict(
+        controlnet_conditioning_scale=[0.8], control_guidance_start=[0.0], control_guidance_end=[0.75])),
+    dict(name="tiny_control_two", pipeline="tiny", controlnets=["tiny-edges", "tiny-depth"], width=48, extra=dict(
+        controlnet_conditioning_scale=[1.0, 0.5], control_guidance_start=[0.0, 0.25], control_guidance_end=[1.0, 1.0])),
+    dict(name="tiny_control_img2img", pipeline="tiny", kind="img2img", strength=0.6, steps=5, controlnets=["tiny-depth"]),
+    dict(name="tiny_xl_control", pipeline="tiny-xl", height=40, controlnets=["tiny-xl-edges"], num_images_per_prompt=2),
     dict(name="tiny_lcm_nag", pipeline="tiny-lcm", guidance_scale=8.0, extra=dict(nag_scale=4.0)),
     # Most ratios of norms are above this tau.
     dict(name="tiny_turbo_nag", pipeline="tiny-turbo", guidance_scale=0.0, extra=dict(nag_scale=6.0, nag_tau=1.2, nag_alpha=0.75)),
@@ -122,8 +136,11 @@ FAMILIES = {
 }
 
 # What the page's requests cannot say.
-NOT_IN_PAGE = {name: "the page draws one picture a request"
-               for name in ("runs/tiny_img2img_two_pictures", "runs/tiny_nag_beside_guidance")}
+NOT_IN_PAGE = {
+    "runs/tiny_img2img_two_pictures": "the page draws one picture a request",
+    "runs/tiny_nag_beside_guidance": "the page draws one picture a request",
+    **{f"runs/{run['name']}": "the page loads no ControlNets" for run in RUNS if "controlnets" in run},
+}
 
 # Seeds of Wichmann and Hill's generator: both signs, and far beyond 64 bits.
 INTEGER_SEEDS = [2**64 - 1, 2**64, 2**64 + 12345, 10**30 + 7, 2**200 + 3, 7**400, -1, -2, -30268, -(2**63), -(2**64), -(10**30), -(7**400)]

@@ -78,6 +78,7 @@ impl Reconstruction {
                 timestep_cond: timestep_cond.map(Tensor::autodiff),
                 text_time: text_time.map(|(text, sizes)| (text.autodiff(), sizes)),
                 nag: None,
+                control: None,
             },
             latents: Tensor::cat(images.iter().map(encoded).collect(), 0),
         })

@@ -264,6 +264,7 @@ async fn draw_with(
         timestep_cond: timestep_cond.map(Tensor::inner),
         text_time: text_time.map(|(text, sizes)| (text.inner(), sizes)),
         nag: None,
+        control: None,
     };
     let own = if unet.is_none() && pipeline.device().is_autodiff() { Some(network.unet.clone().valid()) } else { None };
     let unet = unet.or(own.as_ref()).unwrap_or(network.unet);

@@ -19,6 +19,8 @@ pub struct AddedConditions {
     pub timestep_cond: Option<Tensor<2>>,
     /// Pooled text `[batch, p]` and six numbers for each picture (Podell et al., 2023).
     pub text_time: Option<(Tensor<2>, Vec<[f32; 6]>)>,
+    /// What ControlNets add to the skip connections and in the middle (Zhang et al., 2023).
+    pub control: Option<Residuals>,
     /// Features of a text to avoid `[n, tokens, cross_attention_dim]`, for the last n samples (Chen et al., 2025).
     pub nag: Option<(Nag, Tensor<3>)>,
 }
@@ -53,12 +55,75 @@ pub struct UNet2DConditionModel {
     sinusoids: Sinusoids,
 }
 
+/// The residuals of a ControlNet, or the sum of several.
+#[derive(Clone)]
+pub struct Residuals {
+    /// For each skip connection, in the order in which the network makes them.
+    pub down: Vec<Tensor<4>>,
+    /// For the middle.
+    pub mid: Tensor<4>,
+}
+
+/// How timesteps and sizes are embedded, in the UNet and in its ControlNets.
 #[derive(Clone, Copy, Debug)]
-struct Sinusoids {
+pub struct Sinusoids {
     dim: usize,
     flip_sin_to_cos: bool,
     freq_shift: f64,
     addition_dim: usize,
+}
+
+impl Sinusoids {
+    /// As the configuration says.
+    pub fn new(config: &UNet2DConditionConfig) -> Self {
+        Self {
+            dim: config.block_out_channels[0],
+            flip_sin_to_cos: config.flip_sin_to_cos,
+            freq_shift: config.freq_shift,
+            addition_dim: config.addition_time_embed_dim.unwrap_or_default(),
+        }
+    }
+
+    /// `temb` `[batch, features]` from `timesteps` (one, or one for each sample) and the conditions, with a network's two
+    /// embeddings.
+    pub fn embed(
+        &self,
+        (time_embedding, add_embedding): (&TimestepEmbedding, &Option<TimestepEmbedding>),
+        batch: usize,
+        timesteps: &[f32],
+        conditions: &AddedConditions,
+        device: &Device,
+    ) -> Tensor<2> {
+        let Self { dim, flip_sin_to_cos, freq_shift, addition_dim } = *self;
+        let values = match timesteps {
+            [one] => vec![*one; batch],
+            each => each.to_vec(),
+        };
+        let sinusoids = timestep_embedding(&values, dim, flip_sin_to_cos, freq_shift, device);
+        let mut temb = time_embedding.forward(sinusoids, conditions.timestep_cond.clone());
+        if let (Some(embedding), Some((text, ids))) = (add_embedding, &conditions.text_time) {
+            let numbers = timestep_embedding(ids.as_flattened(), addition_dim, flip_sin_to_cos, freq_shift, device);
+            let numbers = numbers.reshape([ids.len(), 6 * addition_dim]);
+            temb = temb + embedding.forward(Tensor::cat(vec![text.clone(), numbers], 1), None);
+        }
+        temb
+    }
+}
+
+/// The embedding of the sizes, if the configuration has one.
+///
+/// # Errors
+/// [`crate::Error::Config`] if its width is missing.
+pub fn add_embedding(config: &UNet2DConditionConfig, file: &str, device: &Device) -> Result<Option<TimestepEmbedding>> {
+    let temb = 4 * config.block_out_channels[0];
+    match (&config.addition_embed_type, config.projection_class_embeddings_input_dim) {
+        (Some(_), Some(dim)) => Ok(Some(TimestepEmbedding::new(dim, temb, None, device))),
+        (Some(_), None) => {
+            let reason = "addition_embed_type = \"text_time\" needs projection_class_embeddings_input_dim";
+            Err(crate::models::config::invalid(file, reason))
+        }
+        (None, _) => Ok(None),
+    }
 }
 
 impl UNet2DConditionModel {
@@ -70,29 +135,16 @@ impl UNet2DConditionModel {
         config.check(file)?;
         let channels = &config.block_out_channels;
         let temb = 4 * channels[0];
-        let addition = match (&config.addition_embed_type, config.projection_class_embeddings_input_dim) {
-            (Some(_), Some(dim)) => Some(TimestepEmbedding::new(dim, temb, None, device)),
-            (Some(_), None) => {
-                let reason = "addition_embed_type = \"text_time\" needs projection_class_embeddings_input_dim";
-                return Err(crate::models::config::invalid(file, reason));
-            }
-            (None, _) => None,
-        };
         Ok(Self {
             conv_in: Conv2d::new(config.in_channels, channels[0], 3, device),
             time_embedding: TimestepEmbedding::new(channels[0], temb, config.time_cond_proj_dim, device),
-            add_embedding: addition,
+            add_embedding: add_embedding(config, file, device)?,
             down_blocks: (0..channels.len()).map(|i| DownBlock::new(config, i, device)).collect(),
             mid_block: MidBlock::new(config, device),
             up_blocks: (0..channels.len()).map(|j| UpBlock::new(config, j, device)).collect(),
             conv_norm_out: GroupNorm::new(config.norm_num_groups, channels[0], config.norm_eps, device),
             conv_out: Conv2d::new(channels[0], config.out_channels, 3, device),
-            sinusoids: Sinusoids {
-                dim: channels[0],
-                flip_sin_to_cos: config.flip_sin_to_cos,
-                freq_shift: config.freq_shift,
-                addition_dim: config.addition_time_embed_dim.unwrap_or_default(),
-            },
+            sinusoids: Sinusoids::new(config),
         })
     }
 
@@ -106,7 +158,8 @@ impl UNet2DConditionModel {
         conditions: &AddedConditions,
     ) -> Tensor<4> {
         let batch = sample.dims()[0];
-        let temb = self.embed_time(batch, timesteps, conditions, &sample.device());
+        let embeddings = (&self.time_embedding, &self.add_embedding);
+        let temb = self.sinusoids.embed(embeddings, batch, timesteps, conditions, &sample.device());
         let context = Context { text: encoder_hidden_states, avoided: conditions.nag.clone() };
         let mut x = self.conv_in.forward(sample);
         let mut skips = vec![x.clone()];
@@ -116,25 +169,13 @@ impl UNet2DConditionModel {
         if let Some(block) = &self.mid_block {
             x = block.forward(x, &temb, &context);
         }
+        if let Some(Residuals { down, mid }) = &conditions.control {
+            x = x + mid.clone();
+            skips = skips.into_iter().zip(down).map(|(skip, residual)| skip + residual.clone()).collect();
+        }
         for block in &self.up_blocks {
             x = block.forward(x, &temb, &context, &mut skips);
         }
         self.conv_out.forward(self.conv_norm_out.forward_silu(x))
-    }
-
-    fn embed_time(&self, batch: usize, timesteps: &[f32], conditions: &AddedConditions, device: &Device) -> Tensor<2> {
-        let Sinusoids { dim, flip_sin_to_cos, freq_shift, addition_dim } = self.sinusoids;
-        let values = match timesteps {
-            [one] => vec![*one; batch],
-            each => each.to_vec(),
-        };
-        let sinusoids = timestep_embedding(&values, dim, flip_sin_to_cos, freq_shift, device);
-        let mut temb = self.time_embedding.forward(sinusoids, conditions.timestep_cond.clone());
-        if let (Some(embedding), Some((text, ids))) = (&self.add_embedding, &conditions.text_time) {
-            let numbers = timestep_embedding(ids.as_flattened(), addition_dim, flip_sin_to_cos, freq_shift, device);
-            let numbers = numbers.reshape([ids.len(), 6 * addition_dim]);
-            temb = temb + embedding.forward(Tensor::cat(vec![text.clone(), numbers], 1), None);
-        }
-        temb
     }
 }
