@@ -17,7 +17,6 @@ const CONFIG: &str = "config.json";
 /// A ControlNet that was loaded for a pipeline.
 pub(super) struct ControlNet {
     name: String,
-    config: ControlNetConfig,
     network: ControlNetModel,
 }
 
@@ -108,7 +107,7 @@ impl Pipeline {
         let quantization = Quantization::parse(&file, &bytes)?;
         let checkpoint = Checkpoint::open(files, WEIGHTS)?.with_quantization(quantization).quantizing(quantize);
         let network = weights::load(ControlNetModel::new(&config, &file, &self.device)?, &checkpoint)?;
-        self.controlnets.push(ControlNet { name: name.to_string(), config, network });
+        self.controlnets.push(ControlNet { name: name.to_string(), network });
         Ok(())
     }
 

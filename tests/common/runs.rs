@@ -59,7 +59,8 @@ fn agree(suite: &Suite, entry: &Entry, run: &Run, golden: &Golden) -> Result<(),
         Kind::Img2img => "Img2Img",
         Kind::Inpaint => "Inpaint",
     };
-    if run.pipeline_class != format!("{family}{way}Pipeline") {
+    let controlled = if run.controlnets.is_empty() { "" } else { "ControlNet" };
+    if run.pipeline_class != format!("{family}{controlled}{way}Pipeline") {
         return Err(format!("a run of {} with a model of {whole}", run.pipeline_class).into());
     }
     let has = [run.strength.is_some(), golden.has("init_image_u8"), golden.has("mask_u8")];

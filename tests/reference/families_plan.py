@@ -112,7 +112,8 @@ RUNS = [
         controlnet_conditioning_scale=[0.8], control_guidance_start=[0.0], control_guidance_end=[0.75])),
     dict(name="tiny_control_two", pipeline="tiny", controlnets=["tiny-edges", "tiny-depth"], width=48, extra=dict(
         controlnet_conditioning_scale=[1.0, 0.5], control_guidance_start=[0.0, 0.25], control_guidance_end=[1.0, 1.0])),
-    dict(name="tiny_control_img2img", pipeline="tiny", kind="img2img", strength=0.6, steps=5, controlnets=["tiny-depth"]),
+    dict(name="tiny_control_img2img", pipeline="tiny", kind="img2img", strength=0.6, steps=5, controlnets=["tiny-depth"],
+         extra=dict(controlnet_conditioning_scale=[1.0])),  # this pipeline's own is 0.8
     dict(name="tiny_xl_control", pipeline="tiny-xl", height=40, controlnets=["tiny-xl-edges"], num_images_per_prompt=2),
     dict(name="tiny_lcm_nag", pipeline="tiny-lcm", guidance_scale=8.0, extra=dict(nag_scale=4.0)),
     # Most ratios of norms are above this tau.
