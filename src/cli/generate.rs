@@ -4,7 +4,7 @@ use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
 
 use super::control::ControlArgs;
 use super::device::DeviceName;
@@ -19,7 +19,7 @@ use crate::pipeline::{
     Control, LoadOptions, MicroConditioning, PlanOptions, Settings, StepEvent, parse_seed, parse_steps,
 };
 use crate::text::PromptSyntax;
-use crate::weights::Lora;
+use crate::weights::{Lora, TextualInversion};
 
 /// Draws a picture of a prompt
 #[derive(clap::Args)]
@@ -68,9 +68,12 @@ pub struct Generate {
     /// A LoRA adapter, in the names of diffusers or kohya, with its weight [default: 1]; may be repeated
     #[arg(long, value_name = "FILE[:WEIGHT]")]
     lora: Vec<String>,
+    /// A learned word (textual inversion), with the word to use in prompts [default: the file's]; may be repeated
+    #[arg(long, value_name = "FILE[:WORD]")]
+    embedding: Vec<String>,
     /// Draws, instead of a prompt, an edit that `fourstep edit --method imagic` wrote; needs the same model
     #[arg(long, value_name = "FILE", conflicts_with_all = [
-        "prompt", "negative", "width", "height", "large", "outline", "image", "lora", "clip_skip", "guidance_rescale", "nag_scale", "weighting",
+        "prompt", "negative", "width", "height", "large", "outline", "image", "lora", "embedding", "clip_skip", "guidance_rescale", "nag_scale", "weighting",
         "Sizes", "controlnet", "vae_tile", "text_on_cpu", "memory",
     ])]
     edit: Option<PathBuf>,
@@ -181,6 +184,10 @@ pub fn run(args: &Generate) -> Result<()> {
     let model = args.model.open()?;
     let mut pipeline = model.load_with(&options, &device)?;
     args.controls.load(&mut pipeline, args.quantize)?;
+    for text in &args.embedding {
+        let inversion = read_embedding(text).with_context(|| format!("--embedding {text}"))?;
+        pipeline.add_textual_inversion(&inversion)?;
+    }
     let mut memory = args.memory.then(|| Memory::of(&device)).transpose()?;
     if args.vae_tile.is_some() {
         pipeline.enable_vae_tiling(args.vae_tile);
@@ -260,6 +267,19 @@ impl Generate {
 
 fn read_picture(path: &Option<PathBuf>, argument: &str) -> Result<Option<Picture>> {
     path.as_ref().map(|path| Picture::read_png(path)).transpose().context(argument.to_string())
+}
+
+/// The word in `FILE` or `FILE:WORD`.
+fn read_embedding(text: &str) -> Result<TextualInversion> {
+    let whole = Path::new(text).exists();
+    let (file, word) = match text.rsplit_once(':').filter(|_| !whole) {
+        Some((file, word)) => (file, Some(word)),
+        None => (text, None),
+    };
+    if [".pt", ".bin"].iter().any(|ending| file.ends_with(ending)) {
+        bail!("a file of Python objects can run code when it is read: save it as .safetensors first");
+    }
+    Ok(TextualInversion::parse(file, &std::fs::read(file)?, word)?)
 }
 
 /// Name, bytes and weight of `FILE` or `FILE:WEIGHT`.

@@ -117,6 +117,23 @@ impl ClipTextModel {
         })
     }
 
+    /// Features of a token.
+    pub fn width(&self) -> usize {
+        self.text_model.final_layer_norm.weight.lazy_shape()[0]
+    }
+
+    /// Puts the vectors `[n, features]` of learned words into the token table, from row `first`, which must not be beyond
+    /// its end.
+    pub fn set_tokens(&mut self, first: usize, vectors: &TensorData) {
+        let weight = &mut self.text_model.embeddings.token_embedding.weight;
+        let table = weight.val();
+        let ([rows, _], n) = (table.dims(), vectors.shape[0]);
+        let new = Tensor::from_data(vectors.clone(), &table.device());
+        let rest = (first + n < rows).then(|| table.clone().narrow(0, first + n, rows - first - n));
+        let parts = [table.narrow(0, 0, first), new].into_iter().chain(rest).collect();
+        *weight = Param::from_tensor(Tensor::cat(parts, 0));
+    }
+
     /// Encodes `ids`, a batch of rows of the same length.
     pub fn forward(&self, ids: &[Vec<i64>], device: &Device) -> ClipTextOutput {
         let hidden_states = self.hidden_states(ids, device);

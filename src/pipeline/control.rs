@@ -172,7 +172,29 @@ fn picture(image: &Picture, device: &Device) -> Tensor<4> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::golden;
     use super::*;
+    use crate::weights::DirFiles;
+
+    #[test]
+    fn a_net_for_another_model_and_a_missing_picture_are_refused() {
+        let mut pipeline = golden("sd15");
+        let folder = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/golden/families/controlnets/tiny-edges");
+        let message = pipeline.add_controlnet("edges", &DirFiles::new(folder), None).unwrap_err().to_string();
+        assert!(message.contains("edges/config.json") && message.contains("is for another model"), "{message}");
+        let size = (pipeline.request("x").width, pipeline.request("x").height);
+        let control = Control::new(Picture::filled(size.0, size.1, [0; 3]));
+        let request = Request { controls: vec![control.clone()], ..pipeline.request("x") };
+        let message = pipeline.check_controls(&request).unwrap_err().to_string();
+        assert!(message.contains("1 control images for 0 ControlNets"), "{message}");
+        let refused = |control: Control| control.check(&request).unwrap_err().to_string();
+        assert!(control.check(&request).is_ok());
+        let small = Control { image: Picture::filled(8, 8, [0; 3]), ..control.clone() };
+        assert!(refused(small).contains("8 x 8 pixels"));
+        assert!(refused(Control { controlnet_conditioning_scale: -1.0, ..control.clone() }).contains("use 0 to 10"));
+        let backwards = Control { control_guidance_start: 0.6, control_guidance_end: 0.5, ..control };
+        assert!(refused(backwards).contains("an end after the start"));
+    }
 
     /// As in diffusers: a step counts if it lies completely between start and end.
     #[test]

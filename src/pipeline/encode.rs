@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor, TensorData};
 use super::{Family, Pipeline, Request};
 use crate::models::ClipTextModel;
 use crate::text::{Chunk, Chunks, Tokenizer};
+use crate::weights::TextualInversion;
 use crate::{Error, Result};
 
 /// A tokenizer and its text encoder: Stable Diffusion XL has two pairs.
@@ -52,6 +53,25 @@ impl Tokens {
 }
 
 impl Pipeline {
+    /// Adds a learned word to the text encoders.
+    ///
+    /// # Errors
+    /// [`Error::Request`] for vectors of another width or number of encoders, and for a word that the model has already.
+    pub fn add_textual_inversion(&mut self, inversion: &TextualInversion) -> Result<()> {
+        let widths: Vec<usize> = self.components.text.iter().map(|text| text.model.width()).collect();
+        let given: Vec<usize> = inversion.vectors.iter().map(|vectors| vectors.shape[1]).collect();
+        if widths != given {
+            let reason =
+                format!("the word {:?} has vectors of {given:?} numbers, this model's text encoders", inversion.token);
+            return Err(Error::Request(format!("{reason} {widths:?}: it was learned for another model")));
+        }
+        for (text, vectors) in self.components.text.iter_mut().zip(&inversion.vectors) {
+            let ids = text.tokenizer.add_learned(&inversion.words())?;
+            text.model.set_tokens(ids[0] as usize, vectors);
+        }
+        Ok(())
+    }
+
     /// Tokenizes and encodes the prompts of a request.
     ///
     /// A model distilled with guidance and negative prompt as inputs (`negative_prompt_in_context`) reads the padded

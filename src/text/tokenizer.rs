@@ -32,6 +32,8 @@ pub struct Tokenizer {
     eos: u32,
     pad: u32,
     model_max_length: usize,
+    /// The further ids of words that stand for several.
+    followed: BTreeMap<u32, Vec<u32>>,
 }
 
 /// The tokens of a whole text, without begin and end.
@@ -135,8 +137,14 @@ impl Tokenizer {
     /// Only if a foreign `tokenizer.json` cannot represent the text.
     pub fn encode(&self, text: &str) -> Result<Encoding> {
         let encoding = self.inner.encode(text, false).map_err(|error| bad(WHOLE, error))?;
-        let too_long = encoding.len() > self.model_max_length - 2;
-        Ok(Encoding { ids: encoding.get_ids().to_vec(), offsets: encoding.get_offsets().to_vec(), too_long })
+        let (mut ids, mut offsets) = (Vec::new(), Vec::new());
+        for (id, place) in encoding.get_ids().iter().zip(encoding.get_offsets()) {
+            ids.push(*id);
+            ids.extend(self.followed.get(id).into_iter().flatten());
+            offsets.resize(ids.len(), *place);
+        }
+        let too_long = ids.len() > self.model_max_length - 2;
+        Ok(Encoding { ids, offsets, too_long })
     }
 
     /// The tokens of a text between begin and end, truncated or padded to exactly `model_max_length` ids.
@@ -153,6 +161,24 @@ impl Tokenizer {
         padded.push(self.eos.into());
         padded.resize(self.model_max_length, self.pad.into());
         Ok(Padded { ids: padded, truncated })
+    }
+
+    /// Adds a learned word that stands for as many tokens as there are `words`, the first of which is found in prompts.
+    /// Returns their ids, which follow each other. (diffusers writes all of the words into the prompt instead.)
+    ///
+    /// # Errors
+    /// [`Error::Request`] for a word that the vocabulary has.
+    pub fn add_learned(&mut self, words: &[String]) -> Result<Vec<u32>> {
+        if let Some(word) = words.iter().find(|word| self.inner.token_to_id(word).is_some()) {
+            return Err(Error::Request(format!("the word {word:?} is in the vocabulary already: choose another")));
+        }
+        let added: Vec<AddedToken> = words.iter().map(|word| AddedToken::from(word.clone(), false)).collect();
+        self.inner.add_tokens(added).map_err(|error| bad(CONFIG, error))?;
+        let ids: Vec<u32> = words.iter().filter_map(|word| self.inner.token_to_id(word)).collect();
+        if let [first, more @ ..] = ids.as_slice() {
+            self.followed.insert(*first, more.to_vec());
+        }
+        Ok(ids)
     }
 
     /// Adds the special tokens to the model; all of them must already be in the vocabulary.
@@ -174,7 +200,8 @@ impl Tokenizer {
         };
         let (bos, eos, pad) = (id("bos_token")?, id("eos_token")?, id("pad_token")?);
         id("unk_token")?;
-        Ok(Self { inner, bos, eos, pad, model_max_length: config.model_max_length()? })
+        let model_max_length = config.model_max_length()?;
+        Ok(Self { inner, bos, eos, pad, model_max_length, followed: BTreeMap::new() })
     }
 }
 

@@ -12,6 +12,7 @@ mod files;
 mod floats;
 mod gguf;
 mod header;
+mod inversion;
 mod load;
 mod lora;
 mod matrices;
@@ -34,6 +35,7 @@ pub(crate) use files::cut_off;
 pub use files::{DirFiles, Files, MemoryFiles};
 #[cfg(feature = "native")]
 pub use floats::write_floats;
+pub use inversion::TextualInversion;
 pub use load::{check, load, load_with};
 pub use lora::{Lora, Part, Updates};
 pub use matrices::{Matrix, serialize};

@@ -88,6 +88,8 @@ pub struct Run {
     pub num_images_per_prompt: usize,
     #[serde(default)]
     pub controlnets: Vec<String>,
+    #[serde(default)]
+    pub embeddings: Vec<String>,
     pub lora: Option<String>,
     pub lora_scale: Option<f32>,
     #[serde(default)]

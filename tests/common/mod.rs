@@ -237,6 +237,11 @@ impl Suite {
         self.bytes(&format!("loras/{name}/pytorch_lora_weights.safetensors"))
     }
 
+    /// The bytes of a learned word of the set.
+    fn embedding(&self, name: &str) -> Result<Vec<u8>, String> {
+        self.bytes(&format!("embeddings/{name}.safetensors"))
+    }
+
     /// The files of a ControlNet of the set.
     fn controlnet(&self, name: &str) -> DirFiles {
         DirFiles::new(self.reference.join("controlnets").join(name))

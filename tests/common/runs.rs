@@ -9,7 +9,7 @@ use fourstep::picture::Picture;
 use fourstep::pipeline::{Control, LoadOptions, MicroConditioning, Pipeline, Request, StepEvent};
 use fourstep::random::{Generator, Mt19937};
 use fourstep::text::PromptSyntax;
-use fourstep::weights::{Files, Lora};
+use fourstep::weights::{Files, Lora, TextualInversion};
 use serde_json::Value;
 
 use super::golden::{Golden, Worst};
@@ -141,6 +141,10 @@ fn load(suite: &Suite, run: &Run) -> Result<Pipeline, Failure> {
     let mut pipeline = Pipeline::load_with(&files, &options, &suite.device)?;
     for name in &run.controlnets {
         pipeline.add_controlnet(name, &suite.controlnet(name), None)?;
+    }
+    for name in &run.embeddings {
+        let file = format!("{name}.safetensors");
+        pipeline.add_textual_inversion(&TextualInversion::parse(&file, &suite.embedding(name)?, None)?)?;
     }
     Ok(pipeline)
 }

@@ -25,8 +25,8 @@ import diffusers
 import golden_set
 import nag
 import torch
-from families_plan import CHUNKS, CONTROLNETS, DDIM, DEFAULTS, FAMILIES, INTEGER_SEEDS, NOT_IN_PAGE, PIPELINES, RUNS
-from safetensors.torch import save_file
+from families_plan import CHUNKS, CONTROLNETS, EMBEDDINGS, DDIM, DEFAULTS, FAMILIES, INTEGER_SEEDS, NOT_IN_PAGE, PIPELINES, RUNS
+from safetensors.torch import load_file, save_file
 from stickers_golden import ids, record, relative_l2
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTextModelWithProjection, CLIPTokenizer
 
@@ -48,6 +48,23 @@ def build(out, vocabulary):
         if not (out / "controlnets" / name).exists():
             torch.manual_seed(len(name))
             build_controlnet(plan).to(torch.float16).save_pretrained(out / "controlnets" / name)
+
+
+    (out / "embeddings").mkdir(exist_ok=True)
+    for name, (count, widths) in EMBEDDINGS.items():
+        generator = torch.Generator().manual_seed(len(name))
+        vectors = {key: torch.randn(count, width, generator=generator) for key, width in widths.items()}
+        save_file(vectors, out / "embeddings" / f"{name}.safetensors")
+
+
+def learn(pipe, name, file):
+    """Loads a learned word; a file for Stable Diffusion XL has one tensor for each text encoder."""
+    vectors = load_file(file)
+    if "clip_l" not in vectors:
+        return pipe.load_textual_inversion(file)
+    for key, tokenizer, encoder in (("clip_l", "tokenizer", "text_encoder"), ("clip_g", "tokenizer_2", "text_encoder_2")):
+        pipe.load_textual_inversion(vectors[key], token=name, tokenizer=getattr(pipe, tokenizer),
+                                    text_encoder=getattr(pipe, encoder))
 
 
 def build_controlnet(plan):
@@ -193,6 +210,8 @@ def draw(folder, run, dtype, replay=None):
     if "scheduler" in run:
         config = dict(run["scheduler"])
         pipe.scheduler = getattr(diffusers, config.pop("_class_name")).from_config(pipe.scheduler.config, **config)
+    for name in run.get("embeddings", []):
+        learn(pipe, name, folder / "embeddings" / f"{name}.safetensors")
     networks = [diffusers.ControlNetModel.from_pretrained(folder / "controlnets" / name).to(dtype)
                 for name in run.get("controlnets", [])]
     if kind or networks:
@@ -258,8 +277,10 @@ def draw(folder, run, dtype, replay=None):
     tensors["unet_timesteps"] = tensors["unet_timesteps"].float()
     tensors["image_u8"] = torch.from_numpy((result.images * 255).round().astype("uint8"))
     if run["prompt"] not in CHUNKS:
-        tensors["token_ids"] = ids(pipe.tokenizer, run["prompt"])
-        tensors["negative_token_ids"] = ids(pipe.tokenizer, run["negative_prompt"] or "")
+        for name, text in (("token_ids", run["prompt"]), ("negative_token_ids", run["negative_prompt"] or "")):
+            if "embeddings" in run:  # writes the further words of a learned one into the text
+                text = pipe.maybe_convert_prompt(text, pipe.tokenizer)
+            tensors[name] = ids(pipe.tokenizer, text)
     return {name: t.detach().clone().contiguous() for name, t in tensors.items()}, pipe
 
 
@@ -338,8 +359,8 @@ def with_vocabulary(folder, out):
     whole = out.parent / ".families" / folder.name
     shutil.rmtree(whole.parent, ignore_errors=True)
     shutil.copytree(folder, whole)
-    if (out / "controlnets").exists():
-        shutil.copytree(out / "controlnets", whole / "controlnets")
+    for name in ("controlnets", "embeddings"):
+        shutil.copytree(out / name, whole / name)
     for part in whole.glob("tokenizer*"):
         for name in ("vocab.json", "merges.txt"):
             shutil.copy(out / "tokenizer" / name, part / name)

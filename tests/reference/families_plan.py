@@ -52,6 +52,9 @@ CONTROLNETS = {
     "tiny-xl-edges": dict({k: v for k, v in PIPELINES["tiny-xl"]["unet"].items() if k != "up_block_types"}, **HINT),
 }
 
+# Learned words: number of vectors, and the width for each key of the file. A key of a file for Stable Diffusion is the word.
+EMBEDDINGS = {"tiny-cat": (3, {"<cat>": 12}), "easyword": (2, {"clip_l": 12, "clip_g": 20})}
+
 LONG = "a red fox above a green crown, " * 5
 # Pieces of a weighted prompt, each with its weight: what its syntax means, written out by hand. A chunk is a list.
 CHUNKS = {
@@ -108,6 +111,9 @@ RUNS = [
     dict(name="tiny_lcm", pipeline="tiny-lcm", **LCM),
     dict(name="tiny_lcm_1step", pipeline="tiny-lcm", steps=1, guidance_scale=2.5, negative_prompt=None),
     dict(name="tiny_lcm_img2img", pipeline="tiny-lcm", kind="img2img", strength=0.5, **LCM),
+    dict(name="tiny_learned_word", pipeline="tiny", prompt="a red <cat> above <cat>", negative_prompt="<cat>",
+         embeddings=["tiny-cat"]),
+    dict(name="tiny_xl_learned_word", pipeline="tiny-xl", prompt="an easyword fox", embeddings=["easyword"]),
     dict(name="tiny_control", pipeline="tiny", controlnets=["tiny-edges"], extra=dict(
         controlnet_conditioning_scale=[0.8], control_guidance_start=[0.0], control_guidance_end=[0.75])),
     dict(name="tiny_control_two", pipeline="tiny", controlnets=["tiny-edges", "tiny-depth"], width=48, extra=dict(
@@ -141,6 +147,7 @@ NOT_IN_PAGE = {
     "runs/tiny_img2img_two_pictures": "the page draws one picture a request",
     "runs/tiny_nag_beside_guidance": "the page draws one picture a request",
     **{f"runs/{run['name']}": "the page loads no ControlNets" for run in RUNS if "controlnets" in run},
+    **{f"runs/{run['name']}": "the page loads no learned words" for run in RUNS if "embeddings" in run},
 }
 
 # Seeds of Wichmann and Hill's generator: both signs, and far beyond 64 bits.
