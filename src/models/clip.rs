@@ -127,7 +127,7 @@ impl ClipTextModel {
     pub fn set_tokens(&mut self, first: usize, vectors: &TensorData) {
         let weight = &mut self.text_model.embeddings.token_embedding.weight;
         let table = weight.val();
-        let ([rows, _], n) = (table.dims(), vectors.shape[0]);
+        let ([rows, _], n) = (table.dims(), vectors.shape()[0]);
         let new = Tensor::from_data(vectors.clone(), &table.device());
         let rest = (first + n < rows).then(|| table.clone().narrow(0, first + n, rows - first - n));
         let parts = [table.narrow(0, 0, first), new].into_iter().chain(rest).collect();

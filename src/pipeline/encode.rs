@@ -59,7 +59,7 @@ impl Pipeline {
     /// [`Error::Request`] for vectors of another width or number of encoders, and for a word that the model has already.
     pub fn add_textual_inversion(&mut self, inversion: &TextualInversion) -> Result<()> {
         let widths: Vec<usize> = self.components.text.iter().map(|text| text.model.width()).collect();
-        let given: Vec<usize> = inversion.vectors.iter().map(|vectors| vectors.shape[1]).collect();
+        let given: Vec<usize> = inversion.vectors.iter().map(|vectors| vectors.shape()[1]).collect();
         if widths != given {
             let reason =
                 format!("the word {:?} has vectors of {given:?} numbers, this model's text encoders", inversion.token);

@@ -45,7 +45,7 @@ impl TextualInversion {
         }
         let vectors = found.into_iter().map(|key| rows(checkpoint.f32(key)?).ok_or_else(|| bad(shapeless(key))));
         let vectors = vectors.collect::<Result<Vec<_>>>()?;
-        if vectors.iter().any(|each| each.shape[0] != vectors[0].shape[0]) {
+        if vectors.iter().any(|each| each.shape()[0] != vectors[0].shape()[0]) {
             return Err(bad(format!("{} and {} have different numbers of vectors", PAIR[0], PAIR[1])));
         }
         Ok(Self { token: token.to_string(), vectors })
@@ -53,7 +53,7 @@ impl TextualInversion {
 
     /// The words that stand for its vectors, one each, as diffusers names them.
     pub fn words(&self) -> Vec<String> {
-        let more = (1..self.vectors[0].shape[0]).map(|i| format!("{}_{i}", self.token));
+        let more = (1..self.vectors[0].shape()[0]).map(|i| format!("{}_{i}", self.token));
         std::iter::once(self.token.clone()).chain(more).collect()
     }
 }
@@ -64,7 +64,7 @@ fn shapeless(key: &str) -> String {
 
 /// `[n, features]`, also for a single vector.
 fn rows(data: TensorData) -> Option<TensorData> {
-    let shape = match data.shape.to_vec()[..] {
+    let shape = match data.shape().to_vec()[..] {
         [features] => [1, features],
         [n, features] => [n, features],
         _ => return None,
@@ -98,7 +98,7 @@ mod tests {
         assert_eq!((own.token.as_str(), own.words()), ("<cat>", vec!["<cat>".to_string(), "<cat>_1".into()]));
         assert_eq!(read(&file(&[("emb_params", 1, 4)]), None).unwrap().token, "easy");
         let pair = read(&file(&[("clip_g", 3, 6), ("clip_l", 3, 4)]), Some("mine")).unwrap();
-        assert_eq!((pair.token.as_str(), pair.vectors[0].shape.to_vec(), pair.words().len()), ("mine", vec![3, 4], 3));
+        assert_eq!((pair.token.as_str(), pair.vectors[0].shape().to_vec(), pair.words().len()), ("mine", vec![3, 4], 3));
     }
 
     #[test]
