@@ -124,6 +124,14 @@ impl Restored {
             let mask = if info.get("Mask blur").is_some() { " and a mask" } else { "" };
             notes.push(format!("It began with another picture{mask}, which this file does not carry."));
         }
+        if info.settings.iter().any(|(key, _)| key.starts_with("ControlNet ")) {
+            notes.push("It followed other pictures through ControlNets, which this file does not carry.".into());
+        }
+        if info.get("NAG scale").is_some() {
+            notes.push(
+                "It was drawn with normalized attention guidance (NAG), which the page does not offer yet.".into(),
+            );
+        }
         // A1111 omits its default, which draws the noise on the graphics card.
         if restored.seed.is_some() && info.get("RNG") != Some("CPU") {
             notes.push("Its noise was not drawn by a CPU, so the same seed draws another picture here.".into());
@@ -160,7 +168,7 @@ fn sampler_of(label: &str, schedule: Option<&str>) -> Option<&'static str> {
 mod tests {
     use super::*;
     use crate::picture::Picture;
-    use crate::pipeline::MicroConditioning;
+    use crate::pipeline::{Control, MicroConditioning};
     use crate::schedulers::named;
     use crate::text::PromptSyntax;
 
@@ -242,6 +250,17 @@ mod tests {
         let restored = Restored::from_infotext(&Infotext::parse(edit));
         assert_eq!((restored.strength, restored.notes.len()), (None, 1));
         assert!(restored.notes[0].contains("from another picture (“a fox, green”), which"), "{:?}", restored.notes);
+    }
+
+    #[test]
+    fn what_the_page_cannot_do_again_is_said() {
+        let control = Control::new(Picture::filled(64, 96, [1, 2, 3]));
+        let text =
+            Request { nag_scale: 3.0, controls: vec![control], ..request(None) }.infotext(&own(), "x").to_string();
+        assert!(text.contains("NAG scale: 3, NAG tau: 2.5, NAG alpha: 0.5, Seed"), "{text}");
+        assert!(text.contains("ControlNet 0: \"Weight: 1, Guidance Start: 0, Guidance End: 1\""), "{text}");
+        let notes = Restored::from_infotext(&Infotext::parse(&text)).notes;
+        assert!(notes.len() == 2 && notes[0].contains("ControlNets") && notes[1].contains("NAG"), "{notes:?}");
     }
 
     #[test]

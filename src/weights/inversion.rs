@@ -98,7 +98,10 @@ mod tests {
         assert_eq!((own.token.as_str(), own.words()), ("<cat>", vec!["<cat>".to_string(), "<cat>_1".into()]));
         assert_eq!(read(&file(&[("emb_params", 1, 4)]), None).unwrap().token, "easy");
         let pair = read(&file(&[("clip_g", 3, 6), ("clip_l", 3, 4)]), Some("mine")).unwrap();
-        assert_eq!((pair.token.as_str(), pair.vectors[0].shape().to_vec(), pair.words().len()), ("mine", vec![3, 4], 3));
+        assert_eq!(
+            (pair.token.as_str(), pair.vectors[0].shape().to_vec(), pair.words().len()),
+            ("mine", vec![3, 4], 3)
+        );
     }
 
     #[test]
