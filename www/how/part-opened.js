@@ -11,7 +11,7 @@ const PROMPT = OWN || "a green fox";
 const NEGATIVE = asked.get("negative") ?? (OWN ? "" : "a red background");
 const SEED = /^\d{1,20}$/.test(asked.get("seed") ?? "") ? asked.get("seed") : "7";
 const GUIDANCE = { min: 1, max: 3.5, step: 0.25 };
-const STRENGTH = Math.max(GUIDANCE.min, Math.min(GUIDANCE.max, Number(asked.get("guidance") ?? 2.5) || 2.5));
+const STRENGTH = Math.max(GUIDANCE.min, Math.min(GUIDANCE.max, Number(asked.get("guidance")) || 2)); // 2 is the model's own
 
 export function openedCells() {
   return {
@@ -92,7 +92,7 @@ function features(run) {
     `The text encoder makes ${width} numbers of each token, which also depend on the words around it: the features. This is all that the network learns of the prompt.`,
     node("p", {
       className: "small",
-      textContent: `Down: ${run.tokens} places for tokens${run.tokens >= 2 * run.prompt.length && run.negative.length > 2 ? ", the second half for the negative prompt" : ""}; the last token fills those that are left over. Across: the ${width} features of each.`,
+      textContent: `Down: ${run.tokens} places for tokens${run.tokens >= 2 * run.prompt.length && run.negative.length > 2 ? ", the second half for the negative prompt" : ""}; those that are left over are filled up. Across: the ${width} features of each.`,
     }),
     node("div", { className: "scroll", tabIndex: 0, role: "group", ariaLabel: "Text features" }, canvas),
     signedKey(3),
