@@ -1,13 +1,16 @@
 // Takes the pictures of the view "How it works" for docs/screens: `node tools/screenshots.mjs how`.
 //
-// Every cell runs once, from top to bottom, with the inputs that the view offers; then each part is taken at both widths.
+// Every cell runs once, from top to bottom, with the inputs that the view offers; then each part is taken at both widths, with
+// the code cut short and the wide one at three quarters, so that all of docs/screens together stays below 3 MB.
 import { launch } from "../tests/browser/harness.mjs";
 import { save } from "./shot.mjs";
 
 const SCREENS = [
-  { width: 1280, height: 900, colorScheme: "light" },
-  { width: 390, height: 844, colorScheme: "dark" },
+  { width: 1280, height: 900, colorScheme: "light", scale: 0.75 },
+  { width: 390, height: 844, colorScheme: "dark", scale: 1 },
 ];
+const QUALITY = 20; // of WebP, in percent
+const CODE = "130px"; // as much of each piece of code
 const PATIENCE = { timeout: 900_000 };
 /** The parts of the view, each from the first element to the beginning of the next part. */
 const PARTS = [
@@ -25,23 +28,24 @@ const PARTS = [
   ["stickers", "#stickers"],
 ];
 
-/** @param {string} folder @param {Record<string, Record<string, string>>} [inputs] other inputs, by cell */
-export async function takeLesson(folder, inputs = {}) {
+/** @param {string} folder */
+export async function takeLesson(folder) {
   const { page, origin, close } = await launch({ webgpu: true, viewport: SCREENS[0], errors: [/WebGPU|powerPreference/i] });
   try {
     await page.emulateMedia({ colorScheme: "light", reducedMotion: "reduce" });
-    await page.goto(`${origin}/www/how/index.html?prompt=a+green+fox&seed=7`);
+    await page.goto(`${origin}/www/how/index.html?prompt=a+green+fox&negative=a+red+background&seed=7`);
     for (const cell of await page.$$eval("[data-cell]", (all) => all.map(({ dataset }) => dataset.cell))) {
       const start = Date.now();
-      await runCell(page, cell, inputs[cell] ?? {});
+      await runCell(page, cell);
       console.log(`${cell}: ${((Date.now() - start) / 1000).toFixed(1)} s`);
     }
-    for (const { colorScheme, ...viewport } of SCREENS) {
+    await page.$$eval("pre", (all, height) => all.forEach((code) => (code.style.maxHeight = height)), CODE);
+    for (const { colorScheme, scale, ...viewport } of SCREENS) {
       await page.setViewportSize(viewport);
       await page.emulateMedia({ colorScheme: /** @type {"light" | "dark"} */ (colorScheme), reducedMotion: "reduce" });
       await page.waitForTimeout(500);
       for (const [name, top, bottom] of await places(page))
-        await save(page, `${folder}${viewport.width}-${colorScheme}-how-${name}.webp`, { top, bottom });
+        await save(page, `${folder}${viewport.width}-${colorScheme}-how-${name}.webp`, { top, bottom, quality: QUALITY, scale });
     }
   } finally {
     await close();
@@ -58,11 +62,10 @@ async function places(page) {
   return tops.map(([name, top], i) => [name, Math.max(0, top), tops[i + 1]?.[1] ?? end]);
 }
 
-async function runCell(page, cell, inputs) {
+async function runCell(page, cell) {
   const place = `[data-cell="${cell}"]`;
   await page.locator(place).scrollIntoViewIfNeeded();
   await page.waitForSelector(`${place} form, ${place} .output`);
-  for (const [name, value] of Object.entries(inputs)) await page.fill(`${place} [name="${name}"]`, value);
   const settled = () =>
     page.waitForFunction((place) => ["done", "trouble"].includes(document.querySelector(place).dataset.state), place, PATIENCE);
   if (await page.locator(`${place} .run`).count()) {
@@ -70,6 +73,23 @@ async function runCell(page, cell, inputs) {
     await page.click(`${place} .run`);
   }
   await settled();
+  if (cell === "draw") await drawSeven(page, `${place} canvas`);
   const [state, words] = await page.$eval(place, (one) => [one.dataset.state, one.querySelector(".said").textContent]);
   if (state !== "done") throw new Error(`${cell}: ${words}`);
+}
+
+/** Draws a seven with the mouse on the board for digits. */
+async function drawSeven(page, board) {
+  await page.locator(board).scrollIntoViewIfNeeded();
+  const { x, y, width, height } = await page.locator(board).boundingBox();
+  const places = [
+    [0.3, 0.25],
+    [0.7, 0.25],
+    [0.45, 0.8],
+  ].map(([right, down]) => [x + right * width, y + down * height]);
+  await page.mouse.move(...places[0]);
+  await page.mouse.down();
+  for (const place of places.slice(1)) await page.mouse.move(...place, { steps: 8 });
+  await page.mouse.up();
+  await page.locator('[data-cell="draw"] .plot').waitFor(PATIENCE);
 }

@@ -100,16 +100,21 @@ browserTest("the picture, opened, has the values that diffusers with hooks found
   await part("Latents become pixels").getByText("channel 1 − 3").waitFor({ timeout: PATIENCE });
 });
 
-browserTest("the link to the view takes the picture along, and the way back brings it again", { webgpu: "none" }, async ({ page, origin }) => {
-  await page.goto(`${origin}/?prompt=a+purple+butterfly&seed=11`);
-  await finished(page);
-  await page.click("#how");
-  const values = () => page.$$eval('[data-cell="opened"] input', (all) => Object.fromEntries(all.map(({ name, value }) => [name, value])));
-  await page.waitForSelector('[data-cell="opened"] input');
-  assert.deepEqual(await values(), { prompt: "a purple butterfly", negative: "", seed: "11", guidance: "2" });
-  const back = new URL(await page.getAttribute(".back", "href"), page.url());
-  assert.equal(back.searchParams.get("prompt"), "a purple butterfly");
-});
+browserTest(
+  "the link to the view takes the picture along, and the way back brings it again",
+  { webgpu: "none" },
+  async ({ page, origin }) => {
+    await page.goto(`${origin}/?prompt=a+purple+butterfly&seed=11`);
+    await finished(page);
+    await page.click("#how");
+    const values = () =>
+      page.$$eval('[data-cell="opened"] input', (all) => Object.fromEntries(all.map(({ name, value }) => [name, value])));
+    await page.waitForSelector('[data-cell="opened"] input');
+    assert.deepEqual(await values(), { prompt: "a purple butterfly", negative: "", seed: "11", guidance: "2" });
+    const back = new URL(await page.getAttribute(".back", "href"), page.url());
+    assert.equal(back.searchParams.get("prompt"), "a purple butterfly");
+  },
+);
 
 browserTest("every formula stands beside the line that computes it", {}, async ({ page, origin }) => {
   await page.goto(`${origin}/${VIEW}`);

@@ -170,6 +170,7 @@ function drawing(worker) {
   };
   const readIt = () => {
     clearTimeout(timer);
+    if (!pixels.some(Boolean)) return probabilities.replaceChildren(node("p", { textContent: "Nothing is drawn yet." }));
     timer = setTimeout(async () => {
       try {
         const { probabilities: found } = await ask(worker, "readDrawing", { pixels: centred(pixels) }).result;

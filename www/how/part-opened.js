@@ -224,7 +224,7 @@ function guidance(run) {
   const guided = { name: `guidance ${run.scale}`, v: run.steps[0].v, last: run.steps.at(-1).decoded };
   const all = [plain, guided, ...rest];
   const across = unit(minus(guided.v, plain.v));
-  const free = rest[0] ? minus(rest[0].v, guided.v) : guided.v.map((_, i) => (i === 0 ? 1 : 0));
+  const free = rest[0] ? minus(rest[0].v, guided.v) : guided.v.map(() => 0);
   const up = unit(free.map((value, i) => value - dot(free, across) * across[i]));
   const at = (v) => [dot(minus(v, plain.v), across), dot(minus(v, plain.v), up)];
   /** @type {any[]} */
@@ -239,10 +239,10 @@ function guidance(run) {
     });
   }
   all.forEach(({ name, v }, i) => series.push({ kind: "points", data: [at(v)], colour: [5, 1, 4][i], size: 4, name }));
-  const [wide, high] = [0, 1].map((axis) => around(all.map(({ v }) => at(v)[axis])));
+  const [wide, high] = [0, 1].map((axis) => (axis && !rest[0] ? { min: -1, max: 1 } : around(all.map(({ v }) => at(v)[axis]))));
   return [
     "Guidance as an arrow",
-    "Guidance says how strongly the prompt pulls. The v of the first step is a list of numbers, so it is a point in a space with as many dimensions. Here are the v of the same seed without guidance (1), with it, and without the negative prompt, in the plane through these points: guidance moves v along one arrow, the negative prompt along another. Below are their pictures.",
+    "Guidance says how strongly the prompt pulls. The v of the first step is a list of numbers, so it is a point in a space with as many dimensions. Here are the v of the same seed without guidance (1) and with it; if there is a negative prompt, also without that, in the plane through these points. Guidance moves v along one arrow, the negative prompt along another. Below are their pictures.",
     plot({
       title: "v of the first step",
       x: { label: "distance along guidance, units of a latent", ...wide },
