@@ -8,7 +8,12 @@ import { pathToFileURL } from "node:url";
 
 const FOLDERS = ["src/foundations", "www/how"];
 const ITEMS = [
-  { name: "wichmann-hill", file: "src/random/wichmann_hill.rs", items: ["pub fn new(", "fn from_digits(", "pub fn random("] },
+  {
+    name: "wichmann-hill",
+    file: "src/random/wichmann_hill.rs",
+    items: ["const MODULI", "pub fn new(", "fn from_digits(", "pub fn random("],
+  },
+  { name: "gauss", file: "src/random/wichmann_hill.rs", items: ["pub fn gauss("] },
   { name: "stream", file: "src/random/mod.rs", items: ["pub fn stream("] },
 ];
 
@@ -49,7 +54,7 @@ function regions(root, file) {
   return found;
 }
 
-/** Items, each from the comment above it to the brace that closes it. */
+/** Items, each from the comment above it to the brace that closes it; constants to the next empty line. */
 function itemsOf(root, file, items) {
   const lines = readFileSync(join(root, file), "utf8").split("\n");
   const parts = items.map((item) => {
@@ -58,7 +63,8 @@ function itemsOf(root, file, items) {
     const indent = /^\s*/.exec(lines[at])[0];
     let from = at;
     while (lines[from - 1].startsWith(`${indent}///`)) from -= 1;
-    const to = lines.findIndex((line, i) => i > at && line === `${indent}}`);
+    const isLast = item.startsWith("const") ? (i) => lines[i + 1] === "" : (i) => i > at && lines[i] === `${indent}}`;
+    const to = lines.findIndex((_, i) => i >= at && isLast(i));
     return { line: from + 1, text: outdented(lines.slice(from, to + 1)) };
   });
   return { file, line: parts[0].line, text: parts.map(({ text }) => text).join("\n\n") };

@@ -1,29 +1,36 @@
-// Takes the pictures of docs/screens from the built page: `node tools/screenshots.mjs [1280|390] [light|dark]`.
-import { mkdirSync, writeFileSync } from "node:fs";
+// Takes the pictures of docs/screens from the built page: `node tools/screenshots.mjs [1280|390] [light|dark]`; those of the
+// view "How it works": `node tools/screenshots.mjs how`.
+import { mkdirSync } from "node:fs";
 import { launch } from "../tests/browser/harness.mjs";
 import { finished, open } from "../tests/browser/page.mjs";
 import { inEveryWorker } from "../tests/browser/visit.mjs";
+import { takeLesson } from "./screenshots-how.mjs";
+import { save } from "./shot.mjs";
 
 const FOLDER = new URL("../docs/screens/", import.meta.url).pathname;
 const SCREENS = [
   { width: 1280, height: 900 },
   { width: 390, height: 844 },
 ];
-const QUALITY = 60; // of WebP, in percent: all of them together stay below 1.5 MB
 const PATIENCE = { timeout: 300_000 };
 const PROMPTS = ["a purple butterfly", "an avocado on a black background", "a teal tractor"];
 const wanted = process.argv.slice(2);
 
 mkdirSync(FOLDER, { recursive: true });
-for (const viewport of SCREENS)
-  for (const colorScheme of ["light", "dark"]) {
-    const name = `${viewport.width}-${colorScheme}`;
-    if (wanted.every((part) => name.includes(part))) await take(viewport, colorScheme, name);
-  }
+if (wanted.includes("how")) await takeLesson(FOLDER);
+else await takePage();
+
+async function takePage() {
+  for (const viewport of SCREENS)
+    for (const colorScheme of ["light", "dark"]) {
+      const name = `${viewport.width}-${colorScheme}`;
+      if (wanted.every((part) => name.includes(part))) await take(viewport, colorScheme, name);
+    }
+}
 
 async function take(viewport, colorScheme, name) {
   const { page, origin, close } = await launch({ webgpu: "none", viewport, errors: [/404/], saveData: true });
-  const shot = (state, whole) => save(page, `${FOLDER}${name}-${state}.webp`, whole);
+  const shot = (state, whole) => save(page, `${FOLDER}${name}-${state}.webp`, { whole });
   try {
     await page.emulateMedia({ colorScheme });
     await inEveryWorker(page, slowOnRequest);
@@ -105,18 +112,4 @@ async function mark(page) {
   await page.mouse.down();
   await page.mouse.move(x + width * 0.75, y + height * 0.3, { steps: 6 });
   await page.mouse.up();
-}
-
-/** The page as it is now, with no pointer on it: the whole of it, or what the screen shows. */
-async function save(page, path, whole = true) {
-  await page.mouse.move(0, 0);
-  await page.evaluate(() => scrollTo({ top: 0, behavior: "instant" }));
-  await page.waitForTimeout(400);
-  const session = await page.context().newCDPSession(page);
-  const { cssContentSize, cssLayoutViewport } = await session.send("Page.getLayoutMetrics");
-  const height = whole ? cssContentSize.height : cssLayoutViewport.clientHeight;
-  const clip = { x: 0, y: 0, width: cssContentSize.width, height, scale: 1 };
-  const { data } = await session.send("Page.captureScreenshot", { format: "webp", quality: QUALITY, clip, captureBeyondViewport: true });
-  await session.detach();
-  writeFileSync(path, Buffer.from(data, "base64"));
 }

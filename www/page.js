@@ -127,9 +127,16 @@ $("change").addEventListener("click", () => {
   parts.start.set(result, { prompt: settings.prompt });
   parts.start.reveal();
 });
+for (const event of ["click", "auxclick", "contextmenu"]) $("how").addEventListener(event, takeAlong);
 studio.begin((kept, prompt) => bring.kept(kept, prompt));
 
 function draw(prompt) {
   form.prompt = prompt;
   studio.draw();
+}
+
+/** The view "How it works" takes the picture apart that is shown, or that the form describes. */
+function takeAlong({ currentTarget }) {
+  const shown = parts.shown.one?.settings;
+  currentTarget.search = new URL(studio.linkOf(shown?.prompt === form.prompt.trim() ? shown : form.settings)).search;
 }

@@ -30,6 +30,11 @@ impl Classifier {
         self.model.weights.values().to_vec()
     }
 
+    /// The ten numbers that are added to the scores.
+    pub fn bias(&self) -> Vec<f32> {
+        self.model.bias.values().to_vec()
+    }
+
     /// The scores of the first `n` pictures, ten each, computed by the named rung of the ladder of products.
     pub fn forward(&self, pictures: &Pictures, n: usize, rung: &str) -> Thrown<Vec<f32>> {
         let wanted: Vec<usize> = (0..n.min(pictures.count())).collect();

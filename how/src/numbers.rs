@@ -119,6 +119,15 @@ impl Product {
         Ok(Self { a: draw(rows, inner, 0), b: draw(inner, columns, 1), out: Matrix::zeros(0, 0) })
     }
 
+    /// Two given matrices: `a` (rows x inner) and `b` (inner x columns), row after row.
+    pub fn of(a: Vec<f32>, b: Vec<f32>, inner: usize) -> Thrown<Product> {
+        if inner == 0 {
+            return Err(JsError::new("a matrix needs at least one row and one column"));
+        }
+        let (rows, columns) = (a.len() / inner, b.len() / inner);
+        Ok(Self { a: Matrix::new(rows, inner, a)?, b: Matrix::new(inner, columns, b)?, out: Matrix::zeros(0, 0) })
+    }
+
     /// Multiplies once.
     pub fn run(&mut self, rung: &str) -> Thrown<()> {
         self.out = Rung::named(rung)?.multiply(&self.a, &self.b)?;
@@ -142,6 +151,11 @@ impl Product {
             }
         }
         Ok(largest)
+    }
+
+    /// The last product, row after row.
+    pub fn out(&self) -> Vec<f32> {
+        self.out.values().to_vec()
     }
 
     /// The first matrix, row after row.

@@ -24,6 +24,21 @@ impl Pictures {
         self.digits.len()
     }
 
+    /// The pictures from `from` up to `to`, with their labels.
+    pub fn part(&self, from: usize, to: usize) -> Thrown<Pictures> {
+        if from >= to || to > self.count() {
+            return Err(JsError::new(&format!("no pictures {from} to {to}: there are {}", self.count())));
+        }
+        let wanted: Vec<usize> = (from..to).collect();
+        let labels = self.digits.labels[from..to].to_vec();
+        Ok(Self { digits: Digits { images: self.digits.images.pick(&wanted), labels } })
+    }
+
+    /// The first `n` pictures, 784 numbers each, one after the other.
+    pub fn pixels(&self, n: usize) -> Vec<f32> {
+        self.digits.images.values()[..28 * 28 * n.min(self.count())].to_vec()
+    }
+
     /// Picture `i`: 784 numbers from 0 (paper) to 1 (ink).
     pub fn picture(&self, i: usize) -> Thrown<Vec<f32>> {
         self.check(i)?;

@@ -8,6 +8,8 @@ import { fileURLToPath } from "node:url";
 import { gunzipSync, gzipSync } from "node:zlib";
 import { cells as readCells } from "../../tools/cells.mjs";
 import { browserTest } from "./harness.mjs";
+import { finished } from "./page.mjs";
+import { safetensors } from "./safetensors.mjs";
 
 const root = resolve(dirname(fileURLToPath(import.meta.url)), "../..");
 const axe = readFileSync(createRequire(import.meta.url).resolve("axe-core/axe.min.js"), "utf8");
@@ -34,11 +36,15 @@ for (const [name, viewport, colorScheme] of [
       assert.ok(names.length > 20, names.join());
       for (const cell of names) await runCell(page, cell, QUICK[cell]);
       const plots = await page.$$eval(".plot", (all) =>
-        all.map((one) => [one.querySelector("figcaption").textContent, one.querySelectorAll(".axis-name").length]),
+        all.map((one) => [
+          one.querySelector("figcaption").textContent,
+          one.querySelectorAll(".axis-name").length,
+          one.querySelectorAll("rect:not(.heat)").length > 0, // bars are named one by one, and have one axis
+        ]),
       );
       assert.ok(plots.length > 12, "there are plots");
       assert.deepEqual(
-        plots.filter(([, axes]) => axes < 1),
+        plots.filter(([, axes, bars]) => axes !== (bars ? 1 : 2)),
         [],
         "every plot names its axes",
       );
@@ -64,7 +70,7 @@ for (const [name, viewport, colorScheme] of [
 
 browserTest("the picture, opened, has the values that diffusers with hooks found", { timeout: 400_000 }, async ({ page, origin }) => {
   const golden = safetensors(readFileSync(join(root, "tests/golden/opened.safetensors")));
-  await page.goto(`${origin}/${VIEW}?prompt=a+green+fox&negative=a+red+background&seed=7`);
+  await page.goto(`${origin}/${VIEW}?prompt=a+green+fox&negative=a+red+background&seed=7&guidance=2.5`);
   await runCell(page, "opened");
   const part = (name) => page.getByRole("region", { name });
   const tokens = await part("Words become tokens").locator("button").allTextContents();
@@ -93,6 +99,47 @@ browserTest("the picture, opened, has the values that diffusers with hooks found
   }
   await part("Latents become pixels").getByRole("slider").fill("-3");
   await part("Latents become pixels").getByText("channel 1 − 3").waitFor({ timeout: PATIENCE });
+});
+
+browserTest(
+  "the link to the view takes the picture along, and the way back brings it again",
+  { webgpu: "none" },
+  async ({ page, origin }) => {
+    await page.goto(`${origin}/?prompt=a+purple+butterfly&seed=11`);
+    await finished(page);
+    await page.click("#how");
+    const values = () =>
+      page.$$eval('[data-cell="opened"] input', (all) => Object.fromEntries(all.map(({ name, value }) => [name, value])));
+    await page.waitForSelector('[data-cell="opened"] input');
+    assert.deepEqual(await values(), { prompt: "a purple butterfly", negative: "", seed: "11", guidance: "2" });
+    const back = new URL(await page.getAttribute(".back", "href"), page.url());
+    assert.equal(back.searchParams.get("prompt"), "a purple butterfly");
+  },
+);
+
+browserTest("every formula stands beside the line that computes it", {}, async ({ page, origin }) => {
+  await page.goto(`${origin}/${VIEW}`);
+  await page.waitForFunction(() => document.querySelectorAll(".code pre").length >= 25);
+  const inText = await page.$$eval(".formula b", (all) => all.map(({ textContent }) => textContent));
+  assert.deepEqual(
+    inText,
+    inText.map((_, i) => `(${i + 1})`),
+    "counted from the top",
+  );
+  // The code comes after its formula, and before the next part of the view.
+  const beside = await page.$$eval(".formula b", (all) =>
+    all.map((formula) => {
+      const lines = [...formula.closest("section").querySelectorAll(".computes")];
+      return lines.some(
+        (line) =>
+          line["dataset"].formula === formula.textContent && formula.compareDocumentPosition(line) & Node.DOCUMENT_POSITION_FOLLOWING,
+      );
+    }),
+  );
+  assert.deepEqual(
+    inText.filter((_, i) => !beside[i]),
+    [],
+  );
 });
 
 browserTest("the code that is shown is the code in the files", {}, async ({ page, origin }) => {
@@ -160,6 +207,7 @@ browserTest("what is wrong is said, and the view goes on", { timeout: 400_000 },
       /Python pickle/,
     ],
     [[["images", images]], /Two files are needed/],
+    [[["mnist.pkl.gz", gzipSync(Buffer.from("\x80\x02((cnumpy", "latin1"))]], /Python pickle/],
     [
       [
         ["magic", Buffer.concat([Buffer.from([1, 2, 3, 4]), images])],
@@ -178,11 +226,15 @@ browserTest("what is wrong is said, and the view goes on", { timeout: 400_000 },
 
   await fill(page, "train", { rate: 1e30, passes: 5 });
   await press(page, "train");
-  assert.equal(await said("train", /learning rate .* is too high/), "trouble");
-  await runCell(page, "linear-init");
+  assert.equal(await said("train", /learning rate .* is too high.*random numbers again/), "trouble");
   await fill(page, "train", { rate: 0.1, passes: 1 });
   await press(page, "train");
   await said("train", /% right/);
+
+  await fill(page, "learn", { rate: 1e30, steps: 100 });
+  await press(page, "learn");
+  assert.equal(await said("learn", /learning rate .* is too high.*a new one/), "trouble");
+  await runCell(page, "learn", { rate: 0.003, steps: 20 });
 
   await page.selectOption('[data-cell="cloud"] select', "own");
   await press(page, "cloud");
@@ -199,6 +251,21 @@ browserTest("what is wrong is said, and the view goes on", { timeout: 400_000 },
   await said("tensor", /has 5 axes; at most 4/);
   await fill(page, "broadcast", { a: "3, 4", b: "3" });
   await said("broadcast", /do not fit/);
+});
+
+browserTest("files of the reader's own are tested on pictures that were not learned from", {}, async ({ page, origin }) => {
+  const file = (name) => ({ name, mimeType: "application/gzip", buffer: readFileSync(join(root, "www/how/digits", name)) });
+  const [train, test] = ["train", "t10k"].map((set) => ["images-idx3", "labels-idx1"].map((kind) => file(`${set}-${kind}-ubyte.gzip`)));
+  await page.goto(`${origin}/${VIEW}`);
+  for (const [files, tested] of [
+    [train, "200 test pictures"],
+    [[...test, ...train], "400 test pictures"],
+  ]) {
+    await page.setInputFiles("#own-files", files);
+    await page.waitForFunction(() => document.querySelector('[data-cell="train"]')["dataset"].state !== "running");
+    await runCell(page, "train", { passes: 1 });
+    await page.locator('[data-cell="train"] figcaption', { hasText: tested }).waitFor();
+  }
 });
 
 browserTest("a cell stops half-way, and runs again", { timeout: 400_000 }, async ({ page, origin }) => {
@@ -229,7 +296,10 @@ browserTest("all rungs that are here agree with float64", { timeout: 600_000 }, 
   );
   const ran = rows.filter(([, , , far]) => far !== "");
   context.diagnostic(ran.map(([rung, time, , far]) => `${rung} ${time} (${far})`).join(", "));
-  assert.ok(ran.length >= 6 && ran.some(([rung]) => rung === "burn, processor"), JSON.stringify(rows));
+  assert.ok(
+    ran.length >= 6 && ran.some(([rung]) => rung === "burn, processor") && ran.some(([rung]) => rung.startsWith("threads")),
+    JSON.stringify(rows),
+  );
   assert.ok(
     ran.every(([, , , far]) => Number(far) < 1e-4),
     JSON.stringify(ran),
@@ -239,21 +309,33 @@ browserTest("all rungs that are here agree with float64", { timeout: 600_000 }, 
       rows.some(([rung]) => rung === `WebGPU ${kernel}`),
       "WebGPU ran, or says why not",
     );
+  await page.selectOption('[data-cell="linear-forward"] [name="burn"]', "yes");
+  await runCell(page, "linear-forward");
+  const scores = await page.$$eval('[data-cell="linear-forward"] tbody tr', (all) =>
+    all.map((row) => [...row.cells].map(({ textContent }) => textContent)),
+  );
+  assert.equal(scores.length, rows.length, JSON.stringify(scores));
+  assert.ok(
+    scores.every(([, , far]) => Number(far) < 1e-4),
+    JSON.stringify(scores),
+  );
 });
 
 browserTest(
   "opened once, the view works with the network off",
-  { serviceWorkers: "allow", errors: [/Failed to load resource|ERR_/] },
+  { timeout: 300_000, serviceWorkers: "allow", errors: [/Failed to load resource|ERR_/] },
   async ({ page, origin, stopServer }) => {
     await page.goto(`${origin}/${VIEW}`);
     await page.evaluate(() => navigator.serviceWorker.ready);
     await page.reload();
     await page.waitForFunction(() => navigator.serviceWorker.controller);
     await page.reload(); // through the service worker: what is opened is kept
+    await runCell(page, "opened");
     await runCell(page, "idx");
     await runCell(page, "train", { passes: 1 });
     await stopServer();
     await page.reload();
+    await runCell(page, "opened");
     await runCell(page, "idx");
     await runCell(page, "train", { passes: 1 });
   },
@@ -291,27 +373,6 @@ async function runCell(page, cell, inputs = {}) {
 
 async function fill(page, cell, inputs) {
   for (const [name, value] of Object.entries(inputs)) await page.fill(`[data-cell="${cell}"] [name="${name}"]`, String(value));
-}
-
-/** Tensors of a safetensors file by name: `{ shape, values }`. */
-function safetensors(bytes) {
-  const length = Number(bytes.readBigUInt64LE(0));
-  const header = JSON.parse(bytes.subarray(8, 8 + length));
-  return (name) => {
-    const {
-      dtype,
-      shape,
-      data_offsets: [from, to],
-    } = header[name];
-    const data = bytes.subarray(8 + length + from, 8 + length + to);
-    const half = (bits) => {
-      const [sign, exponent, part] = [bits >> 15 ? -1 : 1, (bits >> 10) & 31, bits & 1023];
-      return sign * (exponent ? 2 ** (exponent - 15) * (1 + part / 1024) : 2 ** -24 * part);
-    };
-    const size = dtype === "F16" ? 2 : 4;
-    const read = (i) => (size === 2 ? half(data.readUInt16LE(2 * i)) : data.readFloatLE(4 * i));
-    return { shape, values: Array.from({ length: data.length / size }, (_, i) => read(i)) };
-  };
 }
 
 async function press(page, cell) {

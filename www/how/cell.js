@@ -17,12 +17,14 @@ let lastId = 0;
 /**
  * Fills `place` with the cell that `it` describes:
  * - `code`: names of regions, shown one after the other, or a function of the inputs' values that returns them
+ * - `formulas`: `[[number, code], …]`: the formula of this number in the text is computed by the lines that contain this code
  * - `inputs`: `{ name, label, type: "number" | "range" | "text" | "select" | "seed", value, min, max, step, options, choices }`;
  *   `choices` are buttons that fill several inputs: `[{ label, values }]`
  * - `action`, `worker`: what is run, and the worker (by any name; cells that share a state share one; `opened` has the model)
  * - `more(values)`: further inputs for the action, not shown
  * - `auto`: runs when it comes into view and when an input changes; `begin`: only the former
  * - `run(values, tell)`: instead of `action`, for what the page does itself; gets `{ send, tell, signal }`
+ * - `then`: names of cells that show what this one has changed: they run again after it, if they have run before
  * - `button`: its words; `extra`: an element of its own below the output
  * - `show(output, result, values)`: draws news and results; returns words for the line below, if there are any
  */
@@ -45,6 +47,7 @@ export async function makeCell(place, it) {
   });
   state.start = start;
   place.rerun = () => (state.job ? (state.again = true) : start());
+  place.follow = () => place.dataset.state && place.rerun();
   if (it.auto || it.begin) whenSeen(place, start);
   await showCode(parts, it);
 }
@@ -124,6 +127,7 @@ async function run(parts, it, state) {
     if (result?.stopped) say(parts, `Stopped. ${words ?? ""}`);
     else if (!words) say(parts, it.auto ? "" : `Done in ${((performance.now() - start) / 1000).toFixed(1)} s.`);
     parts.place.dataset.state = "done";
+    for (const name of it.then ?? []) /** @type {any} */ (document.querySelector(`[data-cell="${name}"]`)).follow();
   } catch (error) {
     say(parts, error.message, !(error instanceof Stopped));
     parts.place.dataset.state = "trouble";
@@ -197,13 +201,22 @@ async function showCode({ code, fields }, it) {
       block.setAttribute("role", "region");
       block.setAttribute("aria-label", `Code of ${name}, ${file}`);
       const inside = node("code");
-      inside.append(...coloured(text));
+      inside.append(...text.split("\n").flatMap((line, i) => [i ? "\n" : "", ...codeLine(line, it.formulas)]));
       block.append(inside);
       const whole = node("div");
       whole.append(node("p", { className: "file", textContent: `${file}, line ${line}` }), block);
       return whole;
     }),
   );
+}
+
+/** A line of code; beside one that computes a formula stands its number, in the margin, where it is not copied. */
+function codeLine(line, formulas = []) {
+  const numbers = formulas.filter(([, code]) => line.includes(code)).map(([number]) => `(${number})`);
+  if (!numbers.length) return coloured(line);
+  const marked = node("span", { className: "computes" }, ...coloured(line));
+  marked.dataset.formula = numbers.join(" ");
+  return [marked];
 }
 
 function coloured(text) {
@@ -333,6 +346,18 @@ export function picture(values, width, { zoom = 6, label, colours } = {}) {
   values.forEach((value, i) => image.data.set(colours ? colours(value) : [0, 0, 0].map(() => 255 - 255 * value).concat(255), 4 * i));
   canvas.getContext("2d").putImageData(image, 0, 0);
   return canvas;
+}
+
+/** What the colours of `signed` mean: a strip from the smallest to the largest. */
+export function signedKey(largest) {
+  const strip = picture(
+    Array.from({ length: 61 }, (_, i) => i - 30),
+    61,
+    { zoom: 2, colours: signed(30), label: `Blue is below 0, white 0, orange above; full colour at ${largest.toPrecision(2)}` },
+  );
+  strip.classList.add("scale");
+  const end = (value) => node("span", { textContent: String(Number(value.toPrecision(2))) });
+  return node("p", { className: "small scale-line" }, end(-largest), strip, end(largest));
 }
 
 /** Blue below 0, white at 0, orange above: for weights and noise. */

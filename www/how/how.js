@@ -19,11 +19,9 @@ for (const place of /** @type {NodeListOf<HTMLElement>} */ (document.querySelect
 backLink();
 takeFiles();
 
-/** The way back to the page, with the prompt that one came from. */
+/** The way back to the page, with the prompt that one came with. */
 function backLink() {
-  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll(".back"))) {
-    link.search = location.search || (document.referrer ? new URL(document.referrer).search : "");
-  }
+  for (const link of /** @type {NodeListOf<HTMLAnchorElement>} */ (document.querySelectorAll(".back"))) link.search = location.search;
 }
 
 function takeFiles() {

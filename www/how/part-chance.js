@@ -1,5 +1,5 @@
 // Random numbers, whether they are, and what a copied state does.
-import { node, picture, signed, table } from "./cell.js";
+import { node, picture, signed, signedKey, table } from "./cell.js";
 import { barPlot, plot } from "./plot.js";
 import { milliseconds } from "./part-numbers.js";
 
@@ -16,6 +16,11 @@ export function chanceCells() {
   return {
     "wichmann-hill": {
       code: ["wichmann-hill"],
+      formulas: [
+        [4, "*value = factor * *value % modulus"],
+        [5, "sum += f64::from(*value)"],
+        [5, "sum % 1.0"],
+      ],
       worker: "chance",
       action: "beginWichmannHill",
       auto: true,
@@ -46,7 +51,7 @@ export function chanceCells() {
         output.replaceChildren(
           plot({
             title: "One number after the other",
-            x: { label: "which number" },
+            x: { label: "which number, counted from 1" },
             y: { label: "value, 0 to 1", min: 0, max: 1 },
             series: [{ kind: "line", data: [...numbers].map((y, i) => [i + 1, y]) }],
           }),
@@ -59,17 +64,13 @@ export function chanceCells() {
       auto: true,
       inputs: [seed, count(10000), { name: "bins", label: "Bins", type: "number", value: 20, min: 1, max: 200 }],
       show(output, { counts }, { n, bins }) {
-        const steps = counts.flatMap((count, i) => [
-          [i / bins, count],
-          [(i + 1) / bins, count],
-        ]);
         output.replaceChildren(
           plot({
             title: `${n.toLocaleString("en")} numbers in ${bins} bins`,
             x: { label: "value, 0 to 1", min: 0, max: 1 },
             y: { label: "numbers in the bin", min: 0, max: 1.15 * Math.max(...counts) },
             series: [
-              { kind: "line", data: [[0, 0], ...steps, [1, 0]], name: "counted" },
+              { kind: "line", data: steps(counts, (i) => i / bins), name: "counted" },
               {
                 kind: "line",
                 data: [
@@ -105,6 +106,7 @@ export function chanceCells() {
     },
     tests: {
       code: ["chi-square", "runs", "serial-correlation"],
+      formulas: [[6, "(count as f64 - expected).powi(2) / expected"]],
       worker: "chance",
       action: "testGenerators",
       auto: true,
@@ -118,6 +120,18 @@ export function chanceCells() {
           ]),
         );
       },
+    },
+    normal: {
+      code: ["gauss"],
+      formulas: [
+        [7, "let r ="],
+        [7, "r * theta.cos()"],
+      ],
+      worker: "chance",
+      action: "countNormal",
+      auto: true,
+      inputs: [seed, count(10000), { name: "bins", label: "Bins", type: "number", value: 32, min: 1, max: 200 }],
+      show: showNormal,
     },
     fork: {
       code: ["fork", "copied-state"],
@@ -142,13 +156,43 @@ export function chanceCells() {
         output.replaceChildren(
           barPlot({
             title: `Time for ${n.toLocaleString("en")} numbers in single precision`,
-            x: { label: "microseconds", min: 0 },
+            x: { label: "time, microseconds", min: 0 },
             bars: times.map(({ generator, ms }) => ({ name: NAMES[generator], value: 1000 * ms, text: milliseconds(ms) })),
           }),
         );
       },
     },
   };
+}
+
+function showNormal(output, { counts, edge }, { n, bins }) {
+  const width = (2 * edge) / bins;
+  const bell = Array.from({ length: 81 }, (_, i) => edge * (i / 40 - 1));
+  output.replaceChildren(
+    plot({
+      title: `${n.toLocaleString("en")} normal numbers in ${bins} bins`,
+      x: { label: `value, -${edge} to ${edge}`, min: -edge, max: edge },
+      y: { label: "numbers in the bin", min: 0, max: 1.15 * Math.max(...counts) },
+      series: [
+        { kind: "line", data: steps(counts, (i) => -edge + i * width), name: "counted" },
+        {
+          kind: "line",
+          data: bell.map((x) => [x, (n * width * Math.exp((-x * x) / 2)) / Math.sqrt(2 * Math.PI)]),
+          name: "the bell curve",
+          colour: 2,
+        },
+      ],
+    }),
+  );
+}
+
+/** The outline of a histogram whose bin `i` begins at `from(i)`. */
+function steps(counts, from) {
+  const tops = counts.flatMap((count, i) => [
+    [from(i), count],
+    [from(i + 1), count],
+  ]);
+  return [[from(0), 0], ...tops, [from(counts.length), 0]];
 }
 
 /** The noise of two fresh workers, from one copied state or from a stream for each. */
@@ -173,7 +217,7 @@ function showWorkers(output, { a, b }) {
       picture([...numbers], SIDE, { zoom: 5, colours: signed(3), label: `Noise of the ${name}` }),
       node("figcaption", { textContent: `${name}: ${[...numbers.slice(0, 3)].map((x) => x.toFixed(4)).join(", ")}, …` }),
     );
-  output.replaceChildren(node("div", { className: "row" }, shown(a, "first worker"), shown(b, "second worker")));
+  output.replaceChildren(node("div", { className: "row" }, shown(a, "first worker"), shown(b, "second worker")), signedKey(3));
   return same
     ? "Both drew the same picture of noise: two workers did the work of one."
     : `Two pictures of noise: ${a.filter((number, i) => number === b[i]).length} of ${a.length} numbers agree.`;

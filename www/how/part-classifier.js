@@ -1,7 +1,7 @@
 // The linear classifier: from random weights to reading the reader's own digit.
-import { ask, node, picture, signed, table } from "./cell.js";
+import { ask, node, picture, signed, signedKey, table } from "./cell.js";
 import { barPlot, heatMap, plot } from "./plot.js";
-import { milliseconds } from "./part-numbers.js";
+import { BURN, milliseconds } from "./part-numbers.js";
 
 const SIDE = 28;
 
@@ -16,22 +16,28 @@ export function classifierCells(own) {
       button: "Start again from random weights",
       inputs: [{ name: "seed", label: "Seed", type: "seed", value: "457428938475" }],
       show: (output, { weights }) => {
-        output.replaceChildren(weightPictures(weights));
+        output.replaceChildren(...weightPictures(weights));
         return "Ten pictures of weights, one for each digit: only random numbers so far.";
       },
     },
     "linear-forward": {
       code: ["linear-forward"],
+      formulas: [
+        [8, "rung.multiply(images, &self.weights)"],
+        [8, "*score += bias"],
+      ],
       worker,
       action: "scorePictures",
       more: files,
       button: "Score on each rung",
-      inputs: [{ name: "n", label: "Pictures", type: "number", value: 5, min: 1, max: 60000 }],
+      inputs: [{ name: "n", label: "Pictures", type: "number", value: 5, min: 1, max: 60000 }, BURN],
       show(output, { rows, probabilities, label }) {
         const parts = [
           table([
             ["rung", "time", "largest distance from the first rung"],
-            ...rows.map(({ rung, ms, far }) => [rung, milliseconds(ms), far.toExponential(1)]),
+            ...rows.map(({ rung, missing, ms, far }) =>
+              missing ? [rung, missing, ""] : [rung, milliseconds(ms), far ? far.toExponential(1) : "0"],
+            ),
           ]),
         ];
         if (probabilities)
@@ -47,6 +53,15 @@ export function classifierCells(own) {
     },
     gradient: {
       code: ["softmax", "linear-gradient", "finite-differences"],
+      formulas: [
+        [9, "(*score - largest).exp()"],
+        [9, "*score /= sum"],
+        [10, ").ln();"],
+        [11, "errors[(row, usize::from(label))] -= 1.0"],
+        [12, "error / labels.len()"],
+        [12, "multiply(&images.transposed(), &errors)"],
+        [13, "loss_at(h)? - loss_at(-h)?"],
+      ],
       worker,
       action: "checkGradient",
       more: files,
@@ -69,6 +84,10 @@ export function classifierCells(own) {
     },
     train: {
       code: ["linear-step"],
+      formulas: [
+        [14, "*weight -= rate * slope"],
+        [14, "*bias -= rate * slope"],
+      ],
       worker,
       action: "trainClassifier",
       more: files,
@@ -97,7 +116,7 @@ function showTraining(output, { losses, accuracies, confusion, steps, tested, we
     plot({
       title: "The loss goes down",
       x: { label: "training step", min: 0, max: steps },
-      y: { label: "cross-entropy (surprise), nats", min: 0 },
+      y: { label: "loss: cross-entropy, nats", min: 0 },
       series: [{ kind: "line", data: mean }],
     }),
     plot({
@@ -106,9 +125,18 @@ function showTraining(output, { losses, accuracies, confusion, steps, tested, we
       y: { label: "right answers, %", min: 0, max: 100 },
       series: [{ kind: "line", data: accuracies.map(([step, share]) => [step, 100 * share]), colour: 2 }],
     }),
-    heatMap({ title: "Which digit was read as which", x: "read as", y: "is a", values: confusion, columns: 10 }),
+    heatMap({
+      title: "Which digit was read as which: numbers of pictures",
+      x: "read as the digit",
+      y: "is the digit",
+      values: confusion,
+      columns: 10,
+    }),
     ...(weights
-      ? [node("p", { textContent: "The weights now. Orange: ink here speaks for the digit; blue: against it." }), weightPictures(weights)]
+      ? [
+          node("p", { textContent: "The weights now. Orange: ink here speaks for the digit; blue: against it." }),
+          ...weightPictures(weights),
+        ]
       : []),
   );
   return `${losses.length} of ${steps} steps; ${(100 * accuracies.at(-1)[1]).toFixed(1)} % right.`;
@@ -142,6 +170,7 @@ function drawing(worker) {
   };
   const readIt = () => {
     clearTimeout(timer);
+    if (!pixels.some(Boolean)) return probabilities.replaceChildren(node("p", { textContent: "Nothing is drawn yet." }));
     timer = setTimeout(async () => {
       try {
         const { probabilities: found } = await ask(worker, "readDrawing", { pixels: centred(pixels) }).result;
@@ -231,7 +260,7 @@ function weightPictures(weights) {
       picture(one(digit), SIDE, { zoom: 3, colours: signed(largest), label: `Weights for ${digit}` }),
       node("figcaption", { textContent: digit }),
     );
-  return node("div", { className: "row" }, ...Array.from({ length: 10 }, (_, digit) => shown(digit)));
+  return [node("div", { className: "row" }, ...Array.from({ length: 10 }, (_, digit) => shown(digit))), signedKey(largest)];
 }
 
 function probabilityBars(probabilities, right) {

@@ -1,8 +1,12 @@
 // Diffusion on a plane: a cloud, its way into noise, a network that learns the way back, and fewer steps.
 import { node, table } from "./cell.js";
+import { easel } from "./easel.js";
 import { plot } from "./plot.js";
 
 const worker = "cloud";
+/** The cells that show what the network has learned. */
+const TAUGHT = ["field", "sample", "guide", "guided"];
+const UNTRAINED = "The network has learned nothing yet, its weights are random. Train it above.";
 const EDGE = 3; // of the plane that is shown, in standard deviations of the cloud
 const LABELS = [
   ["0", "none"],
@@ -21,13 +25,14 @@ const label = { name: "label", label: "Label", type: "select", value: "1", optio
 const withNumbers = (values) => ({ label: Number(values.label), ...(values.degrees === undefined ? {} : radians(values)) });
 
 export function cloudCells() {
-  const board = easel();
+  const board = easel(LABELS.slice(1));
   return {
     cloud: {
       worker,
       action: "chooseCloud",
       button: "Use this cloud",
       begin: true,
+      then: ["noise", ...TAUGHT],
       inputs: [
         {
           name: "shape",
@@ -46,14 +51,16 @@ export function cloudCells() {
       more: () => board.points(),
       extra: board.element,
       show(output, { points, labels }) {
-        output.replaceChildren(
-          plot({ title: "The cloud, moved and scaled to mean 0 and variance 1", ...plane, series: coloured(points, labels) }),
-        );
-        return `${labels.length} points. The network for the previous cloud was discarded; train a new one below.`;
+        output.replaceChildren(plot({ title: "The cloud", ...plane, series: coloured(points, labels) }));
+        return `${labels.length} points. The network below knows nothing of them yet.`;
       },
     },
     noise: {
       code: ["forward-noise"],
+      formulas: [
+        [15, "cos * point[i] + sin * noise[i]"],
+        [16, "cos * noise[i] - sin * point[i]"],
+      ],
       worker,
       action: "addNoise",
       auto: true,
@@ -78,7 +85,12 @@ export function cloudCells() {
       },
     },
     learn: {
-      code: ["train-step", "network-forward", "silu", "network-backward", "adam"],
+      code: ["train-step", "velocity-loss", "network-forward", "silu", "network-backward", "adam"],
+      formulas: [
+        [17, "f64::from(error * error)"],
+        [18, "x / (1.0 + (-x).exp())"],
+      ],
+      then: TAUGHT,
       worker,
       action: "trainDiffusion",
       button: "Train",
@@ -109,57 +121,28 @@ export function cloudCells() {
       worker,
       action: "showField",
       auto: true,
-      inputs: [angle(70), label, scaleInput(1)],
+      inputs: [angle(70), label],
       more: withNumbers,
-      show(output, { grid, field }, { degrees: at }) {
+      show(output, { grid, field, trained }, { degrees: at }) {
         output.replaceChildren(fieldPlot(`What the network has learned: v at ${degrees(at)}`, grid, field));
+        if (!trained) return UNTRAINED;
       },
     },
-    sample: {
+    sample: sampling({
       code: ["rotate", "sample"],
-      worker,
-      action: "samplePoints",
-      auto: true,
-      inputs: [
-        {
-          name: "steps",
-          label: "Steps",
-          type: "select",
-          value: "16",
-          options: [64, 32, 16, 8, 4, 2, 1].map((n) => [String(n), String(n)]),
-        },
-        label,
-        scaleInput(1),
-        { name: "part", label: "Of the way", type: "range", min: 0, max: 100, value: 100, words: (value) => `${value} %` },
-      ],
-      more: (values) => ({ ...withNumbers(values), steps: Number(values.steps) }),
-      show(output, { path, n, steps, cloud, labels }, { part }) {
-        const at = Math.round((part / 100) * steps);
-        const points = pairs(path.slice(2 * n * at, 2 * n * (at + 1)));
-        const ways = Array.from({ length: 12 }, (_, i) =>
-          Array.from({ length: at + 1 }, (_, step) => [path[2 * (n * step + i)], path[2 * (n * step + i) + 1]]),
-        );
-        output.replaceChildren(
-          plot({
-            title: `${n} points after ${at} of ${steps} steps, and the way of twelve of them`,
-            ...plane,
-            series: [
-              { kind: "points", data: pairs(cloud), colour: 5, size: 1, name: "the cloud" },
-              ...ways.map((data) => ({ kind: "line", data, colour: 3 })),
-              { kind: "points", data: points, colour: 1, size: 1.5, name: "made from noise" },
-            ],
-          }),
-        );
-      },
-    },
+      formulas: [[19, "cos * x[i] - sin * v[i]"]],
+      inputs: [stepsInput, label, partInput],
+    }),
+    guided: sampling({ inputs: [scaleInput(2.5), { ...label, options: LABELS.slice(1) }, stepsInput] }),
     guide: {
       code: ["guidance"],
+      formulas: [[20, "u[i] + scale * (c[i] - u[i])"]],
       worker,
       action: "pullPoints",
       auto: true,
       inputs: [angle(60), { ...label, options: LABELS.slice(1) }, scaleInput(2.5)],
       more: withNumbers,
-      show(output, { points, without, with: led, guided }) {
+      show(output, { points, without, with: led, guided, trained }) {
         const arrows = (v, colour, name) => ({
           kind: "arrows",
           data: pairs(points).map(([x, y], i) => [x, y, -0.5 * v[2 * i], -0.5 * v[2 * i + 1]]),
@@ -173,10 +156,15 @@ export function cloudCells() {
             series: [arrows(without, 5, "without the label"), arrows(led, 1, "with it"), arrows(guided, 2, "guided")],
           }),
         );
+        if (!trained) return UNTRAINED;
       },
     },
     distill: {
       code: ["distill-target", "distill-step", "energy-distance"],
+      formulas: [
+        [21, "(cos * x[i] - end[i]) / sin"],
+        [22, "2.0 * mean_distance(a, b)"],
+      ],
       worker,
       action: "distill",
       button: "Distill 64 steps into 4",
@@ -196,7 +184,46 @@ function scaleInput(value) {
   return { name: "scale", label: "Guidance", type: "range", min: 0, max: 5, step: 0.25, value, words: (at) => `${at}` };
 }
 
-function showDistillation(output, { rounds, steps, teacher, four, cloud, labels }) {
+const stepsInput = {
+  name: "steps",
+  label: "Steps",
+  type: "select",
+  value: "64",
+  options: [64, 32, 16, 8, 4, 2, 1].map((n) => [String(n), String(n)]),
+};
+const partInput = { name: "part", label: "Part of the way", type: "range", min: 0, max: 100, value: 100, words: (value) => `${value} %` };
+
+/** A cell that makes points from noise. */
+function sampling(it) {
+  return {
+    worker,
+    action: "samplePoints",
+    auto: true,
+    more: (values) => ({ ...withNumbers(values), steps: Number(values.steps) }),
+    show(output, { path, n, steps, cloud, trained }, { part = 100 }) {
+      const at = Math.round((part / 100) * steps);
+      const points = pairs(path.slice(2 * n * at, 2 * n * (at + 1)));
+      const ways = Array.from({ length: 12 }, (_, i) =>
+        Array.from({ length: at + 1 }, (_, step) => [path[2 * (n * step + i)], path[2 * (n * step + i) + 1]]),
+      );
+      output.replaceChildren(
+        plot({
+          title: `${n} points after ${at} of ${steps} steps, and the way of twelve of them`,
+          ...plane,
+          series: [
+            { kind: "points", data: pairs(cloud), colour: 5, size: 1, name: "the cloud" },
+            ...ways.map((data, i) => ({ kind: "line", data, colour: 3, name: i ? "" : "ways" })),
+            { kind: "points", data: points, colour: 1, size: 1.5, name: "made from noise" },
+          ],
+        }),
+      );
+      if (!trained) return UNTRAINED;
+    },
+    ...it,
+  };
+}
+
+function showDistillation(output, { rounds, steps, teacher, four, cloud, trained }) {
   const losses = rounds.map(({ from, to, losses }, i) => ({
     kind: "line",
     data: means(losses, Math.max(10, Math.floor(steps / 40))),
@@ -228,8 +255,8 @@ function showDistillation(output, { rounds, steps, teacher, four, cloud, labels 
     }),
     plot({
       title: "Distance of the sampled points from the cloud",
-      x: { label: "steps from noise to points, doubling", scale: "log", ticks: [2, 4, 8, 16, 32, 64] },
-      y: { label: "energy distance", min: 0 },
+      x: { label: "number of steps from noise to points", scale: "log", ticks: [2, 4, 8, 16, 32, 64] },
+      y: { label: "energy distance, deviations", min: 0 },
       series,
     }),
   ];
@@ -257,6 +284,7 @@ function showDistillation(output, { rounds, steps, teacher, four, cloud, labels 
     );
   }
   output.replaceChildren(...parts);
+  if (four && !trained) return "The first teacher has learned nothing yet, its weights are random. Train it above.";
   return four
     ? ""
     : `Round ${rounds.length} of 4: ${rounds.at(-1).from} steps to ${rounds.at(-1).to}, ${rounds.at(-1).losses.length} of ${steps}.`;
@@ -297,85 +325,6 @@ function fieldPlot(title, grid, field, cloud, labels) {
       { kind: "arrows", data: arrows, colour: 3, name: "towards the cloud: against v, shortened" },
     ],
   });
-}
-
-/** A board to draw a cloud on: by pointer, or with the arrow keys and Space. */
-function easel() {
-  const own = [];
-  const canvas = node("canvas", { width: 300, height: 300, className: "easel", tabIndex: 0 });
-  canvas.setAttribute("role", "application");
-  canvas.setAttribute("aria-label", "Draw a cloud. Arrow keys move the brush, Space puts points down.");
-  const pen = { x: 150, y: 150, drag: false, label: 1 };
-  const colour = () =>
-    node(
-      "select",
-      { ariaLabel: "Colour of the brush" },
-      ...LABELS.slice(1).map(([value, text]) => node("option", { value, textContent: text })),
-    );
-  const choose = colour();
-  const clear = node("button", { type: "button", textContent: "Clear the board" });
-  const count = node("span", { className: "small" });
-  const paint = () => {
-    const context = canvas.getContext("2d");
-    const style = getComputedStyle(canvas);
-    context.clearRect(0, 0, 300, 300);
-    for (const [x, y, label] of own) {
-      context.fillStyle = style.getPropertyValue(`--c${label}`);
-      context.fillRect(x - 1.5, y - 1.5, 3, 3);
-    }
-    context.strokeStyle = style.getPropertyValue("--ink");
-    if (document.activeElement === canvas) context.strokeRect(pen.x - 6, pen.y - 6, 12, 12);
-    count.textContent = `${own.length} points drawn.`;
-  };
-  const spray = () => {
-    // Around the brush in a fixed pattern: sunflower seeds.
-    for (let i = 0; i < 3; i++) {
-      const [turn, far] = [2.399963 * (own.length + 1), 3 * Math.sqrt((own.length % 7) + 0.5)];
-      own.push([pen.x + far * Math.cos(turn), pen.y + far * Math.sin(turn), Number(choose.value)]);
-    }
-  };
-  const follow = (event) => {
-    [pen.x, pen.y] = [(event.offsetX / canvas.clientWidth) * 300, (event.offsetY / canvas.clientHeight) * 300];
-    if (pen.drag) spray();
-    paint();
-  };
-  canvas.addEventListener("pointerdown", (event) => {
-    canvas.setPointerCapture(event.pointerId);
-    pen.drag = true;
-    follow(event);
-  });
-  canvas.addEventListener("pointermove", (event) => pen.drag && follow(event));
-  for (const end of ["pointerup", "pointercancel"]) canvas.addEventListener(end, () => (pen.drag = false));
-  canvas.addEventListener("keydown", (event) => {
-    const move = { ArrowLeft: [-8, 0], ArrowRight: [8, 0], ArrowUp: [0, -8], ArrowDown: [0, 8] }[event.key];
-    if (!move && event.key !== " ") return;
-    event.preventDefault();
-    if (move) [pen.x, pen.y] = [pen.x + move[0], pen.y + move[1]].map((x) => Math.max(6, Math.min(294, x)));
-    else spray();
-    paint();
-  });
-  for (const name of ["focus", "blur"]) canvas.addEventListener(name, paint);
-  clear.addEventListener("click", () => {
-    own.length = 0;
-    paint();
-  });
-  const element = node(
-    "div",
-    { className: "board" },
-    node("p", { textContent: "A board for a cloud of your own: choose “my own” above when it is drawn." }),
-    canvas,
-    node(
-      "div",
-      { className: "inputs" },
-      node("label", { className: "field" }, node("span", { textContent: "Colour" }), choose),
-      clear,
-      count,
-    ),
-  );
-  return {
-    element,
-    points: () => ({ points: own.flatMap(([x, y]) => [(x - 150) / 100, (150 - y) / 100]), labels: own.map(([, , label]) => label) }),
-  };
 }
 
 function coloured(points, labels) {

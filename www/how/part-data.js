@@ -84,6 +84,7 @@ export function dataCells(own) {
     },
     matrix: {
       code: ["matrix"],
+      formulas: [[1, "self.values[row * self.columns + column]"]],
       worker: "data",
       action: "oneNumber",
       more: files,

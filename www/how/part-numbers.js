@@ -9,10 +9,10 @@ const RUNGS = [
   ["blocked", "multiply-blocked"],
   ["SIMD", "multiply-simd"],
   ["threads", "multiply-threads"],
+  ["threads in a page", "multiply-workers"],
   ["WebGPU naive", "multiply-webgpu-naive"],
   ["WebGPU tiled", "multiply-webgpu-tiled"],
 ];
-const BELOW = { threads: "not in this page: a wasm module has one thread. The command line's tests run it." };
 /** The lesson's own figures, in milliseconds, for 5 x 784 x 10 and 50,000 x 784 x 10: another machine's. */
 /** @type {[string, [string, number][]][]} */
 const LESSON = [
@@ -35,6 +35,17 @@ const LESSON = [
   ],
 ];
 
+export const BURN = {
+  name: "burn",
+  label: "With burn, the library",
+  type: "select",
+  value: "no",
+  options: [
+    ["no", "no"],
+    ["yes", "yes: fetches the drawing program"],
+  ],
+};
+
 const sizes = (name, label, value) => ({ name, label, type: "sizes", value });
 const shapeText = (shape) => (shape.length ? shape.join(" × ") : "one number");
 const list = (values) => `[${[...values].join(", ")}]`;
@@ -43,6 +54,7 @@ export function numberCells() {
   return {
     tensor: {
       code: ["tensor"],
+      formulas: [[2, "i * stride).sum()"]],
       worker: "numbers",
       action: "describeTensor",
       auto: true,
@@ -189,6 +201,7 @@ export function numberCells() {
     },
     ladder: {
       code: ({ shown }) => [shown],
+      formulas: [[3, "out[(i, j)] += a[(i, k)] * b[(k, j)]"]],
       worker: "ladder",
       action: "climb",
       button: "Climb the ladder",
@@ -199,16 +212,7 @@ export function numberCells() {
           ["inner", "Inner", 784, 4096],
           ["columns", "Columns", 10, 4096],
         ].map(([name, label, value, max]) => ({ name, label, type: "number", value, min: 1, max })),
-        {
-          name: "burn",
-          label: "With burn, the library",
-          type: "select",
-          value: "no",
-          options: [
-            ["no", "no"],
-            ["yes", "yes: fetches the drawing program"],
-          ],
-        },
+        BURN,
       ],
       choices: [
         ["5 × 784 × 10", 5],
@@ -232,18 +236,14 @@ function showLadder(output, { times }, { rows, inner, columns }) {
   ];
   output.replaceChildren(
     table(
-      [
-        ["rung", "time", "billion operations a second", "largest distance from float64"],
-        ...times.map(row),
-        ...Object.entries(BELOW).map(([rung, why]) => [rung, why, "", ""]),
-      ],
+      [["rung", "time", "billion operations a second", "largest distance from float64"], ...times.map(row)],
       `${rows.toLocaleString("en")} × ${inner} times ${inner} × ${columns}`,
     ),
     barPlot({
       title: lesson.length
         ? "Time for one product: here, and (other colour) the lesson's figures from another machine"
         : "Time for one product",
-      x: { label: "milliseconds, each line ten times the one before", scale: "log" },
+      x: { label: "time, milliseconds: each line ten times the one before", scale: "log" },
       bars,
     }),
   );

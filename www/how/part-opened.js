@@ -1,18 +1,17 @@
 // The picture, opened: the reader's own prompt and seed, with everything that was on the way. All values are those of the
 // run; the model is fetched when the reader asks for it.
-import { ask, node, picture, signed } from "./cell.js";
+import { ask, node, picture, signed, signedKey } from "./cell.js";
 import { plot } from "./plot.js";
 
 const WORKER = "opened";
-/** What the address asks for; else what the page had that one came from. */
-const asked = new URLSearchParams(location.search || cameFrom());
-const PROMPT = asked.get("prompt") || "a green fox";
+/** What the page asks for that one came from, in the address; without a prompt, an example. */
+const asked = new URLSearchParams(location.search);
+const OWN = asked.get("prompt");
+const PROMPT = OWN || "a green fox";
+const NEGATIVE = asked.get("negative") ?? (OWN ? "" : "a red background");
 const SEED = /^\d{1,20}$/.test(asked.get("seed") ?? "") ? asked.get("seed") : "7";
-
-function cameFrom() {
-  const from = document.referrer && new URL(document.referrer);
-  return from && from.origin === location.origin ? from.search : "";
-}
+const GUIDANCE = { min: 1, max: 3.5, step: 0.25 };
+const STRENGTH = Math.max(GUIDANCE.min, Math.min(GUIDANCE.max, Number(asked.get("guidance")) || 2)); // 2 is the model's own
 
 export function openedCells() {
   return {
@@ -22,9 +21,9 @@ export function openedCells() {
       button: "Open it up",
       inputs: [
         { name: "prompt", label: "Prompt", type: "text", value: PROMPT, long: true },
-        { name: "negative", label: "Negative prompt", type: "text", value: asked.get("negative") ?? "a red background", long: true },
+        { name: "negative", label: "Negative prompt", type: "text", value: NEGATIVE, long: true },
         { name: "seed", label: "Seed", type: "seed", value: SEED },
-        { name: "guidance", label: "Guidance", type: "range", min: 1, max: 3.5, step: 0.25, value: 2.5, words: (at) => `${at}` },
+        { name: "guidance", label: "Guidance", type: "range", ...GUIDANCE, value: STRENGTH, words: (at) => `${at}` },
       ],
       show(output, result) {
         if (result.line) return result.line;
@@ -36,7 +35,7 @@ export function openedCells() {
 }
 
 function explorer(run) {
-  const state = { step: run.steps.length - 1, token: Math.min(run.prompt.length - 2, 2), maps: new Map() };
+  const state = { step: run.steps.length - 1, token: Math.min(run.prompt.length - 2, 2), maps: new Map(), buttons: [] };
   const parts = [tokens(run, state), features(run), noise(run), steps(run, state), attention(run, state), guidance(run), latents(run)];
   return parts.map(([title, words, ...inside]) => {
     const part = node("section", { className: "opened" }, node("h3", { textContent: title }), node("p", { textContent: words }), ...inside);
@@ -45,7 +44,8 @@ function explorer(run) {
   });
 }
 
-function tokens(run, state) {
+/** The tokens as buttons: the map of the one that is pointed at is shown. */
+function tokenRows(run, state) {
   const row = (list, offset, name) =>
     node(
       "div",
@@ -68,11 +68,15 @@ function tokens(run, state) {
       node("p", { textContent: "The negative prompt, which this model reads along with it:" }),
       row(run.negative, run.tokens / 2, "Tokens of the negative prompt"),
     );
-  state.buttons = () => parts.flatMap((part) => [...part.querySelectorAll("button")]);
+  state.buttons.push(...parts.flatMap((part) => [...part.querySelectorAll("button")]));
+  return parts;
+}
+
+function tokens(run, state) {
   return [
     "Words become tokens",
-    "The prompt is cut into tokens, and each has a number in the model's vocabulary. Point at a token to see where the network looked for it, further down.",
-    ...parts,
+    "The prompt is cut into tokens: words, or parts of rare words. Each has a number in the model's vocabulary.",
+    ...tokenRows(run, state),
   ];
 }
 
@@ -85,8 +89,13 @@ function features(run) {
   });
   return [
     "Tokens become features",
-    `The text encoder makes ${width} numbers of each token, which also depend on the words around it: one row for each of ${run.tokens} places, padding included. Blue is below 0, orange above.`,
+    `The text encoder makes ${width} numbers of each token, which also depend on the words around it: the features. This is all that the network learns of the prompt.`,
+    node("p", {
+      className: "small",
+      textContent: `Down: ${run.tokens} places for tokens${run.tokens >= 2 * run.prompt.length && run.negative.length > 2 ? ", the second half for the negative prompt" : ""}; those that are left over are filled up. Across: the ${width} features of each.`,
+    }),
     node("div", { className: "scroll", tabIndex: 0, role: "group", ariaLabel: "Text features" }, canvas),
+    signedKey(3),
   ];
 }
 
@@ -94,9 +103,10 @@ function noise(run) {
   const one = (values, name) => node("div", {}, node("p", { className: "small", textContent: name }), channels(values, run.shape, name));
   return [
     "The seed becomes noise",
-    `A seed gives ${run.noise.length.toLocaleString("en")} random numbers: ${run.shape.join(" × ")} of them, ${run.shape[0]} channels. Another seed gives other noise, and so another picture.`,
-    one(run.noise, "This seed"),
+    `The network does not draw pixels. It draws latents: a small picture of ${run.shape[1]} × ${run.shape[2]} places with ${run.shape[0]} numbers at each place, the channels, which a decoder later turns into pixels. At first they are noise: ${run.noise.length.toLocaleString("en")} random numbers, which the seed determines. Another seed gives other noise, and so another picture.`,
+    one(run.noise, "This seed: one small picture for each channel"),
     one(run.other, "The next seed"),
+    signedKey(3),
   ];
 }
 
@@ -109,7 +119,7 @@ function steps(run, state) {
     const at = Number(slider.value) - 1;
     const step = run.steps[at];
     const degrees = (180 / Math.PI) * step.angle;
-    line.textContent = `Step ${at + 1} of ${run.steps.length}: timestep ${step.timestep}, ${degrees.toFixed(1)}° of 90°`;
+    line.textContent = `Step ${at + 1} of ${run.steps.length}: ${degrees.toFixed(1)}° of 90° (timestep ${step.timestep} of the 1,000 that the training counts)`;
     const [c, s] = [Math.cos(step.angle), Math.sin(step.angle)];
     const arc = Array.from({ length: 46 }, (_, i) => [Math.cos((i * Math.PI) / 90), Math.sin((i * Math.PI) / 90)]);
     const stops = run.steps.map(({ angle }) => [Math.cos(angle), Math.sin(angle)]);
@@ -131,8 +141,9 @@ function steps(run, state) {
           ],
         }),
       ),
-      node("p", { className: "small", textContent: "What the network predicted: v" }),
+      node("p", { className: "small", textContent: "What the network predicted: v, one small picture for each channel" }),
       channels(step.v, run.shape, "v"),
+      signedKey(3),
     );
     state.step = at;
     state.look?.();
@@ -141,7 +152,7 @@ function steps(run, state) {
   show();
   return [
     "Four steps",
-    "In each step the network looks at the sample and predicts v. From both follows its estimate of the finished picture, and the next sample lies on the circle a turn nearer to it.",
+    "The latents are a mixture of picture and noise, and the mixture moves along a quarter of a circle: at 90° it is all noise, at 0° all picture. In each step the network sees the mixture (the sample) and predicts v, the direction in which it would move towards more noise. Turning back against v gives the estimate of the finished picture and, a smaller turn, the next sample. Part 7 explains it.",
     slider,
     line,
     place,
@@ -164,7 +175,7 @@ function attention(run, state) {
     const most = Math.max(...weights);
     line.textContent = `“${name}” in step ${state.step + 1}, layer ${map.layer + 1}: at most ${(100 * most).toFixed(1)} % of a place's attention.`;
     place.replaceChildren(overlay(run.steps.at(-1).decoded, weights, map, most, name));
-    for (const button of state.buttons()) button.setAttribute("aria-pressed", String(Number(button.dataset.token) === state.token));
+    for (const button of state.buttons) button.setAttribute("aria-pressed", String(Number(button.dataset.token) === state.token));
   };
   layer.addEventListener("input", show);
   state.look = async () => {
@@ -188,7 +199,8 @@ function attention(run, state) {
   state.look();
   return [
     "Where the network looked",
-    "In these layers each place of the picture takes something from each token, in shares that add up to 100 %. The brighter the place, the larger this token's share.",
+    "Some layers of the network let each place of the picture take something from each token, in shares that add up to 100 %. This is called cross-attention. Point at a token: the brighter a place, the larger this token's share there. The step is the one that is chosen above.",
+    ...tokenRows(run, state),
     node("div", { className: "inputs" }, node("label", { className: "field" }, node("span", { textContent: "Layer" }), layer)),
     line,
     place,
@@ -212,11 +224,11 @@ function guidance(run) {
   const guided = { name: `guidance ${run.scale}`, v: run.steps[0].v, last: run.steps.at(-1).decoded };
   const all = [plain, guided, ...rest];
   const across = unit(minus(guided.v, plain.v));
-  const free = rest[0] ? minus(rest[0].v, guided.v) : guided.v.map((_, i) => (i === 0 ? 1 : 0));
+  const free = rest[0] ? minus(rest[0].v, guided.v) : guided.v.map(() => 0);
   const up = unit(free.map((value, i) => value - dot(free, across) * across[i]));
   const at = (v) => [dot(minus(v, plain.v), across), dot(minus(v, plain.v), up)];
   /** @type {any[]} */
-  const series = [{ kind: "arrows", data: [[0, 0, ...at(guided.v)]], colour: 2, name: "guidance" }];
+  const series = [{ kind: "arrows", data: [[0, 0, ...at(guided.v)]], colour: 2, name: "the pull of the prompt" }];
   if (rest[0]) {
     const [from, to] = [at(rest[0].v), at(guided.v)];
     series.push({
@@ -226,15 +238,15 @@ function guidance(run) {
       name: "the pull of the negative prompt",
     });
   }
-  series.push({ kind: "points", data: all.map(({ v }) => at(v)), colour: 1, size: 4 });
-  const [wide, high] = [0, 1].map((axis) => around(all.map(({ v }) => at(v)[axis])));
+  all.forEach(({ name, v }, i) => series.push({ kind: "points", data: [at(v)], colour: [5, 1, 4][i], size: 4, name }));
+  const [wide, high] = [0, 1].map((axis) => (axis && !rest[0] ? { min: -1, max: 1 } : around(all.map(({ v }) => at(v)[axis]))));
   return [
     "Guidance as an arrow",
-    "v of the first step is a list of numbers, so it is a point in a space with as many dimensions. Here are the runs in the plane that they span: guidance moves v along one arrow, the negative prompt along another. Below are their pictures.",
+    "Guidance says how strongly the prompt pulls. The v of the first step is a list of numbers, so it is a point in a space with as many dimensions. Here are the v of the same seed without guidance (1) and with it; if there is a negative prompt, also without that, in the plane through these points. Guidance moves v along one arrow, the negative prompt along another. Below are their pictures.",
     plot({
       title: "v of the first step",
-      x: { label: "along guidance, in units of v", ...wide },
-      y: { label: "across it, in units of v", ...high },
+      x: { label: "distance along guidance, units of a latent", ...wide },
+      y: { label: "across it, units of a latent", ...high },
       series,
     }),
     node("div", { className: "row" }, ...all.map(({ name, last }) => rgba(last, name, `The picture with ${name}`))),
@@ -284,8 +296,9 @@ function latents(run) {
   const labelled = (text, control) => node("label", { className: "field" }, node("span", { textContent: text }), control);
   return [
     "Latents become pixels",
-    `The network works on ${run.shape.join(" × ")} latents. The decoder makes a picture of them. Change a channel and see what it stands for.`,
+    `After the last step these are the latents, ${run.shape[0]} channels of ${run.shape[1]} × ${run.shape[2]} numbers, and the decoder makes the picture of them. Change a channel and see what it stands for.`,
     channels(last.estimate, run.shape, "latents"),
+    signedKey(3),
     node("div", { className: "inputs" }, labelled("Channel", channel), labelled("Change", amount), labelled("Where", part)),
     place,
   ];

@@ -18,6 +18,13 @@ export function countNumbers({ seed, n, bins }) {
   return { counts: [...histogram(draw("wichmann-hill", seed, n), bins)] };
 }
 
+const EDGE = 4; // of the histogram of normal numbers; one in 16,000 lies beyond it
+
+export function countNormal({ seed, n, bins }) {
+  const numbers = Float64Array.from(new Wichmann(seed).normal(n), (x) => (x + EDGE) / (2 * EDGE)).filter((x) => x >= 0 && x < 1);
+  return { counts: [...histogram(numbers, bins)], edge: EDGE };
+}
+
 export function pairNumbers({ seed, n, lag }) {
   return { pairs: lag_pairs(draw("wichmann-hill", seed, n), lag) };
 }

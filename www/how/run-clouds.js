@@ -6,7 +6,8 @@ const POINTS = 600;
 const BATCH = 192;
 const NEWS_EVERY = 20; // steps
 const STEPS = [64, 32, 16, 8, 4, 2];
-let cloud, model, student, studentSteps;
+let cloud, model;
+let trained = 0; // steps of the model
 
 const theCloud = () => (cloud ??= Cloud.made("spiral", POINTS, SEED));
 const theModel = () => (model ??= new Diffusion(SEED));
@@ -16,8 +17,7 @@ export function chooseCloud({ shape, points, labels }) {
   const next = shape === "own" ? Cloud.drawn(Float32Array.from(points), Uint8Array.from(labels)) : Cloud.made(shape, POINTS, SEED);
   cloud?.free();
   model?.free();
-  student?.free();
-  [cloud, model, student] = [next, undefined, undefined];
+  [cloud, model, trained] = [next, undefined, 0];
   return { points: cloud.points(), labels: cloud.labels() };
 }
 
@@ -38,19 +38,38 @@ export async function trainDiffusion({ steps, rate, angle }, { tell }) {
     labels: points.labels(),
   });
   while (losses.length < steps) {
-    losses.push(...network.train(points, Math.min(NEWS_EVERY, steps - losses.length), BATCH, rate));
+    keepCloud(network);
+    losses.push(...afresh(() => network.train(points, Math.min(NEWS_EVERY, steps - losses.length), BATCH, rate)));
+    trained += NEWS_EVERY;
     if (!(await tell(state()))) return { ...state(), stopped: true };
   }
   return state();
 }
 
-export function showField({ angle, label, scale }) {
-  return fieldOf(theModel(), angle, label, scale);
+/** Throws if another cloud was chosen meanwhile, and with it another network. */
+function keepCloud(network) {
+  if (network !== model) throw new Error("Another cloud was chosen. Train a network for it.");
 }
 
-export function samplePoints({ steps, label, scale, n = 400, by = "teacher" }) {
-  const network = by === "student" && student ? student : theModel();
-  return { path: network.sample(n, SEED, steps, label, scale), n, steps, cloud: theCloud().points(), labels: theCloud().labels() };
+/** Steps downhill; when these have ruined the network, the next training begins with a new one. */
+function afresh(steps) {
+  try {
+    return steps();
+  } catch (error) {
+    if (!error.message.includes("learning rate")) throw error;
+    model.free();
+    [model, trained] = [undefined, 0];
+    throw new Error(`${error.message}: the network is a new one, with random weights.`);
+  }
+}
+
+export function showField({ angle, label }) {
+  return { ...fieldOf(theModel(), angle, label, 1), trained };
+}
+
+export function samplePoints({ steps, label, scale = 1, n = 400 }) {
+  const path = theModel().sample(n, SEED, steps, label, scale);
+  return { path, n, steps, cloud: pick(theCloud(), label), trained };
 }
 
 /** At some points of noise on their way: v without the label, with it, and guided. */
@@ -59,7 +78,7 @@ export function pullPoints({ angle, label, scale }) {
     .noised(angle, SEED)
     .slice(0, 2 * 40);
   const v = (label, scale) => theModel().field(points, angle, label, scale);
-  return { points, without: v(0, 1), with: v(label, 1), guided: v(label, scale) };
+  return { points, without: v(0, 1), with: v(label, 1), guided: v(label, scale), trained };
 }
 
 /** 64 to 32 to 16 to 8 to 4 steps: each student is the next teacher. The first round can also learn the guidance. */
@@ -69,12 +88,14 @@ export async function distill({ steps, rate, scale, label }, { tell }) {
   const quality = (network, steps, scale) => energy_distance(last(network.sample(400, SEED, steps, label, scale), 400), wanted);
   const teacher = STEPS.map((n) => [n, quality(theModel(), n, scale)]);
   const rounds = [];
-  let from = theModel();
+  const first = theModel();
+  let from = first;
   for (const n of STEPS.slice(0, -2)) {
     const round = new Round(from, n, n === STEPS[0] ? scale : 1);
     const now = { from: n, to: n / 2, losses: [], quality: NaN };
     rounds.push(now);
     while (now.losses.length < steps) {
+      keepCloud(first);
       now.losses.push(...round.train(points, Math.min(NEWS_EVERY, steps - now.losses.length), BATCH, rate));
       if (!(await tell({ rounds, steps, teacher }))) return { rounds, steps, teacher, stopped: true };
     }
@@ -82,16 +103,14 @@ export async function distill({ steps, rate, scale, label }, { tell }) {
     now.quality = quality(from, n / 2, 1);
     round.free();
   }
-  student?.free();
-  [student, studentSteps] = [from, rounds.at(-1).to];
-  const compare = (network, scale) => last(network.sample(400, SEED, studentSteps, label, scale), 400);
+  const compare = (network, scale) => last(network.sample(400, SEED, rounds.at(-1).to, label, scale), 400);
   return {
     rounds,
     steps,
     teacher,
-    four: { teacher: compare(theModel(), scale), student: compare(student, 1) },
-    cloud: points.points(),
-    labels: points.labels(),
+    four: { teacher: compare(first, scale), student: compare(from, 1) },
+    cloud: wanted,
+    trained,
   };
 }
 

@@ -1,6 +1,7 @@
 // In the worker: tensors, broadcasting, and the ladder of products.
 import { Numbers, Product, broadcast, rungs } from "./pkg/fourstep_how.js";
 import { multiplyOnGpu } from "./gpu.js";
+import { multiplyOnWorkers } from "./threads.js";
 
 const ENOUGH_MS = 400; // of repetitions for one time
 const SHOWN = 400; // numbers
@@ -36,37 +37,17 @@ export function multiplyByBroadcasting({ rows, inner, columns }) {
 }
 
 /** Times each rung of the ladder on one product, and says how far each is from float64; with `burn`, the library too. */
-export async function climb({ rows, inner, columns, wanted, burn }, { tell }) {
+export async function climb({ rows, inner, columns, burn }, { tell }) {
   const product = new Product(rows, inner, columns, 1);
   const times = [];
   try {
     for (const rung of rungs()) {
-      if (wanted && wanted !== rung) continue;
       const once = () => product.run(rung);
       times.push({ rung, ms: await timed(once), error: product.error(new Float32Array()) });
       if (!(await tell({ times }))) return { times, stopped: true };
     }
-    for (const kernel of ["naive", "tiled"]) {
-      const rung = `WebGPU ${kernel}`;
-      if (wanted && wanted !== rung) continue;
-      const gpu = await multiplyOnGpu(kernel, product.a(), product.b(), [rows, inner, columns]);
-      if (typeof gpu === "string") times.push({ rung, missing: gpu });
-      else times.push({ rung, ms: await timed(gpu.run), error: product.error(await gpu.read()) });
-      if (typeof gpu !== "string") gpu.free();
-      if (!(await tell({ times }))) return { times, stopped: true };
-    }
-    for (const device of burn === "yes" ? ["cpu", "wgpu"] : []) {
-      const rung = `burn, ${device === "cpu" ? "processor" : "WebGPU"}`;
-      try {
-        const loaded = await (await drawingProgram()).BurnProduct.load(device, product.a(), product.b(), inner);
-        let out = await loaded.run(); // compiles its kernels, which is not what is timed
-        const ms = await timed(async () => (out = await loaded.run()));
-        times.push({ rung, ms, error: product.error(out) });
-        loaded.free();
-      } catch (error) {
-        if (error instanceof WebAssembly.RuntimeError) throw error;
-        times.push({ rung, missing: error.message });
-      }
+    for await (const { rung, missing, run, read } of beyondOneCore(product.a(), product.b(), [rows, inner, columns], burn)) {
+      times.push(missing ? { rung, missing } : { rung, ms: await timed(run), error: product.error(await read()) });
       if (!(await tell({ times }))) return { times, stopped: true };
     }
     return { times };
@@ -75,11 +56,63 @@ export async function climb({ rows, inner, columns, wanted, burn }, { tell }) {
   }
 }
 
+/**
+ * The rungs that one core does not have, one after the other: `{ rung, run, read }`, where `run` multiplies once and `read` brings
+ * the result, or `{ rung, missing }` with the reason.
+ */
+export async function* beyondOneCore(a, b, sizes, burn) {
+  const ways = [
+    ["threads", () => multiplyOnWorkers(a, b, sizes)],
+    ["WebGPU naive", () => multiplyOnGpu("naive", a, b, sizes)],
+    ["WebGPU tiled", () => multiplyOnGpu("tiled", a, b, sizes)],
+    ["burn, processor", () => multiplyByBurn("cpu", a, b, sizes)],
+    ["burn, WebGPU", () => multiplyByBurn("wgpu", a, b, sizes)],
+  ];
+  for (const [rung, prepare] of /** @type {[string, () => Promise<any>][]} */ (burn === "yes" ? ways : ways.slice(0, 3))) {
+    const product = await prepare();
+    if (typeof product === "string") {
+      yield { rung, missing: product };
+      continue;
+    }
+    try {
+      yield { rung: product.name ?? rung, run: product.run, read: product.read };
+    } finally {
+      product.free();
+    }
+  }
+}
+
+async function multiplyByBurn(device, a, b, [, inner]) {
+  try {
+    const loaded = await (await drawingProgram()).BurnProduct.load(device, a, b, inner);
+    let out = await loaded.run(); // compiles its kernels, which is not what is timed
+    return { run: async () => (out = await loaded.run()), read: async () => out, free: () => loaded.free() };
+  } catch (error) {
+    if (error instanceof WebAssembly.RuntimeError) throw error;
+    return error.message;
+  }
+}
+
 /** The module that draws the pictures: with it comes burn, the tensor library. */
 async function drawingProgram() {
   const module = await import("../../pkg/fourstep.js");
   await module.default();
   return module;
+}
+
+let share; // of a product, in one of several workers
+
+export function takeShare({ a, b, inner }) {
+  share?.free();
+  share = Product.of(a, b, inner);
+}
+
+export function multiplyShare() {
+  share.run("SIMD");
+}
+
+export function readShare() {
+  return share.out();
 }
 
 /** Milliseconds for one run: the mean over as many as fit into a moment, after one that warms up if it was short. */

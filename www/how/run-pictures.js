@@ -3,25 +3,42 @@ import { Pictures, chunks, fibonacci, idx_item, idx_shape, rows } from "./pkg/fo
 
 const OURS = ["images-idx3", "labels-idx1"];
 const MOST = 60_000;
+const TEST = /t10k|test/i; // in the name of a file to test with
 const kept = new Map();
 
 /**
- * The pictures of a set, "train" or "t10k": those that ship, or the reader's own `files`, one of pictures and one of
- * labels, whose order does not matter.
+ * The pictures of a set, "train" or "t10k": those that ship, or the reader's own `files`, in any order: pictures and labels
+ * to learn from, and perhaps as many to test with. Where these are missing, the last sixth of the others is the test.
+ * @param {string} set @param {File[]} [files]
  */
 export async function readPictures(set, files) {
-  const key = files?.length ? files.map(({ name, size, lastModified }) => `${name} ${size} ${lastModified}`).join() : set;
+  const source = files?.length ? files.map(({ name, size, lastModified }) => `${name} ${size} ${lastModified}`).join() : "ours";
+  const key = `${set} of ${source}`;
   if (kept.has(key)) return kept.get(key);
-  const pair = files?.length ? await ordered(files) : await Promise.all(OURS.map((kind) => fetched(`${set}-${kind}-ubyte.gzip`)));
-  const read = Pictures.read(pair[0].name, pair[0].bytes, pair[1].name, pair[1].bytes, MOST);
-  kept.clear();
+  for (const other of kept.keys()) if (!other.endsWith(source)) kept.delete(other);
+  const read = files?.length === 2 ? parted(await readPair(set, files), set) : await readPair(set, files);
   kept.set(key, read);
   return read;
 }
 
+async function readPair(set, files) {
+  const pair = files?.length ? await ordered(set, files) : await Promise.all(OURS.map((kind) => fetched(`${set}-${kind}-ubyte.gzip`)));
+  return Pictures.read(pair[0].name, pair[0].bytes, pair[1].name, pair[1].bytes, MOST);
+}
+
+/** The first five sixths to learn from, or the rest to test with. */
+function parted(all, set) {
+  const border = Math.ceil((5 / 6) * all.count());
+  try {
+    return set === "train" ? all.part(0, border) : all.part(border, all.count());
+  } finally {
+    all.free();
+  }
+}
+
 /** The header, one picture and what it shows, and the first pictures of the set. */
 export async function openFile({ set, files, item }) {
-  const [images] = files?.length ? await ordered(files) : [await fetched(`${set}-${OURS[0]}-ubyte.gzip`)];
+  const [images] = files?.length ? await ordered(set, files) : [await fetched(`${set}-${OURS[0]}-ubyte.gzip`)];
   const shape = idx_shape(images.name, images.bytes);
   const bytes = idx_item(images.name, images.bytes, item);
   const all = await readPictures(set, files);
@@ -46,12 +63,23 @@ export function generate({ n }) {
   return { numbers: Array.from(fibonacci(n), String) };
 }
 
-/** Pictures first, then labels: labels are the smaller file. */
-async function ordered(files) {
-  if (files.length !== 2)
-    throw new Error(`Two files are needed, one of pictures and one of labels; here is ${files.length === 1 ? "one" : files.length}.`);
-  const [labels, images] = [...files].sort((a, b) => a.size - b.size);
-  return Promise.all([images, labels].map(async (file) => ({ name: file.name, bytes: new Uint8Array(await file.arrayBuffer()) })));
+/** The files of a set: pictures first, then labels, which are the smaller file. */
+async function ordered(set, files) {
+  const tests = files.filter(({ name }) => TEST.test(name));
+  const whole = files.length === 2 || (files.length === 4 && tests.length === 2);
+  if (!whole) {
+    if (files.length === 1) idx_shape(files[0].name, await bytesOf(files[0])); // says what it is, if it is no IDX file
+    throw new Error(
+      `Two files are needed, one of pictures and one of labels, or MNIST's four with their names; here ${files.length === 1 ? "is one" : `are ${files.length}`}.`,
+    );
+  }
+  const pair = files.length === 2 ? files : files.filter((file) => tests.includes(file) === (set !== "train"));
+  const [labels, images] = [...pair].sort((a, b) => a.size - b.size);
+  return Promise.all([images, labels].map(async (file) => ({ name: file.name, bytes: await bytesOf(file) })));
+}
+
+async function bytesOf(file) {
+  return new Uint8Array(await file.arrayBuffer());
 }
 
 async function fetched(name) {

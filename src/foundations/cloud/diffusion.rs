@@ -106,11 +106,13 @@ impl Model {
 
     /// One step downhill on the mean squared error of v; returns the loss before it.
     pub(super) fn learn(&mut self, rows: &[Row], wanted: &[[f32; 2]], rate: f32) -> Result<f64> {
+        // cell: velocity-loss
         let (found, trace) = self.network.forward(inputs(rows));
         let mut errors = found;
         errors.values_mut().iter_mut().zip(wanted.as_flattened()).for_each(|(found, wanted)| *found -= wanted);
         let n = errors.values().len() as f32;
         let loss = errors.values().iter().map(|error| f64::from(error * error)).sum::<f64>() / f64::from(n);
+        // end
         if !loss.is_finite() {
             return Err(Error::Request(format!(
                 "the loss is {loss} and no longer a number to go down from: the learning rate {rate} is too high. \
