@@ -1,6 +1,8 @@
 //! The command line under bad input: one clear line on standard error that names the thing, exit code 2, nothing
 //! written; and odd prompts draw.
 
+mod copied;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -8,6 +10,8 @@ use std::process::{Command, Output};
 use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use serde_json::Value;
 use tempfile::TempDir;
+
+use copied::copy;
 
 const UNET: &str = "unet/diffusion_pytorch_model.safetensors";
 const VAE: &str = "vae/diffusion_pytorch_model.safetensors";
@@ -120,18 +124,6 @@ fn refused(output: &Output, words: &[&str]) {
     assert!(said.starts_with("fourstep: ") && said.ends_with('\n') && !said.contains('\r'), "{said:?}");
     for word in words {
         assert!(said.contains(word), "{word:?} is not in {said:?}");
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => std::fs::copy(entry.path(), target).map(|_| ()).unwrap(),
-        }
     }
 }
 

@@ -1,10 +1,14 @@
 //! `fourstep edit`, `generate --edit` and `adapt`: what they write, and which options they refuse.
 
+mod copied;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use fourstep::picture::Picture;
 use tempfile::TempDir;
+
+use copied::copy;
 
 /// A folder with a picture.
 struct Desk(TempDir);
@@ -50,18 +54,6 @@ impl Desk {
 
     fn picture(&self, name: &str) -> Picture {
         Picture::read_png(&self.path(name)).unwrap()
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap() {
-        let entry = entry.unwrap();
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => std::fs::copy(entry.path(), target).map(|_| ()).unwrap(),
-        }
     }
 }
 

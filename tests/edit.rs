@@ -1,11 +1,12 @@
 //! Edits without training: the numbers of the papers' own equations in Python (tests/reference/edits_golden.py), and the
 //! command.
 
+mod copied;
 mod tiny;
 
 use std::collections::BTreeSet;
 use std::ops::ControlFlow;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::{Command, Output};
 
 use burn::tensor::{Device, Tensor, TensorData};
@@ -18,6 +19,8 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 use serde_json::Value;
 use tiny::{files, floats, golden, relative_l2};
+
+use copied::copy;
 
 const CASES: [&str; 9] = [
     "flowedit_v",
@@ -197,17 +200,6 @@ impl Model {
             assert!(said.contains(word), "{word:?} is not in {said:?}");
         }
         assert!(!self.path("strip.png").exists(), "{words:?}: wrote a strip all the same");
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => std::fs::copy(entry.path(), target).map(|_| ()).unwrap(),
-        }
     }
 }
 

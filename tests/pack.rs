@@ -1,10 +1,14 @@
 //! A model as a host serves it: packed in shards it draws the same picture, is listed for the page, and its manifest tells
 //! the truth; and what `fourstep plan` says of it.
 
+mod copied;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
 use serde_json::Value;
+
+use copied::copy;
 
 /// The golden pipeline with its vocabulary, in a folder of its own.
 fn model() -> tempfile::TempDir {
@@ -13,17 +17,6 @@ fn model() -> tempfile::TempDir {
     copy(&reference.join("pipelines/sd15"), folder.path());
     copy(&reference.join("tokenizer"), &folder.path().join("tokenizer"));
     folder
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        match entry.path().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => std::fs::copy(entry.path(), target).map(drop).unwrap(),
-        }
-    }
 }
 
 fn fourstep(args: &[&str]) -> Output {

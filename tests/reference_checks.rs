@@ -2,8 +2,9 @@
 //! something is said that nothing reads.
 
 // What only the suite itself uses is unused here.
-#[allow(dead_code)]
 mod common;
+#[allow(dead_code)]
+mod copied;
 
 use std::path::{Path, PathBuf};
 
@@ -11,6 +12,8 @@ use burn::tensor::Device;
 use common::{Report, Suite};
 use serde_json::{Value, json};
 use tempfile::TempDir;
+
+use copied::copy;
 
 const RUN: &str = "cases/runs/tiny_turbo_1step.json";
 const GOLDEN: &str = "cases/runs/tiny_turbo_1step.safetensors";
@@ -72,17 +75,6 @@ impl Set {
         let report = self.report();
         let told = report.failed.iter().any(|line| words.iter().all(|word| line.contains(word)));
         assert!(!report.is_ok() && told, "{words:?} is not in {:?}", report.failed);
-    }
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().map(Result::unwrap) {
-        let target = to.join(entry.file_name());
-        match entry.file_type().unwrap().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => drop(std::fs::copy(entry.path(), target).unwrap()),
-        }
     }
 }
 

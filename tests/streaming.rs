@@ -1,6 +1,7 @@
 //! Weights are read tensor by tensor: what is held at once beside the device's copy is about the largest tensor, however
 //! long the files are, in one piece or in shards.
 
+mod copied;
 mod counting;
 
 use std::borrow::Cow;
@@ -12,6 +13,7 @@ use fourstep::kernels::BlockFormat;
 use fourstep::pipeline::{LoadOptions, Pipeline, Plan, PlanOptions};
 use fourstep::weights::{Checkpoint, DirFiles, Files, Planned, write_sharded};
 
+use copied::copy;
 use counting::{Counting, counted};
 
 #[global_allocator]
@@ -76,16 +78,6 @@ fn sharded(limit: u64) -> tempfile::TempDir {
         assert!(files.len() > 2 && files.last().unwrap().ends_with(".safetensors.index.json"), "{files:?}");
     }
     folder
-}
-
-fn copy(from: &Path, to: &Path) {
-    for entry in std::fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        match entry.path().is_dir() {
-            true => std::fs::create_dir(&target).map(|()| copy(&entry.path(), &target)).unwrap(),
-            false => std::fs::copy(entry.path(), target).map(drop).unwrap(),
-        }
-    }
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! A model that draws with alpha, and its large decoder, through the pipeline and the command line: the tiny one of
 //! tests/golden/transparent, whose numbers `tests/reference.rs` compares with diffusers'.
 
+mod copied;
+
 use std::ops::ControlFlow;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
@@ -10,6 +12,8 @@ use fourstep::picture::Picture;
 use fourstep::pipeline::{Pipeline, Plan, PlanOptions, Request, StepEvent};
 use fourstep::weights::DirFiles;
 use serde_json::{Value, json};
+
+use copied::copy;
 
 fn model() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/transparent/pipelines/rgba")
@@ -33,17 +37,6 @@ fn copied() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     copy(&model(), folder.path());
     folder
-}
-
-fn copy(from: &Path, to: &Path) {
-    std::fs::create_dir_all(to).unwrap();
-    for entry in std::fs::read_dir(from).unwrap().flatten() {
-        let target = to.join(entry.file_name());
-        match entry.path().is_dir() {
-            true => copy(&entry.path(), &target),
-            false => std::fs::copy(entry.path(), target).map(drop).unwrap(),
-        }
-    }
 }
 
 fn edit(path: PathBuf, change: impl FnOnce(&mut Value)) {

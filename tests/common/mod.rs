@@ -9,8 +9,9 @@ mod runs;
 mod schedulers;
 mod set;
 mod tokenizer;
+#[path = "../vocabulary/mod.rs"]
+mod vocabulary;
 
-use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -21,6 +22,7 @@ use serde::de::DeserializeOwned;
 use manifest::Entry;
 pub use report::Report;
 use set::Expected;
+use vocabulary::WithVocabulary;
 
 /// Names the `set.json` of a set that has none.
 const EXPECT: &str = "FOURSTEP_REFERENCE_EXPECT";
@@ -248,9 +250,9 @@ impl Suite {
     }
 
     /// The model files of a pipeline of the set, with another autoencoder of the set where one is named.
-    fn pipeline(&self, name: &str, vae: Option<&str>) -> ReferenceFiles {
+    fn pipeline(&self, name: &str, vae: Option<&str>) -> WithVocabulary {
         let folder = |name: &str| DirFiles::new(self.reference.join(&self.expected.pipelines).join(name));
-        ReferenceFiles {
+        WithVocabulary {
             pipeline: folder(name),
             tokenizer: DirFiles::new(self.reference.join("tokenizer")),
             vae: vae.map(folder),
@@ -275,46 +277,4 @@ fn entries(place: &Path) -> Result<Vec<PathBuf>, String> {
         entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed)).collect::<Result<Vec<_>, _>>()?;
     paths.sort();
     Ok(paths)
-}
-
-/// A pipeline's folder, with the vocabulary that all pipelines of the set share, or another autoencoder.
-struct ReferenceFiles {
-    pipeline: DirFiles,
-    tokenizer: DirFiles,
-    vae: Option<DirFiles>,
-}
-
-impl ReferenceFiles {
-    /// The folder that has a file, and the file's path there.
-    fn home<'a>(&self, path: &'a str) -> fourstep::Result<(&DirFiles, &'a str)> {
-        if let (Some(vae), Some(path)) = (&self.vae, path.strip_prefix("vae/")) {
-            return Ok((vae, path));
-        }
-        let shared = ["vocab.json", "merges.txt"].into_iter().find(|name| path.ends_with(name));
-        Ok(match (self.pipeline.size(path)?, shared) {
-            (None, Some(name)) => (&self.tokenizer, name),
-            _ => (&self.pipeline, path),
-        })
-    }
-}
-
-impl Files for ReferenceFiles {
-    fn place(&self) -> String {
-        self.pipeline.place()
-    }
-
-    fn get(&self, path: &str) -> fourstep::Result<Option<Cow<'_, [u8]>>> {
-        let (folder, path) = self.home(path)?;
-        folder.get(path)
-    }
-
-    fn size(&self, path: &str) -> fourstep::Result<Option<u64>> {
-        let (folder, path) = self.home(path)?;
-        folder.size(path)
-    }
-
-    fn range(&self, path: &str, offset: u64, length: usize) -> fourstep::Result<Cow<'_, [u8]>> {
-        let (folder, path) = self.home(path)?;
-        folder.range(path, offset, length)
-    }
 }

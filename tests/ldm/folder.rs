@@ -1,58 +1,26 @@
 //! Golden pipelines as folders, and files in memory as single files.
 
-use std::borrow::Cow;
+#[path = "../vocabulary/mod.rs"]
+mod vocabulary;
+
 use std::path::Path;
 
 use fourstep::weights::{DirFiles, Files, MemoryFiles, SingleFile};
+
+use vocabulary::WithVocabulary;
 
 pub const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
 pub const PARTS: [&str; 4] = ["unet", "vae", "text_encoder", "text_encoder_2"];
 
 /// A golden pipeline's folder with the vocabulary that its set shares.
-pub struct Golden {
-    pipeline: DirFiles,
-    tokenizer: DirFiles,
-}
-
-pub fn golden(set: &str, name: &str) -> Golden {
+pub fn golden(set: &str, name: &str) -> WithVocabulary {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden").join(set);
     at(&root, name)
 }
 
-pub fn at(root: &Path, name: &str) -> Golden {
+pub fn at(root: &Path, name: &str) -> WithVocabulary {
     let pipeline = DirFiles::new(root.join("pipelines").join(name));
-    Golden { pipeline, tokenizer: DirFiles::new(root.join("tokenizer")) }
-}
-
-impl Golden {
-    fn home<'p>(&self, path: &'p str) -> fourstep::Result<(&DirFiles, &'p str)> {
-        let shared = ["vocab.json", "merges.txt"].into_iter().find(|name| path.ends_with(name));
-        Ok(match (self.pipeline.size(path)?, shared) {
-            (None, Some(name)) => (&self.tokenizer, name),
-            _ => (&self.pipeline, path),
-        })
-    }
-}
-
-impl Files for Golden {
-    fn place(&self) -> String {
-        self.pipeline.place()
-    }
-
-    fn get(&self, path: &str) -> fourstep::Result<Option<Cow<'_, [u8]>>> {
-        let (folder, path) = self.home(path)?;
-        folder.get(path)
-    }
-
-    fn size(&self, path: &str) -> fourstep::Result<Option<u64>> {
-        let (folder, path) = self.home(path)?;
-        folder.size(path)
-    }
-
-    fn range(&self, path: &str, offset: u64, length: usize) -> fourstep::Result<Cow<'_, [u8]>> {
-        let (folder, path) = self.home(path)?;
-        folder.range(path, offset, length)
-    }
+    WithVocabulary { pipeline, tokenizer: DirFiles::new(root.join("tokenizer")), vae: None }
 }
 
 /// The configurations of a folder, and nothing of its weights.
