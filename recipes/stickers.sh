@@ -50,4 +50,7 @@ train diffusion "${diffusion[@]}" --pictures "$out/data/plain" --pictures "$out/
 
 models=(--autoencoder "$out/runs/autoencoder" --language "$out/runs/language" --diffusion "$out/runs/diffusion"
   --tokenizer "$out/data/tokenizer")
+train distill "${models[@]}" --pictures "$out/data/plain" --pictures "$out/data/scenes" --device "$device" --out "$out/runs/student"
 train export "${models[@]}" --out "$out/stickers-teacher"
+train export "${models[@]}" --student "$out/runs/student" --out "$out/stickers-student"
+"$fourstep" quantize "$out/stickers-student" --bits 8 --out "$out/stickers"
