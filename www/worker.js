@@ -3,10 +3,12 @@
 
 import { Ask, Cause, Tell, WITH_GRADIENTS } from "./messages.js";
 import { misfit, probe, watchDevices } from "./device.js";
+import { get } from "./download.js";
 import { ModelFileError, fill, findModel, forgetModel, isCached, listModels, loadFiles, readJson, totalBytes } from "./modelfiles.js";
 
 const DEEPER = self.name.startsWith(WITH_GRADIENTS);
 const MODELS = new URL("../models/index.json", import.meta.url);
+const MERGES = new URL("./clip/merges.bin", import.meta.url); // CLIP's vocabulary: checkpoints hold none
 const DEVICE_ERROR = /^device: (?!no WebGPU device)/; // as src/error.rs words it
 const LOSS_KNOWN_MS = 500;
 const NEARLY_FULL = 3 * 2 ** 30; // bytes, of the 4 GiB that a wasm module can have
@@ -24,6 +26,7 @@ const handlers = {
   [Ask.PROBE]: probed,
   [Ask.DESCRIBE]: describe,
   [Ask.FORGET]: async ({ model }) => (await forgetModel(model), {}),
+  [Ask.INSPECT]: async ({ own, buffer }) => (await storeOf(own)).described(buffer),
   [Ask.LOAD]: load,
   [Ask.GENERATE]: generate,
   [Ask.ESTIMATE]: ({ index }) => loadedPipeline().estimate(index),
@@ -109,10 +112,10 @@ function probed() {
   return probe(navigator.gpu, navigator.deviceMemory);
 }
 
-async function load({ id, model: wanted, device, folder }, signal) {
+async function load({ id, model: wanted, device, own }, signal) {
   pipeline?.free();
   pipeline = undefined;
-  if (folder) return loadFolder({ id, folder, device }, signal);
+  if (own) return loadOwn({ id, own, device }, signal);
   const model = await findModel(MODELS, wanted);
   const { needs } = model.manifest;
   const reason = needs && misfit({ bytes: totalBytes(model.manifest), needs }, await probed(), device);
@@ -131,14 +134,24 @@ async function load({ id, model: wanted, device, folder }, signal) {
   return { device, warnings, defaults: pipeline.defaults(), cached: await isCached(model) };
 }
 
-async function loadFolder({ id, folder: { files, bits }, device }, signal) {
+async function loadOwn({ id, own, device }, signal) {
   postMessage({ id, kind: Tell.LOADING, phase: "model" });
-  const { Files, Pipeline } = await startEngine();
+  const { Pipeline } = await startEngine();
+  const store = await storeOf(own);
   signal.throwIfAborted();
+  pipeline = await Pipeline.load(store, device, own.bits);
+  return { device, warnings: [], defaults: pipeline.defaults(), cached: true };
+}
+
+/** The files of a model of the user's own, as the wasm module reads them. */
+async function storeOf({ files, single, prediction }) {
+  const { Files } = await startEngine();
   const store = new Files();
   fill(store, files);
-  pipeline = await Pipeline.load(store, device, bits);
-  return { device, warnings: [], defaults: pipeline.defaults(), cached: true };
+  if (!single) return store;
+  const merges = await (await get(MERGES, "clip/merges.bin")).arrayBuffer();
+  store.single(single, new Uint8Array(merges), prediction);
+  return store;
 }
 
 async function png({ width, height, frames, milliseconds = 0, infotext }) {
