@@ -61,7 +61,8 @@ export const Tell = Object.freeze({
   ERROR: "error",
   /** {message, cause}: the worker cannot go on. `id` is absent; `cause` is one of {@link Cause}. */
   FATAL: "fatal",
-  /** {phase: 'files', loaded, total, secondsLeft: number | null} in bytes, or {phase: 'model'} while the network is built. */
+  /** {phase: 'files', loaded, total, secondsLeft: number | null} in bytes, {phase: 'own', loaded, total} while a file of the user's
+   *  is read, or {phase: 'model'} while the network is built. */
   LOADING: "loading",
   /** {index, steps, timestep, sigma?, milliseconds, preview: {width, height, rgba}}. */
   STEP: "step",

@@ -114,11 +114,15 @@ export async function loadFiles(model, { signal, onProgress }) {
 
 /** Hands files to the wasm module, which reads ranges of them as it needs them; in a worker only.
  *  @param {{stream: (path: string, size: number, read: (from: number, length: number) => Uint8Array) => void}} store its Files
- *  @param {{path: string, blob: Blob}[]} files blobs, or files that somebody picked */
-export function fill(store, files) {
+ *  @param {{path: string, blob: Blob}[]} files blobs, or files that somebody picked
+ *  @param {(bytes: number) => void} [onRead] hears how many bytes are read, each time before */
+export function fill(store, files, onRead = () => {}) {
   const reader = new /** @type {any} */ (globalThis).FileReaderSync();
   for (const { path, blob } of files) {
-    const read = (from, length) => new Uint8Array(reader.readAsArrayBuffer(blob.slice(from, from + length)));
+    const read = (from, length) => {
+      onRead(length);
+      return new Uint8Array(reader.readAsArrayBuffer(blob.slice(from, from + length)));
+    };
     store.stream(path, blob.size, read);
   }
 }

@@ -137,17 +137,24 @@ async function load({ id, model: wanted, device, own }, signal) {
 async function loadOwn({ id, own, device }, signal) {
   postMessage({ id, kind: Tell.LOADING, phase: "model" });
   const { Pipeline } = await startEngine();
-  const store = await storeOf(own);
+  let [loaded, told] = [0, 0];
+  const total = own.files.find(({ path }) => path === own.single)?.blob.size ?? 0;
+  const store = await storeOf(own, (bytes) => {
+    loaded += bytes;
+    if (loaded - told < total / 100 || loaded > total) return;
+    told = loaded;
+    postMessage({ id, kind: Tell.LOADING, phase: "own", loaded, total });
+  });
   signal.throwIfAborted();
   pipeline = await Pipeline.load(store, device, own.bits);
   return { device, warnings: [], defaults: pipeline.defaults(), cached: true };
 }
 
 /** The files of a model of the user's own, as the wasm module reads them. */
-async function storeOf({ files, single, prediction }) {
+async function storeOf({ files, single, prediction }, onRead = (/** @type {number} */ _) => {}) {
   const { Files } = await startEngine();
   const store = new Files();
-  fill(store, files);
+  fill(store, files, onRead);
   if (!single) return store;
   const merges = await (await get(MERGES, "clip/merges.bin")).arrayBuffer();
   store.single(single, new Uint8Array(merges), prediction);

@@ -4,6 +4,8 @@ import assert from "node:assert/strict";
 import { existsSync, mkdirSync, mkdtempSync, readFileSync, readdirSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
+import test from "node:test";
+import { fitting } from "../../www/device.js";
 import { gguf, original, safetensors, tinyFolder, widerFolder } from "./checkpoints.mjs";
 import { browserTest } from "./harness.mjs";
 import { servingModels, tinyModel } from "./models.mjs";
@@ -12,6 +14,8 @@ import { trouble } from "./visit.mjs";
 
 const { before, fetched } = servingModels({ tiny: tinyModel({ name: "Tiny" }) });
 const DRAWS = { timeout: 300_000, webgpu: "none", before, saveData: true };
+const NO_CARD = { state: "none", name: "" };
+const CARD = { state: "hardware", name: "a card", buffer: 2e9 };
 const CONFIGURATION = /(^|\/)[^/]*\.(json|txt)$/;
 
 browserTest("a file that is dropped draws what its folder draws", { ...DRAWS, timeout: 600_000 }, async ({ page, origin }, context) => {
@@ -74,6 +78,22 @@ browserTest("a folder with one file gives it the configurations that it lacks", 
   const two = beside(folder, "a.safetensors", file).set("b.gguf", file);
   await page.setInputFiles("#folder", written(context, "two", two));
   assert.match(await trouble(page), /“two” holds several models \(a\.safetensors, b\.gguf\)\. Open one of these files\./);
+});
+
+test("weights are put into fewer bits where the plan demands it", () => {
+  const way = (bits, weights) => {
+    const needs = { weights, largest_buffer: 1e8, activations: 3e8 };
+    return { bits, bytes: 2e9, needs, module: { wgpu: 4e8, cpu: weights + 8e8 } };
+  };
+  const taken = (...asked) => Object.values(fitting(...asked)).filter((value) => typeof value !== "object" || value === null);
+  const ways = [way(null, 3.9e9), way(8, 1.1e9), way(4, 6e8)];
+  assert.deepEqual(taken(CARD, "auto", ways), [8, 2e9, "wgpu"], "more than a card is taken to have");
+  assert.deepEqual(taken(CARD, "auto", ways.slice(0, 1)), [null, 2e9, "wgpu"], "the user knows better");
+  assert.deepEqual(taken(NO_CARD, "auto", ways), [8, 2e9, "cpu"], "more than the module can have");
+  assert.deepEqual(taken(CARD, "cpu", [way(null, 1e9)]), [null, 2e9, "cpu"]);
+  assert.deepEqual(taken({ ...CARD, buffer: 1e7 }, "auto", ways), [8, 2e9, "cpu"], "its buffers are too small");
+  assert.throws(() => fitting(NO_CARD, "auto", [way(4, 4e9)]), /needs 4\.8 GB of memory in the page, which can have 4\.3 GB/);
+  assert.throws(() => fitting(NO_CARD, "wgpu", ways), /WebGPU cannot be used/);
 });
 
 const keyed = (...names) => safetensors(names.map((name) => ({ name, dtype: "F16", shape: [2], bytes: Buffer.alloc(4) })));
