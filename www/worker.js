@@ -17,6 +17,7 @@ let engine; // promise of the wasm module's exports
 let pipeline;
 let fitted; // the last edit that the model was fitted for
 let memory; // the wasm module's, once it runs
+let merges; // CLIP's, once a model in one file was opened
 let suggestions = null; // {id, of}: of the model that was asked for last
 let lastPanic = "";
 let ended = false; // the page was told that this worker cannot go on
@@ -151,14 +152,19 @@ async function loadOwn({ id, own, device }, signal) {
 }
 
 /** The files of a model of the user's own, as the wasm module reads them. */
-async function storeOf({ files, single, prediction }, onRead = (/** @type {number} */ _) => {}) {
+async function storeOf({ files, single, prediction }, onRead = /** @type {(bytes: number) => void} */ (() => {})) {
   const { Files } = await startEngine();
   const store = new Files();
   fill(store, files, onRead);
   if (!single) return store;
-  const merges = await (await get(MERGES, "clip/merges.bin")).arrayBuffer();
-  store.single(single, new Uint8Array(merges), prediction);
+  store.single(single, await vocabulary(), prediction);
   return store;
+}
+
+/** CLIP's merges, fetched once. */
+async function vocabulary() {
+  merges ??= new Uint8Array(await (await get(MERGES, "clip/merges.bin")).arrayBuffer());
+  return merges;
 }
 
 async function png({ width, height, frames, milliseconds = 0, infotext }) {
