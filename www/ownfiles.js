@@ -71,7 +71,7 @@ async function below(handle, path) {
 
 /** The one checkpoint of a folder that is none of diffusers'. @param {OwnFile[]} files @returns {string | undefined} */
 function checkpointIn(name, files) {
-  const paths = files.map(({ path }) => path);
+  const paths = files.map(({ path }) => path).sort();
   const checkpoints = paths.filter((path) => !path.includes("/") && isCheckpoint(path));
   const isFolder = paths.includes(INDEX) && (checkpoints.length === 0 || paths.some((path) => OF_FOLDER.test(path)));
   if (isFolder) return undefined;
