@@ -50,7 +50,7 @@ function writeServiceWorker() {
   for (const path of files()) if (!NOT_SHELL.test(path)) shell[path === "index.html" ? "" : path] = sha256(read(path));
   const view = Object.fromEntries(
     files()
-      .filter((path) => [VIEW, DEEPER, CLIP].some((part) => part.test(path)))
+      .filter((path) => VIEW.test(path) || DEEPER.test(path))
       .map((path) => [path, sha256(read(path))]),
   );
   const version = sha256(source + JSON.stringify([shell, view])).slice(0, 16);

@@ -3,8 +3,7 @@
 
 import { Ask, Cause, Tell, WITH_GRADIENTS } from "./messages.js";
 import { misfit, probe, watchDevices } from "./device.js";
-import { get } from "./download.js";
-import { ModelFileError, fill, findModel, forgetModel, isCached, listModels, loadFiles, readJson, totalBytes } from "./modelfiles.js";
+import { ModelFileError, fill, findModel, forgetModel, isCached, listModels, loadFiles, readJson, readSmall, totalBytes } from "./modelfiles.js";
 
 const DEEPER = self.name.startsWith(WITH_GRADIENTS);
 const MODELS = new URL("../models/index.json", import.meta.url);
@@ -157,14 +156,10 @@ async function storeOf({ files, single, prediction }, onRead = /** @type {(bytes
   const store = new Files();
   fill(store, files, onRead);
   if (!single) return store;
-  store.single(single, await vocabulary(), prediction);
+  merges ??= await readSmall(MERGES, "clip/merges.bin");
+  store.single(single, merges.bytes, prediction);
+  await merges.keep();
   return store;
-}
-
-/** CLIP's merges, fetched once. */
-async function vocabulary() {
-  merges ??= new Uint8Array(await (await get(MERGES, "clip/merges.bin")).arrayBuffer());
-  return merges;
 }
 
 async function png({ width, height, frames, milliseconds = 0, infotext }) {
