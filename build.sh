@@ -110,6 +110,7 @@ assemble_dist() {
   cp -R "$BINDGEN_DIR/how" dist.tmp/www/how/pkg
   mkdir -p dist.tmp/www/deeper
   cp -R "$BINDGEN_DIR/deeper" dist.tmp/www/deeper/pkg
+  cp -R src/text/clip dist.tmp/www/clip
   node tools/cells.mjs . dist.tmp/www/how/cells.json
   copy_models dist.tmp/models
   say "Compressing and checking the first visit's budgets (a minute when the wasm has changed)"

@@ -180,16 +180,16 @@ fn assert_inferred(name: &str, published: &Published, words: &str, scheduler: Va
 fn published_models_are_told_from_keys_and_shapes() {
     let epsilon = |class: &str| json!({ "_class_name": class, "prediction_type": "epsilon" });
     let velocity = |class: &str| json!({ "_class_name": class, "prediction_type": "v_prediction" });
-    assert_inferred("1.5", &one(), "Stable Diffusion 1, predicts the noise", epsilon("PNDMScheduler"));
+    assert_inferred("1.5", &one(), "Stable Diffusion 1.x, predicts the noise", epsilon("PNDMScheduler"));
     let mut inpainting = one();
     inpainting.unet["in_channels"] = json!(9);
-    assert_inferred("inpainting", &inpainting, "Stable Diffusion 1 for inpainting", epsilon("PNDMScheduler"));
+    assert_inferred("inpainting", &inpainting, "Stable Diffusion 1.x for inpainting", epsilon("PNDMScheduler"));
     let mut lcm = one();
     lcm.unet["time_cond_proj_dim"] = json!(256);
     assert_inferred("LCM", &lcm, "a latent consistency model", epsilon("LCMScheduler"));
     let mut reduced = one();
     reduced.unet["layers_per_block"] = json!(1);
-    assert_inferred("BK-SDM-Base", &reduced, "Stable Diffusion 1,", epsilon("PNDMScheduler"));
+    assert_inferred("BK-SDM-Base", &reduced, "Stable Diffusion 1.x,", epsilon("PNDMScheduler"));
 
     // Without a middle, and with three levels only.
     let (down, up) = (["CrossAttnDownBlock2D"; 3], ["CrossAttnUpBlock2D"; 3]);
@@ -202,14 +202,14 @@ fn published_models_are_told_from_keys_and_shapes() {
     ] {
         reduced.unet[key] = value;
     }
-    assert_inferred("BK-SDM-Tiny", &reduced, "Stable Diffusion 1,", epsilon("PNDMScheduler"));
+    assert_inferred("BK-SDM-Tiny", &reduced, "Stable Diffusion 1.x,", epsilon("PNDMScheduler"));
 
     // Without a marker, the spread of a bias in the weights tells: zeros have none.
-    assert_inferred("2 base", &two(), "Stable Diffusion 2, predicts the noise", epsilon("PNDMScheduler"));
+    assert_inferred("2 base", &two(), "Stable Diffusion 2.x, predicts the noise", epsilon("PNDMScheduler"));
     let marked = Published { extras: vec![extra("v_pred", &[0])], ..two() };
-    assert_inferred("2, 768", &marked, "Stable Diffusion 2, predicts the velocity", velocity("DDIMScheduler"));
+    assert_inferred("2, 768", &marked, "Stable Diffusion 2.x, predicts the velocity", velocity("DDIMScheduler"));
     let noted = Published { notes: &[("modelspec.prediction_type", "v")], ..two() };
-    assert_inferred("2, noted", &noted, "Stable Diffusion 2, predicts the velocity", velocity("DDIMScheduler"));
+    assert_inferred("2, noted", &noted, "Stable Diffusion 2.x, predicts the velocity", velocity("DDIMScheduler"));
 
     assert_inferred("XL", &xl(), "Stable Diffusion XL, predicts the noise", epsilon("EulerDiscreteScheduler"));
     let marked = Published { extras: vec![extra("v_pred", &[]), extra("ztsnr", &[])], ..xl() };

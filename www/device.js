@@ -5,13 +5,15 @@
  * @typedef {{state: 'absent'|'none'|'software'|'hardware', name: string, buffer?: number, memory?: number}} Probe
  *   absent: the browser has no WebGPU; none: it has, but found no adapter; software: a CPU plays the adapter. `buffer`:
  *   the largest buffer that the adapter binds, `memory`: the machine's, where the browser tells; both in bytes.
- * @typedef {{bytes: number, needs?: {weights: number, largest_buffer: number, activations: number}}} Demand
- *   a model's files, and what it needs (src/pipeline/plan/mod.rs), in bytes
+ * @typedef {{bytes: number, needs?: {weights: number, largest_buffer: number, activations: number},
+ *            module?: {wgpu: number, cpu: number}}} Demand a model's files, and what it needs (src/pipeline/plan/mod.rs), in bytes;
+ *   `module`: the most that the wasm module holds with each device, where it was planned (src/web/own.rs)
  * @typedef {'auto'|'wgpu'|'cpu'} Choice
  */
 
 const WASM_MEMORY = 2 ** 32; // bytes that a wasm module can have
 const LARGEST_FIT = 1e9; // bytes of weights as floats
+const CARD = 2.5e9; // bytes that a graphics card is taken to have for the page; browsers do not tell
 const TELLS_NO_MORE = 8 * 2 ** 30; // browsers call every larger machine one of 8 GiB
 const SOFTWARE = /swiftshader|llvmpipe|lavapipe|softpipe|software|basic render/i;
 const VENDORS = { nvidia: "NVIDIA", amd: "AMD", intel: "Intel", apple: "Apple", arm: "Arm", qualcomm: "Qualcomm" };
@@ -38,12 +40,15 @@ export function misfit(demand, probed, device) {
   if (!demand?.needs) return "";
   const { weights, largest_buffer: largest, activations } = demand.needs;
   // The files pass through the wasm module on their way to either device; the weights stay there only on the CPU.
-  const inModule = demand.bytes + (device === "cpu" ? weights + activations : 2 * largest);
-  if (inModule > WASM_MEMORY) return `This model needs ${size(inModule)} of memory in the page, which can have ${size(WASM_MEMORY)}.`;
-  const inAll = 2 * demand.bytes + weights + activations;
-  if (inAll > probed.memory) return `This model needs about ${size(inAll)} of memory, and this machine has ${size(probed.memory)}.`;
+  const inModule = demand.module?.[device] ?? demand.bytes + (device === "cpu" ? weights + activations : 2 * largest);
+  if (inModule > WASM_MEMORY)
+    return `This model needs ${sizeWords(inModule)} of memory in the page, which can have ${sizeWords(WASM_MEMORY)}.`;
+  const planned = demand.module && inModule + (device === "cpu" ? 0 : weights + activations);
+  const inAll = planned ?? 2 * demand.bytes + weights + activations;
+  if (inAll > probed.memory)
+    return `This model needs about ${sizeWords(inAll)} of memory, and this machine has ${sizeWords(probed.memory)}.`;
   if (device === "wgpu" && largest > probed.buffer)
-    return `This model needs graphics buffers of ${size(largest)}, and ${probed.name || "this adapter"} has at most ${size(probed.buffer)}.`;
+    return `This model needs graphics buffers of ${sizeWords(largest)}, and ${probed.name || "this adapter"} has at most ${sizeWords(probed.buffer)}.`;
   return "";
 }
 
@@ -52,7 +57,7 @@ export function misfit(demand, probed, device) {
 export function tooLargeToFit(demand) {
   const floats = demand ? Math.max(2 * demand.bytes, demand.needs?.weights ?? 0) : 0;
   if (floats <= LARGEST_FIT) return "";
-  return `This model is too large to be fitted to a picture here: about ${size(floats)}, and a page can take ${size(LARGEST_FIT)}.`;
+  return `This model is too large to be fitted to a picture here: about ${sizeWords(floats)}, and a page can take ${sizeWords(LARGEST_FIT)}.`;
 }
 
 /**
@@ -69,6 +74,27 @@ export function choose(probed, choice, demand) {
   const other = devices.some((device) => preferred(probed, device).device && !misfit(demand, probed, device));
   const advice = other ? "Another device can draw it." : "Nothing was fetched.";
   return { device: null, words: `${reason} ${advice}`, slow: true };
+}
+
+/**
+ * Which of the ways to load a model is taken, and the device that then draws: the first that is light enough for a graphics card,
+ * else the last that the same device can draw, else one for another device.
+ * @template {Demand} D @param {Probe} probed @param {Choice} choice @param {D[]} ways the best picture first
+ * @returns {D & {device: 'wgpu'|'cpu'}} @throws {Error} in words where none fits
+ */
+export function fitting(probed, choice, ways) {
+  const on = (way) => choose(probed, choice, way).device;
+  const { device: wanted, words } = preferred(probed, choice);
+  const light = (/** @type {D} */ { needs }) => wanted === "cpu" || needs.weights + needs.activations <= CARD;
+  const same = ways.filter((way) => wanted && on(way) === wanted);
+  const way = same.find(light) ?? same.at(-1) ?? ways.find(on);
+  if (way) return { ...way, device: on(way) };
+  throw new Error(wanted ? misfit(ways.at(-1), probed, wanted) : words);
+}
+
+/** Bytes in few words. */
+export function sizeWords(bytes) {
+  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }
 
 /** @param {Probe} probed @param {Choice} choice @returns {{device: 'wgpu'|'cpu'|null, words: string, slow: boolean}} */
@@ -123,8 +149,4 @@ function adapterName(info) {
   if (info.description) return info.description;
   if (SOFTWARE.test(info.architecture ?? "")) return info.architecture === "swiftshader" ? "SwiftShader" : info.architecture;
   return [VENDORS[info.vendor] ?? info.vendor, info.device || info.architecture].filter(Boolean).join(" ");
-}
-
-function size(bytes) {
-  return bytes < 1e9 ? `${Math.round(bytes / 1e6)} MB` : `${(bytes / 1e9).toFixed(1)} GB`;
 }

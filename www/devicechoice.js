@@ -1,7 +1,7 @@
 // The choice of device on the page: what the browser has, what the user prefers (remembered, or named by the address), and
 // the words beside it.
 
-import { choose } from "./device.js";
+import { choose, fitting } from "./device.js";
 import { $ } from "./dom.js";
 import { recall, remember } from "./memory.js";
 
@@ -30,6 +30,11 @@ export class DeviceChoice {
   /** @returns {{device: 'wgpu'|'cpu'|null, words: string, slow: boolean}} as www/device.js has it */
   get chosen() {
     return choose(this.probed, this.#choice, this.#demand());
+  }
+
+  /** As `fitting` of www/device.js, for what is found and chosen here. */
+  fitting(ways) {
+    return fitting(this.probed, this.#choice, ways);
   }
 
   /** The device in few words. */

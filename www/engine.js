@@ -27,8 +27,8 @@ export class Engine {
     });
   }
 
-  /** The folder that is open (www/folder.js), or null. */
-  folder = null;
+  /** The model of the user's own that is open (www/ownfiles.js), or null. */
+  own = null;
 
   /** Ask.LOAD's reply while the worker holds a pipeline, else null. */
   get loaded() {
@@ -64,15 +64,22 @@ export class Engine {
     return this.#start(model, device);
   }
 
-  /** As {@link load}, for a folder, which is then the one that is open; another one stays open where it cannot be loaded. */
-  async loadFolder(folder, device, signal) {
-    const before = this.folder;
-    this.folder = folder;
-    if (this.#loaded?.model === folder.id) this.#loaded = null; // the same name, perhaps with other files or bits
+  /** What a model of the user's own is and needs. @param {import("./ownfiles.js").OwnModel} own @param {number} [buffer] the adapter's
+   *  largest @returns {Promise<object>} Ask.INSPECT's reply */
+  inspect({ files, single, prediction }, buffer) {
+    return this.#bridge.request(Ask.INSPECT, { own: { files, single, prediction }, buffer });
+  }
+
+  /** As {@link load}, for a model of the user's own, which is then the one that is open; another one stays open where it cannot be
+   *  loaded. */
+  async loadOwn(own, device, signal) {
+    const before = this.own;
+    this.own = own;
+    if (this.#loaded?.model === own.id) this.#loaded = null; // the same name, perhaps with other files or bits
     try {
-      return await this.load(folder.id, device, signal);
+      return await this.load(own.id, device, signal);
     } catch (error) {
-      this.folder = before;
+      this.own = before;
       throw error;
     }
   }
@@ -131,9 +138,11 @@ export class Engine {
     return (await this.#bridge.request(Ask.SETTINGS, { bytes })).settings;
   }
 
-  /** What Ask.LOAD needs beside the id of a model that is a folder. */
+  /** What Ask.LOAD needs beside the id of a model of the user's own. */
   picked(model) {
-    return model === this.folder?.id ? { folder: { files: this.folder.files, bits: this.folder.bits } } : {};
+    if (model !== this.own?.id) return {};
+    const { files, single, prediction, bits } = this.own;
+    return { own: { files, single, prediction, bits } };
   }
 
   #start(model, device) {

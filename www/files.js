@@ -60,8 +60,8 @@ export function chosen(input, onFile) {
 
 /**
  * Calls `onFile` for a file that is dropped anywhere or pasted, a picture if there is one; `over` is shown while one is held
- * above the page.
- * @param {{over: HTMLElement, onFile: (file: File) => void}} parts
+ * above the page. Where the browser has handles, one of a dropped file or folder comes with it.
+ * @param {{over: HTMLElement, onFile: (file: File, handle?: Promise<any>) => void}} parts
  */
 export function receive({ over, onFile }) {
   const isPicture = ({ type }) => type.startsWith("image/");
@@ -83,7 +83,7 @@ export function receive({ over, onFile }) {
     event.preventDefault();
     enter(-depth);
     const dropped = file(event.dataTransfer);
-    if (dropped) onFile(dropped);
+    if (dropped) onFile(dropped, handleOf(event.dataTransfer, dropped));
   });
   document.addEventListener("paste", (event) => {
     const pasted = file(event.clipboardData);
@@ -91,4 +91,15 @@ export function receive({ over, onFile }) {
     event.preventDefault();
     onFile(pasted);
   });
+}
+
+/** A dropped file's handle, or null; it must be asked for while the event is handled. @param {DataTransfer} data @param {File} file */
+async function handleOf(data, file) {
+  const items = [...data.items].filter(({ kind }) => kind === "file");
+  const item = /** @type {any} */ (items[[...data.files].indexOf(file)]);
+  try {
+    return (await item?.getAsFileSystemHandle?.()) ?? null;
+  } catch {
+    return null;
+  }
 }

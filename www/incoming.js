@@ -1,8 +1,9 @@
-// Pictures that come to the page: dropped, pasted or chosen. One that carries settings gives them back, and may become the
-// start picture as well; any other one becomes the start picture.
+// Files that come to the page: dropped, pasted or chosen. A model is opened. A picture that carries settings gives them back, and
+// may become the start picture as well; any other one becomes the start picture.
 
 import { $ } from "./dom.js";
 import { chosen, receive } from "./files.js";
+import { isCheckpoint } from "./ownfiles.js";
 import { imageOf } from "./picture.js";
 
 const PNG = "image/png";
@@ -12,7 +13,7 @@ export class Incoming {
   #page;
 
   /**
-   * @param {{engine: import("./engine.js").Engine, status: import("./status.js").Status, trouble: (error: Error) => void,
+   * @param {{engine: import("./engine.js").Engine, own: import("./own.js").Own, status: import("./status.js").Status, trouble: (error: Error) => void,
    *          restore: (found: object) => Promise<string>, start: (image: object, prompt?: string) => void, edit: () => void}} page
    *   `restore` takes what Engine.settings found and has a note about it, `start` takes a picture to start from and what it
    *   shows, where that is known, `edit` opens the one to start from to be edited by words
@@ -20,14 +21,17 @@ export class Incoming {
   constructor(page) {
     this.#page = page;
     $("open").addEventListener("click", () => $("file").click());
-    receive({ over: $("over"), onFile: (file) => this.#any(file) });
+    receive({ over: $("over"), onFile: (file, handle) => this.#any(file, handle) });
     chosen($("file"), (file) => this.#settings(file));
     chosen($("start-file"), (file) => this.#start(file));
   }
 
-  #any(file) {
+  #any(file, handle) {
     return this.#guarded(async () => {
-      if ((await this.#restored(file)) !== true) await this.#begin(file);
+      const held = await handle;
+      if (held?.kind === "directory") return this.#page.own.openHeld(held);
+      if (isCheckpoint(file.name)) return this.#page.own.openFile(file, held);
+      return (await this.#restored(file)) === true || this.#begin(file);
     });
   }
 
@@ -79,7 +83,8 @@ export class Incoming {
     try {
       image = await imageOf(file);
     } catch {
-      throw new Error(`“${file.name}” is not a picture that this browser can read. PNG, JPEG and WebP work.`);
+      const work = "PNG, JPEG and WebP work, and models in .safetensors or .gguf files.";
+      throw new Error(`“${file.name}” is not a picture that this browser can read. ${work}`);
     }
     this.#page.start(image, prompt);
     const words = "This is the start picture now. Mark the part to redraw, or leave it unmarked to redraw all of it.";

@@ -17,7 +17,12 @@ export const Ask = Object.freeze({
   DESCRIBE: "describe",
   /** {model: id} -> {}: remove what is kept of the model's files. */
   FORGET: "forget",
-  /** {model?: id, device: 'wgpu'|'cpu', folder?: {files: {path, blob}[], bits?: 8|4}} (a folder is loaded as it is), events {@link Tell.LOADING} -> {defaults, device, cached, warnings: string[]}. */
+  /** {own: {files: {path, blob}[], single?: path, prediction?: 'epsilon'|'v_prediction'}, buffer?} -> what `Files.described` of
+   *  src/web/own.rs says of a model of the user's own; `single`: one of the files is the whole model, the others are what it
+   *  lacks; `buffer`: the largest of the graphics adapter. */
+  INSPECT: "inspect",
+  /** {model?: id, device: 'wgpu'|'cpu', own?: as INSPECT's, with bits?: 8|4}, events {@link Tell.LOADING}
+   *  -> {defaults, device, cached, warnings: string[]}. */
   LOAD: "load",
   /** {request} as Pipeline.generate takes it (with `image` and `mask` as {width, height, rgba} it begins there, with
    *  `edit` {from, method} the image is edited by words), events {@link Tell.STEP}
@@ -56,7 +61,8 @@ export const Tell = Object.freeze({
   ERROR: "error",
   /** {message, cause}: the worker cannot go on. `id` is absent; `cause` is one of {@link Cause}. */
   FATAL: "fatal",
-  /** {phase: 'files', loaded, total, secondsLeft: number | null} in bytes, or {phase: 'model'} while the network is built. */
+  /** {phase: 'files', loaded, total, secondsLeft: number | null} in bytes, {phase: 'own', loaded, total} while a file of the user's
+   *  is read, or {phase: 'model'} while the network is built. */
   LOADING: "loading",
   /** {index, steps, timestep, sigma?, milliseconds, preview: {width, height, rgba}}. */
   STEP: "step",

@@ -8,7 +8,7 @@ import { ModelFileError, download, get } from "./download.js";
 export { ModelFileError };
 
 const IN_MEMORY = 300 * 2 ** 20; // bytes of files that are fetched and checked at once
-const LISTS = "fourstep-lists"; // the cache of lists and manifests, for visits without a network
+const LISTS = "fourstep-lists"; // the cache of lists, manifests and other small files, for visits without a network
 
 /**
  * @typedef {{path: string, size: number, sha256: string}} ModelFile size in bytes, sha256 in lower-case hex
@@ -114,11 +114,15 @@ export async function loadFiles(model, { signal, onProgress }) {
 
 /** Hands files to the wasm module, which reads ranges of them as it needs them; in a worker only.
  *  @param {{stream: (path: string, size: number, read: (from: number, length: number) => Uint8Array) => void}} store its Files
- *  @param {{path: string, blob: Blob}[]} files blobs, or files that somebody picked */
-export function fill(store, files) {
+ *  @param {{path: string, blob: Blob}[]} files blobs, or files that somebody picked
+ *  @param {(bytes: number) => void} [onRead] hears how many bytes are read, each time before */
+export function fill(store, files, onRead = () => {}) {
   const reader = new /** @type {any} */ (globalThis).FileReaderSync();
   for (const { path, blob } of files) {
-    const read = (from, length) => new Uint8Array(reader.readAsArrayBuffer(blob.slice(from, from + length)));
+    const read = (from, length) => {
+      onRead(length);
+      return new Uint8Array(reader.readAsArrayBuffer(blob.slice(from, from + length)));
+    };
     store.stream(path, blob.size, read);
   }
 }
@@ -240,6 +244,18 @@ export async function readJson(url, name) {
   } catch {
     throw new ModelFileError(`The file “${name}” is not valid JSON.`);
   }
+}
+
+/** A small file of the page, which is kept for visits without a network once it has proved right.
+ *  @param {URL} url @returns {Promise<{bytes: Uint8Array, keep: () => Promise<void>}>} @throws {ModelFileError} naming it */
+export async function readSmall(url, name) {
+  const lists = await openLists();
+  const kept = await lists?.match(url);
+  const bytes = new Uint8Array(await (kept ?? (await get(url, name))).arrayBuffer());
+  const keep = async () => {
+    if (!kept) await lists?.put(url, new Response(bytes)).catch(() => {}); // no room: only a visit without a network misses it
+  };
+  return { bytes, keep };
 }
 
 async function openLists() {

@@ -2,8 +2,8 @@
 // removal of one that is saved in this browser.
 
 import { $ } from "./dom.js";
-import { isFolder } from "./folder.js";
 import { sizeText } from "./link.js";
+import { isFile, isOwn } from "./ownfiles.js";
 import { megabytes } from "./status.js";
 
 const SMALL = 64e6; // bytes; a link may fetch so much without a click
@@ -90,7 +90,7 @@ export class Models {
 
   /** What the model asks of a machine, for www/device.js. */
   get demand() {
-    return this.model ? { bytes: this.model.bytes, needs: this.model.needs } : undefined;
+    return this.model ? (this.model.demand ?? { bytes: this.model.bytes, needs: this.model.needs }) : undefined;
   }
 
   /** The model and where it is, in few words. */
@@ -107,7 +107,7 @@ export class Models {
 
   get #where() {
     const { id, bytes, cached } = this.model;
-    if (isFolder(id)) return "read from your folder";
+    if (isOwn(id)) return `read from your ${isFile(id) ? "file" : "folder"}`;
     return cached ? "saved in this browser" : `${megabytes(bytes)} MB to fetch once`;
   }
 
@@ -142,18 +142,18 @@ export class Models {
     return note;
   }
 
-  // A folder is described here: the worker knows the host's models.
+  // The user's own is described here: the worker knows the host's models.
   async #described(wanted) {
-    const { folder } = this.#engine;
-    if (!folder?.defaults) return this.#engine.describe(wanted || undefined);
-    const { id, name, bytes, defaults, manifest } = folder;
+    const { own } = this.#engine;
+    if (!own?.defaults) return this.#engine.describe(wanted || undefined);
+    const { id, name, bytes, defaults, manifest, demand } = own;
     const one = { id, name, bytes };
     if (wanted !== id) {
       const model = await this.#engine.describe(wanted || undefined);
       return { ...model, models: [...model.models, one] };
     }
-    const models = [...this.model.models.filter((other) => !isFolder(other.id)), one];
-    return { ...one, defaults, needs: manifest.needs, examples: manifest.examples, cached: true, models };
+    const models = [...this.model.models.filter((other) => !isOwn(other.id)), one];
+    return { ...one, defaults, demand, needs: demand.needs, examples: manifest.examples, cached: true, models };
   }
 
   #offer() {
@@ -162,7 +162,7 @@ export class Models {
     $("model").replaceChildren(...models.map(option));
     $("model").value = id;
     $("model").disabled = false;
-    $("model-forget").hidden = !cached || isFolder(id);
+    $("model-forget").hidden = !cached || isOwn(id);
     $("model-forget").setAttribute("aria-label", `Remove ${name} from this browser`);
     const size = sizeText(defaults.width, defaults.height);
     $("model-words").textContent = `${defaults.steps} step${defaults.steps === 1 ? "" : "s"}, ${size} px, ${this.#where}.`;

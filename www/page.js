@@ -6,7 +6,6 @@ import { $ } from "./dom.js";
 import { Edit } from "./edit.js";
 import { Engine } from "./engine.js";
 import { Examples } from "./examples.js";
-import { pickFolders } from "./folder.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { History } from "./history.js";
@@ -17,6 +16,7 @@ import { Live } from "./live.js";
 import { Models } from "./models.js";
 import { More } from "./more.js";
 import { Numbers } from "./numbers.js";
+import { Own } from "./own.js";
 import { Picture } from "./picture.js";
 import { PromptHelp } from "./prompthelp.js";
 import { leave } from "./revisit.js";
@@ -92,18 +92,16 @@ parts.shown = new Shown({
   trouble,
 });
 parts.edit = new Edit(studio, parts);
+const own = new Own(studio, parts);
 new Incoming({
   engine,
+  own,
   status,
   trouble,
   restore: (found) => bring.settings(found),
   start: (image, prompt) => bring.start(image, prompt),
   edit: () => parts.edit.openStart(),
 });
-pickFolders(
-  { field: $("folder-field"), open: $("folder-open"), input: $("folder"), bits: $("folder-bits") },
-  { opened: (folder) => studio.openFolder(folder), trouble },
-);
 hearKeys({ draw: () => studio.draw(), stop: () => studio.jobs.running && studio.cancel() });
 leave(() => ({ prompt: form.prompt, picture: parts.shown.one?.id }));
 watchPage(trouble);

@@ -3,7 +3,7 @@
 
 import { $ } from "./dom.js";
 import { canShare, canShareFile, copy, copyImage, fileName, save, share } from "./files.js";
-import { isFolder } from "./folder.js";
+import { isOwn } from "./ownfiles.js";
 import { recall, remember } from "./memory.js";
 import { isClear, toSource } from "./picture.js";
 import { zip } from "./zip.js";
@@ -105,7 +105,7 @@ export class Shown {
     } catch (error) {
       throw new Error(`${error.message} The link is: ${url}`);
     }
-    const notes = [settings.strength ? NO_START : "", isFolder(settings.model) ? OWN_MODEL : ""];
+    const notes = [settings.strength ? NO_START : "", isOwn(settings.model) ? OWN_MODEL : ""];
     this.#page.status.notice(`Link copied. ${notes.join(" ")}`.trim());
   }
 

@@ -128,6 +128,7 @@ export class Status {
 
 /** What Tell.LOADING means, in words. @returns {{title: string, line: string}} */
 export function loadingWords({ phase, loaded = 0, total = 0, secondsLeft = null }) {
+  if (phase === "own") return { title: "Reading your model", line: `${megabytes(loaded)} of ${megabytes(total)} MB` };
   if (phase !== "files") return { title: "Preparing the model", line: "A few seconds, once per visit" };
   if (total === 0) return { title: "Getting ready", line: "" };
   const left = secondsLeft === null || loaded === total ? "" : ` · about ${roughly(secondsLeft)} left`;

@@ -156,20 +156,6 @@ export class Studio {
     }, again);
   }
 
-  /** Goes over to a model in a folder of the user's, as soon as it proves to be one. */
-  openFolder(folder) {
-    const { engine, models, status } = this.#parts;
-    const job = async (signal) => {
-      if (!(await this.#ready(signal))) return this.#stopped(signal, "Stopped.");
-      const loaded = await engine.loadFolder(folder, this.#device(), signal);
-      if (signal.aborted || !loaded) return this.#stopped(signal, "Stopped.");
-      folder.defaults = loaded.defaults;
-      await models.open(folder.id);
-      return status.done(`“${folder.name}” is ready to draw.`);
-    };
-    this.#jobs.begin(job, () => this.openFolder(folder));
-  }
-
   /** The canvas shows a finished picture, and everything that can be done with it refers to that one. */
   show(one) {
     const { prompt, seed } = one.settings;

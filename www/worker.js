@@ -3,10 +3,11 @@
 
 import { Ask, Cause, Tell, WITH_GRADIENTS } from "./messages.js";
 import { misfit, probe, watchDevices } from "./device.js";
-import { ModelFileError, fill, findModel, forgetModel, isCached, listModels, loadFiles, readJson, totalBytes } from "./modelfiles.js";
+import { ModelFileError, fill, findModel, forgetModel, isCached, listModels, loadFiles, readJson, readSmall, totalBytes } from "./modelfiles.js";
 
 const DEEPER = self.name.startsWith(WITH_GRADIENTS);
 const MODELS = new URL("../models/index.json", import.meta.url);
+const MERGES = new URL("./clip/merges.bin", import.meta.url); // CLIP's vocabulary: checkpoints hold none
 const DEVICE_ERROR = /^device: (?!no WebGPU device)/; // as src/error.rs words it
 const LOSS_KNOWN_MS = 500;
 const NEARLY_FULL = 3 * 2 ** 30; // bytes, of the 4 GiB that a wasm module can have
@@ -15,6 +16,7 @@ let engine; // promise of the wasm module's exports
 let pipeline;
 let fitted; // the last edit that the model was fitted for
 let memory; // the wasm module's, once it runs
+let merges; // CLIP's, once a model in one file was opened
 let suggestions = null; // {id, of}: of the model that was asked for last
 let lastPanic = "";
 let ended = false; // the page was told that this worker cannot go on
@@ -24,6 +26,7 @@ const handlers = {
   [Ask.PROBE]: probed,
   [Ask.DESCRIBE]: describe,
   [Ask.FORGET]: async ({ model }) => (await forgetModel(model), {}),
+  [Ask.INSPECT]: async ({ own, buffer }) => (await storeOf(own)).described(buffer),
   [Ask.LOAD]: load,
   [Ask.GENERATE]: generate,
   [Ask.ESTIMATE]: ({ index }) => loadedPipeline().estimate(index),
@@ -109,10 +112,10 @@ function probed() {
   return probe(navigator.gpu, navigator.deviceMemory);
 }
 
-async function load({ id, model: wanted, device, folder }, signal) {
+async function load({ id, model: wanted, device, own }, signal) {
   pipeline?.free();
   pipeline = undefined;
-  if (folder) return loadFolder({ id, folder, device }, signal);
+  if (own) return loadOwn({ id, own, device }, signal);
   const model = await findModel(MODELS, wanted);
   const { needs } = model.manifest;
   const reason = needs && misfit({ bytes: totalBytes(model.manifest), needs }, await probed(), device);
@@ -131,14 +134,32 @@ async function load({ id, model: wanted, device, folder }, signal) {
   return { device, warnings, defaults: pipeline.defaults(), cached: await isCached(model) };
 }
 
-async function loadFolder({ id, folder: { files, bits }, device }, signal) {
+async function loadOwn({ id, own, device }, signal) {
   postMessage({ id, kind: Tell.LOADING, phase: "model" });
-  const { Files, Pipeline } = await startEngine();
+  const { Pipeline } = await startEngine();
+  let [loaded, told] = [0, 0];
+  const total = own.files.find(({ path }) => path === own.single)?.blob.size ?? 0;
+  const store = await storeOf(own, (bytes) => {
+    loaded += bytes;
+    if (loaded - told < total / 100 || loaded > total) return;
+    told = loaded;
+    postMessage({ id, kind: Tell.LOADING, phase: "own", loaded, total });
+  });
   signal.throwIfAborted();
-  const store = new Files();
-  fill(store, files);
-  pipeline = await Pipeline.load(store, device, bits);
+  pipeline = await Pipeline.load(store, device, own.bits);
   return { device, warnings: [], defaults: pipeline.defaults(), cached: true };
+}
+
+/** The files of a model of the user's own, as the wasm module reads them. */
+async function storeOf({ files, single, prediction }, onRead = /** @type {(bytes: number) => void} */ (() => {})) {
+  const { Files } = await startEngine();
+  const store = new Files();
+  fill(store, files, onRead);
+  if (!single) return store;
+  merges ??= await readSmall(MERGES, "clip/merges.bin");
+  store.single(single, merges.bytes, prediction);
+  await merges.keep();
+  return store;
 }
 
 async function png({ width, height, frames, milliseconds = 0, infotext }) {

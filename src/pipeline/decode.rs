@@ -3,7 +3,7 @@
 
 use burn::tensor::Tensor;
 
-use super::{MAX_SIZE, Pipeline, Request};
+use super::{LatentToRgb, MAX_SIZE, Pipeline, Request};
 use crate::models::{Tiling, Vae};
 use crate::{Error, Result};
 
@@ -51,6 +51,11 @@ impl Pipeline {
     /// Channels of the pictures: 3, or 4 with alpha, in which case the colours are multiplied by alpha.
     pub fn channels(&self) -> usize {
         self.components.vae.channels()[0]
+    }
+
+    /// The map for cheap previews that was published for this model's autoencoder, if there is one.
+    pub fn published_preview(&self) -> Option<LatentToRgb> {
+        LatentToRgb::published(&self.components.vae)
     }
 
     /// Decodes pictures larger than `tile_sample_min_size` pixels in tiles of that size (`None`: the size that the autoencoder

@@ -1,16 +1,24 @@
 //! Cheap previews: one small matrix turns latents into colours, while the decoder takes as long as a step.
 //!
 //! The matrix is fitted by least squares to the decoder's own pictures, scaled down to the latents' size. It is stored
-//! in the model's manifest.
+//! in the model's manifest. For the published autoencoders of Stable Diffusion others have fitted it.
 
 use burn::tensor::Tensor;
 use serde::{Deserialize, Serialize};
 
+use crate::models::Vae;
 use crate::picture::Picture;
 use crate::{Error, Result};
 
 /// Keeps the fit stable if two channels contain the same; in units of the mean square of a channel.
 const RIDGE: f64 = 1e-4;
+/// For the latents of Stable Diffusion 1.x and 2.x, by torridgristle; this one and the next are from InvokeAI's
+/// `step_callback.py` (Apache-2.0).
+const ONE_AND_TWO: [[f32; 3]; 4] =
+    [[0.3444, 0.1385, 0.0670], [0.1247, 0.4027, 0.1494], [-0.3192, 0.2513, 0.2103], [-0.1307, -0.1874, -0.7445]];
+/// For those of XL, by StAlKeR7779.
+const XL: [[f32; 3]; 4] =
+    [[0.3816, 0.4930, 0.5320], [-0.3753, 0.1631, 0.1739], [0.1770, 0.3588, -0.2048], [-0.4350, -0.2644, -0.4289]];
 
 /// A linear map from the channels of a latent to the channels of the decoder's pictures in [-1, 1]: red, green and blue, or these
 /// multiplied by alpha, and alpha.
@@ -45,6 +53,15 @@ impl TryFrom<Matrix> for LatentToRgb {
 }
 
 impl LatentToRgb {
+    /// The one that was published for an autoencoder's latents, which its scaling factor tells; none for other autoencoders.
+    pub fn published(vae: &Vae) -> Option<Self> {
+        let Vae::Kl(_, config) = vae else { return None };
+        let known = [(0.18215, ONE_AND_TWO), (0.13025, XL)];
+        let (_, rows) = known.into_iter().find(|(factor, _)| (config.scaling_factor - factor).abs() < 1e-6)?;
+        let fits = vae.latent_channels() == rows.len() && vae.channels() == [3, 3];
+        fits.then(|| Self { weights: rows.map(Vec::from).to_vec(), bias: vec![0.0; 3] })
+    }
+
     /// The least-squares fit from `latents` `[n, c, h, w]` to `pictures` `[n, 3 or 4, h·f, w·f]`, which are averaged
     /// over squares of f x f pixels.
     ///
@@ -206,6 +223,23 @@ mod tests {
         let fitted = found_again([&[0.5, -0.2, 0.1, 0.3], &[0.0, 0.3, -0.4, -0.1]], &[-0.76, -0.1, -0.88, -0.2]);
         // -0.26, -0.6, -0.38 and 0.2 of [-1, 1]: alpha 0.6, and the colours divided by it.
         assert_eq!(fitted.picture(&[1.0, -1.0], 1, 1).rgba(), [157, 85, 132, 153]);
+    }
+
+    #[test]
+    fn published_autoencoders_have_a_matrix() {
+        let of =
+            |config: &str| LatentToRgb::published(&Vae::unfilled("vae", config.as_bytes(), &Device::flex()).unwrap());
+        let kl = |latent: usize, more: &str| {
+            format!(
+                r#"{{"_class_name":"AutoencoderKL","in_channels":3,"out_channels":3,"latent_channels":{latent},
+                "block_out_channels":[32],"down_block_types":["DownEncoderBlock2D"],"up_block_types":["UpDecoderBlock2D"]{more}}}"#
+            )
+        };
+        let one = of(&kl(4, "")).unwrap();
+        assert_eq!((one.channels(), one.picture(&[0.0; 4], 1, 1).pixel(0, 0)), (4, [128, 128, 128]));
+        assert_eq!(of(&kl(4, r#","scaling_factor":0.13025"#)).unwrap().weights[0], [0.3816, 0.4930, 0.5320]);
+        assert_eq!(of(&kl(4, r#","scaling_factor":0.5"#)), None);
+        assert_eq!(of(&kl(16, "")), None);
     }
 
     #[test]

@@ -1,7 +1,6 @@
-//! From a prompt to tokens: CLIP's tokenizer, the weights of words, and (native) the training of a small vocabulary of
+//! From a prompt to tokens: CLIP's tokenizer and vocabulary, the weights of words, and (native) the training of a small vocabulary of
 //! the same kind. Also suggestions for words that a model does not know.
 
-#[cfg(feature = "native")]
 pub mod clip;
 pub mod emoji;
 pub mod meaning;

@@ -205,6 +205,15 @@ impl Tokenizer {
     }
 }
 
+/// The letters that represent the 256 bytes, in CLIP's order: bytes with a visible Latin-1 letter represent themselves
+/// and come first, the others get the letters from U+0100.
+pub(super) fn byte_letters() -> Vec<char> {
+    let visible = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
+    let kept = (0..=255u8).filter(visible).map(char::from);
+    let moved = (0..=255u8).filter(|byte| !visible(byte)).count() as u32;
+    kept.chain((0x100..0x100 + moved).filter_map(char::from_u32)).collect()
+}
+
 /// NFC, runs of white space to one space, lower case.
 pub(super) fn normalizer() -> NormalizerWrapper {
     let spaces = Replace::new(ReplacePattern::Regex(r"\s+".into()), " ").expect("a constant pattern");

@@ -4,7 +4,7 @@
 //! Source: Sennrich et al., "Neural machine translation of rare words with subword units", 2016, over bytes as in
 //! GPT-2.
 
-use super::tokenizer::{CONFIG, END_OF_WORD, MERGES, SPECIAL, VOCAB, normalizer, pre_tokenizer};
+use super::tokenizer::{CONFIG, END_OF_WORD, MERGES, SPECIAL, VOCAB, byte_letters, normalizer, pre_tokenizer};
 use crate::{Error, Result};
 use serde_json::{Value, json};
 use std::path::Path;
@@ -111,15 +111,6 @@ impl TrainedBpe {
         }
         Ok(())
     }
-}
-
-/// The letters that represent the 256 bytes, in CLIP's order: bytes with a visible Latin-1 letter represent themselves
-/// and come first, the others get the letters from U+0100.
-pub(super) fn byte_letters() -> Vec<char> {
-    let visible = |byte: &u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
-    let kept = (0..=255u8).filter(visible).map(char::from);
-    let moved = (0..=255u8).filter(|byte| !visible(byte)).count() as u32;
-    kept.chain((0x100..0x100 + moved).filter_map(char::from_u32)).collect()
 }
 
 /// The words of a text as the model sees them, in the letters that represent bytes.

@@ -12,7 +12,7 @@ use crate::infotext::Infotext;
 use crate::picture::Picture;
 use crate::pipeline::Restored;
 use crate::pngfile;
-use crate::weights::{Files, MemoryFiles, cut_off};
+use crate::weights::{Beside, Files, MemoryFiles, SingleFile, cut_off};
 
 /// A model's files. Only those that were inserted are in this module's memory.
 #[wasm_bindgen(js_name = Files)]
@@ -20,6 +20,8 @@ use crate::weights::{Files, MemoryFiles, cut_off};
 pub struct JsFiles {
     whole: MemoryFiles,
     streams: BTreeMap<String, Stream>,
+    /// What is seen instead, made of all of them.
+    single: Option<SingleFile>,
 }
 
 struct Stream {
@@ -47,12 +49,38 @@ impl JsFiles {
     }
 }
 
+impl JsFiles {
+    /// From now on `file` is seen as the folder that it would be, with the other files beside it.
+    ///
+    /// # Errors
+    /// Those of [`SingleFile::open_with`].
+    pub(super) fn show(&mut self, file: &str, beside: Beside) -> crate::Result<()> {
+        let mut others = std::mem::take(self);
+        let stream = others.streams.remove(file).map(|stream| (file.to_string(), stream));
+        let files = Self { streams: stream.into_iter().collect(), ..Self::default() };
+        let config: Option<Box<dyn Files>> = match others.streams.is_empty() {
+            true => None,
+            false => Some(Box::new(others)),
+        };
+        self.single = Some(SingleFile::open_with(Box::new(files), file, Beside { config, ..beside })?);
+        Ok(())
+    }
+
+    /// The single file that is seen as a folder.
+    pub(super) fn shown(&self) -> Option<&SingleFile> {
+        self.single.as_ref()
+    }
+}
+
 impl Files for JsFiles {
     fn place(&self) -> String {
-        self.whole.place()
+        self.single.as_ref().map_or_else(|| self.whole.place(), Files::place)
     }
 
     fn get(&self, path: &str) -> crate::Result<Option<Cow<'_, [u8]>>> {
+        if let Some(single) = &self.single {
+            return single.get(path);
+        }
         match self.streams.get(path) {
             Some(stream) => self.range(path, 0, stream.size as usize).map(Some),
             None => self.whole.get(path),
@@ -60,6 +88,9 @@ impl Files for JsFiles {
     }
 
     fn size(&self, path: &str) -> crate::Result<Option<u64>> {
+        if let Some(single) = &self.single {
+            return single.size(path);
+        }
         match self.streams.get(path) {
             Some(stream) => Ok(Some(stream.size)),
             None => self.whole.size(path),
@@ -67,6 +98,9 @@ impl Files for JsFiles {
     }
 
     fn range(&self, path: &str, offset: u64, length: usize) -> crate::Result<Cow<'_, [u8]>> {
+        if let Some(single) = &self.single {
+            return single.range(path, offset, length);
+        }
         let Some(stream) = self.streams.get(path) else { return self.whole.range(path, offset, length) };
         let part = stream.read.call2(&JsValue::NULL, &(offset as f64).into(), &(length as f64).into());
         let unreadable = |error: JsValue| Error::BadFile { file: path.to_string(), reason: format!("{error:?}") };

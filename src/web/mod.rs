@@ -5,6 +5,7 @@ mod files;
 mod fit;
 mod ladder;
 mod opened;
+mod own;
 mod request;
 mod suggest;
 mod thrown;
@@ -39,7 +40,7 @@ pub fn start() {
 #[wasm_bindgen(js_name = Pipeline)]
 pub struct JsPipeline {
     pipeline: Pipeline,
-    /// The manifest's map for cheap previews, where it has one.
+    /// The map for cheap previews, the manifest's or the published one, where there is one.
     preview: Option<LatentToRgb>,
     /// The estimate after each step of the last picture, to be decoded when somebody asks.
     estimates: RefCell<Vec<Tensor<4>>>,
@@ -76,7 +77,7 @@ impl JsPipeline {
         let options = LoadOptions { quantize, loras: &loras, ..LoadOptions::default() };
         let pipeline = Pipeline::load_with(&files, &options, &device)?;
         let manifest = files.get_small(MANIFEST)?.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
-        let preview = manifest.and_then(|manifest| manifest.preview);
+        let preview = manifest.and_then(|manifest| manifest.preview).or_else(|| pipeline.published_preview());
         Ok(Self { pipeline, preview, estimates: RefCell::default(), latents: RefCell::default() })
     }
 

@@ -46,7 +46,7 @@ pub use quantize::{QuantizedFile, QuantizedTensor, Rewrite, Written, quantize};
 pub(crate) use save::write;
 #[cfg(feature = "native")]
 pub use save::{Precision, save};
-pub use single::SingleFile;
+pub use single::{Beside, Prediction, SingleFile};
 pub use wanted::{Wanted, paths, wanted};
 #[cfg(feature = "native")]
 pub use write::{Planned, write_sharded};

@@ -27,8 +27,7 @@ browserTest(
     assert.equal(await page.isVisible("#model-forget"), false, "nothing of it is kept here");
     const drawn = [];
     for (const bits of ["", "8", "4"]) {
-      await page.selectOption("#folder-bits", bits);
-      await openFolder(page, folder);
+      if (bits) await isReady(page, () => page.selectOption("#own-bits", bits)); // it is opened again
       await page.fill("#steps", "2");
       await page.fill("#seed", "7");
       await drawBy(page, "#generate");
@@ -107,9 +106,14 @@ for (const [name, spoil, words] of FAULTS) {
   });
 }
 
-async function openFolder(page, folder) {
+function openFolder(page, folder) {
+  return isReady(page, () => page.setInputFiles("#folder", folder));
+}
+
+/** Does what opens the folder, and waits until it is open. */
+async function isReady(page, act) {
   await page.evaluate(() => (document.getElementById("line").textContent = ""));
-  await page.setInputFiles("#folder", folder);
+  await act();
   await page.locator("#line", { hasText: "“my-model” is ready to draw." }).waitFor({ timeout: 60_000 });
   for (const id of ["settings", "setup"]) await unfold(page, id);
 }

@@ -1,4 +1,4 @@
-"""CLIP's merges as pairs of token ids, for the command line: src/text/clip/merges.bin.
+"""CLIP's merges as pairs of token ids, for models in one file: src/text/clip/merges.bin.
 
     python3 tests/reference/clip_merges.py tests/golden/reference/tokenizer/merges.txt src/text/clip/merges.bin
 

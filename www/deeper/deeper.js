@@ -25,7 +25,7 @@ export class Deeper {
   #studio;
   #parts;
   #back;
-  #loaded = null; // what the worker has: {model, folder, defaults}
+  #loaded = null; // what the worker has: {model, files, defaults}
   #strip = /** @type {Strip | null} */ (null);
   #bridge = new Bridge(workerUrl(), () => (this.#loaded = null), WITH_GRADIENTS);
 
@@ -84,15 +84,15 @@ export class Deeper {
   async #load() {
     const { engine, models, status } = this.#parts;
     const { id: model } = models.model;
-    const { folder } = engine.picked(model);
-    const same = this.#loaded?.model === model && this.#loaded.files === folder?.files;
+    const { own } = engine.picked(model);
+    const same = this.#loaded?.model === model && this.#loaded.files === own?.files;
     if (same) return this.#loaded;
     const onEvent = (event) => event.kind === Tell.LOADING && status.loading(event);
     onEvent({ kind: Tell.LOADING, phase: "model" });
-    // Without the bits that a folder is loaded with: gradients take floats.
-    const picked = folder ? { folder: { files: folder.files } } : {};
+    // Without the bits that the user's own is loaded with: gradients take floats.
+    const picked = own ? { own: { ...own, bits: undefined } } : {};
     const reply = await this.#bridge.request(Ask.LOAD, { model, device: DEVICE, ...picked }, { onEvent });
-    this.#loaded = { model, files: folder?.files, defaults: reply.defaults };
+    this.#loaded = { model, files: own?.files, defaults: reply.defaults };
     return this.#loaded;
   }
 

@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use serde_json::{Map, Value, json};
 
 use super::family::{Family, Generation, Prediction, context_width};
+use super::hints;
 use super::layout::Layout;
 use super::original::Original;
 use crate::{Error, Result};
@@ -65,17 +66,13 @@ impl Inferred<'_> {
             (Generation::Two, _, Prediction::Velocity) => "DDIMScheduler",
             _ => "PNDMScheduler",
         };
-        let prediction = match self.family.prediction {
-            Prediction::Epsilon => "epsilon",
-            Prediction::Velocity => "v_prediction",
-        };
         let mut scheduler = json!({
             "_class_name": class,
             "beta_start": 0.00085,
             "beta_end": 0.012,
             "beta_schedule": "scaled_linear",
             "num_train_timesteps": 1000,
-            "prediction_type": prediction,
+            "prediction_type": self.family.prediction.name(),
             "clip_sample": false,
             "set_alpha_to_one": false,
             "skip_prk_steps": true,
@@ -320,7 +317,7 @@ impl Inferred<'_> {
     }
 
     fn give_config(&self, why: &str) -> Error {
-        let reason = format!("{why}; give a folder with the model's configurations as --config");
+        let reason = format!("{why}; {}", hints::CONFIGURATIONS);
         Error::BadFile { file: self.file.to_string(), reason }
     }
 }

@@ -20,9 +20,37 @@ pub(super) enum Generation {
 
 /// What the network predicts.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Prediction {
+pub enum Prediction {
+    /// The noise.
     Epsilon,
+    /// The velocity.
     Velocity,
+}
+
+impl Prediction {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Epsilon, Self::Velocity];
+
+    /// As diffusers' `prediction_type` has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Epsilon => "epsilon",
+            Self::Velocity => "v_prediction",
+        }
+    }
+
+    /// The one of that [`Self::name`].
+    pub fn named(name: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.name() == name)
+    }
+
+    /// In words.
+    pub fn words(self) -> &'static str {
+        match self {
+            Self::Epsilon => "the noise (epsilon)",
+            Self::Velocity => "the velocity (v)",
+        }
+    }
 }
 
 /// What kind of model it is.
@@ -30,6 +58,8 @@ pub(super) enum Prediction {
 pub(super) struct Family {
     pub generation: Generation,
     pub prediction: Prediction,
+    /// Whether a marker says what is predicted.
+    pub marked: bool,
     /// Trained to the end of the noise: betas rescaled to a signal of zero.
     pub zero_snr: bool,
     /// The guidance scale is an input: latent consistency.
@@ -81,25 +111,26 @@ impl Family {
         let mut this = Self {
             generation,
             prediction: Prediction::Epsilon,
+            marked: false,
             zero_snr: original.has("ztsnr"),
             guided: ["time_embed.cond_proj.weight", "time_embedding.cond_proj.weight"]
                 .into_iter()
                 .any(|key| unet(key).is_some()),
             inpainting,
         };
-        this.prediction = this.told(files, file, original, layout)?;
+        let marker = marker(original);
+        this.marked = marker.is_some();
+        this.prediction = match marker {
+            Some(prediction) => prediction,
+            None => this.guessed(files, file, original, layout)?,
+        };
         Ok(this)
     }
 
-    /// By markers; for generation two without one by the step of its training, else by the weights.
-    fn told(&self, files: &dyn Files, file: &str, original: &Original, layout: &Layout) -> Result<Prediction> {
-        let noted = original.notes.get("modelspec.prediction_type").map(|note| note.to_lowercase());
-        match noted.as_deref() {
-            Some("v" | "v_prediction" | "v-prediction") => return Ok(Prediction::Velocity),
-            Some("epsilon" | "eps") => return Ok(Prediction::Epsilon),
-            _ if original.has("v_pred") => return Ok(Prediction::Velocity),
-            _ if self.generation != Generation::Two || self.inpainting => return Ok(Prediction::Epsilon),
-            _ => {}
+    /// What an unmarked network predicts: in generation two by the step of its training, else by the weights.
+    fn guessed(&self, files: &dyn Files, file: &str, original: &Original, layout: &Layout) -> Result<Prediction> {
+        if self.generation != Generation::Two || self.inpainting {
+            return Ok(Prediction::Epsilon);
         }
         let step = original.numbers(files, file, "global_step")?;
         if step.and_then(|step| step.first().copied()) == Some(BASE_STEP) {
@@ -123,20 +154,21 @@ impl Family {
 
     /// In words.
     pub fn words(&self) -> String {
+        let zero = if self.zero_snr { ", noise to the end (zero terminal SNR)" } else { "" };
+        format!("{}, predicts {}{zero}", self.kind(), self.prediction.words())
+    }
+
+    /// The model in words.
+    pub fn kind(&self) -> String {
         let name = match (self.generation, self.guided) {
-            (Generation::One, false) => "Stable Diffusion 1",
-            (Generation::Two, false) => "Stable Diffusion 2",
+            (Generation::One, false) => "Stable Diffusion 1.x",
+            (Generation::Two, false) => "Stable Diffusion 2.x",
             (Generation::Xl, false) => "Stable Diffusion XL",
             (Generation::Xl, true) => "a latent consistency model of Stable Diffusion XL",
             (_, true) => "a latent consistency model of Stable Diffusion",
         };
         let inpainting = if self.inpainting { " for inpainting" } else { "" };
-        let prediction = match self.prediction {
-            Prediction::Epsilon => "predicts the noise (epsilon)",
-            Prediction::Velocity => "predicts the velocity (v)",
-        };
-        let zero = if self.zero_snr { ", noise to the end (zero terminal SNR)" } else { "" };
-        format!("{name}{inpainting}, {prediction}{zero}")
+        format!("{name}{inpainting}")
     }
 }
 
@@ -145,6 +177,16 @@ pub(super) fn context_width(original: &Original, layout: &Layout) -> Option<usiz
     let keys = original.tensors.range(layout.unet_prefix.to_string()..);
     let mut of_unet = keys.take_while(|(key, _)| key.starts_with(layout.unet_prefix));
     of_unet.find(|(key, _)| key.ends_with(".attn2.to_k.weight")).and_then(|(_, tensor)| tensor.shape.last().copied())
+}
+
+/// What the file says that its network predicts.
+fn marker(original: &Original) -> Option<Prediction> {
+    let noted = original.notes.get("modelspec.prediction_type").map(|note| note.to_lowercase());
+    match noted.as_deref() {
+        Some("v" | "v_prediction" | "v-prediction") => Some(Prediction::Velocity),
+        Some("epsilon" | "eps") => Some(Prediction::Epsilon),
+        _ => original.has("v_pred").then_some(Prediction::Velocity),
+    }
 }
 
 fn deviation(values: &[f32]) -> f32 {

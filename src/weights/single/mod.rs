@@ -8,6 +8,7 @@
 mod clip;
 mod config;
 mod family;
+mod hints;
 mod layout;
 mod made;
 mod original;
@@ -16,12 +17,12 @@ mod vae;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
-#[cfg(feature = "native")]
 use std::sync::OnceLock;
 
 use serde_json::{Map, Value};
 
 use config::Inferred;
+pub use family::Prediction;
 use family::{Family, Generation};
 use layout::{Layout, Placed};
 use made::Made;
@@ -29,6 +30,7 @@ use original::Original;
 
 use super::files::{Files, cut_off};
 use super::{Checkpoint, Quantization};
+use crate::text::clip::ClipMerges;
 use crate::{Error, Result};
 
 const INDEX: &str = "model_index.json";
@@ -40,12 +42,27 @@ pub struct SingleFile {
     files: Box<dyn Files>,
     file: String,
     config: Option<Box<dyn Files>>,
+    merges: Option<ClipMerges>,
+    /// `vocab.json` and `merges.txt`, put together when they are first asked for.
+    vocabulary: OnceLock<(Vec<u8>, Vec<u8>)>,
     /// The weights files, by their paths in the folder.
     made: BTreeMap<String, Made>,
     /// The configurations.
     small: BTreeMap<String, Vec<u8>>,
-    summary: String,
+    family: Family,
+    stored: String,
     notes: Vec<String>,
+}
+
+/// What is known beside the file.
+#[derive(Default)]
+pub struct Beside {
+    /// A folder whose configurations, vocabulary and missing parts are used.
+    pub config: Option<Box<dyn Files>>,
+    /// What the network predicts, whatever file and folder say.
+    pub prediction: Option<Prediction>,
+    /// CLIP's vocabulary, where no folder gives one; natively it is the program's own by default.
+    pub merges: Option<ClipMerges>,
 }
 
 /// A part of the model.
@@ -62,27 +79,45 @@ impl SingleFile {
     /// Reads the header of `file`, which is one of `files`. `config` is a folder whose configurations, vocabulary and missing parts are used.
     ///
     /// # Errors
+    /// Those of [`Self::open_with`].
+    pub fn open(files: Box<dyn Files>, file: &str, config: Option<Box<dyn Files>>) -> Result<Self> {
+        Self::open_with(files, file, Beside { config, ..Beside::default() })
+    }
+
+    /// As [`Self::open`], with what else is known `beside` the file.
+    ///
+    /// # Errors
     /// [`Error::BadFile`] for a file of another format, a pickle, something else than a checkpoint, a part that is nowhere, and
     /// sizes that cannot be told; [`Error::Unsupported`] for relatives of Stable Diffusion that are not built.
-    pub fn open(files: Box<dyn Files>, file: &str, config: Option<Box<dyn Files>>) -> Result<Self> {
+    pub fn open_with(files: Box<dyn Files>, file: &str, beside: Beside) -> Result<Self> {
         let original = Original::read(files.as_ref(), file)?;
         let mut layout = Layout::of(file, &original)?;
-        let family = Family::of(files.as_ref(), file, &original, &layout)?;
+        let told = Family::of(files.as_ref(), file, &original, &layout)?;
+        let family = Family { prediction: beside.prediction.unwrap_or(told.prediction), ..told };
         let mut this = Self {
             files,
             file: file.to_string(),
-            config,
+            config: beside.config,
+            merges: beside.merges.or_else(own_merges),
+            vocabulary: OnceLock::new(),
             made: BTreeMap::new(),
             small: BTreeMap::new(),
-            summary: String::new(),
+            family,
+            stored: original.stored(),
             notes: Vec::new(),
         };
         let layers = this.text_layers(&original, &layout, family)?;
         layout.cut_text(layers);
         let inferred = Inferred { file, original: &original, layout: &layout, family };
         let index = this.json(INDEX, || Ok(inferred.index()))?;
-        let scheduler = this.json(SCHEDULER, || Ok(inferred.scheduler()))?;
-        this.summary = family.predicting(scheduler.get("prediction_type")).words();
+        let given = this.config.as_ref().map_or(Ok(None), |config| config.size(SCHEDULER))?;
+        let mut scheduler = this.json(SCHEDULER, || Ok(inferred.scheduler()))?;
+        if let Some(asked) = beside.prediction {
+            scheduler.insert("prediction_type".to_string(), asked.name().into());
+            this.keep(SCHEDULER, &scheduler);
+        }
+        let marked = family.marked || given.is_some();
+        this.family = Family { marked, ..family.predicting(scheduler.get("prediction_type")) };
         let two = index.get("text_encoder_2").is_some_and(|class| !class[1].is_null());
         for part in parts(&layout).iter().filter(|part| two || part.folder != "text_encoder_2") {
             this.add(part, &inferred)?;
@@ -95,8 +130,28 @@ impl SingleFile {
     }
 
     /// What the file holds, in words.
-    pub fn summary(&self) -> &str {
-        &self.summary
+    pub fn summary(&self) -> String {
+        self.family.words()
+    }
+
+    /// The kind of model, in words.
+    pub fn kind(&self) -> String {
+        self.family.kind()
+    }
+
+    /// How most of the file's bytes store numbers: `f16`, `Q8_0`.
+    pub fn stored(&self) -> &str {
+        &self.stored
+    }
+
+    /// What the network is taken to predict.
+    pub fn prediction(&self) -> Prediction {
+        self.family.prediction
+    }
+
+    /// Whether neither a marker nor a folder says what the network predicts, so that another prediction may be the right one.
+    pub fn prediction_is_open(&self) -> bool {
+        !self.family.marked
     }
 
     /// What a user should know of how it is read, a line each.
@@ -152,12 +207,16 @@ impl SingleFile {
         if part.tensors.is_empty() {
             let why = match self.config.as_deref().map(|config| Checkpoint::open(config, &weights).map(drop)) {
                 Some(Ok(())) => {
-                    self.notes.push(format!("the {} is that of the --config folder, for the file has none", part.name));
+                    self.notes.push(format!(
+                        "the {} is that of the {}, for the file has none",
+                        part.name,
+                        hints::FOLDER
+                    ));
                     return Ok(());
                 }
-                Some(Err(Error::NotAModel { .. })) => format!("and neither has the --config folder ({weights})"),
+                Some(Err(Error::NotAModel { .. })) => format!("and neither has the {} ({weights})", hints::FOLDER),
                 Some(Err(error)) => return Err(error),
-                None => format!("give a folder that has one ({weights}) as --config"),
+                None => hints::part(&weights),
             };
             let reason = format!("the file has no {} (no tensor {}): {why}", part.name, part.keys);
             return Err(Error::BadFile { file: self.file.clone(), reason });
@@ -217,7 +276,13 @@ impl SingleFile {
                 }
             }
         }
-        Ok(own_vocabulary(name))
+        let Some(merges) = &self.merges else { return Ok(None) };
+        let (vocab, pairs) = self.vocabulary.get_or_init(|| merges.vocabulary());
+        Ok(match name {
+            "vocab.json" => Some(vocab),
+            "merges.txt" => Some(pairs),
+            _ => None,
+        })
     }
 }
 
@@ -305,19 +370,14 @@ fn object(path: &str, bytes: &[u8]) -> Result<Map<String, Value>> {
     serde_json::from_slice(bytes).map_err(|error| Error::Config { file: path.to_string(), reason: error.to_string() })
 }
 
-/// A file of CLIP's vocabulary, put together when it is first asked for.
+/// The vocabulary that is in the program.
 #[cfg(feature = "native")]
-fn own_vocabulary(name: &str) -> Option<&'static [u8]> {
-    static VOCABULARY: OnceLock<(Vec<u8>, Vec<u8>)> = OnceLock::new();
-    let (vocab, merges) = match name {
-        "vocab.json" | "merges.txt" => VOCABULARY.get_or_init(crate::text::clip::vocabulary),
-        _ => return None,
-    };
-    Some(if name == "vocab.json" { vocab } else { merges })
+fn own_merges() -> Option<ClipMerges> {
+    Some(ClipMerges::own())
 }
 
 /// The page carries none.
 #[cfg(not(feature = "native"))]
-fn own_vocabulary(_name: &str) -> Option<&'static [u8]> {
+fn own_merges() -> Option<ClipMerges> {
     None
 }

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use safetensors::Dtype;
 
+use super::hints;
 use crate::kernels::BlockFormat;
 use crate::weights::files::Files;
 use crate::weights::gguf::{self, GgmlType};
@@ -113,10 +114,7 @@ impl Original {
         let first = |starts: &[&str]| starts.iter().any(|start| self.has(start));
         let small = self.tensors.len() < 8;
         let kinds = [
-            (
-                any(".lora_") || any("_lora.") || any(".hada_") || any(".lokr_") || first(&["lora_"]),
-                "it is an adapter (LoRA), no checkpoint: give it as --lora, beside a --model",
-            ),
+            (any(".lora_") || any("_lora.") || any(".hada_") || any(".lokr_") || first(&["lora_"]), hints::ADAPTER),
             (any("double_blocks."), "it is a model of the Flux family, which is not supported"),
             (any("joint_blocks."), "it is Stable Diffusion 3, which is not supported"),
             (first(&["control_model.", "controlnet_cond_embedding."]), "it is a ControlNet, no checkpoint"),
@@ -124,10 +122,7 @@ impl Original {
                 small && first(&["emb_params", "string_to_param", "clip_l", "clip_g"]),
                 "it is a textual inversion embedding, no checkpoint",
             ),
-            (
-                first(&["down_blocks.", "text_model.", "encoder.down_blocks."]),
-                "it is one part of a model in diffusers' names: give the folder with model_index.json as --model",
-            ),
+            (first(&["down_blocks.", "text_model.", "encoder.down_blocks."]), hints::COMPONENT),
             (first(&["encoder.", "decoder.", "first_stage_model."]), "it is an autoencoder alone"),
             (
                 any("transformer_blocks.") || any("adaLN"),
@@ -135,6 +130,19 @@ impl Original {
             ),
         ];
         kinds.into_iter().find_map(|(is, what)| is.then_some(what))
+    }
+
+    /// How most of the file's bytes store numbers, in few letters: `f16`, `Q8_0`.
+    pub fn stored(&self) -> String {
+        let mut bytes = BTreeMap::<String, u64>::new();
+        for tensor in self.tensors.values() {
+            let name = match tensor.kind {
+                Kind::Plain(dtype) => format!("{dtype:?}").to_lowercase(),
+                Kind::Blocks(kind) => format!("{kind:?}"),
+            };
+            *bytes.entry(name).or_default() += tensor.length;
+        }
+        bytes.into_iter().max_by_key(|(_, bytes)| *bytes).map_or(String::new(), |(name, _)| name)
     }
 
     /// The types of the blocks in use, each with the number of tensors.
