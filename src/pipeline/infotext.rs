@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{MAX_SIZE, Request};
-use crate::infotext::Infotext;
+use crate::infotext::{Infotext, LORA_HASHES};
 use crate::schedulers::{self, NAMES, SchedulerConfig};
 
 /// The method by which a picture was edited; A1111 has no such key.
@@ -113,6 +113,9 @@ impl Restored {
         if restored.strength.is_some() {
             let mask = if info.get("Mask blur").is_some() { " and a mask" } else { "" };
             notes.push(format!("It began with another picture{mask}, which this file does not carry."));
+        }
+        if let Some(adapters) = info.get(LORA_HASHES) {
+            notes.push(format!("It was drawn with an adapter ({adapters}), which this file does not carry."));
         }
         // A1111 omits its default, which draws the noise on the graphics card.
         if restored.seed.is_some() && info.get("RNG") != Some("CPU") {
@@ -228,6 +231,15 @@ mod tests {
         let restored = Restored::from_infotext(&Infotext::parse(edit));
         assert_eq!((restored.strength, restored.notes.len()), (None, 1));
         assert!(restored.notes[0].contains("from another picture (“a fox, green”), which"), "{:?}", restored.notes);
+    }
+
+    #[test]
+    fn an_adapter_is_told_but_not_in_the_file() {
+        let info = request(None).infotext(&own(), "Stickers").with_adapters(&["zib: 0123456789ab".into()]);
+        let text = info.to_string();
+        assert!(text.contains(", RNG: CPU, Lora hashes: \"zib: 0123456789ab\", Version: "), "{text}");
+        let notes = Restored::from_infotext(&Infotext::parse(&text)).notes;
+        assert_eq!(notes, ["It was drawn with an adapter (zib: 0123456789ab), which this file does not carry."]);
     }
 
     #[test]

@@ -35,7 +35,7 @@ pub use files::{DirFiles, Files, MemoryFiles};
 #[cfg(feature = "native")]
 pub use floats::write_floats;
 pub use load::{check, load, load_with};
-pub use lora::{Lora, Part, Updates};
+pub use lora::{Lora, Part, Updates, is_lora_key};
 pub use matrices::{Matrix, serialize};
 pub use quantization::Quantization;
 #[cfg(feature = "native")]
