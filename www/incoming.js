@@ -13,9 +13,11 @@ export class Incoming {
 
   /**
    * @param {{engine: import("./engine.js").Engine, status: import("./status.js").Status, trouble: (error: Error) => void,
-   *          restore: (found: object) => Promise<string>, start: (image: object, prompt?: string) => void, edit: () => void}} page
+   *          restore: (found: object) => Promise<string>, start: (image: object, prompt?: string) => void, edit: () => void,
+   *          saved: (file: File) => Promise<boolean>}} page
    *   `restore` takes what Engine.settings found and has a note about it, `start` takes a picture to start from and what it
-   *   shows, where that is known, `edit` opens the one to start from to be edited by words
+   *   shows, where that is known, `edit` opens the one to start from to be edited by words, `saved` opens an edit or an adapter and
+   *   has false for anything else
    */
   constructor(page) {
     this.#page = page;
@@ -27,6 +29,7 @@ export class Incoming {
 
   #any(file) {
     return this.#guarded(async () => {
+      if (await this.#page.saved(file)) return;
       if ((await this.#restored(file)) !== true) await this.#begin(file);
     });
   }
