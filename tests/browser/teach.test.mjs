@@ -188,6 +188,7 @@ browserTest("a saved edit is opened again with its slider; another model refuses
   assert.match(parameters(again.bytes), /^a dog\n.*Edit method: Imagic, Edit from: a cat, Edit eta: 1, RNG: CPU, Version/);
   const apart = (await pixels(page, again.bytes)).map((byte, at) => Math.abs(byte - most[at]));
   assert.ok(Math.max(...apart) <= 1, `the same picture up to rounding: ${Math.max(...apart)}`);
+  await page.focus("#deeper-eta");
   await page.keyboard.press("Home");
   await page.locator("#line", { hasText: "“a dog”, 0 of the way from your picture" }).waitFor(PATIENCE);
   const least = await canvas(page);

@@ -32,7 +32,7 @@ export class Lessons {
     this.#file.addEventListener("change", () => this.#files([...this.#file.files]));
     this.#buttons = [
       button("Upload…", () => this.#file.click()),
-      button("The drawn one", () => this.#shown(), { label: "Take the picture that is drawn" }),
+      button("The drawn one", () => this.#shown()),
       button("From your pictures", () => this.#offer()),
       button("Paint one", () => this.#paint()),
     ];

@@ -105,7 +105,7 @@ export class Teach {
       if (signal.aborted || !(await adapters.apply({ name, prompt, bytes }, signal))) return;
       learned = true; // from here on the picture that follows takes the signal away
       const took = duration(performance.now() - begun);
-      remember(TOOK, took);
+      if (!this.#enough.signal.aborted) remember(TOOK, took);
       const early = diverged ? ["It ended early, at the last good step."] : [];
       status.done(`Learned “${prompt}” in ${took}.`, [...early, ...warnings].join(" "));
       this.#draw(prompt);
