@@ -26,7 +26,7 @@ use crate::picture::Picture;
 use crate::pipeline::{LatentToRgb, LoadOptions, MANIFEST, Manifest, Pipeline, Request, StepEvent};
 use crate::random::{Generator, Mt19937};
 use crate::schedulers;
-use crate::weights::{Files, Lora};
+use crate::weights::Files;
 use crate::{Error, Result};
 use adapters::Given;
 use files::JsFiles;
