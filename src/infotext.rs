@@ -8,6 +8,9 @@ use std::fmt::{Display, Formatter, Result};
 
 const NEGATIVE: &str = "Negative prompt:";
 
+/// The adapters that a picture was drawn with, `name: hash` of each.
+pub const LORA_HASHES: &str = "Lora hashes";
+
 /// A picture's settings as text. White space around the prompts is not kept.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Infotext {
@@ -42,6 +45,16 @@ impl Infotext {
         }
         let joined = |lines: Vec<&str>| lines.join("\n").trim().to_owned();
         Self { prompt: joined(prompt), negative_prompt: joined(negative), settings }
+    }
+
+    /// The same for a picture that was drawn with adapters, as `weights::Lora::label` names them. Their weights are not told: A1111
+    /// has those in the prompt.
+    pub fn with_adapters(mut self, labels: &[String]) -> Self {
+        if !labels.is_empty() {
+            let at = self.settings.iter().position(|(key, _)| key == "Version").unwrap_or(self.settings.len());
+            self.settings.insert(at, (LORA_HASHES.to_owned(), labels.join(", ")));
+        }
+        self
     }
 
     /// The value of a setting.
@@ -159,6 +172,15 @@ mod tests {
         ];
         assert_eq!(info.settings, settings(&wanted));
         assert_eq!(info.to_string(), A1111);
+    }
+
+    #[test]
+    fn adapters_stand_before_the_version() {
+        let mut info = Infotext::parse(A1111);
+        assert_eq!(info.clone().with_adapters(&[]), info);
+        info.settings.retain(|(key, _)| key != LORA_HASHES);
+        let labels = ["add_detail: 7c6bad76eb54", "more: 1"].map(str::to_owned);
+        assert_eq!(info.with_adapters(&labels).to_string(), A1111);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! Fitting a model to pictures: the numbers of torch's Adam on diffusers' models (tests/reference/imagic_golden.py), how an
-//! optimisation ends, and what is kept of Imagic's edits and of adapters in files.
+//! Fitting a model to a picture: the numbers of torch's Adam on diffusers' models (tests/reference/imagic_golden.py), how an
+//! optimisation ends, and what is kept of Imagic's edits in files.
 
 mod tiny;
 
@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor};
-use fourstep::edit::adapt::{AdaptRequest, adapt};
 use fourstep::edit::fit::{Draw, Ended, StageOptions, StageStep};
 use fourstep::edit::imagic::embedding::{optimize, optimize_with};
 use fourstep::edit::imagic::{Drawn, Imagic, ImagicRequest, OptimizedEmbedding, SavedEdit, Stage};
@@ -340,46 +339,4 @@ fn files_that_are_no_edits_of_this_model_are_refused_in_words() {
     let settings = Settings { steps: Some(1), ..Settings::default() };
     let error = pollster::block_on(edit.draw(&other, 0.5, settings, &mut on_step)).unwrap_err().to_string();
     assert!(error.contains("the edit was made with another model"), "{error}");
-}
-
-#[test]
-fn adapters_teach_a_thing_from_several_pictures() {
-    let pipeline = tiny_model(&LoadOptions::default());
-    let before = drawn(&pipeline);
-    let mirrored = |image: Picture| {
-        let rows = image.rgb.chunks_exact(3 * image.width).flat_map(|row| row.chunks_exact(3).rev().flatten().copied());
-        Picture::opaque(image.width, image.height, rows.collect())
-    };
-    let images = vec![picture(), mirrored(picture())];
-    let options = StageOptions { steps: 80, learning_rate: 2e-2, batch: 3, seed: 1 };
-    let request = AdaptRequest { options, ..AdaptRequest::new(images.clone(), "a zib", 1) };
-    let taught = |request: &AdaptRequest, stop: Option<usize>| {
-        let mut on_step = async |step: StageStep<'_>| match Some(step.index + 1) == stop {
-            true => ControlFlow::Break(()),
-            false => ControlFlow::Continue(()),
-        };
-        pollster::block_on(adapt(&pipeline, request, &mut on_step))
-    };
-    let (adapters, _) = taught(&request, None).unwrap();
-    let mean = |losses: &[f32]| losses.iter().sum::<f32>() / losses.len() as f32;
-    let (first, last) = (mean(&adapters.losses[..20]), mean(&adapters.losses[60..]));
-    println!("{first} to {last}");
-    assert!(last < first && adapters.ended == Ended::Finished, "{first} to {last}");
-    let stopped = taught(&request, Some(7)).unwrap().0;
-    assert_eq!((stopped.ended, &stopped.losses[..]), (Ended::Stopped, &adapters.losses[..7]));
-    // The file is an adapter like any other; the model that taught it is as it was.
-    let bytes = serialize(&pollster::block_on(adapters.matrices()), Default::default());
-    let lora = Lora::parse("zib", &bytes, 1.0).unwrap();
-    assert_ne!(drawn(&with_lora(Some(lora))), before);
-    assert_eq!(drawn(&pipeline), before);
-    let refused = |request: AdaptRequest, words: &str| {
-        let Err(error) = taught(&request, None) else { panic!("{words}: not refused") };
-        assert!(error.to_string().contains(words), "{error}");
-    };
-    refused(AdaptRequest { images: vec![], ..request.clone() }, "0 pictures: use 1 to 8");
-    refused(AdaptRequest { images: vec![picture(); 9], ..request.clone() }, "9 pictures: use 1 to 8");
-    refused(AdaptRequest { prompt: " ".into(), ..request.clone() }, "say what the pictures show");
-    refused(AdaptRequest { rank: 0, ..request.clone() }, "rank = 0: use 1 to 128");
-    let small = Picture::opaque(16, 16, vec![9; 16 * 16 * 3]);
-    refused(AdaptRequest { images: vec![picture(), small], ..request }, "pictures of 32 x 24 and 16 x 16 pixels");
 }

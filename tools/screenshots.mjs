@@ -57,6 +57,12 @@ async function take(viewport, colorScheme, name) {
     await page.locator("#line", { hasText: /^Fitted/ }).waitFor(PATIENCE);
     await shot("deeper");
     await page.click("#edit-close");
+    await teach(page);
+    await page.locator("#line", { hasText: /step [4-9]\d of/ }).waitFor(PATIENCE);
+    await shot("teach");
+    await page.click("#teach-go"); // again: stops
+    await page.locator("#line", { hasText: /^Stopped/ }).waitFor(PATIENCE);
+    await page.click("#teach summary");
     await mark(page);
     await shot("start");
   } finally {
@@ -100,6 +106,15 @@ async function edit(page, words) {
   await page.fill("#edit-words", words);
   await page.locator(`#canvas[aria-label*="${words}"]`).waitFor(PATIENCE);
   await finished(page);
+}
+
+/** Begins to teach the model a word from pictures of the gallery. */
+async function teach(page) {
+  await page.click("#teach summary");
+  await page.click("#teach :text('From your pictures')");
+  for (const at of [0, 1, 2]) await page.click(`#teach [aria-label="Your pictures"] button >> nth=${at}`);
+  await page.fill("#teach-word", "zib");
+  await page.click("#teach-go");
 }
 
 /** Marks a part of the picture to be redrawn. */

@@ -54,6 +54,19 @@ export class Edit {
       });
   }
 
+  /** Opens an edit from a file that "Save the edit" wrote. @param {{name: string, bytes: Uint8Array}} file */
+  openSaved(file) {
+    this.#leave();
+    const begin = (one, { prompt }) => {
+      this.#show({ image: one.result, prompt: one.settings.prompt, size: one.settings.size, one });
+      this.#sent.add(one.result);
+      this.#put(this.#input);
+      $("edit-words").value = prompt;
+    };
+    const job = (signal) => this.#withDeeper((deeper) => deeper.open(file, begin, signal));
+    this.#studio.jobs.begin(job, () => this.openSaved(file));
+  }
+
   /** Opens the picture to start from. */
   async openStart() {
     const { start, form, shown, status } = this.#parts;
@@ -130,10 +143,14 @@ export class Edit {
   }
 
   #open(input, original = input) {
+    this.#studio.jobs.giveWay();
+    this.#show(input, original);
+  }
+
+  #show(input, original = input) {
     this.#original = original;
     this.#input = input;
     this.#parts.live.forget();
-    this.#studio.jobs.giveWay();
     this.#parts.status.clear();
     $("edit").hidden = false;
     $("edit-open").hidden = true;
@@ -186,21 +203,25 @@ export class Edit {
   #goDeeper() {
     this.#stop();
     const asked = this.#asked;
-    const job = async (signal) => {
-      this.#fitting = true;
-      this.#say();
-      try {
-        const { Deeper } = await import("./deeper/deeper.js").catch(() => {
-          throw new Error("“Go deeper” could not be fetched. Is the connection working? It comes once and is then kept.");
-        });
-        this.#deeper ??= new Deeper(this.#studio, this.#parts, (request) => this.#again(request));
-        await this.#deeper.fit((defaults) => this.#request(asked, defaults), signal);
-      } finally {
-        this.#fitting = false;
-        this.#say();
-      }
-    };
+    const requested = (defaults) => this.#request(asked, defaults);
+    const job = (signal) => this.#withDeeper((deeper) => deeper.fit(requested, signal));
     this.#studio.jobs.begin(job, () => this.#original && this.#goDeeper());
+  }
+
+  /** @param {(deeper: import("./deeper/deeper.js").Deeper) => Promise<void>} act */
+  async #withDeeper(act) {
+    this.#fitting = true;
+    this.#say();
+    try {
+      const { Deeper } = await import("./deeper/deeper.js").catch(() => {
+        throw new Error("“Go deeper” could not be fetched. Is the connection working? It comes once and is then kept.");
+      });
+      this.#deeper ??= new Deeper(this.#studio, this.#parts, (request) => this.#again(request));
+      await act(this.#deeper);
+    } finally {
+      this.#fitting = false;
+      this.#say();
+    }
   }
 
   /** A picture is looked at that was made with these words; those that were typed since do not count. */

@@ -30,6 +30,9 @@ export class Engine {
   /** The model of the user's own that is open (www/ownfiles.js), or null. */
   own = null;
 
+  /** The adapter that was chosen (www/adapter.js), or null. @type {import("./adapter.js").Adapter | null} */
+  adapter = null;
+
   /** Ask.LOAD's reply while the worker holds a pipeline, else null. */
   get loaded() {
     return this.#loaded;
@@ -54,13 +57,15 @@ export class Engine {
 
   /** The pipeline of a model on a device, brought to the worker when it does not hold it; unfinished when `signal` is aborted. */
   async load(model, device, signal) {
+    const adapter = this.adapterOf(model);
+    const isThat = (one) => one.device === device && one.model === model && one.adapter === adapter;
     if (this.#loading) {
-      if (this.#loading.device !== device || this.#loading.model !== model) this.#loading.stop.abort();
+      if (!isThat(this.#loading)) this.#loading.stop.abort();
       this.#onLoading(this.#loading.event);
       await this.#loading.promise.catch(() => {});
     }
     const held = this.#loaded;
-    if ((held?.device === device && held.model === model) || signal?.aborted) return held;
+    if ((held && isThat(held)) || signal?.aborted) return held;
     return this.#start(model, device);
   }
 
@@ -82,6 +87,32 @@ export class Engine {
       this.own = before;
       throw error;
     }
+  }
+
+  /** As {@link load}, with another adapter, which is then the one that is chosen; the one before stays where it cannot be loaded. */
+  async loadWith(adapter, model, device, signal) {
+    const before = this.adapter;
+    this.adapter = adapter;
+    try {
+      const loaded = await this.load(model, device, signal);
+      if (signal?.aborted || loaded?.cancelled) this.adapter = before;
+      return loaded;
+    } catch (error) {
+      this.adapter = before;
+      throw error;
+    }
+  }
+
+  /** The adapter that a model is loaded with, or null. */
+  adapterOf(model) {
+    return this.adapter?.on && this.adapter.model === model ? this.adapter : null;
+  }
+
+  /** What a file is: a saved edit or an adapter, null for anything else. @param {File} file
+   *  @returns {Promise<{kind: "edit" | "adapter", prompt?: string} | null>} */
+  async recognise(file) {
+    if (!/\.safetensors$/i.test(file.name)) return null;
+    return (await this.#bridge.request(Ask.RECOGNISE, { name: file.name, blob: file })).found;
   }
 
   /** Stops what is being loaded. */
@@ -138,16 +169,19 @@ export class Engine {
     return (await this.#bridge.request(Ask.SETTINGS, { bytes })).settings;
   }
 
-  /** What Ask.LOAD needs beside the id of a model of the user's own. */
+  /** What Ask.LOAD needs beside the id of a model: of one of the user's own, and of one with an adapter. */
   picked(model) {
-    if (model !== this.own?.id) return {};
+    const adapter = this.adapterOf(model);
+    const loras = adapter ? { loras: [{ name: adapter.name, bytes: adapter.bytes }] } : {};
+    if (model !== this.own?.id) return loras;
     const { files, single, prediction, bits } = this.own;
-    return { own: { files, single, prediction, bits } };
+    return { own: { files, single, prediction, bits }, ...loras };
   }
 
   #start(model, device) {
-    const job = { model, device, stop: new AbortController(), event: { phase: "files" }, promise: null };
-    this.#loaded = null;
+    const adapter = this.adapterOf(model);
+    const job = { model, device, adapter, stop: new AbortController(), event: { phase: "files" }, promise: null };
+    this.#loaded = this.#of = null;
     const onEvent = (event) => {
       if (event.kind !== Tell.LOADING) return;
       job.event = event;
@@ -158,7 +192,7 @@ export class Engine {
       .request(Ask.LOAD, { model, device, ...this.picked(model) }, { onEvent, signal: job.stop.signal })
       .then((reply) => {
         if (reply.cancelled) return reply;
-        this.#loaded = { ...reply, model };
+        this.#loaded = { ...reply, model, adapter };
         this.#onLoaded(this.#loaded);
         return this.#loaded;
       })

@@ -80,9 +80,10 @@ export function receive({ over, onFile }) {
   document.addEventListener("dragover", (event) => carries(event) && event.preventDefault());
   document.addEventListener("drop", (event) => {
     if (!carries(event)) return;
+    const taken = event.defaultPrevented; // by the part of the page that it was dropped on
     event.preventDefault();
     enter(-depth);
-    const dropped = file(event.dataTransfer);
+    const dropped = taken ? null : file(event.dataTransfer);
     if (dropped) onFile(dropped, handleOf(event.dataTransfer, dropped));
   });
   document.addEventListener("paste", (event) => {

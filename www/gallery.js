@@ -32,6 +32,11 @@ export class Gallery {
     }
   }
 
+  /** Every picture, the newest first. @returns {import("./history.js").Kept[]} */
+  get all() {
+    return this.#all;
+  }
+
   /** The picture with this id, or undefined. */
   find(id) {
     return this.#all.find((kept) => kept.id === id);

@@ -14,9 +14,11 @@ export class Incoming {
 
   /**
    * @param {{engine: import("./engine.js").Engine, own: import("./own.js").Own, status: import("./status.js").Status, trouble: (error: Error) => void,
-   *          restore: (found: object) => Promise<string>, start: (image: object, prompt?: string) => void, edit: () => void}} page
+   *          restore: (found: object) => Promise<string>, start: (image: object, prompt?: string) => void, edit: () => void,
+   *          saved: (file: File) => Promise<boolean>}} page
    *   `restore` takes what Engine.settings found and has a note about it, `start` takes a picture to start from and what it
-   *   shows, where that is known, `edit` opens the one to start from to be edited by words
+   *   shows, where that is known, `edit` opens the one to start from to be edited by words, `saved` opens an edit or an adapter and
+   *   has false for anything else
    */
   constructor(page) {
     this.#page = page;
@@ -30,8 +32,9 @@ export class Incoming {
     return this.#guarded(async () => {
       const held = await handle;
       if (held?.kind === "directory") return this.#page.own.openHeld(held);
+      if (await this.#page.saved(file)) return;
       if (isCheckpoint(file.name)) return this.#page.own.openFile(file, held);
-      return (await this.#restored(file)) === true || this.#begin(file);
+      if ((await this.#restored(file)) !== true) await this.#begin(file);
     });
   }
 

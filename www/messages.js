@@ -21,8 +21,9 @@ export const Ask = Object.freeze({
    *  src/web/own.rs says of a model of the user's own; `single`: one of the files is the whole model, the others are what it
    *  lacks; `buffer`: the largest of the graphics adapter. */
   INSPECT: "inspect",
-  /** {model?: id, device: 'wgpu'|'cpu', own?: as INSPECT's, with bits?: 8|4}, events {@link Tell.LOADING}
-   *  -> {defaults, device, cached, warnings: string[]}. */
+  /** {model?: id, device: 'wgpu'|'cpu', own?: as INSPECT's, with bits?: 8|4, loras?: Lora[]}, events {@link Tell.LOADING}
+   *  -> {defaults, device, cached, warnings: string[]}. `loras` are added to the weights: {name, bytes, edit?: boolean}, `edit`
+   *  where the file is a saved FIT. */
   LOAD: "load",
   /** {request} as Pipeline.generate takes it (with `image` and `mask` as {width, height, rgba} it begins there, with
    *  `edit` {from, method} the image is edited by words), events {@link Tell.STEP}
@@ -43,6 +44,15 @@ export const Ask = Object.freeze({
   FITTED: "fitted",
   /** {} -> {bytes}: the last FIT as a file, for `fourstep generate --edit`. */
   SAVE_FIT: "save fit",
+  /** {name, bytes, model: id} of a saved FIT, whose adapters were loaded with the model -> {request}: what it was fitted for. It is
+   *  then what FITTED draws. */
+  OPEN_FIT: "open fit",
+  /** {request: {images, prompt, seed}, every}, only in a worker with gradients: teaches the model what the images show, events
+   *  {@link Tell.FITTING} -> {bytes, diverged, warnings: string[]}, a LoRA file. CANCEL ends it with what it has learned. */
+  ADAPT: "adapt",
+  /** {name, blob} -> {found: {kind: 'edit'|'adapter', prompt?} | null}: what a safetensors file is, from its header; null for anything
+   *  else. */
+  RECOGNISE: "recognise",
   /** {width, height, rgba} -> the same picture with a white outline, larger where it needs room. */
   OUTLINE: "outline",
   /** {width, height, frames: rgba[], milliseconds?, infotext?} -> {bytes}: a PNG file, animated when there are several. */

@@ -1,5 +1,6 @@
 // The page: makes its parts and joins them. What it does is in studio.js and bring.js.
 
+import { AdapterChoice } from "./adapter.js";
 import { Bring } from "./bring.js";
 import { DeviceChoice } from "./devicechoice.js";
 import { $ } from "./dom.js";
@@ -26,6 +27,7 @@ import { Start } from "./start.js";
 import { Status } from "./status.js";
 import { Storage } from "./storage.js";
 import { Studio } from "./studio.js";
+import { openTeach } from "./teach.js";
 import { watchPage } from "./trouble.js";
 
 /** Every part may ask for any other one, once all are made. @type {Record<string, any>} */
@@ -44,7 +46,7 @@ const engine = (parts.engine = new Engine({
 const device = (parts.device = new DeviceChoice({ demand: () => parts.models.demand, onChange: () => studio.refresh() }));
 parts.models = new Models(engine, {
   probe: async () => (device.probed ??= await engine.probe()),
-  described: (note) => studio.described(note),
+  described: (note) => (studio.described(note), parts.adapters.refresh()),
   follow: () => form.follow(),
   changed: () => studio.refreshSetup(),
   removed: (line) => (status.notice(line), storage.refresh()),
@@ -64,7 +66,7 @@ parts.help = new PromptHelp(
   {
     link: (prompt) => writeLink({ prompt }, {}),
     pick: (prompt) => draw(prompt),
-    advise: (model, prompt, options) => engine.advise(model, prompt, options),
+    advise: async (model, prompt, options) => parts.adapters.known(await engine.advise(model, prompt, options)),
   },
 );
 parts.live = new Live($("live"), () => studio.draw({ quiet: true }));
@@ -93,6 +95,7 @@ parts.shown = new Shown({
 });
 parts.edit = new Edit(studio, parts);
 const own = new Own(studio, parts);
+parts.adapters = new AdapterChoice(studio, parts);
 new Incoming({
   engine,
   own,
@@ -101,7 +104,9 @@ new Incoming({
   restore: (found) => bring.settings(found),
   start: (image, prompt) => bring.start(image, prompt),
   edit: () => parts.edit.openStart(),
+  saved: (file) => parts.adapters.open(file),
 });
+openTeach(studio, parts);
 hearKeys({ draw: () => studio.draw(), stop: () => studio.jobs.running && studio.cancel() });
 leave(() => ({ prompt: form.prompt, picture: parts.shown.one?.id }));
 watchPage(trouble);

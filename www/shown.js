@@ -10,6 +10,8 @@ import { zip } from "./zip.js";
 
 const KEYS = { infotext: "fourstep.infotext", outline: "fourstep.outline" };
 const NO_START = "The link does not include the start picture. Send that picture too.";
+const LEARNED = /, Lora hashes: /; // as src/infotext.rs has it
+const NOT_LEARNED = "Elsewhere the model has not learned what this picture shows: send the file of that too.";
 const OWN_MODEL = "This model is only on this computer. Elsewhere, another model draws this link.";
 
 /** @typedef {import("./picture.js").Image} Image
@@ -98,15 +100,15 @@ export class Shown {
   }
 
   async #copyLink() {
-    const { settings } = this.#one;
+    const { settings, infotext } = this.#one;
     const url = this.#page.link(settings);
     try {
       await copy(url);
     } catch (error) {
       throw new Error(`${error.message} The link is: ${url}`);
     }
-    const notes = [settings.strength ? NO_START : "", isOwn(settings.model) ? OWN_MODEL : ""];
-    this.#page.status.notice(`Link copied. ${notes.join(" ")}`.trim());
+    const notes = [settings.strength && NO_START, isOwn(settings.model) && OWN_MODEL, LEARNED.test(infotext) && NOT_LEARNED];
+    this.#page.status.notice(["Link copied.", ...notes.filter(Boolean)].join(" "));
   }
 
   // The picture itself where the browser can hand it over, else its link. What is shared must be asked for by a click, so the

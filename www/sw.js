@@ -1,6 +1,6 @@
 // The service worker: keeps the page itself, so that it opens without a network. The build writes VERSION and SHELL,
-// every file's path and SHA-256, above this line; and VIEW, the same for "How it works" and "Go deeper", which are kept from
-// when they are first opened. A cache holds one version whole or is not there: it is filled and checked before it is taken into use, and
+// every file's path and SHA-256, above this line; and VIEW, the same for "How it works", "Go deeper" and "Teach it yours", which
+// are kept from when they are first opened. A cache holds one version whole or is not there: it is filled and checked before it is taken into use, and
 // a page is served from one version only. Models are kept elsewhere (filecache.js).
 /* global VERSION, SHELL, VIEW */
 

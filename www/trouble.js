@@ -2,6 +2,8 @@
 
 import { Cause } from "./messages.js";
 
+const DEEPER = { what: "Going deeper", purpose: "go deeper", kept: "Your picture and the model are as they were." };
+
 /**
  * @param {Error & {cause?: any, started?: boolean}} error of the worker, or of the page itself
  * @param {{width?: number, height?: number, multiple?: number, smallest?: number}} request what was being drawn
@@ -17,12 +19,12 @@ export function explain(error, request = {}) {
   return { message: error.message, detail: typeof error.cause === "string" ? error.cause : "", offer: { label: "Try again" } };
 }
 
-/** The same for a fit by "Go deeper". @param {Error & {cause?: any}} error @returns {Error} in words, for {@link explain} */
-export function explainFit(error) {
-  const kept = "Your picture and the model are as they were.";
-  if (error.name !== "WorkerDied") return new Error(`Going deeper failed: ${error.message.replace(/\.?$/, ".")} ${kept}`);
+/** The same for a fit by "Go deeper", or for another one. @param {Error & {cause?: any}} error
+ *  @param {any} [words] `{what, purpose, kept}` @returns {Error} in words, for {@link explain} */
+export function explainFit(error, { what, purpose, kept } = DEEPER) {
+  if (error.name !== "WorkerDied") return new Error(`${what} failed: ${error.message.replace(/\.?$/, ".")} ${kept}`);
   const full = error.cause === Cause.OUT_OF_MEMORY;
-  return new Error(full ? `There was not enough memory to go deeper. ${kept}` : `Going deeper stopped unexpectedly. ${kept}`, {
+  return new Error(full ? `There was not enough memory to ${purpose}. ${kept}` : `${what} stopped unexpectedly. ${kept}`, {
     cause: error.message,
   });
 }

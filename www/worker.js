@@ -3,7 +3,18 @@
 
 import { Ask, Cause, Tell, WITH_GRADIENTS } from "./messages.js";
 import { misfit, probe, watchDevices } from "./device.js";
-import { ModelFileError, fill, findModel, forgetModel, isCached, listModels, loadFiles, readJson, readSmall, totalBytes } from "./modelfiles.js";
+import {
+  ModelFileError,
+  fill,
+  findModel,
+  forgetModel,
+  isCached,
+  listModels,
+  loadFiles,
+  readJson,
+  readSmall,
+  totalBytes,
+} from "./modelfiles.js";
 
 const DEEPER = self.name.startsWith(WITH_GRADIENTS);
 const MODELS = new URL("../models/index.json", import.meta.url);
@@ -34,6 +45,9 @@ const handlers = {
   [Ask.FIT]: fit,
   [Ask.FITTED]: ({ eta }) => lastFit().draw(loadedPipeline(), eta),
   [Ask.SAVE_FIT]: async () => ({ bytes: await lastFit().toBytes() }),
+  [Ask.OPEN_FIT]: openFit,
+  [Ask.ADAPT]: ({ id, request, every }, signal) => loadedPipeline().adapt(request, onFitting(id, signal), every),
+  [Ask.RECOGNISE]: recognise,
   [Ask.ADVISE]: advise,
   [Ask.OUTLINE]: async ({ width, height, rgba }) => (await startEngine()).outlined(width, height, rgba),
   [Ask.PNG]: png,
@@ -112,10 +126,10 @@ function probed() {
   return probe(navigator.gpu, navigator.deviceMemory);
 }
 
-async function load({ id, model: wanted, device, own }, signal) {
+async function load({ id, model: wanted, device, own, loras }, signal) {
   pipeline?.free();
   pipeline = undefined;
-  if (own) return loadOwn({ id, own, device }, signal);
+  if (own) return loadOwn({ id, own, device, loras }, signal);
   const model = await findModel(MODELS, wanted);
   const { needs } = model.manifest;
   const reason = needs && misfit({ bytes: totalBytes(model.manifest), needs }, await probed(), device);
@@ -130,11 +144,11 @@ async function load({ id, model: wanted, device, own }, signal) {
   const store = new Files();
   fill(store, files);
   store.insert("fourstep.json", new TextEncoder().encode(JSON.stringify(model.manifest)));
-  pipeline = await Pipeline.load(store, device);
+  pipeline = await Pipeline.load(store, device, undefined, loras);
   return { device, warnings, defaults: pipeline.defaults(), cached: await isCached(model) };
 }
 
-async function loadOwn({ id, own, device }, signal) {
+async function loadOwn({ id, own, device, loras }, signal) {
   postMessage({ id, kind: Tell.LOADING, phase: "model" });
   const { Pipeline } = await startEngine();
   let [loaded, told] = [0, 0];
@@ -146,7 +160,7 @@ async function loadOwn({ id, own, device }, signal) {
     postMessage({ id, kind: Tell.LOADING, phase: "own", loaded, total });
   });
   signal.throwIfAborted();
-  pipeline = await Pipeline.load(store, device, own.bits);
+  pipeline = await Pipeline.load(store, device, own.bits, loras);
   return { device, warnings: [], defaults: pipeline.defaults(), cached: true };
 }
 
@@ -185,13 +199,32 @@ async function generate({ id, request }, signal) {
 async function fit({ id, request, every }, signal) {
   fitted?.free();
   fitted = undefined;
-  const onStep = async (event) => {
+  fitted = await loadedPipeline().imagic(request, onFitting(id, signal), every);
+  return signal.aborted ? { cancelled: true } : { warnings: fitted.warnings() };
+}
+
+/** Tells of a step of fitting, and answers whether to go on. */
+function onFitting(id, signal) {
+  return async (event) => {
     postMessage({ ...event, id, kind: Tell.FITTING }, event.picture ? [event.picture.rgba.buffer] : []);
     await macrotask();
     return !signal.aborted;
   };
-  fitted = await loadedPipeline().imagic(request, onStep, every);
-  return signal.aborted ? { cancelled: true } : { warnings: fitted.warnings() };
+}
+
+async function openFit({ name, bytes, model }) {
+  const { Imagic } = await startEngine();
+  fitted?.free();
+  fitted = undefined;
+  fitted = Imagic.open(loadedPipeline(), name, bytes, model);
+  return { request: fitted.request() };
+}
+
+async function recognise({ name, blob }) {
+  const module = await startEngine();
+  const store = new module.Files();
+  fill(store, [{ path: name, blob }]);
+  return { found: module.recognise(store, name) };
 }
 
 function lastFit() {

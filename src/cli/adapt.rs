@@ -1,6 +1,5 @@
 //! `fourstep adapt`: a few pictures of a thing and a text that names it become an adapter, with which the model draws the thing.
 
-use std::collections::HashMap;
 use std::io::Write;
 use std::ops::ControlFlow;
 use std::path::PathBuf;
@@ -12,7 +11,7 @@ use super::edit_imagic::print_losses;
 use super::model::ModelArgs;
 use super::progress::Progress;
 use super::strip::{check_writable, print_notes};
-use crate::edit::adapt::{AdaptRequest, adapt};
+use crate::edit::adapt::{AdaptRequest, adapt, to_bytes};
 use crate::edit::fit::{StageOptions, StageStep};
 use crate::picture::Picture;
 use crate::pipeline::parse_seed;
@@ -67,8 +66,7 @@ pub fn run(args: &AdaptArgs) -> Result<()> {
     progress.end();
     print_notes(notes);
     print_losses("adapters", &adapters.losses, adapters.ended);
-    let matrices = pollster::block_on(adapters.matrices());
-    weights::write(&args.out, &weights::serialize(&matrices, HashMap::new()))?;
+    weights::write(&args.out, &pollster::block_on(to_bytes(&adapters, &request.prompt)))?;
     writeln!(std::io::stdout(), "{}", args.out.display())?;
     Ok(())
 }

@@ -211,7 +211,9 @@ pub fn run(args: &Generate) -> Result<()> {
     for warning in warnings {
         eprintln!("note: {warning}");
     }
-    let settings = (!args.no_settings).then(|| request.infotext(pipeline.scheduler(), &args.model.name()).to_string());
+    let labels: Vec<String> = loras.iter().map(Lora::label).collect();
+    let infotext = || request.infotext(pipeline.scheduler(), &args.model.name()).with_adapters(&labels).to_string();
+    let settings = (!args.no_settings).then(infotext);
     let picture = if args.outline { images[0].outlined() } else { images[0].clone() };
     if args.outline && picture == images[0] {
         eprintln!("note: --outline: nothing in this picture is transparent, so that it has no outline");

@@ -1,11 +1,17 @@
 //! Teaches a model a thing from a few pictures of it: low-rank adapters of the attention are fitted until it reconstructs them with a
 //! text that names the thing (as the LoRA form of DreamBooth does; Ruiz et al., 2023, without its loss on pictures of other things).
 
+use std::collections::HashMap;
 use std::ops::ControlFlow;
 
+use burn::tensor::Tensor;
+
+use super::fit::drawing::{Asked, draw};
 use super::fit::{Adapters, Reconstruction, StageOptions, StageStep, Text, adapters};
+use super::recognised::ADAPT;
 use crate::picture::Picture;
-use crate::pipeline::Pipeline;
+use crate::pipeline::{Pipeline, Settings};
+use crate::weights::serialize;
 use crate::{Error, Result};
 
 /// Most pictures of a thing.
@@ -53,4 +59,24 @@ pub async fn adapt(
     let model = Reconstruction::new(pipeline, images, Text { prompt, negative_prompt: "" }, options.batch)?;
     let adapters = adapters::run(&model, &model.target, (*rank, options, "adapt"), on_step).await?;
     Ok((adapters, model.warnings))
+}
+
+/// What the adapters have learned so far: the picture of the request's own prompt, from the noise of its seed, with the factors of the
+/// adapters ([`StageStep::values`]).
+///
+/// # Errors
+/// Those of [`Pipeline::run`].
+pub async fn reached(pipeline: &Pipeline, request: &AdaptRequest, factors: &[Tensor<2>]) -> Result<Picture> {
+    let size = request.images.first().map_or([0, 0], |image| [image.width, image.height]);
+    let settings = Settings { seed: request.options.seed, ..Settings::default() };
+    let asked = Asked::new(pipeline, (&request.prompt, ""), size, settings)?;
+    let (embedding, unet) = (asked.text(), asked.unet_with(factors));
+    let mut on_step = async |_: crate::pipeline::StepEvent<'_>| ControlFlow::Continue(());
+    draw(pipeline, asked, Some(&unet), embedding, &mut on_step).await
+}
+
+/// The adapters as a LoRA file in the names of diffusers; its header also says what they were taught.
+pub async fn to_bytes(adapters: &Adapters, prompt: &str) -> Vec<u8> {
+    let taught = serde_json::json!({ "version": 1, "prompt": prompt }).to_string();
+    serialize(&adapters.matrices().await, HashMap::from([(ADAPT.to_owned(), taught)]))
 }

@@ -4,9 +4,8 @@
 //! The two methods without training ask the network about two samples with the same noise, one of the picture and one of the
 //! edit, and let the difference of its two answers move the edit. That difference walks through the pipeline's denoising loop like
 //! any other sample (`difference.rs`), by DDIM in [FlowEdit](flowedit) and by DDCM in [InfEdit](infedit). They work with every
-//! checkpoint that the pipeline loads, but for inpainting networks. Two native
-//! methods fit the model first (`fit/`): Imagic (`imagic/`) to the picture that is edited, [`adapt`] to pictures of a thing that it is to
-//! learn.
+//! checkpoint that the pipeline loads, but for inpainting networks. Two methods fit the model first (`fit/`): Imagic (`imagic/`) to
+//! the picture that is edited, `adapt` to pictures of a thing that it is to learn.
 
 #[cfg(feature = "fit")]
 pub mod adapt;
@@ -18,6 +17,7 @@ pub mod flowedit;
 pub mod imagic;
 pub mod infedit;
 mod infotext;
+pub mod recognised;
 
 use std::ops::ControlFlow;
 

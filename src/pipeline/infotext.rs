@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::{MAX_SIZE, Request};
-use crate::infotext::Infotext;
+use crate::infotext::{Infotext, LORA_HASHES};
 use crate::schedulers::{self, NAMES, SchedulerConfig};
 
 /// The method by which a picture was edited; A1111 has no such key.
@@ -131,6 +131,9 @@ impl Restored {
             notes.push(
                 "It was drawn with normalized attention guidance (NAG), which the page does not offer yet.".into(),
             );
+        }
+        if let Some(adapters) = info.get(LORA_HASHES) {
+            notes.push(format!("It was drawn with an adapter ({adapters}), which this file does not carry."));
         }
         // A1111 omits its default, which draws the noise on the graphics card.
         if restored.seed.is_some() && info.get("RNG") != Some("CPU") {
@@ -261,6 +264,15 @@ mod tests {
         assert!(text.contains("ControlNet 0: \"Weight: 1, Guidance Start: 0, Guidance End: 1\""), "{text}");
         let notes = Restored::from_infotext(&Infotext::parse(&text)).notes;
         assert!(notes.len() == 2 && notes[0].contains("ControlNets") && notes[1].contains("NAG"), "{notes:?}");
+    }
+
+    #[test]
+    fn an_adapter_is_told_but_not_in_the_file() {
+        let info = request(None).infotext(&own(), "Stickers").with_adapters(&["zib: 0123456789ab".into()]);
+        let text = info.to_string();
+        assert!(text.contains(", RNG: CPU, Lora hashes: \"zib: 0123456789ab\", Version: "), "{text}");
+        let notes = Restored::from_infotext(&Infotext::parse(&text)).notes;
+        assert_eq!(notes, ["It was drawn with an adapter (zib: 0123456789ab), which this file does not carry."]);
     }
 
     #[test]

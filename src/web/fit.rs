@@ -11,7 +11,7 @@ use super::request::Asked;
 use super::thrown::thrown;
 use super::{JsPipeline, now, object, picture};
 use crate::edit::fit::StageStep;
-use crate::edit::imagic::{Drawn, Imagic, ImagicRequest, Stage, reconstruct};
+use crate::edit::imagic::{Drawn, Imagic, ImagicRequest, SavedEdit, Stage, reconstruct};
 use crate::pipeline::Settings;
 use crate::{Error, Result};
 
@@ -72,7 +72,9 @@ impl JsPipeline {
             (None, imagic) => Ok(JsImagic { imagic, drawn, model }),
         }
     }
+}
 
+impl JsPipeline {
     /// A step's event.
     async fn told(
         &self,
@@ -86,16 +88,7 @@ impl JsPipeline {
             Stage::Embedding => ("embedding", request.adapters.steps),
             Stage::Adapters => ("adapters", 0),
         };
-        let taken = step.index + 1;
-        let event = object(&[
-            ("stage", name.into()),
-            ("index", (step.index as u32).into()),
-            ("steps", (step.steps as u32).into()),
-            ("left", ((step.steps - taken + after) as u32).into()),
-            ("loss", f64::from(step.loss).into()),
-            ("milliseconds", milliseconds.into()),
-        ])?;
-        let shown = step.index == 0 || taken.is_multiple_of(every.max(1)) || taken == step.steps;
+        let (event, shown) = event(name, step, (after, milliseconds), every)?;
         if let Some(embedding) = embedding.filter(|_| shown) {
             let reached = reconstruct(&self.pipeline, request, (embedding, factors), settings.clone()).await?;
             super::set(&event, "picture", &picture(&reached)?.into())?;
@@ -106,6 +99,35 @@ impl JsPipeline {
 
 #[wasm_bindgen(js_class = Imagic)]
 impl JsImagic {
+    /// An edit from a file, to be drawn by a `pipeline` that was loaded with its adapters (`edit: true`). `model` is that one's id.
+    pub fn open(
+        pipeline: &JsPipeline,
+        name: String,
+        bytes: &[u8],
+        model: Option<String>,
+    ) -> std::result::Result<JsImagic, JsError> {
+        let device = pipeline.pipeline.device().clone().inner();
+        let SavedEdit { edit, drawn, .. } = SavedEdit::parse(&name, bytes, &device)?;
+        Ok(Self { imagic: edit, drawn, model })
+    }
+
+    /// What the edit was fitted for, as a request has it: `{ prompt, from, negative_prompt, width, height, seed, steps?,
+    /// guidance_scale? }`.
+    pub fn request(&self) -> std::result::Result<Object, JsError> {
+        let Imagic { prompt, source_prompt, negative_prompt, width, height, .. } = &self.imagic;
+        let Drawn { seed, steps, guidance_scale } = &self.drawn;
+        Ok(object(&[
+            ("prompt", prompt.into()),
+            ("from", source_prompt.as_deref().unwrap_or_default().into()),
+            ("negative_prompt", negative_prompt.into()),
+            ("width", (*width as u32).into()),
+            ("height", (*height as u32).into()),
+            ("seed", seed.to_string().into()),
+            ("steps", steps.map_or(JsValue::UNDEFINED, |steps| (steps as u32).into())),
+            ("guidance_scale", guidance_scale.map_or(JsValue::UNDEFINED, |scale| f64::from(scale).into())),
+        ])?)
+    }
+
     /// The picture at `eta`, 0 (the given one, as well as the model was fitted) to 1 (what the words ask for), as `{ width, height,
     /// rgba, infotext }`.
     pub async fn draw(&self, pipeline: &JsPipeline, eta: f64) -> std::result::Result<Object, JsError> {
@@ -113,7 +135,7 @@ impl JsImagic {
         let settings = settings_of(&self.drawn);
         let drawn = picture(&self.imagic.draw(&pipeline.pipeline, eta, settings.clone(), &mut on_step).await?)?;
         let model = self.model.as_deref().unwrap_or("unknown");
-        let infotext = self.imagic.infotext(&pipeline.pipeline, eta, settings, model)?;
+        let infotext = self.imagic.infotext(&pipeline.pipeline, eta, settings, model)?.with_adapters(&pipeline.labels);
         super::set(&drawn, "infotext", &infotext.to_string().into())?;
         Ok(drawn)
     }
@@ -139,13 +161,32 @@ impl JsImagic {
     }
 }
 
+/// The event of a step with `after` steps in the stages to come, and whether its picture is shown.
+pub(super) fn event(
+    stage: &str,
+    step: &StageStep<'_>,
+    (after, milliseconds): (usize, f64),
+    every: usize,
+) -> Result<(Object, bool)> {
+    let taken = step.index + 1;
+    let event = object(&[
+        ("stage", stage.into()),
+        ("index", (step.index as u32).into()),
+        ("steps", (step.steps as u32).into()),
+        ("left", ((step.steps - taken + after) as u32).into()),
+        ("loss", f64::from(step.loss).into()),
+        ("milliseconds", milliseconds.into()),
+    ])?;
+    Ok((event, step.index == 0 || taken.is_multiple_of(every.max(1)) || taken == step.steps))
+}
+
 fn settings_of(drawn: &Drawn) -> Settings {
     let Drawn { seed, steps, guidance_scale } = *drawn;
     Settings { seed, steps, guidance_scale, ..Settings::default() }
 }
 
 /// Whether to go on, by the page's function.
-async fn answer(on_step: &Function, event: &Object) -> Result<bool> {
+pub(super) async fn answer(on_step: &Function, event: &Object) -> Result<bool> {
     let answer = on_step.call1(&JsValue::NULL, event).map_err(|error| thrown(&error))?;
     let answer = JsFuture::from(Promise::resolve(&answer)).await.map_err(|error| thrown(&error))?;
     Ok(answer.is_truthy())

@@ -1,5 +1,8 @@
 //! Everything that the page's worker can call.
 
+#[cfg(feature = "fit")]
+mod adapt;
+mod adapters;
 mod files;
 #[cfg(feature = "fit")]
 mod fit;
@@ -14,7 +17,7 @@ use std::cell::{OnceCell, RefCell};
 use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor};
-use js_sys::{Array, Float32Array, Function, Object, Promise, Reflect, Uint8Array, Uint8ClampedArray};
+use js_sys::{Array, Float32Array, Function, Object, Promise, Reflect, Uint8ClampedArray};
 use wasm_bindgen::prelude::*;
 use wasm_bindgen_futures::JsFuture;
 
@@ -24,8 +27,9 @@ use crate::picture::Picture;
 use crate::pipeline::{LatentToRgb, LoadOptions, MANIFEST, Manifest, Pipeline, Request, StepEvent};
 use crate::random::{Generator, Mt19937};
 use crate::schedulers;
-use crate::weights::{Files, Lora};
+use crate::weights::Files;
 use crate::{Error, Result};
+use adapters::Given;
 use files::JsFiles;
 use request::{Asked, Toward};
 use thrown::thrown;
@@ -46,13 +50,15 @@ pub struct JsPipeline {
     estimates: RefCell<Vec<Tensor<4>>>,
     /// Of the last picture, for the large decoder.
     latents: RefCell<Option<Tensor<4>>>,
+    /// Of the adapters, for the infotext.
+    labels: Vec<String>,
 }
 
 #[wasm_bindgen(js_class = Pipeline)]
 impl JsPipeline {
     /// Loads a model on `device`: "wgpu" or "cpu"; float weights are put into blocks of `bits` (8 or 4) on the way, where
-    /// that is given. `loras` are adapters, `[{ name, bytes: Uint8Array, weight }, …]`. Throws an `Error` that names what is
-    /// wrong.
+    /// that is given. `loras` are adapters, `[{ name, bytes: Uint8Array, weight?, edit? }, …]`; with `edit` the file is a saved edit.
+    /// Throws an `Error` that names what is wrong.
     pub async fn load(
         files: JsFiles,
         device: String,
@@ -70,15 +76,15 @@ impl JsPipeline {
         // The module that fits models draws with gradients only, and so with floats.
         #[cfg(feature = "fit")]
         let device = device.autodiff();
-        let loras = loras.map(|loras| loras.to_vec()).unwrap_or_default();
-        let adapters = loras.iter().map(adapter).collect::<Result<Vec<_>>>()?;
-        let loras = adapters.iter().map(|(name, bytes, weight)| Lora::parse(name, bytes, *weight));
-        let loras = loras.collect::<Result<Vec<_>>>()?;
+        let given = Given::all(loras)?;
+        let loras = given.iter().map(Given::lora).collect::<Result<Vec<_>>>()?;
         let options = LoadOptions { quantize, loras: &loras, ..LoadOptions::default() };
         let pipeline = Pipeline::load_with(&files, &options, &device)?;
         let manifest = files.get_small(MANIFEST)?.and_then(|bytes| serde_json::from_slice::<Manifest>(&bytes).ok());
         let preview = manifest.and_then(|manifest| manifest.preview).or_else(|| pipeline.published_preview());
-        Ok(Self { pipeline, preview, estimates: RefCell::default(), latents: RefCell::default() })
+        // An edit is no adapter that its pictures are drawn with beside it.
+        let labels = given.iter().zip(&loras).filter(|(given, _)| !given.edit).map(|(_, lora)| lora.label()).collect();
+        Ok(Self { pipeline, preview, estimates: RefCell::default(), latents: RefCell::default(), labels })
     }
 
     /// `{ steps, guidance_scale, guidance_scale_range?: [least, largest], width, height, sampler,
@@ -156,7 +162,7 @@ impl JsPipeline {
             Some(edit) => edit.infotext(&self.pipeline, model)?,
             None => request.infotext(self.pipeline.scheduler(), model),
         };
-        set(&result, "infotext", &infotext.to_string().into())?;
+        set(&result, "infotext", &infotext.with_adapters(&self.labels).to_string().into())?;
         if let Some(noise) = self.noise(&request) {
             set(&result, "noise", &picture(&noise)?.into())?;
         }
@@ -261,15 +267,6 @@ async fn wgpu() -> Result<Device> {
     let device = Device::wgpu_options().init_async().await;
     let device = device.map_err(|error| Error::Device(format!("no WebGPU device: {error}")))?;
     Ok(WGPU.with(|cell| cell.get_or_init(|| device).clone()))
-}
-
-/// Name, bytes and weight of an adapter.
-fn adapter(entry: &JsValue) -> Result<(String, Vec<u8>, f32)> {
-    let get = |key: &str| Reflect::get(entry, &key.into()).map_err(|error| thrown(&error));
-    let bytes = get("bytes")?.dyn_into::<Uint8Array>();
-    let bytes = bytes.map_err(|_| Error::Request("an adapter's bytes are no Uint8Array".into()))?;
-    let weight = get("weight")?.as_f64().unwrap_or(1.0) as f32;
-    Ok((get("name")?.as_string().unwrap_or_default(), bytes.to_vec(), weight))
 }
 
 /// Milliseconds on the worker's clock.

@@ -1,14 +1,20 @@
 //! A request as the page sends it.
 
+#[cfg(feature = "fit")]
+use js_sys::Array;
 use js_sys::{Object, Reflect, Uint8ClampedArray};
 use serde::Deserialize;
 use wasm_bindgen::prelude::*;
 
 use super::thrown::thrown;
 #[cfg(feature = "fit")]
+use crate::edit::adapt::AdaptRequest;
+#[cfg(feature = "fit")]
 use crate::edit::imagic::{Drawn, ImagicRequest};
 use crate::edit::{EditRequest, Method};
 use crate::picture::Picture;
+#[cfg(feature = "fit")]
+use crate::pipeline::parse_seed;
 use crate::pipeline::{Pipeline, Request, Settings, seed_of};
 use crate::{Error, Result};
 
@@ -96,15 +102,33 @@ impl Asked {
 
 /// Takes `{ width, height, rgba }` out of the object; none where there is nothing under the key.
 fn picture(object: &Object, key: &str) -> Result<Option<Picture>> {
-    let get = |of: &JsValue, key: &str| Reflect::get(of, &key.into()).map_err(|error| thrown(&error));
     let value = get(object, key)?;
     Reflect::delete_property(object, &key.into()).map_err(|error| thrown(&error))?;
     if value.is_undefined() || value.is_null() {
         return Ok(None);
     }
-    let side = |name: &str| get(&value, name).map(|side| side.as_f64().unwrap_or(0.0) as usize);
+    picture_of(&value, key).map(Some)
+}
+
+/// Of `{ width, height, rgba }`; `key` names it in messages.
+fn picture_of(value: &JsValue, key: &str) -> Result<Picture> {
+    let side = |name: &str| get(value, name).map(|side| side.as_f64().unwrap_or(0.0) as usize);
     let (width, height) = (side("width")?, side("height")?);
-    let rgba = get(&value, "rgba")?.dyn_into::<Uint8ClampedArray>();
+    let rgba = get(value, "rgba")?.dyn_into::<Uint8ClampedArray>();
     let rgba = rgba.map_err(|_| Error::Request(format!("{key}: its rgba is no Uint8ClampedArray")))?;
-    Picture::from_rgba(width, height, &rgba.to_vec()).map(Some)
+    Picture::from_rgba(width, height, &rgba.to_vec())
+}
+
+fn get(of: &JsValue, key: &str) -> Result<JsValue> {
+    Reflect::get(of, &key.into()).map_err(|error| thrown(&error))
+}
+
+/// What the model is to learn, of `{ images: { width, height, rgba }[], prompt, seed }`; the seed in decimal digits.
+#[cfg(feature = "fit")]
+pub(crate) fn adapt_request(request: &JsValue) -> Result<AdaptRequest> {
+    let images = get(request, "images")?.dyn_into::<Array>();
+    let images = images.map_err(|_| Error::Request("images: no array of pictures".into()))?;
+    let images = images.iter().map(|image| picture_of(&image, "images")).collect::<Result<Vec<_>>>()?;
+    let text = |key: &str| get(request, key).map(|text| text.as_string().unwrap_or_default());
+    Ok(AdaptRequest::new(images, text("prompt")?, parse_seed(&text("seed")?)?))
 }

@@ -37,7 +37,7 @@ pub use files::{DirFiles, Files, MemoryFiles};
 pub use floats::write_floats;
 pub use inversion::TextualInversion;
 pub use load::{check, load, load_with};
-pub use lora::{Lora, Part, Updates};
+pub use lora::{Lora, Part, Updates, is_lora_key};
 pub use matrices::{Matrix, serialize};
 pub use quantization::Quantization;
 #[cfg(feature = "native")]

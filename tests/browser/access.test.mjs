@@ -84,6 +84,26 @@ browserTest(
       all.filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 43.5).map((one) => one.id || one.textContent),
     );
     assert.deepEqual(low, [], "44 px high");
+    await page.click("#edit-close");
+    await unfold(page, "teach");
+    await page.click("text=The drawn one");
+    await page.click("text=From your pictures");
+    await page.fill("#teach-word", "zib");
+    await check(page, "pictures to learn from");
+    await page.click("#teach-go");
+    await page.locator("#line", { hasText: /step [1-9]\d of 200/ }).waitFor({ timeout: PATIENCE });
+    await check(page, "a word is learned");
+    await page.click("#teach-enough");
+    await page.locator("#adapter").waitFor({ timeout: PATIENCE });
+    await page.waitForSelector("#download:enabled", { timeout: PATIENCE });
+    await check(page, "what was learned is in use");
+    const lower = await page.$$eval(":is(#teach, #adapter) :is(button, input:not([type=checkbox]))", (all) =>
+      all.filter((one) => one.checkVisibility() && one.getBoundingClientRect().height < 43.5).map((one) => one.id || one.textContent),
+    );
+    assert.deepEqual(lower, [], "44 px high");
+    await page.uncheck("#adapter-on");
+    await page.locator("#adapter-words", { hasText: "is off" }).waitFor();
+    await check(page, "it is switched off");
     const over = await page.evaluate(() => document.documentElement.scrollWidth - document.documentElement.clientWidth);
     assert.ok(over <= 0, `${over} px too wide`);
   },
@@ -94,7 +114,9 @@ browserTest("the page fits every screen from 320 px up, whatever it says", DRAWS
   await page.fill("#prompt", `${"a cat in quite unknown wordings of an extraordinarily long sentence ".repeat(4)}x${"y".repeat(90)}`);
   await page.click("#generate");
   await finished(page);
-  for (const id of ["settings", "setup", "numbers"]) await unfold(page, id);
+  for (const id of ["teach", "settings", "setup", "numbers"]) await unfold(page, id);
+  await page.locator("#teach-go").waitFor();
+  await page.evaluate(() => (document.getElementById("adapter").hidden = false));
   await page.click("#edit-open");
   for (const width of [320, 390, 600, 860, 861, 1024, 1920]) {
     await page.setViewportSize({ width, height: 800 });

@@ -3,7 +3,7 @@
 import assert from "node:assert/strict";
 import { browserTest } from "./harness.mjs";
 import { servingModels, tinyModel } from "./models.mjs";
-import { canvas, drawBy, finished, open, parameters, pixels, ready, saved } from "./page.mjs";
+import { canvas, drawBy, finished, open, parameters, pixels, ready, saved, workers } from "./page.mjs";
 
 const TINY = { timeout: 600_000, webgpu: "none", ...servingModels({ tiny: tinyModel({ name: "Tiny" }) }) };
 const PATIENCE = { timeout: 300_000 };
@@ -81,11 +81,10 @@ browserTest(
     assert.equal(await page.inputValue("#edit-words"), "a dog", "the words are those of the picture");
     await page.click("#edit-back");
     await edited(page, "a cat");
-    assert.equal(page.workers().length, 2);
+    await workers(page, 2);
     await page.click("#edit-close");
     assert.equal(await page.isVisible("#deeper"), false);
-    await page.waitForFunction(() => true); // messages have passed
-    assert.equal(page.workers().length, 1, "what it held is gone");
+    await workers(page, 1); // what it held is gone
     await page.click("#settings summary");
     await page.check("#keep");
     await drawBy(page, "#generate");
@@ -113,9 +112,10 @@ browserTest("an edit is cancelled, or lost with its worker; the picture stays, a
   assert.equal(await page.isVisible("#deeper"), false);
   assert.equal(await page.textContent("#edit-deeper"), "Go deeper");
   assert.equal(await page.isDisabled("#download"), false, "the picture can be had");
-  assert.equal(page.workers().length, 1);
+  await workers(page, 1);
 
   await begin();
+  await workers(page, 2);
   await page.workers()[1].evaluate(() => self.close());
   await page
     .locator("#trouble-text", { hasText: "Going deeper stopped unexpectedly. Your picture and the model are as they were." })

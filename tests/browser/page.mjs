@@ -2,6 +2,7 @@
 import assert from "node:assert/strict";
 import { readFile } from "node:fs/promises";
 import { crc32, deflateSync } from "node:zlib";
+import { WAIT_MS } from "./harness.mjs";
 
 const PATIENCE = 300_000; // a picture on a busy machine's CPU
 
@@ -41,6 +42,15 @@ export async function unfold(page, id) {
 /** Waits until the model is here and made ready, as a visit does by itself. */
 export async function ready(page) {
   await page.locator("#setup-line", { hasText: "saved in this browser" }).waitFor({ timeout: PATIENCE });
+}
+
+/** Waits until the page has so many workers: Playwright hears of a worker's end a moment after the page. */
+export async function workers(page, count) {
+  const until = Date.now() + WAIT_MS;
+  while (page.workers().length !== count) {
+    assert.ok(Date.now() < until, `the page has ${page.workers().length} workers, expected ${count}`);
+    await page.waitForTimeout(20);
+  }
 }
 
 /** The bytes of the file that a button saves, and its name. */

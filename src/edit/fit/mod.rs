@@ -5,6 +5,7 @@
 mod adam;
 pub mod adapters;
 mod descend;
+pub(in crate::edit) mod drawing;
 mod reconstruction;
 
 pub use adapters::Adapters;

@@ -2,6 +2,7 @@
 
 use super::Imagic;
 use crate::Result;
+use crate::edit::fit::drawing::request;
 use crate::infotext::Infotext;
 use crate::pipeline::{EDIT_FROM, EDIT_METHOD, Pipeline, Settings};
 
@@ -16,7 +17,7 @@ impl Imagic {
     /// Those of [`Pipeline::request_of`].
     pub fn infotext(&self, pipeline: &Pipeline, eta: f64, settings: Settings, model: &str) -> Result<Infotext> {
         let words = (self.prompt.as_str(), self.negative_prompt.as_str());
-        let request = super::request(pipeline, words, [self.width, self.height], settings)?;
+        let request = request(pipeline, words, [self.width, self.height], settings)?;
         let mut info = request.infotext(pipeline.scheduler(), model);
         let from = self.source_prompt.clone().map(|from| (EDIT_FROM.to_owned(), from));
         let own =

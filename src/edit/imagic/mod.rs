@@ -24,11 +24,11 @@ use burn::tensor::Tensor;
 pub use embedding::OptimizedEmbedding;
 pub use saved::{Drawn, SavedEdit};
 
+use crate::edit::fit::drawing::{self, Asked};
 use crate::edit::fit::{Adapters, Ended, Reconstruction, StageOptions, StageStep, Text, adapters};
-use crate::models::{AddedConditions, UNet2DConditionModel};
+use crate::models::UNet2DConditionModel;
 use crate::picture::Picture;
-use crate::pipeline::{Guidance, Pipeline, Request, Settings, Start, StepEvent, denoise};
-use crate::schedulers::{self, StepOptions};
+use crate::pipeline::{Pipeline, Settings, StepEvent};
 use crate::{Error, Result};
 
 /// What a model is fitted to, and how.
@@ -160,10 +160,9 @@ impl Imagic {
         on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
     ) -> Result<Picture> {
         let words = (self.prompt.as_str(), self.negative_prompt.as_str());
-        let (request, network) = asked(pipeline, words, [self.width, self.height], settings)?;
-        let texts = network.context.dims()[0];
-        self.check_text(network.context.clone().inner().narrow(0, texts - 1, 1).squeeze_dim(0)).await?;
-        draw_with(pipeline, (&request, network), self.unet.as_ref(), self.mixed(eta), on_step).await
+        let asked = Asked::new(pipeline, words, [self.width, self.height], settings)?;
+        self.check_text(asked.text()).await?;
+        drawing::draw(pipeline, asked, self.unet.as_ref(), self.mixed(eta), on_step).await
     }
 
     /// The embedding between picture and text, `[tokens, features]`.
@@ -204,79 +203,8 @@ pub async fn reconstruct(
     settings: Settings,
 ) -> Result<Picture> {
     let words = (request.prompt.as_str(), request.negative_prompt.as_str());
-    let (drawn, network) = asked(pipeline, words, [request.image.width, request.image.height], settings)?;
-    let unet = factors.map(|factors| {
-        let unet = network.unet.clone().valid();
-        let keys = adapters::keys(&unet);
-        adapters::apply(unet, &keys, factors)
-    });
+    let asked = Asked::new(pipeline, words, [request.image.width, request.image.height], settings)?;
+    let unet = factors.map(|factors| asked.unet_with(factors));
     let mut on_step = async |_: StepEvent<'_>| ControlFlow::Continue(());
-    draw_with(pipeline, (&drawn, network), unet.as_ref(), embedding, &mut on_step).await
-}
-
-/// The request for a picture of `[width, height]` by `(prompt, negative prompt)`, and the network for it.
-fn asked<'a>(
-    pipeline: &'a Pipeline,
-    words: (&str, &str),
-    size: [usize; 2],
-    settings: Settings,
-) -> Result<(Request, Guidance<'a>)> {
-    let request = request(pipeline, words, size, settings)?;
-    let network = pipeline.denoiser(&request)?.0;
-    Ok((request, network))
-}
-
-fn request(
-    pipeline: &Pipeline,
-    (prompt, negative_prompt): (&str, &str),
-    [width, height]: [usize; 2],
-    settings: Settings,
-) -> Result<Request> {
-    let settings = Settings {
-        prompt: prompt.into(),
-        negative_prompt: negative_prompt.into(),
-        width: Some(width),
-        height: Some(height),
-        image: None,
-        mask: None,
-        ..settings
-    };
-    Ok(Request { num_images_per_prompt: 1, ..pipeline.request_of(settings)? })
-}
-
-/// The picture of `request` with another embedding of its prompt, and with `unet` instead of the pipeline's; without gradients.
-async fn draw_with(
-    pipeline: &Pipeline,
-    (request, network): (&Request, Guidance<'_>),
-    unet: Option<&UNet2DConditionModel>,
-    embedding: Tensor<2>,
-    on_step: &mut impl AsyncFnMut(StepEvent<'_>) -> ControlFlow<()>,
-) -> Result<Picture> {
-    let device = embedding.device();
-    let (embedding, text) = (embedding.unsqueeze::<3>(), network.context.inner());
-    // With guidance the negative text comes first.
-    let context = match text.dims()[0] {
-        1 => embedding,
-        texts => Tensor::cat(vec![text.narrow(0, 0, texts - 1), embedding], 0),
-    };
-    let AddedConditions { timestep_cond, text_time, .. } = network.conditions;
-    let conditions = AddedConditions {
-        timestep_cond: timestep_cond.map(Tensor::inner),
-        text_time: text_time.map(|(text, sizes)| (text.inner(), sizes)),
-        nag: None,
-        control: None,
-    };
-    let own = if unet.is_none() && pipeline.device().is_autodiff() { Some(network.unet.clone().valid()) } else { None };
-    let unet = unet.or(own.as_ref()).unwrap_or(network.unet);
-    let model = Guidance { unet, context, conditions, ..network };
-    let mut scheduler = schedulers::from_config(request.scheduler.as_ref().unwrap_or(pipeline.scheduler()))?;
-    let first = pipeline.plan(request, scheduler.as_mut())?;
-    let mut noise = crate::edit::noise_of(request.seed, device);
-    let (scale, channels) = (pipeline.scale(), unet.conv_in.weight.dims()[1]);
-    let latents = noise([1, channels, request.height / scale, request.width / scale]) * scheduler.init_noise_sigma();
-    let start = Start { latents, index: first, end: None, kept: None };
-    let options = StepOptions { eta: request.eta };
-    let latents = denoise(&model, scheduler.as_mut(), start, &options, &mut noise, on_step).await?;
-    let latents = if pipeline.device().is_autodiff() { latents.autodiff() } else { latents };
-    Ok(Picture::from_tensor(pipeline.decode(latents).inner()).await?.swap_remove(0))
+    drawing::draw(pipeline, asked, unet.as_ref(), embedding, &mut on_step).await
 }

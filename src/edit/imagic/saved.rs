@@ -8,14 +8,11 @@ use serde::{Deserialize, Serialize};
 
 use super::{Imagic, OptimizedEmbedding};
 use crate::edit::fit::Ended;
+use crate::edit::recognised::{IMAGIC, IMAGIC_KEYS};
 use crate::pipeline::MAX_SIZE;
 use crate::weights::{Checkpoint, Lora, Matrix, serialize};
 use crate::{Error, Result};
 
-/// Keys that are no adapter's begin so.
-const PREFIX: &str = "imagic.";
-/// Where the settings stand in the header.
-const SETTINGS: &str = "imagic";
 const VERSION: u32 = 1;
 /// The fitted one, where it began, and the target text's.
 const EMBEDDINGS: [&str; 3] = ["imagic.embedding", "imagic.start", "imagic.target"];
@@ -81,7 +78,7 @@ impl Imagic {
             matrices.extend(adapters.matrices().await);
         }
         let header = serde_json::to_string(&header).expect("text and numbers");
-        serialize(&matrices, HashMap::from([(SETTINGS.to_owned(), header)]))
+        serialize(&matrices, HashMap::from([(IMAGIC.to_owned(), header)]))
     }
 }
 
@@ -100,7 +97,7 @@ impl<'a> SavedEdit<'a> {
         }
         let losses = checkpoint.f32("imagic.embedding_losses")?.iter::<f32>().collect();
         let lora = match header.adapters_ended {
-            Some(_) => Some(Lora::parse_among(file, bytes, 1.0, Some(PREFIX))?),
+            Some(_) => Some(Lora::parse_among(file, bytes, 1.0, Some(IMAGIC_KEYS))?),
             None => None,
         };
         let edit = Imagic {
@@ -120,7 +117,7 @@ impl<'a> SavedEdit<'a> {
 }
 
 fn header(file: &str, checkpoint: &Checkpoint<'_>) -> Result<Header> {
-    let text = checkpoint.metadata(SETTINGS);
+    let text = checkpoint.metadata(IMAGIC);
     let text = text.ok_or_else(|| bad(file, "it is no saved edit: its header has no settings of Imagic".into()))?;
     let header: Header =
         serde_json::from_str(text).map_err(|error| bad(file, format!("settings of Imagic: {error}")))?;

@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 
 use burn::tensor::{Device, Tensor, TensorData};
 use serde_json::Value;
+use sha2::{Digest, Sha256};
 
 pub use names::Part;
 
@@ -25,6 +26,7 @@ const CHECKPOINT: [&str; 4] =
 /// One adapter file with the weight that its user gives it.
 pub struct Lora<'a> {
     checkpoint: Checkpoint<'a>,
+    bytes: &'a [u8],
     weight: f32,
     layers: BTreeMap<(Part, String), Keys>,
     settings: Value,
@@ -75,7 +77,19 @@ impl<'a> Lora<'a> {
             }
         }
         let settings = settings(file, checkpoint.metadata(METADATA))?;
-        Ok(Self { checkpoint, weight, layers, settings })
+        Ok(Self { checkpoint, bytes, weight, layers, settings })
+    }
+
+    /// Its file's name without folder and ending, and the first twelve digits of the SHA-256 of its tensors: `zib: 7c6bad76eb54`, as
+    /// A1111 has it in a picture's settings.
+    pub fn label(&self) -> String {
+        let name = self.checkpoint.file().rsplit(['/', '\\']).next().unwrap_or_default();
+        let name = name.strip_suffix(".safetensors").unwrap_or(name);
+        let (length, rest) = self.bytes.split_at(8);
+        let length = u64::from_le_bytes(length.try_into().expect("eight bytes")) as usize;
+        let hash = Sha256::digest(&rest[length..]);
+        let digits: String = hash.iter().take(6).map(|byte| format!("{byte:02x}")).collect();
+        format!("{name}: {digits}")
     }
 
     /// The updates of one network, whose weights are `targets` (from [`super::paths`]).
@@ -144,6 +158,11 @@ impl<'a> Lora<'a> {
             false => Err(bad(self.checkpoint.file(), format!("tensor {key} holds values that are not finite"))),
         }
     }
+}
+
+/// Whether a tensor of this name belongs to an adapter.
+pub fn is_lora_key(key: &str) -> bool {
+    names::understood(key).is_ok()
 }
 
 /// What is added to the weights of one network, by the checkpoint's keys.
