@@ -127,45 +127,41 @@ browserTest("learning is cancelled, lost with its worker, or ended with what it 
   await workers(page, 1);
 });
 
-browserTest(
-  "what does not fit is refused by name and shape, and the model stays as it was",
-  { ...TINY, errors: [/not a picture/] },
-  async ({ page, origin }) => {
-    await begin(page, origin);
-    const before = await drawn(page, "a cat");
-    const refused = async (bytes, words) => {
-      await dropFile(page, bytes, "theirs.safetensors", FILE);
-      await page.locator("#trouble-text", { hasText: words }).waitFor(PATIENCE);
-      assert.equal(await page.isVisible("#adapter"), false);
-      assert.deepEqual(await drawn(page, "a cat"), before);
-    };
-    const query = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q";
-    const pair = (layer, [rows, columns]) => ({
-      [`unet.${layer}.lora_A.weight`]: [2, columns],
-      [`unet.${layer}.lora_B.weight`]: [rows, 2],
-    });
-    await refused(safetensors(pair("no.such.layer", [24, 24])), /theirs\.safetensors: unet\.no\.such\.layer\.lora_A\.weight and 1 more of/);
-    await refused(safetensors(pair(query, [24, 320])), /lora_A\.weight has shape \[2, 320\], the configuration asks for \[2, 24\]/);
-    await refused(
-      safetensors({ "lora_unet_a.hada_w1_a": [2, 2], "lora_unet_a.alpha": [1] }),
-      /lora_unet_a\.hada_w1_a is no tensor of a LoRA/,
-    );
-    // One that is in use stays in use when another one is refused.
-    await dropFile(page, safetensors(pair(query, [24, 24])), "ours.safetensors", FILE);
-    await page.locator("#line", { hasText: "“ours” is in use. Use the words that its author names." }).waitFor(PATIENCE);
-    await dropFile(page, safetensors(pair("no.such.layer", [24, 24])), "theirs.safetensors", FILE);
-    await page.locator("#trouble-text", { hasText: "no.such.layer" }).waitFor(PATIENCE);
-    assert.equal(await page.textContent("#adapter-words"), "“ours” is in use");
-    await page.click("#adapter-remove");
-    await page.locator("#notice-text", { hasText: "It is gone" }).waitFor(PATIENCE);
+browserTest("what does not fit is refused by name and shape, and the model stays as it was", TINY, async ({ page, origin }) => {
+  await begin(page, origin);
+  const before = await drawn(page, "a cat");
+  const refused = async (bytes, words) => {
+    await dropFile(page, bytes, "theirs.safetensors", FILE);
+    await page.locator("#trouble-text", { hasText: words }).waitFor(PATIENCE);
+    assert.equal(await page.isVisible("#adapter"), false);
     assert.deepEqual(await drawn(page, "a cat"), before);
-    await unfold(page, "teach");
-    await page.setInputFiles("#teach input[accept='.safetensors']", { name: "no.safetensors", mimeType: FILE, buffer: Buffer.from("no") });
-    await page
-      .locator("#trouble-text", { hasText: "“no.safetensors” is neither a saved edit nor something that a model was taught" })
-      .waitFor();
-  },
-);
+  };
+  const query = "down_blocks.1.attentions.0.transformer_blocks.0.attn1.to_q";
+  const pair = (layer, [rows, columns]) => ({
+    [`unet.${layer}.lora_A.weight`]: [2, columns],
+    [`unet.${layer}.lora_B.weight`]: [rows, 2],
+  });
+  await refused(safetensors(pair("no.such.layer", [24, 24])), /theirs\.safetensors: unet\.no\.such\.layer\.lora_A\.weight and 1 more of/);
+  await refused(safetensors(pair(query, [24, 320])), /lora_A\.weight has shape \[2, 320\], the configuration asks for \[2, 24\]/);
+  await refused(
+    safetensors({ "lora_unet_a.hada_w1_a": [2, 2], "lora_unet_a.alpha": [1] }),
+    /lora_unet_a\.hada_w1_a is no tensor of a LoRA/,
+  );
+  // One that is in use stays in use when another one is refused.
+  await dropFile(page, safetensors(pair(query, [24, 24])), "ours.safetensors", FILE);
+  await page.locator("#line", { hasText: "“ours” is in use. Use the words that its author names." }).waitFor(PATIENCE);
+  await dropFile(page, safetensors(pair("no.such.layer", [24, 24])), "theirs.safetensors", FILE);
+  await page.locator("#trouble-text", { hasText: "no.such.layer" }).waitFor(PATIENCE);
+  assert.equal(await page.textContent("#adapter-words"), "“ours” is in use");
+  await page.click("#adapter-remove");
+  await page.locator("#notice-text", { hasText: "It is gone" }).waitFor(PATIENCE);
+  assert.deepEqual(await drawn(page, "a cat"), before);
+  await unfold(page, "teach");
+  await page.setInputFiles("#teach input[accept='.safetensors']", { name: "no.safetensors", mimeType: FILE, buffer: Buffer.from("no") });
+  await page
+    .locator("#trouble-text", { hasText: "“no.safetensors” is neither a saved edit nor something that a model was taught" })
+    .waitFor();
+});
 
 browserTest("a saved edit is opened again with its slider; another model refuses it", TINY, async ({ page, origin }) => {
   await begin(page, origin);
