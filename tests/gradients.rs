@@ -10,8 +10,8 @@ use burn::tensor::{DType, Device, Int, Tensor, TensorData, module};
 use fourstep::kernels::{attend, convolve, geglu, multiply, normalise};
 use fourstep::models::{ClipTextConfig, ClipTextModel};
 use fourstep::nn::{
-    Activation, Attention, AttentionConfig, Downsample2D, LayerNorm, ResnetBlock2D, ResnetConfig, TimestepEmbedding,
-    Transformer2DConfig, Transformer2DModel, Upsample2D,
+    Activation, Attention, AttentionConfig, Context, Downsample2D, LayerNorm, ResnetBlock2D, ResnetConfig,
+    TimestepEmbedding, Transformer2DConfig, Transformer2DModel, Upsample2D,
 };
 use fourstep::random::{Generator, stream};
 use fourstep::weights;
@@ -315,7 +315,7 @@ fn of_transformer_blocks() {
             &format!("transformer, linear projection: {use_linear_projection}"),
             &[("x", &[2, 6, 3, 5]), ("context", &[2, 7, 5])],
             |device| Transformer2DModel::new(config, device),
-            |block, given| block.forward(given.tensor(0), given.tensor(1)),
+            |block, given| block.forward(given.tensor(0), &Context { text: given.tensor(1), avoided: None }),
         );
     }
 }

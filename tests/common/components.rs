@@ -12,7 +12,8 @@ use fourstep::weights::{self, Checkpoint, Files, Lora, Part};
 
 use super::golden::{Golden, Worst, relative_l2};
 use super::manifest::{Component, ComponentKind, Entry};
-use super::{Failure, Measured, ReferenceFiles, Suite};
+use super::vocabulary::WithVocabulary;
+use super::{Failure, Measured, Suite};
 
 const WEIGHTS: &str = "diffusion_pytorch_model.safetensors";
 
@@ -65,7 +66,7 @@ fn only_its_own(case: &Component) -> Result<(), Failure> {
 fn text_encoder(
     suite: &Suite,
     case: &Component,
-    files: &ReferenceFiles,
+    files: &WithVocabulary,
     golden: &Golden,
     worst: &mut Worst,
 ) -> Result<(), Failure> {
@@ -98,7 +99,7 @@ fn text_encoder(
     Ok(())
 }
 
-fn tokenizer(files: &ReferenceFiles, suffix: &str) -> Result<Tokenizer, Failure> {
+fn tokenizer(files: &WithVocabulary, suffix: &str) -> Result<Tokenizer, Failure> {
     let file = |name: &str| files.read(&format!("tokenizer{suffix}/{name}"));
     let (vocab, merges, config) = (file("vocab.json")?, file("merges.txt")?, file("tokenizer_config.json")?);
     Ok(Tokenizer::from_files(&vocab, &merges, &config, Some(&file("special_tokens_map.json")?))?)
@@ -107,7 +108,7 @@ fn tokenizer(files: &ReferenceFiles, suffix: &str) -> Result<Tokenizer, Failure>
 fn unet(
     suite: &Suite,
     case: &Component,
-    files: &ReferenceFiles,
+    files: &WithVocabulary,
     golden: &Golden,
     worst: &mut Worst,
 ) -> Result<(), Failure> {
@@ -153,7 +154,7 @@ fn unet(
 fn autoencoder_kl(
     suite: &Suite,
     case: &Component,
-    files: &ReferenceFiles,
+    files: &WithVocabulary,
     golden: &Golden,
     worst: &mut Worst,
 ) -> Result<(), Failure> {
@@ -180,7 +181,7 @@ fn autoencoder_kl(
     Ok(())
 }
 
-fn autoencoder_tiny(suite: &Suite, files: &ReferenceFiles, golden: &Golden, worst: &mut Worst) -> Result<(), Failure> {
+fn autoencoder_tiny(suite: &Suite, files: &WithVocabulary, golden: &Golden, worst: &mut Worst) -> Result<(), Failure> {
     let config: AutoencoderTinyConfig = parse("config.json", &files.read("config.json")?)?;
     let bytes = files.read(WEIGHTS)?;
     let model = AutoencoderTiny::new(&config, "config.json", &suite.device)?;
@@ -217,7 +218,7 @@ fn input(suite: &Suite, golden: &Golden, i: usize, worst: &mut Worst) -> Result<
 fn lora(
     suite: &Suite,
     case: &Component,
-    files: &ReferenceFiles,
+    files: &WithVocabulary,
     golden: &Golden,
     worst: &mut Worst,
 ) -> Result<(), Failure> {

@@ -16,7 +16,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use burn::tensor::Device;
-use fourstep::weights::{DirFiles, Files};
+use fourstep::weights::DirFiles;
 use serde::de::DeserializeOwned;
 
 use manifest::Entry;
