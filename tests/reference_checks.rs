@@ -2,8 +2,8 @@
 //! something is said that nothing reads.
 
 // What only the suite itself uses is unused here.
-mod common;
 #[allow(dead_code)]
+mod common;
 mod copied;
 
 use std::path::{Path, PathBuf};
