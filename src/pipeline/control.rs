@@ -5,6 +5,7 @@ use burn::tensor::{Device, Tensor};
 use super::denoise::{Denoiser, Place, Prediction};
 use super::guidance::Guidance;
 use super::load::WEIGHTS;
+use super::request::Control;
 use super::{Pipeline, Request};
 use crate::kernels::BlockFormat;
 use crate::models::{AddedConditions, ControlNetConfig, ControlNetModel, Residuals};
@@ -20,51 +21,6 @@ pub(super) struct ControlNet {
     network: ControlNetModel,
 }
 
-/// What one ControlNet of a request reads; the fields have diffusers' names.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Control {
-    /// As large as the picture that is drawn. Transparent parts are white.
-    pub image: Picture,
-    /// How strongly the drawing follows it; 0 is not at all.
-    pub controlnet_conditioning_scale: f32,
-    /// The share of the steps after which it begins, 0 to 1.
-    pub control_guidance_start: f64,
-    /// The share of the steps after which it ends.
-    pub control_guidance_end: f64,
-}
-
-impl Control {
-    /// The picture at full strength, in all steps.
-    pub fn new(image: Picture) -> Self {
-        Self { image, controlnet_conditioning_scale: 1.0, control_guidance_start: 0.0, control_guidance_end: 1.0 }
-    }
-
-    fn acts(&self, Place { index, steps }: Place) -> bool {
-        let (before, after) = (index as f64 / steps as f64, (index + 1) as f64 / steps as f64);
-        before >= self.control_guidance_start && after <= self.control_guidance_end
-    }
-
-    fn check(&self, request: &Request) -> Result<()> {
-        let refuse = |reason: String| Err(Error::Request(reason));
-        let (has, wants) = ((self.image.width, self.image.height), (request.width, request.height));
-        if has != wants {
-            let sizes = format!("{} x {} pixels, the picture asked for {} x {}", has.0, has.1, wants.0, wants.1);
-            return refuse(format!("the control image has {sizes}: they must agree"));
-        }
-        let scale = self.controlnet_conditioning_scale;
-        if !(0.0..=10.0).contains(&scale) {
-            return refuse(format!("controlnet scale = {scale}: use 0 to 10"));
-        }
-        let (start, end) = (self.control_guidance_start, self.control_guidance_end);
-        if !(0.0..=1.0).contains(&start) || !(0.0..=1.0).contains(&end) || start >= end {
-            return refuse(format!(
-                "control start = {start}, control end = {end}: use 0 to 1, and an end after the start"
-            ));
-        }
-        Ok(())
-    }
-}
-
 /// A UNet with guidance and, beside it, the ControlNets of a request.
 pub(super) struct Controlled<'a> {
     guidance: Guidance<'a>,
@@ -76,7 +32,7 @@ impl Controlled<'_> {
     fn residuals(&self, x: &Tensor<4>, t: f32, place: Place) -> Option<Residuals> {
         let Guidance { context, conditions, .. } = &self.guidance;
         let parts = context.dims()[0] / x.dims()[0];
-        let acting = self.controls.iter().filter(|(_, control, _)| control.acts(place));
+        let acting = self.controls.iter().filter(|(_, control, _)| acts(control, place));
         let one = |(network, control, hint): &(&ControlNetModel, &Control, Tensor<4>)| {
             let sample = x.clone().repeat_dim(0, parts);
             let scale = control.controlnet_conditioning_scale;
@@ -84,6 +40,12 @@ impl Controlled<'_> {
         };
         acting.map(one).reduce(Residuals::plus)
     }
+}
+
+/// Whether a step lies completely between the start and the end of a control, as in diffusers.
+fn acts(control: &Control, Place { index, steps }: Place) -> bool {
+    let (before, after) = (index as f64 / steps as f64, (index + 1) as f64 / steps as f64);
+    before >= control.control_guidance_start && after <= control.control_guidance_end
 }
 
 impl Denoiser for Controlled<'_> {
@@ -196,7 +158,6 @@ mod tests {
         assert!(refused(backwards).contains("an end after the start"));
     }
 
-    /// As in diffusers: a step counts if it lies completely between start and end.
     #[test]
     fn a_control_acts_between_its_start_and_its_end() {
         let control = |control_guidance_start, control_guidance_end| Control {
@@ -204,7 +165,8 @@ mod tests {
             control_guidance_end,
             ..Control::new(Picture::filled(8, 8, [0; 3]))
         };
-        let acting = |control: Control| (0..4).map(|index| control.acts(Place { index, steps: 4 })).collect::<Vec<_>>();
+        let acting =
+            |control: Control| (0..4).map(|index| acts(&control, Place { index, steps: 4 })).collect::<Vec<_>>();
         assert_eq!(acting(control(0.0, 1.0)), [true; 4]);
         assert_eq!(acting(control(0.25, 0.8)), [false, true, true, false]);
         assert_eq!(acting(control(0.3, 0.5)), [false; 4]);

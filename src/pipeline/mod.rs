@@ -21,7 +21,6 @@ use std::ops::ControlFlow;
 
 use burn::tensor::{Device, Tensor};
 
-pub use control::Control;
 pub use denoise::{Denoiser, Kept, Place, Prediction, Start, StepEvent, denoise};
 pub use encode::{EncodedPrompt, TextEncoder};
 pub use guidance::{Guidance, rescale_noise_cfg};
@@ -34,7 +33,7 @@ pub use manifest::{Defaults, FileEntry, MANIFEST, Manifest, Needs, Offers};
 pub use opened::{AttentionMap, PromptToken};
 pub use plan::{Buffer, ComponentPlan, Phase, Plan, PlanOptions, WEBGPU_BUFFER};
 pub use preview::LatentToRgb;
-pub use request::{MAX_SIZE, MicroConditioning, Request};
+pub use request::{Control, MAX_SIZE, MicroConditioning, Request};
 pub use settings::{Settings, parse_seed, parse_steps, seed_of};
 pub use walk::slerp;
 

@@ -5,7 +5,6 @@ use std::borrow::Cow;
 use burn::tensor::Tensor;
 use serde::Deserialize;
 
-use super::Control;
 use crate::nn::Nag;
 use crate::picture::{Picture, WHITE};
 use crate::schedulers::SchedulerConfig;
@@ -74,6 +73,47 @@ pub struct Request {
     pub micro_conditioning: MicroConditioning,
     /// What each loaded ControlNet reads, in the order of loading.
     pub controls: Vec<Control>,
+}
+
+/// What one ControlNet of a request reads; the fields have diffusers' names.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Control {
+    /// As large as the picture that is drawn. Transparent parts are white.
+    pub image: Picture,
+    /// How strongly the drawing follows it; 0 is not at all.
+    pub controlnet_conditioning_scale: f32,
+    /// The share of the steps after which it begins, 0 to 1.
+    pub control_guidance_start: f64,
+    /// The share of the steps after which it ends.
+    pub control_guidance_end: f64,
+}
+
+impl Control {
+    /// The picture at full strength, in all steps.
+    pub fn new(image: Picture) -> Self {
+        Self { image, controlnet_conditioning_scale: 1.0, control_guidance_start: 0.0, control_guidance_end: 1.0 }
+    }
+
+    /// Refuses what cannot be followed in `request`.
+    pub(super) fn check(&self, request: &Request) -> Result<()> {
+        let refuse = |reason: String| Err(Error::Request(reason));
+        let (has, wants) = ((self.image.width, self.image.height), (request.width, request.height));
+        if has != wants {
+            let sizes = format!("{} x {} pixels, the picture asked for {} x {}", has.0, has.1, wants.0, wants.1);
+            return refuse(format!("the control image has {sizes}: they must agree"));
+        }
+        let scale = self.controlnet_conditioning_scale;
+        if !(0.0..=10.0).contains(&scale) {
+            return refuse(format!("controlnet scale = {scale}: use 0 to 10"));
+        }
+        let (start, end) = (self.control_guidance_start, self.control_guidance_end);
+        if !(0.0..=1.0).contains(&start) || !(0.0..=1.0).contains(&end) || start >= end {
+            return refuse(format!(
+                "control start = {start}, control end = {end}: use 0 to 1, and an end after the start"
+            ));
+        }
+        Ok(())
+    }
 }
 
 /// Stable Diffusion XL's conditioning on the picture's sizes (Podell et al., 2023, section 2.2); heights first.
