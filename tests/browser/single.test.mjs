@@ -99,7 +99,6 @@ test("weights are put into fewer bits where the plan demands it", () => {
 const keyed = (...names) => safetensors(names.map((name) => ({ name, dtype: "F16", shape: [2], bytes: Buffer.alloc(4) })));
 const REFUSED = [
   ["a pickle", "model.ckpt", Buffer.from("PK\x03\x04 archive/data.pkl"), /model\.ckpt: .*can run code.*Convert it once, in Python: /],
-  ["an adapter", "style.safetensors", keyed("lora_unet_conv_in.lora_down.weight"), /style\.safetensors: .*adapter \(LoRA\), no checkpoint/],
   ["Flux", "flux.safetensors", keyed("double_blocks.0.img_attn.qkv.weight"), /Flux family, which is not supported/],
   ["Stable Diffusion 3", "sd3.safetensors", keyed("model.diffusion_model.joint_blocks.0.x"), /Stable Diffusion 3, which is not supported/],
   ["a truncated file", "cut.safetensors", safetensors(original(tinyFolder())).subarray(0, 300_000), /cut\.safetensors: truncated/],
