@@ -152,6 +152,7 @@ browserTest("the next visit opens the file again after one click, until it is fo
   await page.click("#own-again");
   assert.match(await trouble(page), /kept\.safetensors/);
   await page.click("#own-forget");
+  await page.waitForSelector("#own-forget", { state: "hidden" }); // it is forgotten by then
   await open(page, `${origin}/?seed=9`);
   await unfold(page, "setup");
   assert.equal(await page.isVisible("#own-again"), false);
