@@ -85,7 +85,7 @@ export async function launch({ webgpu = true, serviceWorkers = "block", errors =
 async function screenshot(page, name) {
   mkdirSync(screenshots, { recursive: true });
   const path = join(screenshots, `${name.replace(/[^\w.-]+/g, "-")}.png`);
-  await page.screenshot({ path, fullPage: true });
+  await page.screenshot({ path, fullPage: true, timeout: 4 * WAIT_MS }); // a long page takes its time
   return path;
 }
 
