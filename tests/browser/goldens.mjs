@@ -77,6 +77,7 @@ export function pageRequest(manifest) {
   const beyond = Object.keys(extra).filter((key) => !EXTRA.includes(key));
   if (Array.isArray(seed)) beyond.push("several seeds");
   if ((manifest.num_images_per_prompt ?? 1) > 1) beyond.push("num_images_per_prompt");
+  beyond.push(...["controlnets", "embeddings"].filter((key) => key in manifest));
   const scheduler_config = JSON.stringify(manifest.scheduler);
   const asked = { prompt, negative_prompt: negative_prompt ?? "", seed, steps, guidance_scale, width, height, strength };
   return { request: { ...asked, ...extra, scheduler_config, latents: true }, beyond };
